@@ -1,0 +1,41 @@
+import { inspect } from 'node:util';
+
+const HIDDEN = '[secret]';
+
+/**
+ * A secret's text that does not print itself: `String()`, `JSON.stringify`, template strings, `util.inspect` and
+ * loggers show `[secret]`. The text is reached by {@link reveal} only, which is easy to search for in a review.
+ */
+export class SecretValue {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** The text itself. Call it at the boundary that needs it, and keep the result in no object. */
+  reveal(): string {
+    return this.#text;
+  }
+
+  /** Length in UTF-8 bytes, as the stores' limits count. */
+  get byteLength(): number {
+    return Buffer.byteLength(this.#text, 'utf8');
+  }
+
+  equals(other: SecretValue): boolean {
+    return this.#text === other.#text;
+  }
+
+  toString(): string {
+    return HIDDEN;
+  }
+
+  toJSON(): string {
+    return HIDDEN;
+  }
+
+  [inspect.custom](): string {
+    return HIDDEN;
+  }
+}

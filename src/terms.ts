@@ -1,0 +1,164 @@
+/**
+ * The words of this project and the types that go with them. Imports nothing, so that everything may import it.
+ *
+ * - **source event**: one record of `connection.created/updated/deleted`, the full state of one entity after a change
+ * - **connection**: the entity whose secrets we keep (service connection, bot, ingestion pipeline, workflow)
+ * - **secret field**: a string at a JSON path of the entity that is a password, key or token
+ * - **secrets manager**: where values go; its **store** is the thing behind it
+ * - **secret id**: the name in the store; **reference**: `secret:` + secret id, what replaces the value
+ * - **owned / external reference**: written by us / typed by a user (never written, never deleted)
+ * - **sealed**: Fernet-encrypted, `fernet:` + token
+ * - **revision**: grows by one with every `connection.secured` of a connection
+ * - **dead letter**: an event that can not be processed as it is, kept until somebody acts
+ */
+
+export type Json = null | boolean | number | string | Json[] | JsonObject;
+export interface JsonObject {
+  [key: string]: Json;
+}
+
+/** What the metadata server sends in place of a password it does not show. */
+export const MASK = '*********';
+
+export const SERVICE_KINDS = [
+  'api',
+  'dashboard',
+  'database',
+  'drive',
+  'llm',
+  'mcp',
+  'messaging',
+  'metadata',
+  'mlmodel',
+  'pipeline',
+  'search',
+  'security',
+  'storage',
+] as const;
+export type ServiceKind = (typeof SERVICE_KINDS)[number];
+
+/** First segment of a secret id after the cluster. A pipeline *service* and an ingestion pipeline share the word. */
+export type Kind = ServiceKind | 'bot' | 'workflow';
+
+/** What sort of entity a connection is: decides where its secret fields are looked for. */
+export type EntityRoot = 'service' | 'bot' | 'ingestionPipeline' | 'workflow';
+
+export const EVENT_TYPES = [
+  'entityCreated',
+  'entityUpdated',
+  'entitySoftDeleted',
+  'entityRestored',
+  'entityDeleted',
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+export type Operation =
+  'created' | 'updated' | 'softDeleted' | 'restored' | 'deleted' | 'migrated' | 'rotated' | 'republished';
+
+export const MANAGER_NAMES = [
+  'db',
+  'in-memory',
+  'local',
+  'managed-aws',
+  'aws',
+  'managed-aws-ssm',
+  'aws-ssm',
+] as const;
+export type ManagerName = (typeof MANAGER_NAMES)[number];
+
+export const SECRET_PREFIX = 'secret:';
+export const FERNET_PREFIX = 'fernet:';
+/** What stands in an entity in place of a value: the name of a secret in a store, or the sealed value itself. */
+export type Reference = `secret:${string}` | `fernet:${string}`;
+
+/** What became of one source record. All of these are durable: the record may be acknowledged. */
+export type RecordOutcome =
+  'applied' | 'duplicate' | 'stale' | 'waiting' | 'refused' | 'blocked' | 'tombstone';
+
+/** One record as it came from a transport. A pipe's line number is its offset, on partition 0. */
+export interface SourceRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, Buffer>>;
+  /** The record's own time, milliseconds since the epoch. */
+  readonly timestampMs: number;
+}
+
+/** Where a source event came from. */
+export interface SourcePosition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/**
+ * Which of two states of a connection is newer: by time, then version, then offset within one partition, then digest.
+ * `version` is null where the event has none (older than any number).
+ */
+export interface EventOrder {
+  readonly timestampMs: number;
+  readonly version: number | null;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Keyed digest of the content (hex), so that equal states are recognised without keeping their values. */
+  readonly digest: string;
+}
+
+/** A decoded source event. `entity` is null only for a deletion that carried none. */
+export interface SourceEvent {
+  readonly eventId: string;
+  readonly eventType: EventType;
+  readonly entityType: string;
+  readonly root: EntityRoot;
+  readonly kind: Kind;
+  readonly connectionId: string;
+  readonly serviceType: string | null;
+  /** The entity's name; null only for a deletion that carried no entity. */
+  readonly name: string | null;
+  readonly fullyQualifiedName: string | null;
+  readonly timestampMs: number;
+  readonly version: number | null;
+  /** `userName` of the change event: who changed the entity. */
+  readonly actor: string | null;
+  /** The full state, without `changeDescription` and `incrementalChangeDescription`. */
+  readonly entity: JsonObject | null;
+  readonly source: SourcePosition;
+}
+
+/** One secret field of a secured event. `path` is a JSON Pointer (RFC 6901) into `entity`. */
+export interface SecuredField {
+  readonly path: string;
+  readonly reference: Reference;
+  readonly owned: boolean;
+}
+
+/** The data of a `connection.secured` event: docs/schemas/connection.secured.json. */
+export interface SecuredEvent {
+  readonly connectionId: string;
+  readonly entityType: string;
+  readonly serviceType: string | null;
+  readonly name: string | null;
+  readonly fullyQualifiedName: string | null;
+  readonly version: number | null;
+  readonly revision: number;
+  readonly operation: Operation;
+  /** Milliseconds since the epoch at which the database was created or declared restored. */
+  readonly generation: number;
+  readonly manager: ManagerName;
+  readonly store: { readonly provider: string; readonly region?: string; readonly account?: string };
+  /** As it came in, with references in place of values; null when deleted. */
+  readonly entity: JsonObject | null;
+  readonly secretFields: readonly SecuredField[];
+  readonly source: {
+    readonly eventId: string;
+    readonly topic: string;
+    readonly partition: number;
+    readonly offset: number;
+  };
+  /** RFC 3339, UTC. */
+  readonly time: string;
+}

@@ -1,0 +1,35 @@
+import type { RecordOutcome, SourceRecord } from './terms.js';
+
+/** The two streams this worker writes; the transport knows their topic names. */
+export type Stream = 'secured' | 'dead-letter';
+
+export interface OutgoingRecord {
+  readonly stream: Stream;
+  readonly key: string | null;
+  /** Null: a record of headers only. */
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Where secured events and dead letters go. */
+export interface Outlet {
+  /** The longest one `send` may take, in milliseconds: it makes one attempt, the caller's claim allows the next. */
+  readonly requestTimeoutMs: number;
+  /** The largest record (key, value and headers, in bytes) a stream takes. */
+  maxRecordBytes(stream: Stream): number;
+  /**
+   * Resolves when every record is durable (Kafka: acknowledged by all in-sync replicas; file: synced), in the given
+   * order per key. Rejects with a `transient` WorkerError; some records may have been written then.
+   */
+  send(records: readonly OutgoingRecord[]): Promise<void>;
+}
+
+/** The one entrance of the pipeline: one handler for every transport. */
+export interface RecordHandler {
+  /**
+   * Resolves when the record's effects are durable. Call it in the order of a partition's records, without awaiting
+   * between them: records of one connection run one after another, different ones at the same time.
+   * Rejects with a WorkerError: `retryable` → the same record is to be handled again later; otherwise the process ends.
+   */
+  handle(record: SourceRecord, signal: AbortSignal): Promise<RecordOutcome>;
+}
