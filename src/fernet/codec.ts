@@ -1,0 +1,163 @@
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  randomBytes,
+  timingSafeEqual,
+  type KeyObject,
+} from 'node:crypto';
+import { decodeBase64Either, decodeBase64Url } from './base64.js';
+import { FernetError } from './fernet-error.js';
+
+const VERSION = 0x80;
+const KEY_BYTES = 32;
+const IV_OFFSET = 9;
+const TEXT_OFFSET = 25;
+const BLOCK_BYTES = 16;
+const MAC_BYTES = 32;
+const MAX_CLOCK_SKEW_SECONDS = 60;
+/** ignoreBOM keeps a leading U+FEFF: it is part of the value. */
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * One Fernet key. The bytes live in `KeyObject`s, which neither `util.inspect` nor `JSON.stringify` print.
+ */
+export class FernetKey {
+  readonly #signing: KeyObject;
+  readonly #encryption: KeyObject;
+
+  private constructor(bytes: Buffer) {
+    this.#signing = createSecretKey(bytes.subarray(0, 16));
+    this.#encryption = createSecretKey(bytes.subarray(16));
+  }
+
+  /** @returns the key, or null where the text is not 32 bytes in canonical base64 or base64url. */
+  static parse(text: string): FernetKey | null {
+    const bytes = decodeBase64Either(text);
+    return bytes !== null && bytes.length === KEY_BYTES ? new FernetKey(bytes) : null;
+  }
+
+  /** HMAC-SHA256 under the signing half. */
+  mac(data: Buffer): Buffer {
+    return createHmac('sha256', this.#signing).update(data).digest();
+  }
+
+  /** AES-128-CBC with PKCS #7 padding. */
+  encrypt(text: Buffer, iv: Buffer): Buffer {
+    const cipher = createCipheriv('aes-128-cbc', this.#encryption, iv);
+    return Buffer.concat([cipher.update(text), cipher.final()]);
+  }
+
+  /** Throws a driver error on wrong padding. */
+  decrypt(ciphertext: Buffer, iv: Buffer): Buffer {
+    const decipher = createDecipheriv('aes-128-cbc', this.#encryption, iv);
+    return Buffer.concat([decipher.update(ciphertext), decipher.final()]);
+  }
+
+  /** The key as canonical padded base64url. For the referee only, which needs the text. */
+  reveal(): string {
+    const bytes = Buffer.concat([this.#signing.export(), this.#encryption.export()]);
+    return padded(bytes);
+  }
+}
+
+/** An age limit; stored tokens have none. Without one neither the past nor the future is looked at. */
+export interface AgeLimit {
+  readonly ttlSeconds: number;
+  readonly nowMs: number;
+}
+
+/** A token whose bytes are taken apart; not yet known to be genuine. */
+export interface ParsedToken {
+  /** Everything the MAC covers. */
+  readonly signed: Buffer;
+  readonly mac: Buffer;
+}
+
+/**
+ * Seals bytes into a token (Fernet specification, section "Generating").
+ *
+ * @param time 8 bytes, seconds since the epoch, big-endian; see {@link timeBytes}
+ * @param iv 16 bytes; random unless a test vector gives one
+ * @returns canonical padded base64url, as Python's and the other libraries write it
+ */
+export function sealBytes(text: Buffer, key: FernetKey, time: Buffer, iv = randomBytes(BLOCK_BYTES)): string {
+  const signed = Buffer.concat([Buffer.of(VERSION), time, iv, key.encrypt(text, iv)]);
+  return padded(Buffer.concat([signed, key.mac(signed)]));
+}
+
+/** A token's time field for a time in milliseconds since the epoch. */
+export function timeBytes(nowMs: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(Math.floor(nowMs / 1000)));
+  return bytes;
+}
+
+/** @throws FernetError `not-base64` or `too-short` */
+export function parseToken(token: string): ParsedToken {
+  const bytes = decodeBase64Url(token);
+  if (bytes === null) throw new FernetError('not-base64');
+  // A token without a whole block of text is still a token as far as its MAC goes: the MAC is judged before the rest.
+  if (bytes.length < TEXT_OFFSET + MAC_BYTES) throw new FernetError('too-short');
+  const end = bytes.length - MAC_BYTES;
+  return { signed: bytes.subarray(0, end), mac: bytes.subarray(end) };
+}
+
+/** The token's own time field, byte for byte. */
+export function tokenTime(token: ParsedToken): Buffer {
+  return token.signed.subarray(1, IV_OFFSET);
+}
+
+/** Index of the key that made the token; null where none did. */
+export function makerOf(token: ParsedToken, keys: readonly FernetKey[]): number | null {
+  const index = keys.findIndex((key) => timingSafeEqual(key.mac(token.signed), token.mac));
+  return index < 0 ? null : index;
+}
+
+/**
+ * Opens a token with whichever key made it: MAC first, then version, age, size and padding (so that nothing of a
+ * forged token is ever decrypted or looked at).
+ *
+ * @throws FernetError with the reason
+ */
+export function openToken(token: ParsedToken, keys: readonly FernetKey[], age?: AgeLimit): Buffer {
+  const key = keys[makerOf(token, keys) ?? -1];
+  if (key === undefined) throw new FernetError('mac');
+  if (token.signed[0] !== VERSION) throw new FernetError('version');
+  if (age !== undefined) checkAge(token, age);
+  const ciphertext = token.signed.subarray(TEXT_OFFSET);
+  if (ciphertext.length === 0 || ciphertext.length % BLOCK_BYTES !== 0) throw new FernetError('block-size');
+  try {
+    return key.decrypt(ciphertext, token.signed.subarray(IV_OFFSET, TEXT_OFFSET));
+  } catch {
+    // OpenSSL's text is of no use to anybody: with the size checked, only the padding can be wrong.
+    throw new FernetError('padding');
+  }
+}
+
+function checkAge(token: ParsedToken, { ttlSeconds, nowMs }: AgeLimit): void {
+  const sealedAt = Number(tokenTime(token).readBigUInt64BE());
+  const now = nowMs / 1000;
+  if (sealedAt + ttlSeconds < now) throw new FernetError('expired');
+  if (sealedAt > now + MAX_CLOCK_SKEW_SECONDS) throw new FernetError('future');
+}
+
+/** @throws FernetError `not-text` for lone surrogates: UTF-8 would replace them, and another text would come back. */
+export function encodeText(text: string): Buffer {
+  if (/\p{Surrogate}/u.test(text)) throw new FernetError('not-text');
+  return Buffer.from(text, 'utf8');
+}
+
+/** @throws FernetError `not-text` for bytes that are not UTF-8 */
+export function decodeText(bytes: Buffer): string {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    throw new FernetError('not-text');
+  }
+}
+
+function padded(bytes: Buffer): string {
+  return bytes.toString('base64').replaceAll('+', '-').replaceAll('/', '_');
+}

@@ -1,0 +1,169 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
+import { ConfigurationError } from '../errors.js';
+import { decodeBase64Either } from './base64.js';
+import {
+  decodeText,
+  encodeText,
+  FernetKey,
+  makerOf,
+  openToken,
+  parseToken,
+  sealBytes,
+  timeBytes,
+  tokenTime,
+  type AgeLimit,
+} from './codec.js';
+import { FernetError } from './fernet-error.js';
+
+/** Keys that stand in public documents: whoever runs with one has no encryption at all. */
+const PUBLIC_SAMPLE_KEYS = [
+  'jJ/9sz0g0OHxsfxOoSfdFdmk3ysNmPRnH3TUAbz3IHA=', // OpenMetadata's default configuration
+  'cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=', // the Fernet specification
+];
+
+/**
+ * A list of Fernet keys: the first seals, all open. Does not print itself.
+ *
+ * Tokens are raw (`gAAAA…`); the `fernet:` prefix is handled in sealed-text.ts.
+ */
+export class KeyRing {
+  readonly #keys: readonly FernetKey[];
+  readonly #first: FernetKey;
+  /** The setting it was read from, for messages. */
+  readonly name: string;
+
+  private constructor(name: string, first: FernetKey, others: readonly FernetKey[]) {
+    this.name = name;
+    this.#first = first;
+    this.#keys = [first, ...others];
+  }
+
+  /**
+   * Reads a comma list of keys, each 32 bytes in base64 or base64url.
+   *
+   * @param name the setting's name, for messages
+   * @throws ConfigurationError CONFIG_INVALID: names the setting and every bad key's position (from 1), never the text
+   */
+  static parse(name: string, text: string): KeyRing {
+    const problems: string[] = [];
+    const keys: FernetKey[] = [];
+    text.split(',').forEach((item, index) => {
+      const key = parseKey(item.trim());
+      if (typeof key === 'string') problems.push(`key ${index + 1} ${key}`);
+      else keys.push(key);
+    });
+    const [first, ...others] = keys;
+    if (problems.length > 0 || first === undefined) {
+      throw new ConfigurationError(
+        'CONFIG_INVALID',
+        `${name}: ${problems.join('; ')}. Make keys with \`connection-secrets generate-key\`.`,
+      );
+    }
+    return new KeyRing(name, first, others);
+  }
+
+  get size(): number {
+    return this.#keys.length;
+  }
+
+  /** Identifies the sealing key: 16 hex digits of a digest; says nothing about the key. */
+  get primaryKeyId(): string {
+    return keyId(this.#first);
+  }
+
+  /** Ids of all keys, in their order. */
+  get keyIds(): readonly string[] {
+    return this.#keys.map(keyId);
+  }
+
+  /**
+   * @param nowMs the token's time, milliseconds since the epoch
+   * @returns a raw token
+   * @throws FernetError `not-text` for a text with lone surrogates
+   */
+  seal(text: string, nowMs: number = Date.now()): string {
+    return sealBytes(encodeText(text), this.#first, timeBytes(nowMs));
+  }
+
+  /** @throws FernetError */
+  open(token: string, age?: AgeLimit): string {
+    return decodeText(openToken(parseToken(token), this.#keys, age));
+  }
+
+  /** Re-encrypts under the first key; the token's time is kept. @throws FernetError */
+  rotate(token: string): string {
+    const parsed = parseToken(token);
+    const text = openToken(parsed, this.#keys);
+    return sealBytes(text, this.#first, tokenTime(parsed));
+  }
+
+  /** Whether {@link open} would succeed. */
+  opens(token: string): boolean {
+    try {
+      this.open(token);
+      return true;
+    } catch (error) {
+      if (error instanceof FernetError) return false;
+      throw error;
+    }
+  }
+
+  /** Index (from 0) of the key that made the token; null where none did or it is no token. 0: nothing to rotate. */
+  indexOf(token: string): number | null {
+    try {
+      return makerOf(parseToken(token), this.#keys);
+    } catch (error) {
+      if (error instanceof FernetError) return null;
+      throw error;
+    }
+  }
+
+  /** Whether both lists have the same keys in the same order. */
+  equals(other: KeyRing): boolean {
+    return this.keyIds.join() === other.keyIds.join();
+  }
+
+  /** The keys as text. For the referee only. */
+  revealKeys(): readonly string[] {
+    return this.#keys.map((key) => key.reveal());
+  }
+
+  toString(): string {
+    return `[KeyRing ${this.name}, ${this.size} key(s)]`;
+  }
+
+  toJSON(): string {
+    return this.toString();
+  }
+
+  [inspect.custom](): string {
+    return this.toString();
+  }
+}
+
+/** A new random key: 32 bytes in padded base64url, the form every Fernet library reads. */
+export function generateKey(): string {
+  return randomBytes(32).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
+}
+
+/** The key, or what is wrong with it. */
+function parseKey(text: string): FernetKey | string {
+  if (text === '') return 'is empty';
+  const key = FernetKey.parse(text);
+  const bytes = decodeBase64Either(text);
+  if (key === null || bytes === null) return 'is not 32 bytes in base64 or base64url';
+  if (PUBLIC_SAMPLE_KEYS.some((sample) => decodeBase64Either(sample)?.equals(bytes))) {
+    return 'is a public sample key, which everybody knows';
+  }
+  if (bytes.every((byte) => byte === bytes[0])) return 'is 32 equal bytes, which anybody can guess';
+  return key;
+}
+
+function keyId(key: FernetKey): string {
+  // A MAC under the key first, so that the id is no plain digest of the key's bytes.
+  return createHash('sha256')
+    .update(key.mac(Buffer.from('connection-secrets key id')))
+    .digest('hex')
+    .slice(0, 16);
+}
