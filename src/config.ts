@@ -1,0 +1,87 @@
+import { ConfigurationError } from './errors.js';
+import { assemble, type AnyConfig } from './config/assemble.js';
+import { crossChecks, type Problem } from './config/checks.js';
+import { SETTING_NAMES, settingsSchema, type SettingName, type SettingValues } from './config/settings.js';
+import type { Config, Need } from './config/types.js';
+import { warningsFor } from './config/warnings.js';
+
+export type { DatabaseAddress, DatabaseTls, ServerAddress, SqliteAddress } from './config/database-url.js';
+export type { Problem } from './config/checks.js';
+export type { ConnectorPath } from './config/kafka-forms.js';
+export type { Tag } from './config/tags.js';
+export type {
+  AwsConfig,
+  Config,
+  KafkaConfig,
+  KafkaTls,
+  KeyConfig,
+  Need,
+  OauthTokenSource,
+  SaslConfig,
+  SecretsManagerConfig,
+} from './config/types.js';
+
+/** With either of these kafkajs prints what it sends and receives: passwords. */
+const UNSAFE_FLAGS = ['KAFKAJS_DEBUG_PROTOCOL_BUFFERS', 'KAFKAJS_DEBUG_EXTENDED_PROTOCOL_BUFFERS'];
+
+/** All mistakes of a configuration at once; `message` has one line for each. */
+export class SettingsError extends ConfigurationError {
+  readonly problems: readonly Problem[];
+
+  constructor(code: 'CONFIG_INVALID' | 'UNSAFE_DEBUG_FLAG', problems: readonly Problem[]) {
+    const lines = problems.map(({ name, message }) => `  ${name}: ${message}`);
+    const count = problems.length === 1 ? 'one mistake' : `${problems.length} mistakes`;
+    super(code, [`The configuration has ${count}:`, ...lines].join('\n'));
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads and validates the configuration: every setting, and what several of them say together.
+ *
+ * @param env the environment; what is not ours in it is left alone. An empty variable is an unset one
+ * @param options.need parts that must be configured. What is set is validated in any case. Default: everything
+ * @returns a frozen configuration whose secret members do not print themselves
+ * @throws SettingsError `UNSAFE_DEBUG_FLAG` where a debug flag would print record contents, else `CONFIG_INVALID`; it
+ *   lists all mistakes by the variable's name with what to do, and never repeats a variable's text
+ */
+export function loadConfig(env: NodeJS.ProcessEnv): Config;
+export function loadConfig<N extends Need>(
+  env: NodeJS.ProcessEnv,
+  options: { readonly need: readonly N[] },
+): Config<N>;
+export function loadConfig(env: NodeJS.ProcessEnv, options?: { readonly need: readonly Need[] }): AnyConfig {
+  const flags = UNSAFE_FLAGS.filter((name) => (env[name] ?? '') !== '');
+  const { values, problems } = readSettings(env);
+  const failed = new Set(problems.map((problem) => problem.name));
+  const all = [
+    ...flags.map((name) => ({ name, message: 'prints record contents, passwords among them; unset it' })),
+    ...problems,
+    ...crossChecks(values, failed, options?.need ?? ['keys', 'kafka']),
+  ];
+  if (all.length > 0) throw new SettingsError(flags.length > 0 ? 'UNSAFE_DEBUG_FLAG' : 'CONFIG_INVALID', all);
+  // Without problems every setting has a value.
+  const complete = values as SettingValues;
+  return deepFreeze(assemble(complete, warningsFor(env, complete)));
+}
+
+/** Each setting by itself, so that one that fails does not keep the others from being checked together. */
+function readSettings(env: NodeJS.ProcessEnv): { values: Partial<SettingValues>; problems: Problem[] } {
+  const values: Partial<Record<SettingName, unknown>> = {};
+  const problems: Problem[] = [];
+  for (const name of SETTING_NAMES) {
+    const result = settingsSchema.shape[name].safeParse(env[name]);
+    if (result.success) values[name] = result.data;
+    else problems.push(...result.error.issues.map(({ message }) => ({ name, message })));
+  }
+  return { values: values as Partial<SettingValues>, problems };
+}
+
+/** Freezes plain objects and arrays; key rings and secret values guard themselves. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  const isPlain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+  if (!isPlain) return value;
+  for (const member of Object.values(value)) deepFreeze(member);
+  return Object.freeze(value);
+}

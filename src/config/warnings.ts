@@ -1,0 +1,61 @@
+import { SETTING_NAMES, type SettingValues } from './settings.js';
+
+/** Distance from which a name is somebody else's variable. */
+const MAX_EDITS = 2;
+
+/** What is accepted but looks wrong. Names only. */
+export function warningsFor(env: NodeJS.ProcessEnv, values: SettingValues): string[] {
+  return [...nearMisses(Object.keys(env)), ...plainTextWarnings(values)];
+}
+
+/** Variables that are none of ours but nearly are: FERNET_KEYS, KAFKA_BROKER, SECRETS_MANAGER. */
+function nearMisses(names: readonly string[]): string[] {
+  const known = new Set<string>(SETTING_NAMES);
+  return names.flatMap((name) => {
+    if (known.has(name)) return [];
+    const meant = SETTING_NAMES.find((each) => isNear(name.toUpperCase(), each));
+    return meant === undefined ? [] : [`${name} is not a setting; is ${meant} meant?`];
+  });
+}
+
+function isNear(name: string, known: string): boolean {
+  // In a short name two letters are a third of it: only one may differ.
+  const allowed = known.length < 12 ? 1 : MAX_EDITS;
+  return Math.abs(name.length - known.length) <= allowed && editDistance(name, known) <= allowed;
+}
+
+/** Levenshtein distance. */
+function editDistance(left: string, right: string): number {
+  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= left.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= right.length; j += 1) {
+      const replaced = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[right.length] ?? 0;
+}
+
+function plainTextWarnings(values: SettingValues): string[] {
+  const warnings: string[] = [];
+  for (const name of [
+    'AWS_ENDPOINT_URL',
+    'AWS_ENDPOINT_URL_SECRETS_MANAGER',
+    'AWS_ENDPOINT_URL_SSM',
+  ] as const) {
+    const url = values[name];
+    if (url !== null && new URL(url).protocol === 'http:' && !isLoopback(new URL(url).hostname)) {
+      warnings.push(`${name} is http: values travel unencrypted`);
+    }
+  }
+  if (values.KAFKA_SASL_MECHANISM === 'plain' && !values.KAFKA_SSL) {
+    warnings.push('KAFKA_SASL_MECHANISM=plain without KAFKA_SSL=true: the password travels unencrypted');
+  }
+  return warnings;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || host.startsWith('127.');
+}
