@@ -1,0 +1,110 @@
+import { EventError } from '../errors.js';
+import type { EventErrorCode } from '../errors.js';
+import type { Json, JsonObject, SourcePosition, SourceRecord } from '../terms.js';
+import type { OutgoingRecord } from '../transport.js';
+import { isObject, member } from './fields.js';
+import { parseJson } from './json.js';
+import { byteSize } from './record-size.js';
+
+/** A dead letter as the topic shows it (DESIGN §2.5). */
+export interface DeadLetterNotice {
+  readonly code: EventErrorCode;
+  readonly source: SourcePosition;
+  /** Null where it could not be read. */
+  readonly eventId: string | null;
+  readonly connectionId: string | null;
+  /** RFC 3339, UTC: when it became a dead letter. */
+  readonly time: string;
+}
+
+/**
+ * A record of the dead-letter topic: docs/schemas/dead-letter.headers.json. Key = connection id. The value is the
+ * sealed payload, or null where the record would be longer than `maxBytes`: the table keeps it then, which the header
+ * `payload` says.
+ *
+ * @param sealedPayload `fernet:` token of `packRecord`'s bytes
+ */
+export function encodeDeadLetter(
+  notice: DeadLetterNotice,
+  sealedPayload: string | null,
+  maxBytes: number,
+): OutgoingRecord {
+  const record = (value: Buffer | null): OutgoingRecord => ({
+    stream: 'dead-letter',
+    key: notice.connectionId,
+    value,
+    headers: { ...headersOf(notice), payload: value === null ? 'table' : 'sealed' },
+  });
+  const whole = record(sealedPayload === null ? null : Buffer.from(sealedPayload, 'utf8'));
+  return byteSize(whole) <= maxBytes ? whole : record(null);
+}
+
+function headersOf(notice: DeadLetterNotice): Record<string, string> {
+  const { source, eventId, connectionId } = notice;
+  return {
+    code: notice.code,
+    'source-topic': source.topic,
+    'source-partition': String(source.partition),
+    'source-offset': String(source.offset),
+    ...(eventId === null ? {} : { 'event-id': eventId }),
+    ...(connectionId === null ? {} : { 'connection-id': connectionId }),
+    time: notice.time,
+  };
+}
+
+/**
+ * A source record as bytes to be sealed, exactly as it came, so that a retry handles what the first attempt did:
+ * docs/schemas/dead-letter.payload.json. These bytes carry plain values: seal them, never store or log them.
+ */
+export function packRecord(record: SourceRecord): Buffer {
+  const headers = Object.entries(record.headers).map(([name, value]) => [name, value.toString('base64')]);
+  const payload = {
+    topic: record.topic,
+    partition: record.partition,
+    offset: record.offset,
+    timestampMs: record.timestampMs,
+    key: record.key?.toString('base64') ?? null,
+    value: record.value?.toString('base64') ?? null,
+    headers: Object.fromEntries(headers) as Record<string, string>,
+  };
+  return Buffer.from(JSON.stringify(payload), 'utf8');
+}
+
+const PACKED_LIMITS = { maxDepth: 2, maxBytes: 512 * 1024 * 1024 };
+
+/** The reverse of `packRecord`. @throws EventError `EVENT_NOT_DECODABLE`: not what `packRecord` writes */
+export function unpackRecord(bytes: Buffer): SourceRecord {
+  const payload = parseJson(bytes, PACKED_LIMITS);
+  if (!isObject(payload)) throw damaged();
+  const headers = member(payload, 'headers');
+  if (!isObject(headers)) throw damaged();
+  const { topic } = payload;
+  if (typeof topic !== 'string') throw damaged();
+  return {
+    topic,
+    partition: numberOf(payload, 'partition'),
+    offset: numberOf(payload, 'offset'),
+    timestampMs: numberOf(payload, 'timestampMs'),
+    key: bytesOf(member(payload, 'key')),
+    value: bytesOf(member(payload, 'value')),
+    headers: Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name, bytesOf(value) ?? Buffer.alloc(0)]),
+    ),
+  };
+}
+
+function numberOf(payload: JsonObject, name: string): number {
+  const value = member(payload, name);
+  if (typeof value !== 'number') throw damaged();
+  return value;
+}
+
+function bytesOf(value: Json): Buffer | null {
+  if (value === null) return null;
+  if (typeof value !== 'string') throw damaged();
+  return Buffer.from(value, 'base64');
+}
+
+function damaged(): EventError {
+  return new EventError('EVENT_NOT_DECODABLE', 'the payload of the dead letter is damaged');
+}

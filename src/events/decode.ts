@@ -1,0 +1,230 @@
+import { EventError } from '../errors.js';
+import { EVENT_TYPES } from '../terms.js';
+import type { EventType, JsonObject, SourceEvent, SourceRecord } from '../terms.js';
+import { openEnvelope } from './cloud-event.js';
+import type { CloudEventContext, OpenedEnvelope } from './cloud-event.js';
+import { classOf } from './entity-type.js';
+import type { EntityClass } from './entity-type.js';
+import { readEntity, requireConnectionShape } from './entity.js';
+import { eventIdOf, peekEventId } from './event-id.js';
+import {
+  invalid,
+  isConnectionId,
+  isObject,
+  keyText,
+  lenientNumber,
+  MAX_NAME_CHARACTERS,
+  MAX_QUALIFIED_NAME_CHARACTERS,
+  member,
+  optionalConnectionId,
+  optionalText,
+  requiredText,
+} from './fields.js';
+import { eventTimeMs } from './event-time.js';
+import { pointer } from './pointer.js';
+import { Reading } from './reading.js';
+import { eventTypeOfCloudEvent, eventTypeOfTopic } from './source-topics.js';
+import type { SourceTopics } from './source-topics.js';
+
+export { eventHash } from './event-id.js';
+
+/** What a record turned out to be. */
+export type Decoded =
+  | { readonly kind: 'event'; readonly event: SourceEvent }
+  /** A null or empty value: acknowledged and counted, never a deletion. */
+  | { readonly kind: 'tombstone'; readonly key: string | null }
+  /** To become a dead letter. Ids are given where they could still be read without doubt. */
+  | {
+      readonly kind: 'undecodable';
+      readonly error: EventError;
+      /** The record key, where it can be a connection id. */
+      readonly key: string | null;
+      readonly eventId: string | null;
+      readonly connectionId: string | null;
+      /** The event's own time; the record's, where that can not be read or is refused. */
+      readonly timestampMs: number;
+    };
+
+const MAX_AHEAD_MS = 3_600_000;
+
+interface Ids {
+  eventId: string | null;
+  connectionId: string | null;
+  timestampMs: number;
+}
+
+/**
+ * Reads one record of the source topics (DESIGN §2.1): a CloudEvent or a bare change event. Never throws: what can not
+ * be read or is refused comes back as `undecodable`, with an error that names members, never values.
+ *
+ * @param nowMs the present, milliseconds since the epoch: an event more than an hour ahead of it is refused
+ */
+export function decodeRecord(record: SourceRecord, topics: SourceTopics, nowMs: number): Decoded {
+  const { value } = record;
+  const key = keyText(record.key);
+  if (value === null || value.length === 0) return { kind: 'tombstone', key };
+  const reading = new Reading();
+  const ids: Ids = { eventId: null, connectionId: null, timestampMs: record.timestampMs };
+  try {
+    const envelope = openEnvelope(value, record, reading);
+    return { kind: 'event', event: readEvent({ record, envelope, reading, topics, nowMs }, ids) };
+  } catch (thrown) {
+    const error = reading.problem ?? asEventError(thrown);
+    const known = reading.ambiguous ? { ...ids, eventId: null, connectionId: null } : ids;
+    return { kind: 'undecodable', error, key, ...known };
+  }
+}
+
+/** A defect must not stop the partition, and its text may quote the event: the record becomes a dead letter. */
+function asEventError(thrown: unknown): EventError {
+  if (thrown instanceof EventError) return thrown;
+  return new EventError('EVENT_NOT_DECODABLE', 'the record could not be read');
+}
+
+interface Source {
+  readonly record: SourceRecord;
+  readonly envelope: OpenedEnvelope;
+  readonly reading: Reading;
+  readonly topics: SourceTopics;
+  readonly nowMs: number;
+}
+
+function readEvent(source: Source, ids: Ids): SourceEvent {
+  const { record, reading } = source;
+  const { change, base, context } = source.envelope;
+  peek(change, context, record, ids);
+  const entity = readEntity(change, base, reading);
+  const connectionId = readConnectionId(change, entity, base, record, ids);
+  // Only now, so that the refusal can name its connection and its event.
+  if (reading.problem !== null) throw reading.problem;
+
+  const eventType = readEventType(change, base, context, record.topic, source.topics);
+  const entityClass = readEntityClass(change, base);
+  const timestampMs = eventTimeMs(change, entity, source.envelope, record);
+  if (timestampMs > source.nowMs + MAX_AHEAD_MS) {
+    throw new EventError(
+      'TIMESTAMP_IN_FUTURE',
+      'the event is more than an hour ahead of this machine’s clock',
+      pointer(base, 'timestamp'),
+    );
+  }
+  ids.timestampMs = timestampMs;
+  const eventId = eventIdOf(change, base, context, record, timestampMs);
+  ids.eventId = eventId;
+  requireEntity(entity, eventType, entityClass, base);
+  return {
+    eventId,
+    eventType,
+    entityType: entityClass.entityType,
+    root: entityClass.root,
+    kind: entityClass.kind,
+    connectionId,
+    ...readNames(change, entity, eventType, base),
+    timestampMs,
+    version: (entity && lenientNumber(entity, 'version')) ?? lenientNumber(change, 'currentVersion'),
+    actor: optionalText(change, 'userName', base, MAX_NAME_CHARACTERS),
+    entity,
+    source: { topic: record.topic, partition: record.partition, offset: record.offset },
+  };
+}
+
+/** What can be said of a record before anything of it is checked. */
+function peek(change: JsonObject, context: CloudEventContext | null, record: SourceRecord, ids: Ids): void {
+  const entity = member(change, 'entity');
+  const candidates = [member(change, 'entityId'), isObject(entity) ? member(entity, 'id') : null];
+  ids.connectionId = candidates.find(isConnectionId) ?? keyText(record.key);
+  ids.eventId = peekEventId(change, context);
+}
+
+function readConnectionId(
+  change: JsonObject,
+  entity: JsonObject | null,
+  base: string,
+  record: SourceRecord,
+  ids: Ids,
+): string {
+  const outer = optionalConnectionId(change, 'entityId', base);
+  const inner = entity && optionalConnectionId(entity, 'id', pointer(base, 'entity'));
+  if (outer !== null && inner !== null && outer !== inner) {
+    ids.connectionId = null; // whose event this is stays unknown
+    throw invalid(pointer(base, 'entityId'), 'differs from entity.id');
+  }
+  ids.connectionId = outer ?? inner ?? keyText(record.key);
+  if (ids.connectionId === null) throw invalid(pointer(base, 'entityId'), 'is missing');
+  return ids.connectionId;
+}
+
+function readEventType(
+  change: JsonObject,
+  base: string,
+  context: CloudEventContext | null,
+  topic: string,
+  topics: SourceTopics,
+): EventType {
+  const at = pointer(base, 'eventType');
+  const own = member(change, 'eventType');
+  if (own !== null) {
+    const known = EVENT_TYPES.find((type) => type === own);
+    if (known === undefined) throw invalid(at, `must be one of ${EVENT_TYPES.join(', ')}`);
+    return known;
+  }
+  if (context?.type != null) {
+    const meant = eventTypeOfCloudEvent(context.type);
+    if (meant === null) throw invalid(at, 'is missing, and the CloudEvent type is none that stands for one');
+    return meant;
+  }
+  const meant = eventTypeOfTopic(topic, topics);
+  if (meant === null) throw invalid(at, 'is missing, and the topic does not tell');
+  return meant;
+}
+
+function readEntityClass(change: JsonObject, base: string): EntityClass {
+  const entityType = requiredText(change, 'entityType', base, MAX_NAME_CHARACTERS);
+  const found = classOf(entityType);
+  if (found !== null) return found;
+  const at = pointer(base, 'entityType');
+  const message = `${at} must be <kind>Service, user, ingestionPipeline or workflow`;
+  throw new EventError('ENTITY_TYPE_UNSUPPORTED', message, at);
+}
+
+function requireEntity(
+  entity: JsonObject | null,
+  eventType: EventType,
+  entityClass: EntityClass,
+  base: string,
+): void {
+  const at = pointer(base, 'entity');
+  const deletion = eventType === 'entityDeleted';
+  if (entity === null) {
+    if (!deletion) throw invalid(at, 'is missing');
+    return;
+  }
+  if (entityClass.root === 'bot') requireBot(entity, deletion, at);
+  // A deletion stores and emits nothing of its entity, so its shape is no reason to keep the secrets.
+  if (!deletion) requireConnectionShape(entity, entityClass.root, at);
+}
+
+/** The deletion of a user who is not said to be a human is accepted: it stores nothing, and may be a bot's. */
+function requireBot(entity: JsonObject, deletion: boolean, at: string): void {
+  const isBot = member(entity, 'isBot');
+  if (isBot === true || (deletion && isBot === null)) return;
+  throw new EventError('NOT_A_BOT', `${pointer(at, 'isBot')} is not true`, pointer(at, 'isBot'));
+}
+
+function readNames(
+  change: JsonObject,
+  entity: JsonObject | null,
+  eventType: EventType,
+  base: string,
+): Pick<SourceEvent, 'serviceType' | 'name' | 'fullyQualifiedName'> {
+  const at = pointer(base, 'entity');
+  const state = entity ?? {};
+  const read = eventType === 'entityDeleted' ? optionalText : requiredText;
+  return {
+    serviceType: optionalText(state, 'serviceType', at, MAX_NAME_CHARACTERS),
+    name: read(state, 'name', at, MAX_NAME_CHARACTERS),
+    fullyQualifiedName:
+      optionalText(state, 'fullyQualifiedName', at, MAX_QUALIFIED_NAME_CHARACTERS) ??
+      optionalText(change, 'entityFullyQualifiedName', base, MAX_QUALIFIED_NAME_CHARACTERS),
+  };
+}

@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import type { JsonObject, SourceRecord } from '../terms.js';
+import type { CloudEventContext } from './cloud-event.js';
+import { MAX_ID_CHARACTERS, optionalText } from './fields.js';
+
+/**
+ * The event id: the change event's own; else the CloudEvent's, which is unique only together with its source; else the
+ * record's place and the event's time. (The time, because a topic that is deleted and created again, or another file in
+ * a pipe, starts again at the same place: those must not pass for redeliveries.)
+ *
+ * @throws EventError `EVENT_INVALID`: an `id` that is no text of 1 to 255 characters
+ */
+export function eventIdOf(
+  change: JsonObject,
+  base: string,
+  context: CloudEventContext | null,
+  record: SourceRecord,
+  timestampMs: number,
+): string {
+  const own = optionalText(change, 'id', base, MAX_ID_CHARACTERS);
+  const { topic, partition, offset } = record;
+  return (
+    own ?? cloudEventId(context) ?? `${topic}/${String(partition)}/${String(offset)}@${String(timestampMs)}`
+  );
+}
+
+/** The id a record carries, without checks that throw; null where it carries none that would be accepted. */
+export function peekEventId(change: JsonObject, context: CloudEventContext | null): string | null {
+  try {
+    return optionalText(change, 'id', '', MAX_ID_CHARACTERS) ?? cloudEventId(context);
+  } catch {
+    return null;
+  }
+}
+
+function cloudEventId(context: CloudEventContext | null): string | null {
+  if (context?.id == null) return null;
+  const id = `${context.source ?? ''}#${context.id}`;
+  return id.length <= MAX_ID_CHARACTERS && !id.includes('\0') ? id : `cloudevent:${sha256(id)}`;
+}
+
+/**
+ * What the inbox knows an event by: SHA-256 (64 hexadecimal digits) of `<connectionId>\n<eventId>`. Of fixed length and
+ * ASCII, so it can be a key in every database; of both ids, so that two connections never share one.
+ */
+export function eventHash(connectionId: string, eventId: string): string {
+  return sha256(`${connectionId}\n${eventId}`);
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text, 'utf8').digest('hex');
+}

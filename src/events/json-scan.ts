@@ -1,0 +1,208 @@
+import { pointer } from './pointer.js';
+
+/** What JSON allows and we do not. */
+export type JsonFlaw = 'number' | 'duplicate' | 'surrogate';
+
+export interface JsonScan {
+  /** Nested deeper than allowed; the scan stopped there. */
+  readonly tooDeep: boolean;
+  /** The first flaw, with the JSON Pointer of the place. */
+  readonly flaw: { readonly kind: JsonFlaw; readonly at: string } | null;
+  /** Start and end (exclusive) of each member's value where the text is an object; white space not trimmed. */
+  readonly members: ReadonlyMap<string, readonly [start: number, end: number]>;
+}
+
+interface Frame {
+  /** Null for an array. */
+  readonly keys: Set<string> | null;
+  expectsKey: boolean;
+  /** Member that is being read; in an array its index. */
+  place: string | number;
+}
+
+/**
+ * One linear pass over a JSON text, without recursion, for what `JSON.parse` does not tell: depth, numbers that lose
+ * digits, duplicate keys, lone surrogates. It is no validator: where the text is not JSON its answer means nothing but
+ * `tooDeep`, so parse before trusting the rest.
+ */
+export function scanJson(text: string, maxDepth: number): JsonScan {
+  return new Scanner(text, maxDepth).run();
+}
+
+class Scanner {
+  readonly #text: string;
+  readonly #maxDepth: number;
+  readonly #frames: Frame[] = [];
+  readonly #members = new Map<string, readonly [number, number]>();
+  #flaw: JsonScan['flaw'] = null;
+  #valueStart = 0;
+
+  constructor(text: string, maxDepth: number) {
+    this.#text = text;
+    this.#maxDepth = maxDepth;
+  }
+
+  run(): JsonScan {
+    const text = this.#text;
+    let index = 0;
+    while (index < text.length) {
+      const code = text.charCodeAt(index);
+      if (code === QUOTE) {
+        index = this.#string(index);
+        continue;
+      }
+      if (code === MINUS || (code >= ZERO && code <= NINE)) {
+        index = this.#number(index);
+        continue;
+      }
+      if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
+        if (this.#frames.length >= this.#maxDepth) return this.#result(true);
+        this.#open(code === OPEN_OBJECT);
+      } else if (code === COMMA || code === CLOSE_OBJECT || code === CLOSE_ARRAY) {
+        this.#endOfValue(index, code === COMMA);
+      } else if (code === COLON && this.#frames.length === 1) {
+        this.#valueStart = index + 1;
+      }
+      index += 1;
+    }
+    return this.#result(false);
+  }
+
+  #result(tooDeep: boolean): JsonScan {
+    return { tooDeep, flaw: this.#flaw, members: this.#members };
+  }
+
+  #open(object: boolean): void {
+    this.#frames.push({
+      keys: object ? new Set() : null,
+      expectsKey: object,
+      place: object ? '' : 0,
+    });
+  }
+
+  #endOfValue(index: number, more: boolean): void {
+    const frame = this.#frames.at(-1);
+    if (frame === undefined) return;
+    if (this.#frames.length === 1 && typeof frame.place === 'string' && !frame.expectsKey) {
+      this.#members.set(frame.place, [this.#valueStart, index]);
+    }
+    if (!more) this.#frames.pop();
+    else if (typeof frame.place === 'number') frame.place += 1;
+    else frame.expectsKey = true;
+  }
+
+  #string(start: number): number {
+    const end = endOfString(this.#text, start);
+    const raw = this.#text.slice(start + 1, end);
+    const frame = this.#frames.at(-1);
+    if (frame?.expectsKey === true && frame.keys !== null) this.#key(frame, frame.keys, raw);
+    else if (hasLoneSurrogate(raw)) this.#report('surrogate', this.#place());
+    return end + 1;
+  }
+
+  #key(frame: Frame, keys: Set<string>, raw: string): void {
+    frame.expectsKey = false;
+    if (hasLoneSurrogate(raw)) {
+      frame.place = '';
+      // The key itself can not be written down: the object that has it is named.
+      this.#report('surrogate', this.#place(this.#frames.length - 1));
+      return;
+    }
+    const key = unescape(raw);
+    frame.place = key;
+    if (keys.has(key)) this.#report('duplicate', this.#place());
+    else keys.add(key);
+  }
+
+  #number(start: number): number {
+    const text = this.#text;
+    let end = start + 1;
+    while (end < text.length && isNumberCode(text.charCodeAt(end))) end += 1;
+    if (!isExactNumber(text.slice(start, end))) this.#report('number', this.#place());
+    return end;
+  }
+
+  #report(kind: JsonFlaw, at: string): void {
+    this.#flaw ??= { kind, at };
+  }
+
+  #place(levels: number = this.#frames.length): string {
+    return this.#flaw === null
+      ? pointer('', ...this.#frames.slice(0, levels).map((frame) => frame.place))
+      : '';
+  }
+}
+
+/**
+ * Whether a JSON number survives being held as a double and written again: the same significant digits, no overflow,
+ * no underflow. `0.1`, `1.0` and `1e2` do; `9007199254740993` and `1e400` do not.
+ */
+export function isExactNumber(text: string): boolean {
+  // Fifteen significant digits always survive (IEEE 754 binary64, DBL_DIG), which is nearly every number there is.
+  if (text.length <= 15 && !text.includes('e') && !text.includes('E')) return true;
+  const value = Number(text);
+  return Number.isFinite(value) && significantDigits(text) === significantDigits(String(value));
+}
+
+function significantDigits(text: string): string {
+  const exponent = text.search(/[eE]/);
+  const digits = (exponent < 0 ? text : text.slice(0, exponent)).replace('-', '').replace('.', '');
+  // Loops, because /0+$/ takes quadratic time on a long row of zeros in front of another digit.
+  let start = 0;
+  let end = digits.length;
+  while (start < end && digits.charCodeAt(start) === ZERO) start += 1;
+  while (end > start && digits.charCodeAt(end - 1) === ZERO) end -= 1;
+  return digits.slice(start, end);
+}
+
+function endOfString(text: string, start: number): number {
+  let end = start;
+  for (;;) {
+    end = text.indexOf('"', end + 1);
+    if (end < 0) return text.length;
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return end;
+  }
+}
+
+/** The text was valid UTF-8, so a lone surrogate can only come from an escape. */
+function hasLoneSurrogate(raw: string): boolean {
+  return /\\u[dD][89a-fA-F]/.test(raw) && /[\uD800-\uDFFF]/u.test(unescape(raw));
+}
+
+function unescape(raw: string): string {
+  if (!raw.includes('\\')) return raw;
+  try {
+    return String(JSON.parse(`"${raw}"`));
+  } catch {
+    return raw; // not JSON: the parser refuses the whole text
+  }
+}
+
+function isNumberCode(code: number): boolean {
+  return (
+    (code >= ZERO && code <= NINE) ||
+    code === DOT ||
+    code === PLUS ||
+    code === MINUS ||
+    code === UPPER_E ||
+    code === LOWER_E
+  );
+}
+
+const QUOTE = 0x22;
+const PLUS = 0x2b;
+const COMMA = 0x2c;
+const MINUS = 0x2d;
+const DOT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+const COLON = 0x3a;
+const UPPER_E = 0x45;
+const OPEN_ARRAY = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_ARRAY = 0x5d;
+const LOWER_E = 0x65;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
