@@ -1,0 +1,172 @@
+import { ConfigurationError } from '../errors.js';
+import { ENTITY_NAMES } from './catalogue.js';
+import type { Catalogue, EntityName } from './catalogue.js';
+import { ANY_KEY, parsePath } from './path.js';
+import type { PathSegment } from './path.js';
+
+/** `SECRET_BY_NAME`, `UNKNOWN_CONNECTOR` and the paths that users add or take away. */
+export interface CatalogueOptions {
+  /** What happens to secrets that only their name or text tells: kept like declared ones, left as they are, or refused. */
+  readonly byName: 'externalise' | 'report' | 'refuse';
+  /** A connector the catalogue does not know: searched by name, or refused. */
+  readonly unknownConnector: 'heuristic' | 'refuse';
+  /**
+   * `scope:path`, in the form of path.ts. A scope is a connector (`database/mysql`, path below `connection.config`), `*`
+   * (all connectors, known or not) or an entity (`user`, `ingestionPipeline`, `workflow`, path from the entity).
+   */
+  readonly extraPaths: readonly string[];
+  /** The same form: what lies there and below is plain, whatever the schema, its name or its text says. */
+  readonly excludedPaths: readonly string[];
+}
+
+/** One place of the declared paths, a node of a trie over keys. Arrays have no node of their own. */
+export interface PathNode {
+  readonly mark: 'none' | 'secret' | 'excluded';
+  readonly children: ReadonlyMap<string, PathNode>;
+  /** Where any key leads to. */
+  readonly any: PathNode | null;
+}
+
+/** A catalogue as the finder uses it: every look-up is one or two map accesses. */
+export interface CompiledCatalogue {
+  readonly options: Pick<CatalogueOptions, 'byName' | 'unknownConnector'>;
+  /** The places of a connector, below `connection.config`: of this kind, else of any kind; none where it is unknown. */
+  connector(kind: string | null, name: string): readonly PathNode[];
+  /** What `*` paths add to every connector. */
+  readonly everyConnector: readonly PathNode[];
+  /** The places of an entity, from the entity. */
+  entity(name: 'user' | 'ingestionPipeline' | 'workflow'): readonly PathNode[];
+}
+
+interface MutableNode {
+  mark: PathNode['mark'];
+  readonly children: Map<string, MutableNode>;
+  any: MutableNode | null;
+}
+
+/** Any `type` of an event is looked up; a text of megabytes is no connector's name. */
+const LONGEST_CONNECTOR_NAME = 128;
+
+const newNode = (): MutableNode => ({ mark: 'none', children: new Map(), any: null });
+
+/** Connector names are compared without case and signs: `SapS4Hana`, `sapS4Hana` and `sap_s4_hana` are one. */
+export const normaliseName = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
+
+/**
+ * Builds the look-up, once at start.
+ * @throws ConfigurationError `CONFIG_INVALID` naming each extra or excluded path that has no valid form or scope
+ */
+export function compileCatalogue(catalogue: Catalogue, options: CatalogueOptions): CompiledCatalogue {
+  const byKind = new Map<string, MutableNode>();
+  const byName = new Map<string, MutableNode[]>();
+  const everyConnector = newNode();
+  const entities = new Map<string, MutableNode>(ENTITY_NAMES.map((name) => [name, newNode()]));
+
+  function connectorNode(id: string): MutableNode {
+    const [kind = '', name = ''] = id.split('/').map(normaliseName);
+    const key = `${kind}/${name}`;
+    const known = byKind.get(key);
+    if (known !== undefined) return known;
+    const created = newNode();
+    byKind.set(key, created);
+    byName.set(name, [...(byName.get(name) ?? []), created]);
+    return created;
+  }
+
+  for (const [id, paths] of Object.entries(catalogue.connectors)) {
+    const node = connectorNode(id);
+    for (const path of paths) insert(node, segmentsOf(path), 'secret');
+  }
+  for (const name of ENTITY_NAMES) {
+    for (const path of catalogue.entities[name] ?? []) {
+      for (const [entity, prefix] of PLACES[name]) {
+        insert(entities.get(entity) ?? newNode(), [...prefix, ...segmentsOf(path)], 'secret');
+      }
+    }
+  }
+  const problems: string[] = [];
+  for (const [list, mark] of [
+    [options.extraPaths, 'secret'],
+    [options.excludedPaths, 'excluded'],
+  ] as const) {
+    for (const text of list) {
+      const parsed = parseScoped(text);
+      if (parsed === null) problems.push(text);
+      else if (parsed.scope === '*') insert(everyConnector, parsed.segments, mark);
+      else insert(entities.get(parsed.scope) ?? connectorNode(parsed.scope), parsed.segments, mark);
+    }
+  }
+  if (problems.length > 0) {
+    throw new ConfigurationError(
+      'CONFIG_INVALID',
+      `Not a secret path: ${problems.join(', ')}. The form is scope:path, with a connector (database/mysql), ` +
+        `* (all connectors), user, ingestionPipeline or workflow as the scope.`,
+    );
+  }
+
+  const none: readonly PathNode[] = [];
+  return {
+    options: { byName: options.byName, unknownConnector: options.unknownConnector },
+    everyConnector: isEmpty(everyConnector) ? none : [everyConnector],
+    connector(kind, name) {
+      if (name.length > LONGEST_CONNECTOR_NAME) return none;
+      const normalised = normaliseName(name);
+      const ofKind = kind === null ? undefined : byKind.get(`${normaliseName(kind)}/${normalised}`);
+      return ofKind === undefined ? (byName.get(normalised) ?? none) : [ofKind];
+    },
+    entity: (name) => {
+      const node = entities.get(name);
+      return node === undefined ? none : [node];
+    },
+  };
+}
+
+/** Where the catalogue's entity parts lie in the entities that events carry. */
+const PLACES: Readonly<Record<EntityName, readonly (readonly [EntityName, readonly string[]])[]>> = {
+  user: [['user', []]],
+  ingestionPipeline: [['ingestionPipeline', []]],
+  workflow: [['workflow', []]],
+  dbtPipeline: [['ingestionPipeline', ['sourceConfig', 'config']]],
+  openMetadataServerConnection: [
+    ['ingestionPipeline', ['openMetadataServerConnection']],
+    ['workflow', ['openMetadataServerConnection']],
+  ],
+};
+
+const isEmpty = (node: MutableNode): boolean =>
+  node.mark === 'none' && node.children.size === 0 && node.any === null;
+
+/** The last mark stays: excluded paths come last and win. */
+function insert(root: MutableNode, segments: readonly PathSegment[], mark: 'secret' | 'excluded'): void {
+  let node = root;
+  for (const segment of segments) node = segment === ANY_KEY ? anyOf(node) : childOf(node, segment);
+  node.mark = mark;
+}
+
+function anyOf(node: MutableNode): MutableNode {
+  node.any ??= newNode();
+  return node.any;
+}
+
+function childOf(node: MutableNode, key: string): MutableNode {
+  const known = node.children.get(key);
+  if (known !== undefined) return known;
+  const created = newNode();
+  node.children.set(key, created);
+  return created;
+}
+
+/** Paths of a checked catalogue are valid; one built by hand may not be. */
+function segmentsOf(path: string): readonly PathSegment[] {
+  const segments = parsePath(path);
+  if (segments === null) throw new ConfigurationError('CONFIG_INVALID', `Not a catalogue path: ${path}.`);
+  return segments;
+}
+
+const SCOPE = /^(\*|user|ingestionPipeline|workflow|[A-Za-z]+\/[^/:\s]+):(.+)$/s;
+
+function parseScoped(text: string): { scope: string; segments: PathSegment[] } | null {
+  const match = SCOPE.exec(text);
+  const segments = parsePath(match?.[2] ?? '');
+  return match === null || segments === null ? null : { scope: match[1] ?? '', segments };
+}

@@ -1,0 +1,10 @@
+/** Which fields of an entity are secret (DESIGN §2.3): what other folders use of this one. */
+export { loadCatalogue, parseCatalogue, shippedCatalogue } from './catalogue.js';
+export type { Catalogue } from './catalogue.js';
+export { compileCatalogue } from './compile.js';
+export type { CatalogueOptions, CompiledCatalogue } from './compile.js';
+export { createFieldFinder, MAX_ENTITY_DEPTH } from './field-finder.js';
+export type { FieldFinder, FindTarget, FoundField, FoundFields } from './field-finder.js';
+export { formatPointer, parsePointer } from './json-pointer.js';
+export { readAt, withValues } from './json-access.js';
+export type { JsonPath } from './json-access.js';
