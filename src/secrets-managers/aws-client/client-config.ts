@@ -1,0 +1,51 @@
+import { ConfigurationError } from '../../errors.js';
+import { GatedHttpHandler } from './attempt.js';
+import type { ManagerSettings } from '../settings.js';
+
+/** Connections a store opens at most; lanes beyond it wait for a free one. */
+const MAX_SOCKETS = 64;
+
+const silent = (): void => undefined;
+/** The SDK's own log lines can carry inputs and outputs of commands: none is written. */
+const NO_LOG = { trace: silent, debug: silent, info: silent, warn: silent, error: silent };
+
+/** The SDK configuration that both AWS stores share. Makes no call and opens no connection. */
+export function awsClientConfig(settings: ManagerSettings) {
+  const { region, endpointUrl, accessKeyId, secretAccessKey, requestTimeoutMs } = settings;
+  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
+  return {
+    ...(region === undefined ? {} : { region }),
+    ...(endpointUrl === undefined ? {} : { endpoint: endpointUrl }),
+    ...(accessKeyId === undefined || secretAccessKey === undefined
+      ? {}
+      : { credentials: { accessKeyId, secretAccessKey: secretAccessKey.reveal() } }),
+    // Each attempt is the caller's: it checks its claim before the next one.
+    maxAttempts: 1,
+    logger: NO_LOG,
+    requestHandler: new GatedHttpHandler({
+      connectionTimeout: Math.min(2_000, requestTimeoutMs),
+      requestTimeout: requestTimeoutMs,
+      throwOnRequestTimeout: true,
+      socketTimeout: requestTimeoutMs,
+      httpAgent: agent,
+      httpsAgent: agent,
+      logger: NO_LOG,
+    }),
+  };
+}
+
+/**
+ * The region the SDK settled on.
+ *
+ * @throws ConfigurationError CONFIG_INVALID where there is none: found at start instead of at the first request
+ */
+export async function resolveRegion(region: () => Promise<string>): Promise<string> {
+  try {
+    return await region();
+  } catch {
+    throw new ConfigurationError(
+      'CONFIG_INVALID',
+      'OM_SM_REGION: no AWS region is configured. Set OM_SM_REGION or AWS_REGION.',
+    );
+  }
+}

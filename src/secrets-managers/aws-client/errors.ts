@@ -1,0 +1,101 @@
+import { failure, type Failure } from '../results.js';
+import type { StoreErrorClass } from '../port.js';
+
+/**
+ * Names of errors as the services and the SDK give them. Branching is by name: emulators send other HTTP statuses, and
+ * one status (400) stands for almost everything in AWS's JSON protocols.
+ */
+const NAMES: Readonly<
+  Record<'throttle' | 'quota' | 'access' | 'not-found' | 'conflict' | 'invalid', string>
+> = {
+  throttle:
+    'Throttling ThrottlingException ThrottledException TooManyRequestsException TooManyUpdates SlowDown ' +
+    'RequestLimitExceeded RequestThrottled RequestThrottledException PriorRequestNotComplete ' +
+    'ProvisionedThroughputExceededException BandwidthLimitExceeded EC2ThrottledException',
+  quota: 'LimitExceededException ParameterLimitExceeded ParameterMaxVersionLimitExceeded',
+  access:
+    'AccessDenied AccessDeniedException UnauthorizedException NotAuthorized AuthFailure OptInRequired ' +
+    'UnrecognizedClientException InvalidClientTokenId InvalidAccessKeyId InvalidSignatureException ' +
+    'SignatureDoesNotMatch IncompleteSignature IncompleteSignatureException MissingAuthenticationToken ' +
+    'MissingAuthenticationTokenException ExpiredToken ExpiredTokenException RequestExpired ' +
+    'RequestTimeTooSkewed InvalidToken CredentialsProviderError TokenProviderError ProviderError ' +
+    'DecryptionFailure EncryptionFailure InvalidKeyId KMSAccessDeniedException KMSDisabledException ' +
+    'KMSInvalidStateException KMSNotFoundException',
+  'not-found': 'ResourceNotFoundException ParameterNotFound ParameterVersionNotFound InvalidResourceId',
+  conflict: 'ResourceExistsException ParameterAlreadyExists PreconditionNotMetException',
+  invalid:
+    'ValidationException InvalidParameterException InvalidParameterValue InvalidRequestException ' +
+    'ParameterPatternMismatchException UnsupportedParameterType HierarchyTypeMismatchException ' +
+    'HierarchyLevelLimitExceededException TooManyTagsError SerializationException InvalidNextTokenException',
+};
+
+type NamedClass = keyof typeof NAMES;
+
+const CLASS_BY_NAME: ReadonlyMap<string, NamedClass> = new Map(
+  (Object.keys(NAMES) as NamedClass[]).flatMap((named) =>
+    NAMES[named].split(' ').map((name) => [name, named] as const),
+  ),
+);
+
+/** The connection was never there, so nothing was sent. */
+const NEVER_CONNECTED = /^(ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|EHOSTUNREACH|ENETUNREACH|NotSentError)$/;
+
+export interface AwsFailure {
+  readonly ok: false;
+  /** Name of the error, for branching: the service's own, the SDK's, or the system's code. */
+  readonly name: string;
+  readonly throttled: boolean;
+  readonly failure: Failure;
+}
+
+interface ErrorFacts {
+  readonly name: string;
+  readonly status: number | null;
+}
+
+/**
+ * The name of an error and the HTTP status with it. Only what looks like a name goes on: the text comes from the other
+ * side, and messages of the SDK can quote what they were given.
+ */
+function factsOf(error: unknown): ErrorFacts {
+  if (typeof error !== 'object' || error === null) return { name: 'UnknownError', status: null };
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : null;
+  const ownName = 'name' in error && typeof error.name === 'string' ? error.name : null;
+  const system = code !== null && /^E[A-Z_]{3,30}$/.test(code);
+  const name = (system ? code : ownName) ?? 'UnknownError';
+  return { name: /^[A-Za-z0-9_]{1,64}$/.test(name) ? name : 'UnknownError', status: statusOf(error) };
+}
+
+function statusOf(error: object): number | null {
+  if (!('$metadata' in error) || typeof error.$metadata !== 'object' || error.$metadata === null) return null;
+  const metadata = error.$metadata;
+  const hasStatus = 'httpStatusCode' in metadata && typeof metadata.httpStatusCode === 'number';
+  return hasStatus ? (metadata.httpStatusCode as number) : null;
+}
+
+/**
+ * Classifies what a request threw. What has a name that is known for a refusal was not applied; anything else was
+ * perhaps, if it was sent.
+ *
+ * @param sent whether the request may have left this process
+ */
+export function classify(provider: string, call: string, error: unknown, sent: boolean): AwsFailure {
+  const { name, status } = factsOf(error);
+  const message = `${provider}: ${call} failed with ${name}`;
+  const named = CLASS_BY_NAME.get(name) ?? classByStatus(status);
+  if (named === null) {
+    const applied = sent && !NEVER_CONNECTED.test(name) ? 'unknown' : 'no';
+    return { ok: false, name, throttled: false, failure: failure('transient', message, { applied }) };
+  }
+  const throttled = named === 'throttle';
+  const errorClass: StoreErrorClass = named === 'throttle' ? 'transient' : named;
+  const gone = name === 'ParameterVersionNotFound' ? { code: 'SECRET_VERSION_GONE' as const } : {};
+  // A throttle that comes with a 5xx says no less clearly that nothing was done.
+  return { ok: false, name, throttled, failure: failure(errorClass, message, gone) };
+}
+
+/** For names nobody knows: a 4xx of a proxy in between must not make a dead letter of an event, so it stays passing. */
+function classByStatus(status: number | null): NamedClass | null {
+  if (status === 429) return 'throttle';
+  return status === 401 || status === 403 ? 'access' : null;
+}

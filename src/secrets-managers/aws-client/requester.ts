@@ -1,0 +1,95 @@
+import { onAbort } from '../on-abort.js';
+import { bindAttempt, NotSentError, type Attempt } from './attempt.js';
+import { classify, type AwsFailure } from './errors.js';
+import type { StoreCall } from '../port.js';
+import type { ManagerDeps } from '../settings.js';
+
+export type Answer<T> = { readonly ok: true; readonly value: T } | AwsFailure;
+
+/** Sends one command with the given options: `(options) => client.send(command, options)`. */
+export type Send<T> = (options: { abortSignal: AbortSignal }) => Promise<T>;
+
+class DeadlineError extends Error {
+  override readonly name = 'TimeoutError';
+}
+
+class CallAbortedError extends Error {
+  override readonly name = 'AbortError';
+}
+
+/**
+ * Sends requests to AWS one attempt at a time: admitted before it is sent if it writes, ended at its deadline or when
+ * the caller aborts, timed, counted, and classified when it fails.
+ */
+export class AwsRequester {
+  readonly #provider: string;
+  readonly #timeoutMs: number;
+  readonly #deps: Pick<ManagerDeps, 'onRequest' | 'onThrottle'>;
+
+  constructor(provider: string, timeoutMs: number, deps: Pick<ManagerDeps, 'onRequest' | 'onThrottle'>) {
+    this.#provider = provider;
+    this.#timeoutMs = timeoutMs;
+    this.#deps = deps;
+  }
+
+  read<T>(callName: string, call: StoreCall, send: Send<T>): Promise<Answer<T>> {
+    return this.#attempt(callName, call, send);
+  }
+
+  /** Throws only what `admitWrite` throws. */
+  async write<T>(callName: string, call: StoreCall, send: Send<T>): Promise<Answer<T>> {
+    if (call.signal.aborted) return this.#notBegun(callName);
+    await call.admitWrite();
+    const answer = await this.#attempt(callName, call, send);
+    if (!answer.ok && answer.throttled) this.#deps.onThrottle?.();
+    return answer;
+  }
+
+  async #attempt<T>(callName: string, call: StoreCall, send: Send<T>): Promise<Answer<T>> {
+    if (call.signal.aborted) return this.#notBegun(callName);
+    const startedMs = performance.now();
+    const attempt: Attempt = { deadlineMs: startedMs + this.#timeoutMs, sent: false };
+    let answer: Answer<T>;
+    try {
+      answer = { ok: true, value: await this.#raced(call.signal, attempt, send) };
+    } catch (error) {
+      answer = classify(this.#provider, callName, error, attempt.sent);
+    }
+    this.#deps.onRequest?.({
+      provider: this.#provider,
+      call: callName,
+      result: answer.ok ? 'ok' : answer.name,
+      durationMs: performance.now() - startedMs,
+    });
+    return answer;
+  }
+
+  /** The SDK hears of the end by its signal, but may be busy elsewhere (credentials): it is not waited for. */
+  async #raced<T>(signal: AbortSignal, attempt: Attempt, send: Send<T>): Promise<T> {
+    const controller = new AbortController();
+    bindAttempt(controller.signal, attempt);
+    let end: (reason: Error) => void = () => undefined;
+    const ended = new Promise<never>((_resolve, reject) => {
+      end = (reason) => {
+        reject(reason);
+        controller.abort();
+      };
+    });
+    const timer = setTimeout(() => {
+      end(attempt.sent ? new DeadlineError('its time is up') : new NotSentError('its time was up'));
+    }, this.#timeoutMs);
+    const stopListening = onAbort(signal, () => {
+      end(new CallAbortedError('aborted by the caller'));
+    });
+    try {
+      return await Promise.race([send({ abortSignal: controller.signal }), ended]);
+    } finally {
+      clearTimeout(timer);
+      stopListening();
+    }
+  }
+
+  #notBegun(callName: string): AwsFailure {
+    return classify(this.#provider, callName, new CallAbortedError('aborted by the caller'), false);
+  }
+}

@@ -1,0 +1,35 @@
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { awsClientConfig, resolveRegion } from '../aws-client/client-config.js';
+import { AwsRequester } from '../aws-client/requester.js';
+import { SecretsManagerReader } from './reader.js';
+import { SecretsManagerRequests } from './requests.js';
+import { SecretsManagerStore } from './store.js';
+import type { SecretStore } from '../port.js';
+import type { ManagerDeps, ManagerSettings } from '../settings.js';
+
+export const SECRETS_MANAGER_PROVIDER = 'aws-secrets-manager';
+const DEFAULT_CHECK_ID = '/openmetadata/connection-secrets';
+
+/**
+ * One client and the store on it. Makes no call.
+ *
+ * @throws ConfigurationError CONFIG_INVALID without a region
+ */
+export async function openSecretsManagerStore(
+  settings: ManagerSettings,
+  deps: ManagerDeps,
+): Promise<{ store: SecretStore; region: string }> {
+  const client = new SecretsManagerClient(awsClientConfig(settings));
+  const requester = new AwsRequester(SECRETS_MANAGER_PROVIDER, settings.requestTimeoutMs, deps);
+  const requests = new SecretsManagerRequests(client, requester, settings);
+  const store = new SecretsManagerStore({
+    provider: SECRETS_MANAGER_PROVIDER,
+    requests,
+    reader: new SecretsManagerReader(SECRETS_MANAGER_PROVIDER, client, requester, requests),
+    checkId: settings.checkId ?? DEFAULT_CHECK_ID,
+    close: () => {
+      client.destroy();
+    },
+  });
+  return { store, region: await resolveRegion(() => client.config.region()) };
+}

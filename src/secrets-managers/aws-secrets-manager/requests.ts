@@ -1,0 +1,112 @@
+import {
+  CreateSecretCommand,
+  DeleteSecretCommand,
+  DescribeSecretCommand,
+  PutSecretValueCommand,
+  RestoreSecretCommand,
+  TagResourceCommand,
+  UpdateSecretVersionStageCommand,
+  type DescribeSecretResponse,
+  type SecretsManagerClient,
+  type Tag as AwsTag,
+} from '@aws-sdk/client-secrets-manager';
+import { ownerOf, tagsFor } from '../ownership.js';
+import type { Answer, AwsRequester } from '../aws-client/requester.js';
+import type { Description, PutItem, StoreCall } from '../port.js';
+import type { ManagerSettings } from '../settings.js';
+
+export const CURRENT = 'AWSCURRENT';
+
+/** The single requests to Secrets Manager that change something, and the description they are decided by. */
+export class SecretsManagerRequests {
+  readonly #client: SecretsManagerClient;
+  readonly #requester: AwsRequester;
+  readonly #settings: ManagerSettings;
+
+  constructor(client: SecretsManagerClient, requester: AwsRequester, settings: ManagerSettings) {
+    this.#client = client;
+    this.#requester = requester;
+    this.#settings = settings;
+  }
+
+  /** Answers with the version. */
+  async create(item: PutItem, call: StoreCall): Promise<Answer<string>> {
+    const command = new CreateSecretCommand({
+      Name: item.secretId,
+      SecretString: item.value.reveal(),
+      ClientRequestToken: item.clientToken,
+      Tags: this.#tags(item.connectionId),
+    });
+    const answer = await this.#requester.write('CreateSecret', call, (options) =>
+      this.#client.send(command, options),
+    );
+    return answer.ok ? { ok: true, value: answer.value.VersionId ?? item.clientToken } : answer;
+  }
+
+  /** Answers with the version. */
+  async putValue(item: PutItem, call: StoreCall): Promise<Answer<string>> {
+    const command = new PutSecretValueCommand({
+      SecretId: item.secretId,
+      SecretString: item.value.reveal(),
+      ClientRequestToken: item.clientToken,
+    });
+    const answer = await this.#requester.write('PutSecretValue', call, (options) =>
+      this.#client.send(command, options),
+    );
+    return answer.ok ? { ok: true, value: answer.value.VersionId ?? item.clientToken } : answer;
+  }
+
+  async describe(secretId: string, call: StoreCall): Promise<Answer<Description>> {
+    const command = new DescribeSecretCommand({ SecretId: secretId });
+    const answer = await this.#requester.read('DescribeSecret', call, (options) =>
+      this.#client.send(command, options),
+    );
+    return answer.ok ? { ok: true, value: descriptionOf(answer.value) } : answer;
+  }
+
+  tag(secretId: string, connectionId: string, call: StoreCall): Promise<Answer<unknown>> {
+    const command = new TagResourceCommand({ SecretId: secretId, Tags: this.#tags(connectionId) });
+    return this.#requester.write('TagResource', call, (options) => this.#client.send(command, options));
+  }
+
+  undelete(secretId: string, call: StoreCall): Promise<Answer<unknown>> {
+    const command = new RestoreSecretCommand({ SecretId: secretId });
+    return this.#requester.write('RestoreSecret', call, (options) => this.#client.send(command, options));
+  }
+
+  delete(secretId: string, call: StoreCall): Promise<Answer<unknown>> {
+    const { forceDelete, recoveryWindowDays } = this.#settings;
+    const command = new DeleteSecretCommand({
+      SecretId: secretId,
+      ...(forceDelete ? { ForceDeleteWithoutRecovery: true } : { RecoveryWindowInDays: recoveryWindowDays }),
+    });
+    return this.#requester.write('DeleteSecret', call, (options) => this.#client.send(command, options));
+  }
+
+  /** Fails where `from` is no longer the current version: a compare-and-set. */
+  moveCurrent(secretId: string, from: string, to: string, call: StoreCall): Promise<Answer<unknown>> {
+    const command = new UpdateSecretVersionStageCommand({
+      SecretId: secretId,
+      VersionStage: CURRENT,
+      MoveToVersionId: to,
+      ...(from === '' ? {} : { RemoveFromVersionId: from }),
+    });
+    return this.#requester.write('UpdateSecretVersionStage', call, (options) =>
+      this.#client.send(command, options),
+    );
+  }
+
+  #tags(connectionId: string): AwsTag[] {
+    return tagsFor(connectionId, this.#settings.tags).map(({ key, value }) => ({ Key: key, Value: value }));
+  }
+}
+
+/** A secret without a value has no current version: its version is empty. */
+function descriptionOf(response: DescribeSecretResponse): Description {
+  const stages = Object.entries(response.VersionIdsToStages ?? {});
+  return {
+    version: stages.find(([, labels]) => labels.includes(CURRENT))?.[0] ?? '',
+    ownedBy: ownerOf(response.Tags),
+    scheduledForDeletion: response.DeletedDate !== undefined,
+  };
+}

@@ -1,0 +1,237 @@
+import type { Reference } from '../../terms.js';
+import { judgeOwnership } from '../ownership.js';
+import { refusedByLimits } from '../limits.js';
+import {
+  aborted,
+  asReference,
+  failure,
+  mapLimited,
+  notAName,
+  notOwned,
+  secretIdOf,
+  success,
+  withSecretId,
+} from '../results.js';
+import { SECRETS_MANAGER_LIMITS } from './limits.js';
+import type { AwsFailure } from '../aws-client/errors.js';
+import type { Answer } from '../aws-client/requester.js';
+import type {
+  Description,
+  Fetched,
+  GetItem,
+  PutItem,
+  RestoreItem,
+  SecretStore,
+  StoreCall,
+  Stored,
+  StoreResult,
+} from '../port.js';
+import type { SecretsManagerReader, WantedSecret } from './reader.js';
+import type { SecretsManagerRequests } from './requests.js';
+
+const WRITES_AT_ONCE = 8;
+
+export interface SecretsManagerStoreParts {
+  readonly provider: string;
+  readonly requests: SecretsManagerRequests;
+  readonly reader: SecretsManagerReader;
+  /** An id that need not exist, under the prefix our permissions cover. */
+  readonly checkId: string;
+  readonly close: () => void;
+}
+
+/**
+ * AWS Secrets Manager. One request per written field: a new secret is created first, a known one is changed first.
+ *
+ * A known secret is changed without looking at its tags: that would be a second request for every password there is. Who
+ * deletes our secret and makes his own under the same name finds his value as the previous version; `verify` reports
+ * the missing tags, and deleting, which can not be undone, always looks first.
+ */
+export class SecretsManagerStore implements SecretStore {
+  readonly #provider: string;
+  readonly #requests: SecretsManagerRequests;
+  readonly #parts: SecretsManagerStoreParts;
+
+  constructor(parts: SecretsManagerStoreParts) {
+    this.#parts = parts;
+    this.#provider = parts.provider;
+    this.#requests = parts.requests;
+  }
+
+  put(items: readonly PutItem[], call: StoreCall): Promise<StoreResult<Stored>[]> {
+    return mapLimited(items, WRITES_AT_ONCE, async (item) => {
+      if (call.signal.aborted) return aborted(this.#provider);
+      const refused = refusedByLimits(SECRETS_MANAGER_LIMITS, this.#provider, item);
+      if (refused !== null) return refused;
+      return item.known ? this.#putKnown(item, call) : this.#putNew(item, call);
+    });
+  }
+
+  async get(items: readonly GetItem[], call: StoreCall): Promise<StoreResult<Fetched>[]> {
+    const wanted = items.flatMap((item): WantedSecret[] => {
+      const secretId = secretIdOf(item.reference);
+      if (secretId === null) return [];
+      return [item.version === undefined ? { secretId } : { secretId, version: item.version }];
+    });
+    const results = (await this.#parts.reader.get(wanted, call)).values();
+    return items.map((item) => {
+      const result = secretIdOf(item.reference) === null ? undefined : results.next().value;
+      return result ?? notAName(this.#provider);
+    });
+  }
+
+  describe(reference: Reference, call: StoreCall): Promise<StoreResult<Description>> {
+    return withSecretId(this.#provider, reference, call, async (id) => {
+      const answer = await this.#requests.describe(id, call);
+      return answer.ok ? success(answer.value) : answer.failure;
+    });
+  }
+
+  delete(
+    items: readonly { reference: Reference; connectionId: string }[],
+    call: StoreCall,
+  ): Promise<StoreResult<'deleted' | 'absent'>[]> {
+    return mapLimited(items, WRITES_AT_ONCE, (item) =>
+      withSecretId(this.#provider, item.reference, call, (id) => this.#delete(id, item.connectionId, call)),
+    );
+  }
+
+  restore(item: RestoreItem, call: StoreCall): Promise<StoreResult<{ version: string }>> {
+    return withSecretId(this.#provider, item.reference, call, (id) => this.#restore(id, item, call));
+  }
+
+  async check(call: StoreCall): Promise<StoreResult<{ detail: string }>> {
+    if (call.signal.aborted) return aborted(this.#provider);
+    const answer = await this.#requests.describe(this.#parts.checkId, call);
+    // Permissions are judged before existence: "not found" says that we are known, permitted and served.
+    if (answer.ok || answer.failure.error.class === 'not-found') {
+      return success({ detail: 'DescribeSecret is permitted' });
+    }
+    return answer.failure;
+  }
+
+  close(): Promise<void> {
+    this.#parts.close();
+    return Promise.resolve();
+  }
+
+  async #putKnown(item: PutItem, call: StoreCall): Promise<StoreResult<Stored>> {
+    const put = await this.#requests.putValue(item, call);
+    if (put.ok) return stored(item, put.value, 'changed');
+    if (put.name === 'ResourceNotFoundException') return this.#putNew(item, call);
+    // The error for a secret scheduled for deletion; it has other reasons too, so the description decides.
+    if (put.name === 'InvalidRequestException') return this.#putExisting(item, put, call);
+    return put.failure;
+  }
+
+  async #putNew(item: PutItem, call: StoreCall): Promise<StoreResult<Stored>> {
+    const created = await this.#requests.create(item, call);
+    if (created.ok) return stored(item, created.value, 'created');
+    const exists = created.name === 'ResourceExistsException' || created.name === 'InvalidRequestException';
+    return exists ? this.#putExisting(item, created, call) : created.failure;
+  }
+
+  /** A secret of this name is there, perhaps scheduled for deletion: whose it is decides. */
+  async #putExisting(item: PutItem, why: AwsFailure, call: StoreCall): Promise<StoreResult<Stored>> {
+    const described = await this.#requests.describe(item.secretId, call);
+    if (!described.ok) return this.#vanished(described, item.secretId);
+    const { ownedBy, scheduledForDeletion } = described.value;
+    const verdict = judgeOwnership(ownedBy, item);
+    // What somebody else has deleted is not brought back, not even to adopt it.
+    const foreign = verdict === 'refuse' || (scheduledForDeletion && ownedBy === null);
+    if (foreign) return notOwned(this.#provider, item.secretId, ownedBy);
+    if (!scheduledForDeletion && why.name === 'InvalidRequestException') return why.failure;
+    const prepared = await this.#prepare(item, { scheduledForDeletion, claim: verdict === 'claim' }, call);
+    if (!prepared.ok) return prepared.failure;
+    const put = await this.#requests.putValue(item, call);
+    if (!put.ok) return put.failure;
+    return stored(
+      item,
+      put.value,
+      scheduledForDeletion ? 'restored' : verdict === 'claim' ? 'adopted' : 'changed',
+    );
+  }
+
+  /** Our tags go on before our value: a secret with our value and without our tag would be an orphan for ever. */
+  async #prepare(
+    item: PutItem,
+    needs: { scheduledForDeletion: boolean; claim: boolean },
+    call: StoreCall,
+  ): Promise<Answer<unknown>> {
+    const nothing: Answer<unknown> = { ok: true, value: null };
+    const undeleted = needs.scheduledForDeletion
+      ? await this.#requests.undelete(item.secretId, call)
+      : nothing;
+    if (!undeleted.ok || !needs.claim) return undeleted;
+    return this.#requests.tag(item.secretId, item.connectionId, call);
+  }
+
+  /** It was there a moment ago: another try will create it. */
+  #vanished(described: AwsFailure, secretId: string): StoreResult<never> {
+    if (described.failure.error.class !== 'not-found') return described.failure;
+    return failure('transient', `${this.#provider}: ${secretId} was deleted while it was written`);
+  }
+
+  async #delete(
+    secretId: string,
+    connectionId: string,
+    call: StoreCall,
+  ): Promise<StoreResult<'deleted' | 'absent'>> {
+    const described = await this.#requests.describe(secretId, call);
+    if (!described.ok) return absentOr(described);
+    if (described.value.ownedBy !== connectionId) {
+      return notOwned(this.#provider, secretId, described.value.ownedBy);
+    }
+    if (described.value.scheduledForDeletion) return success('deleted');
+    const deleted = await this.#requests.delete(secretId, call);
+    return deleted.ok ? success('deleted') : absentOr(deleted);
+  }
+
+  async #restore(
+    secretId: string,
+    item: RestoreItem,
+    call: StoreCall,
+  ): Promise<StoreResult<{ version: string }>> {
+    const described = await this.#requests.describe(secretId, call);
+    if (!described.ok) return described.failure;
+    const { ownedBy, scheduledForDeletion, version: current } = described.value;
+    if (ownedBy !== item.connectionId) return notOwned(this.#provider, secretId, ownedBy);
+    if (scheduledForDeletion) {
+      const undeleted = await this.#requests.undelete(secretId, call);
+      if (!undeleted.ok) return undeleted.failure;
+    }
+    if (current === item.version) return success({ version: current });
+    // Read first: nothing is moved for a version that is gone.
+    const [recorded] = await this.#parts.reader.get([{ secretId, version: item.version }], call);
+    if (recorded?.ok === false) return recorded;
+    const moved = await this.#requests.moveCurrent(secretId, current, item.version, call);
+    if (moved.ok) return this.#readBack(secretId, item.version, call);
+    // The label was moved meanwhile, or the version went: looking again will tell.
+    const { class: errorClass } = moved.failure.error;
+    const meanwhile = errorClass === 'not-found' || errorClass === 'invalid';
+    return meanwhile ? this.#changedMeanwhile(secretId) : moved.failure;
+  }
+
+  async #readBack(
+    secretId: string,
+    expected: string,
+    call: StoreCall,
+  ): Promise<StoreResult<{ version: string }>> {
+    const described = await this.#requests.describe(secretId, call);
+    if (!described.ok) return described.failure;
+    if (described.value.version !== expected) return this.#changedMeanwhile(secretId);
+    return success({ version: expected });
+  }
+
+  #changedMeanwhile(secretId: string): StoreResult<never> {
+    return failure('conflict', `${this.#provider}: ${secretId} was changed while it was restored`);
+  }
+}
+
+function absentOr(answer: AwsFailure): StoreResult<'deleted' | 'absent'> {
+  return answer.failure.error.class === 'not-found' ? success('absent') : answer.failure;
+}
+
+function stored(item: PutItem, version: string, effect: Stored['effect']): StoreResult<Stored> {
+  return success({ reference: asReference(item.secretId), version, effect });
+}

@@ -1,0 +1,117 @@
+import {
+  AddTagsToResourceCommand,
+  DeleteParameterCommand,
+  GetParametersCommand,
+  ListTagsForResourceCommand,
+  PutParameterCommand,
+  type Parameter,
+  type SSMClient,
+  type Tag as AwsTag,
+} from '@aws-sdk/client-ssm';
+import type { SecretValue } from '../../secret-value.js';
+import { ownerOf, tagsFor } from '../ownership.js';
+import type { Answer, AwsRequester } from '../aws-client/requester.js';
+import type { StoreCall } from '../port.js';
+import type { ManagerSettings } from '../settings.js';
+
+const RESOURCE_TYPE = 'Parameter';
+
+export interface ParametersAnswer {
+  readonly found: readonly Parameter[];
+  /** What was asked for and is not there: names, or names with a version that is gone. */
+  readonly invalid: readonly string[];
+}
+
+/** The single requests to the SSM Parameter Store. */
+export class SsmRequests {
+  readonly #client: SSMClient;
+  readonly #requester: AwsRequester;
+  readonly #settings: ManagerSettings;
+
+  constructor(client: SSMClient, requester: AwsRequester, settings: ManagerSettings) {
+    this.#client = client;
+    this.#requester = requester;
+    this.#settings = settings;
+  }
+
+  /** Fails with `ParameterAlreadyExists` where there is one. Answers with the version. */
+  create(name: string, value: SecretValue, connectionId: string, call: StoreCall): Promise<Answer<number>> {
+    return this.#put(
+      new PutParameterCommand({
+        Name: name,
+        Value: value.reveal(),
+        Type: 'SecureString',
+        Overwrite: false,
+        Tier: this.#settings.ssmTier === 'advanced' ? 'Advanced' : 'Standard',
+        Tags: this.#tags(connectionId),
+      }),
+      call,
+    );
+  }
+
+  /**
+   * Creates the parameter, without tags, where there is none: its version is 1 then. A tier is only named to go up: the
+   * service refuses to take a parameter down from the advanced one.
+   */
+  overwrite(name: string, value: SecretValue, call: StoreCall): Promise<Answer<number>> {
+    return this.#put(
+      new PutParameterCommand({
+        Name: name,
+        Value: value.reveal(),
+        Type: 'SecureString',
+        Overwrite: true,
+        ...(this.#settings.ssmTier === 'advanced' ? { Tier: 'Advanced' as const } : {}),
+      }),
+      call,
+    );
+  }
+
+  tag(name: string, connectionId: string, call: StoreCall): Promise<Answer<unknown>> {
+    const command = new AddTagsToResourceCommand({
+      ResourceType: RESOURCE_TYPE,
+      ResourceId: name,
+      Tags: this.#tags(connectionId),
+    });
+    return this.#requester.write('AddTagsToResource', call, (options) => this.#client.send(command, options));
+  }
+
+  /** Answers with the connection the tags name; null: not ours. */
+  async owner(name: string, call: StoreCall): Promise<Answer<string | null>> {
+    const command = new ListTagsForResourceCommand({ ResourceType: RESOURCE_TYPE, ResourceId: name });
+    const answer = await this.#requester.read('ListTagsForResource', call, (options) =>
+      this.#client.send(command, options),
+    );
+    return answer.ok ? { ok: true, value: ownerOf(answer.value.TagList) } : answer;
+  }
+
+  /** At most ten names, no parameter twice. The service answers in any order. */
+  async parameters(
+    names: readonly string[],
+    call: StoreCall,
+    decrypted: boolean,
+  ): Promise<Answer<ParametersAnswer>> {
+    const command = new GetParametersCommand({ Names: [...names], WithDecryption: decrypted });
+    const answer = await this.#requester.read('GetParameters', call, (options) =>
+      this.#client.send(command, options),
+    );
+    if (!answer.ok) return answer;
+    const { Parameters: found = [], InvalidParameters: invalid = [] } = answer.value;
+    return { ok: true, value: { found, invalid } };
+  }
+
+  delete(name: string, call: StoreCall): Promise<Answer<unknown>> {
+    const command = new DeleteParameterCommand({ Name: name });
+    return this.#requester.write('DeleteParameter', call, (options) => this.#client.send(command, options));
+  }
+
+  async #put(command: PutParameterCommand, call: StoreCall): Promise<Answer<number>> {
+    const answer = await this.#requester.write('PutParameter', call, (options) =>
+      this.#client.send(command, options),
+    );
+    return answer.ok ? { ok: true, value: answer.value.Version ?? 0 } : answer;
+  }
+
+  #tags(connectionId: string): AwsTag[] {
+    return tagsFor(connectionId, this.#settings.tags).map(({ key, value }) => ({ Key: key, Value: value }));
+  }
+}

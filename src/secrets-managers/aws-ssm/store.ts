@@ -1,0 +1,208 @@
+import type { Reference } from '../../terms.js';
+import { refusedByLimits } from '../limits.js';
+import { judgeOwnership } from '../ownership.js';
+import {
+  aborted,
+  asReference,
+  failure,
+  mapLimited,
+  notAName,
+  notFound,
+  notOwned,
+  secretIdOf,
+  success,
+  versionGone,
+  withSecretId,
+} from '../results.js';
+import type { AwsFailure } from '../aws-client/errors.js';
+import type {
+  Description,
+  Fetched,
+  GetItem,
+  PutItem,
+  RestoreItem,
+  SecretStore,
+  StoreCall,
+  Stored,
+  StoreLimits,
+  StoreResult,
+} from '../port.js';
+import type { SsmReader, WantedParameter } from './reader.js';
+import type { SsmRequests } from './requests.js';
+
+/** The service takes a few writes per second by default, and refuses changes of one parameter at the same time. */
+const WRITES_AT_ONCE = 2;
+
+export interface SsmStoreParts {
+  readonly provider: string;
+  readonly limits: StoreLimits;
+  readonly requests: SsmRequests;
+  readonly reader: SsmReader;
+  /** An id that need not exist, under the prefix our permissions cover. */
+  readonly checkId: string;
+  readonly close: () => void;
+}
+
+/**
+ * The SSM Parameter Store. One request per written field: a new secret is put without Overwrite and with its tags, a
+ * known one with Overwrite (tags and Overwrite exclude each other). There is no compare-and-set and no idempotency
+ * token: a repeated put is a new version with the same value.
+ */
+export class SsmStore implements SecretStore {
+  readonly #provider: string;
+  readonly #requests: SsmRequests;
+  readonly #parts: SsmStoreParts;
+  /** Created by an overwrite and not tagged yet, because that request failed: tagged with their next one. */
+  readonly #untagged = new Set<string>();
+
+  constructor(parts: SsmStoreParts) {
+    this.#parts = parts;
+    this.#provider = parts.provider;
+    this.#requests = parts.requests;
+  }
+
+  put(items: readonly PutItem[], call: StoreCall): Promise<StoreResult<Stored>[]> {
+    return mapLimited(items, WRITES_AT_ONCE, async (item) => {
+      if (call.signal.aborted) return aborted(this.#provider);
+      const refused = refusedByLimits(this.#parts.limits, this.#provider, item);
+      if (refused !== null) return refused;
+      return item.known ? this.#overwrite(item, 'changed', call) : this.#putNew(item, call);
+    });
+  }
+
+  async get(items: readonly GetItem[], call: StoreCall): Promise<StoreResult<Fetched>[]> {
+    const wanted = items.flatMap((item): WantedParameter[] => {
+      const name = secretIdOf(item.reference);
+      if (name === null) return [];
+      return [item.version === undefined ? { name } : { name, version: item.version }];
+    });
+    const results = (await this.#parts.reader.get(wanted, call)).values();
+    return items.map((item) => {
+      const result = secretIdOf(item.reference) === null ? undefined : results.next().value;
+      return result ?? notAName(this.#provider);
+    });
+  }
+
+  describe(reference: Reference, call: StoreCall): Promise<StoreResult<Description>> {
+    return withSecretId(this.#provider, reference, call, async (name) => {
+      const version = await this.#currentVersion(name, call);
+      if (!version.ok) return version;
+      const owner = await this.#requests.owner(name, call);
+      if (!owner.ok) return owner.failure;
+      return success({ version: version.value, ownedBy: owner.value, scheduledForDeletion: false });
+    });
+  }
+
+  delete(
+    items: readonly { reference: Reference; connectionId: string }[],
+    call: StoreCall,
+  ): Promise<StoreResult<'deleted' | 'absent'>[]> {
+    return mapLimited(items, WRITES_AT_ONCE, (item) =>
+      withSecretId(this.#provider, item.reference, call, (name) =>
+        this.#delete(name, item.connectionId, call),
+      ),
+    );
+  }
+
+  restore(item: RestoreItem, call: StoreCall): Promise<StoreResult<{ version: string }>> {
+    return withSecretId(this.#provider, item.reference, call, (name) => this.#restore(name, item, call));
+  }
+
+  async check(call: StoreCall): Promise<StoreResult<{ detail: string }>> {
+    if (call.signal.aborted) return aborted(this.#provider);
+    const answer = await this.#requests.parameters([this.#parts.checkId], call, false);
+    return answer.ok ? success({ detail: 'GetParameters is permitted' }) : answer.failure;
+  }
+
+  close(): Promise<void> {
+    this.#parts.close();
+    return Promise.resolve();
+  }
+
+  async #putNew(item: PutItem, call: StoreCall): Promise<StoreResult<Stored>> {
+    const created = await this.#requests.create(item.secretId, item.value, item.connectionId, call);
+    if (created.ok) return stored(item, created.value, 'created');
+    return created.name === 'ParameterAlreadyExists' ? this.#putExisting(item, call) : created.failure;
+  }
+
+  async #putExisting(item: PutItem, call: StoreCall): Promise<StoreResult<Stored>> {
+    const owner = await this.#requests.owner(item.secretId, call);
+    if (!owner.ok) return this.#vanished(owner, item.secretId);
+    const verdict = judgeOwnership(owner.value, item);
+    if (verdict === 'refuse') return notOwned(this.#provider, item.secretId, owner.value);
+    if (verdict === 'ours') return this.#overwrite(item, 'changed', call);
+    // Our tags go on before our value: with our value and without our tag it would be an orphan for ever.
+    const tagged = await this.#requests.tag(item.secretId, item.connectionId, call);
+    return tagged.ok ? this.#overwrite(item, 'adopted', call) : tagged.failure;
+  }
+
+  async #overwrite(
+    item: PutItem,
+    effect: 'changed' | 'adopted',
+    call: StoreCall,
+  ): Promise<StoreResult<Stored>> {
+    const put = await this.#requests.overwrite(item.secretId, item.value, call);
+    if (!put.ok) return put.failure;
+    // A first version where a known one was changed: it had been deleted behind our back and has no tags now.
+    if (put.value === 1) this.#untagged.add(item.secretId);
+    if (!this.#untagged.has(item.secretId)) return stored(item, put.value, effect);
+    const tagged = await this.#requests.tag(item.secretId, item.connectionId, call);
+    if (!tagged.ok) return { ok: false, error: { ...tagged.failure.error, applied: 'unknown' } };
+    this.#untagged.delete(item.secretId);
+    return stored(item, put.value, 'created');
+  }
+
+  /** It was there a moment ago: another try will create it. */
+  #vanished(answer: AwsFailure, name: string): StoreResult<never> {
+    if (answer.failure.error.class !== 'not-found') return answer.failure;
+    return failure('transient', `${this.#provider}: ${name} was deleted while it was written`);
+  }
+
+  async #delete(
+    name: string,
+    connectionId: string,
+    call: StoreCall,
+  ): Promise<StoreResult<'deleted' | 'absent'>> {
+    const owner = await this.#requests.owner(name, call);
+    if (!owner.ok) return absentOr(owner);
+    if (owner.value !== connectionId) return notOwned(this.#provider, name, owner.value);
+    const deleted = await this.#requests.delete(name, call);
+    return deleted.ok ? success('deleted') : absentOr(deleted);
+  }
+
+  /** Puts the recorded value again: its version is a new one. */
+  async #restore(
+    name: string,
+    item: RestoreItem,
+    call: StoreCall,
+  ): Promise<StoreResult<{ version: string }>> {
+    const owner = await this.#requests.owner(name, call);
+    if (!owner.ok) return owner.failure;
+    if (owner.value !== item.connectionId) return notOwned(this.#provider, name, owner.value);
+    const current = await this.#currentVersion(name, call);
+    if (!current.ok) return current;
+    if (current.value === item.version) return success({ version: item.version });
+    const [recorded] = await this.#parts.reader.get([{ name, version: item.version }], call);
+    if (recorded === undefined) return versionGone(this.#provider, name, item.version);
+    if (!recorded.ok) return recorded;
+    const put = await this.#requests.overwrite(name, recorded.value.value, call);
+    return put.ok ? success({ version: String(put.value) }) : put.failure;
+  }
+
+  async #currentVersion(name: string, call: StoreCall): Promise<StoreResult<string>> {
+    const answer = await this.#requests.parameters([name], call, false);
+    if (!answer.ok) return answer.failure;
+    const [parameter] = answer.value.found;
+    return parameter?.Version === undefined
+      ? notFound(this.#provider, name)
+      : success(String(parameter.Version));
+  }
+}
+
+function absentOr(answer: AwsFailure): StoreResult<'deleted' | 'absent'> {
+  return answer.failure.error.class === 'not-found' ? success('absent') : answer.failure;
+}
+
+function stored(item: PutItem, version: number, effect: Stored['effect']): StoreResult<Stored> {
+  return success({ reference: asReference(item.secretId), version: String(version), effect });
+}

@@ -1,0 +1,147 @@
+import type { SecretValue } from '../secret-value.js';
+import type { ErrorCode } from '../errors.js';
+import type { ManagerName, Reference } from '../terms.js';
+
+/**
+ * How a store can fail. Only `not-found` means absent: a secret that can not be read is not a secret that is not there.
+ *
+ * - `transient`: throttling, 5xx, network, time-out
+ * - `access`: credentials or permissions
+ * - `quota`: the account's number of secrets is used up
+ * - `conflict`: somebody else's secret (`SECRET_NOT_OWNED`), or a change at the same time
+ * - `invalid`: the store refuses the name or the value as such
+ */
+export type StoreErrorClass = 'not-found' | 'transient' | 'access' | 'quota' | 'conflict' | 'invalid';
+
+/**
+ * A failed call for one secret. `message` names provider, call and error name, never the text of the SDK.
+ * `applied`: whether the request may have changed the store (`unknown` after a time-out, a dropped connection or a 5xx).
+ */
+export interface StoreError {
+  readonly class: StoreErrorClass;
+  readonly code: Extract<
+    ErrorCode,
+    | 'STORE_UNAVAILABLE'
+    | 'STORE_ACCESS'
+    | 'SECRET_NOT_FOUND'
+    | 'SECRET_NOT_OWNED'
+    | 'VALUE_REFUSED_BY_STORE'
+    | 'SECRET_VERSION_GONE'
+  >;
+  readonly applied: 'no' | 'unknown';
+  readonly message: string;
+}
+
+export type StoreResult<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: StoreError };
+
+/** What every call carries. */
+export interface StoreCall {
+  readonly signal: AbortSignal;
+  /**
+   * Awaited immediately before every single request that changes the store (each attempt anew). Waits for its turn
+   * under the write limit, then throws where the caller's claim has less time left than the request may take.
+   */
+  readonly admitWrite: () => Promise<void>;
+}
+
+export interface PutItem {
+  readonly secretId: string;
+  readonly value: SecretValue;
+  readonly connectionId: string;
+  /** Whether the database knows this id as ours: a new one is created first, a known one is changed first. */
+  readonly known: boolean;
+  /**
+   * Idempotency token, 32 to 64 characters: the same token with the same value is a no-op. Contains the claim's epoch,
+   * so that a redelivered write of a later claim is a write.
+   */
+  readonly clientToken: string;
+  /** May take over a secret that carries no tag of ours (SECRET_ADOPT). */
+  readonly adopt: boolean;
+  /** May take over a secret that carries the tag of this other connection of ours (its id was retired and is free). */
+  readonly takeOverFrom?: string;
+}
+
+export interface Stored {
+  readonly reference: Reference;
+  /** The store's version of this value; a new one for every change. */
+  readonly version: string;
+  readonly effect: 'created' | 'changed' | 'adopted' | 'restored';
+}
+
+export interface GetItem {
+  readonly reference: Reference;
+  /** A recorded version instead of the current one. */
+  readonly version?: string;
+}
+
+export interface Fetched {
+  readonly value: SecretValue;
+  readonly version: string;
+}
+
+export interface Description {
+  readonly version: string;
+  /** Connection id of our ownership tags; null: the secret is not ours. */
+  readonly ownedBy: string | null;
+  readonly scheduledForDeletion: boolean;
+}
+
+export interface RestoreItem {
+  readonly reference: Reference;
+  readonly connectionId: string;
+  readonly version: string;
+  readonly clientToken: string;
+}
+
+/**
+ * The one port to a key management store. Arrays in and out have the same length and order; no method throws for what
+ * the store says of one item. Methods throw only what `admitWrite` throws, and for defects.
+ */
+export interface SecretStore {
+  put(items: readonly PutItem[], call: StoreCall): Promise<StoreResult<Stored>[]>;
+  get(items: readonly GetItem[], call: StoreCall): Promise<StoreResult<Fetched>[]>;
+  describe(reference: Reference, call: StoreCall): Promise<StoreResult<Description>>;
+  /** Deletes what carries our tag for this connection; absent already is success; anything else's is `conflict`. */
+  delete(
+    items: readonly { reference: Reference; connectionId: string }[],
+    call: StoreCall,
+  ): Promise<StoreResult<'deleted' | 'absent'>[]>;
+  /** Makes a recorded version the current one again; returns the version that is current afterwards. */
+  restore(item: RestoreItem, call: StoreCall): Promise<StoreResult<{ version: string }>>;
+  /** Reachable and permitted? Reads only. */
+  check(call: StoreCall): Promise<StoreResult<{ detail: string }>>;
+  close(): Promise<void>;
+}
+
+/** Limits that are checked before anything is written. */
+export interface StoreLimits {
+  /** In UTF-8 bytes. */
+  readonly maxValueBytes: number;
+  readonly maxIdLength: number;
+  /** Levels of the id, where the store counts them. */
+  readonly maxIdLevels?: number;
+  /** Texts the store refuses anywhere in a value. */
+  readonly refusedTexts: readonly string[];
+  /** A pattern of ids that the store refuses, with the reason for the message. */
+  readonly refusedId?: { readonly pattern: RegExp; readonly reason: string };
+}
+
+export type IdStyle = 'slash' | 'azure' | 'gcp' | 'kubernetes';
+
+/** A configured secrets manager: the store, and what the pipeline must know of it. */
+export interface SecretsManager {
+  readonly name: ManagerName;
+  /** The word for logs, metrics and events: `db`, `in-memory`, `local`, `aws-secrets-manager`, `aws-ssm`. */
+  readonly provider: string;
+  readonly region?: string;
+  readonly account?: string;
+  /**
+   * `store`: values go to the store, the database keeps references. `database`: values stay with us as `fernet:` tokens
+   * (`db` and the non-managed managers); `put` seals and makes no call.
+   */
+  readonly keeps: 'store' | 'database';
+  readonly idStyle: IdStyle;
+  readonly limits: StoreLimits;
+  readonly store: SecretStore;
+}

@@ -1,0 +1,140 @@
+import { onAbort } from './on-abort.js';
+
+/** Under this share of the configured rate a throttled limiter does not go: it must be able to notice recovery. */
+const LOWEST_SHARE = 1 / 64;
+/** A throttle takes this share of the present rate away. */
+const KEPT_AFTER_THROTTLE = 0.5;
+/** From the lowest rate back to the configured one takes this long without throttles. */
+const FULL_RECOVERY_MS = 60_000;
+/** Throttles of requests that were under way together are one signal. */
+const ONE_SIGNAL_MS = 500;
+
+export interface WriteLimiterOptions {
+  /** The configured rate (`SECRET_MANAGER_WRITES_PER_SECOND`): any positive number, 0.2 is one in five seconds. */
+  readonly writesPerSecond: number;
+  /** A monotonic clock in milliseconds. */
+  readonly nowMs?: () => number;
+  /** Calls back once after that many milliseconds; returns what takes it back. */
+  readonly schedule?: (callback: () => void, delayMs: number) => () => void;
+}
+
+interface Waiter {
+  readonly admit: () => void;
+}
+
+function scheduleByTimer(callback: () => void, delayMs: number): () => void {
+  const timer = setTimeout(callback, delayMs);
+  return () => {
+    clearTimeout(timer);
+  };
+}
+
+/**
+ * A token bucket for writes to a store whose quota is the whole account's. Admits in the order of asking. On a throttle
+ * the rate is halved, without one it grows back by equal steps of time to the configured one (additive increase,
+ * multiplicative decrease, as TCP shares a line). The bucket holds a second's worth of writes, at least one.
+ */
+export class WriteLimiter {
+  readonly #configuredRate: number;
+  readonly #nowMs: () => number;
+  readonly #schedule: (callback: () => void, delayMs: number) => () => void;
+  readonly #waiters: Waiter[] = [];
+  #rate: number;
+  #tokens: number;
+  #refilledAtMs: number;
+  #throttledAtMs = Number.NEGATIVE_INFINITY;
+  #cancelTimer: (() => void) | null = null;
+
+  constructor(options: WriteLimiterOptions) {
+    if (!(options.writesPerSecond > 0 && Number.isFinite(options.writesPerSecond))) {
+      throw new RangeError('writesPerSecond must be a positive number');
+    }
+    this.#configuredRate = options.writesPerSecond;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+    this.#schedule = options.schedule ?? scheduleByTimer;
+    this.#rate = options.writesPerSecond;
+    this.#tokens = this.#capacity;
+    this.#refilledAtMs = this.#nowMs();
+  }
+
+  /** Writes per second it admits at present. */
+  get ratePerSecond(): number {
+    this.#refill();
+    return this.#rate;
+  }
+
+  /** How many wait for their turn. */
+  get waiting(): number {
+    return this.#waiters.length;
+  }
+
+  /** Resolves when one write may start; rejects with the signal's reason when it is aborted first, using up nothing. */
+  acquire(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(abortReason(signal));
+        return;
+      }
+      const waiter: Waiter = {
+        admit: () => {
+          stopListening();
+          resolve();
+        },
+      };
+      const stopListening = onAbort(signal, () => {
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+        reject(abortReason(signal));
+        this.#serve();
+      });
+      this.#waiters.push(waiter);
+      this.#serve();
+    });
+  }
+
+  /** The store throttled a write: slow down. */
+  throttled(): void {
+    this.#refill();
+    const nowMs = this.#nowMs();
+    // What is left in the bucket was earned at a rate that proved too high.
+    this.#tokens = Math.min(this.#tokens, 0);
+    if (nowMs - this.#throttledAtMs < ONE_SIGNAL_MS) return;
+    this.#throttledAtMs = nowMs;
+    this.#rate = Math.max(this.#rate * KEPT_AFTER_THROTTLE, this.#configuredRate * LOWEST_SHARE);
+    this.#serve();
+  }
+
+  get #capacity(): number {
+    return Math.max(1, this.#rate);
+  }
+
+  /** Brings tokens and rate up to the present; the rate grows linearly, so its mean over the time is what was earned. */
+  #refill(): void {
+    const nowMs = this.#nowMs();
+    const elapsedMs = Math.max(0, nowMs - this.#refilledAtMs);
+    this.#refilledAtMs = nowMs;
+    const before = this.#rate;
+    const growth = (this.#configuredRate * elapsedMs) / FULL_RECOVERY_MS;
+    this.#rate = Math.min(this.#configuredRate, before + growth);
+    this.#tokens = Math.min(this.#capacity, this.#tokens + (((before + this.#rate) / 2) * elapsedMs) / 1_000);
+  }
+
+  #serve(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    this.#refill();
+    // The tolerance takes what rounding leaves short of a whole token; without it a timer of 0 ms would spin.
+    while (this.#tokens >= 1 - 1e-6 && this.#waiters.length > 0) {
+      this.#tokens -= 1;
+      this.#waiters.shift()?.admit();
+    }
+    if (this.#waiters.length === 0) return;
+    const delayMs = Math.max(1, Math.ceil(((1 - this.#tokens) / this.#rate) * 1_000));
+    this.#cancelTimer = this.#schedule(() => {
+      this.#serve();
+    }, delayMs);
+  }
+}
+
+function abortReason(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error('aborted');
+}

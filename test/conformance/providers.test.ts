@@ -1,0 +1,151 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
+import Database from 'better-sqlite3';
+import { KeyRing } from '../../src/fernet/key-ring.js';
+import { InMemoryStore } from '../../src/secrets-managers/in-memory/store.js';
+import { createSecretsManager } from '../../src/secrets-managers/registry.js';
+import { SecretValue } from '../../src/secret-value.js';
+import { describeWith } from '../harness/describe-with.js';
+import { startAwsStandin } from '../harness/aws-standin/index.js';
+import { BASE_SETTINGS, freshToken, TEST_KEY, type Capabilities, type Fixture } from './fixture.js';
+import { describeSealing } from './sealing-conformance.js';
+import { describeStore } from './store-conformance.js';
+
+const keys = KeyRing.parse('FERNET_KEY', TEST_KEY);
+
+const OWN_STORE: Capabilities = {
+  idempotentTokens: true,
+  restoresSameVersion: true,
+  schedulesDeletion: false,
+};
+const SECRETS_MANAGER: Capabilities = {
+  idempotentTokens: true,
+  restoresSameVersion: true,
+  schedulesDeletion: true,
+};
+const SSM: Capabilities = {
+  idempotentTokens: false,
+  restoresSameVersion: false,
+  schedulesDeletion: false,
+};
+
+async function openInMemory(): Promise<Fixture> {
+  const manager = await createSecretsManager('in-memory', BASE_SETTINGS, { keys });
+  const { store } = manager;
+  if (!(store instanceof InMemoryStore)) throw new Error('not the in-memory store');
+  return {
+    manager,
+    placeUnowned: (id, value) => {
+      store.placeUnowned(id, new SecretValue(value));
+      return Promise.resolve();
+    },
+    close: () => store.close(),
+  };
+}
+
+async function openLocal(): Promise<Fixture> {
+  const folder = mkdtempSync(join(tmpdir(), 'vault-'));
+  const vaultFile = join(folder, 'test.vault');
+  const manager = await createSecretsManager('local', { ...BASE_SETTINGS, vaultFile }, { keys });
+  return {
+    manager,
+    placeUnowned: (id, value) => {
+      const database = new Database(vaultFile);
+      const addVersion = database.prepare(
+        'INSERT INTO version (secret_id, client_token, sealed) VALUES (?, ?, ?)',
+      );
+      const addSecret = database.prepare('INSERT INTO secret (id, owner, current) VALUES (?, NULL, ?)');
+      database.transaction(() => {
+        addSecret.run(id, addVersion.run(id, freshToken(), keys.seal(value)).lastInsertRowid);
+      })();
+      database.close();
+      return Promise.resolve();
+    },
+    close: async () => {
+      await manager.store.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+const credentials = { accessKeyId: 'testing', secretAccessKey: 'testing' };
+
+async function openSecretsManager(endpoint: string): Promise<Fixture> {
+  const settings = { ...BASE_SETTINGS, endpointUrl: endpoint };
+  const manager = await createSecretsManager('managed-aws', settings, { keys });
+  const client = new SecretsManagerClient({ endpoint, region: 'eu-west-1', credentials });
+  return {
+    manager,
+    placeUnowned: async (id, value) => {
+      await client.send(new CreateSecretCommand({ Name: id, SecretString: value }));
+    },
+    close: async () => {
+      client.destroy();
+      await manager.store.close();
+    },
+  };
+}
+
+async function openSsm(endpoint: string): Promise<Fixture> {
+  const settings = { ...BASE_SETTINGS, endpointUrl: endpoint };
+  const manager = await createSecretsManager('managed-aws-ssm', settings, { keys });
+  const client = new SSMClient({ endpoint, region: 'eu-west-1', credentials });
+  return {
+    manager,
+    placeUnowned: async (id, value) => {
+      await client.send(new PutParameterCommand({ Name: id, Value: value, Type: 'SecureString' }));
+    },
+    close: async () => {
+      client.destroy();
+      await manager.store.close();
+    },
+  };
+}
+
+async function onStandin(open: (endpoint: string) => Promise<Fixture>): Promise<Fixture> {
+  const standin = await startAwsStandin();
+  const fixture = await open(standin.url);
+  return {
+    ...fixture,
+    close: async () => {
+      await fixture.close();
+      await standin.close();
+    },
+  };
+}
+
+describeStore('in-memory', openInMemory, OWN_STORE);
+describeStore('local', openLocal, OWN_STORE);
+describeStore('managed-aws on the stand-in', () => onStandin(openSecretsManager), SECRETS_MANAGER);
+describeStore('managed-aws-ssm on the stand-in', () => onStandin(openSsm), SSM);
+
+describeWith(['moto'], 'moto', ({ moto }) => {
+  describeStore('managed-aws', () => openSecretsManager(moto), { ...SECRETS_MANAGER, laxOnScheduled: true });
+  describeStore('managed-aws-ssm', () => openSsm(moto), SSM);
+});
+
+describeSealing('db', async () => {
+  const manager = await createSecretsManager('db', BASE_SETTINGS, { keys });
+  return { manager, close: () => manager.store.close() };
+});
+
+for (const name of ['aws', 'aws-ssm'] as const) {
+  describeSealing(`${name}, non-managed`, async () => {
+    const standin = await startAwsStandin();
+    const manager = await createSecretsManager(
+      name,
+      { ...BASE_SETTINGS, endpointUrl: standin.url },
+      { keys },
+    );
+    return {
+      manager,
+      close: async () => {
+        await manager.store.close();
+        await standin.close();
+      },
+    };
+  });
+}

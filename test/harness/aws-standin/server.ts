@@ -1,0 +1,235 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { send } from './answer.js';
+import { control } from './control.js';
+import { FaultScript, type Fault, type RequestFacts } from './faults.js';
+import { AwsError, Input, type SeededSecret, type Service, type StoredSecret } from './protocol.js';
+import { StandinSecretsManager } from './secrets-manager.js';
+import { StandinSsm } from './ssm.js';
+
+export interface LoggedCall extends RequestFacts {
+  readonly atMs: number;
+  readonly write: boolean;
+  /** `ok`, the name of the error, or the kind of the fault that cut the request off. */
+  outcome: string;
+  /** Whether the operation was carried out. */
+  applied: boolean;
+}
+
+export interface StandinSettings {
+  /** Before each operation. */
+  latencyMs?: number;
+  /** Further writes in one second are throttled; no limit where it is missing or 0. */
+  writesPerSecond?: number;
+  maxSecrets?: number;
+  maxParameters?: number;
+}
+
+export interface AwsStandin {
+  readonly url: string;
+  readonly port: number;
+  readonly calls: readonly LoggedCall[];
+  /** Arms a fault; the number takes it back. */
+  fault(fault: Fault): number;
+  clearFaults(id?: number): void;
+  clearCalls(): void;
+  configure(settings: StandinSettings): void;
+  secrets(): StoredSecret[];
+  seed(service: 'secretsmanager' | 'ssm', secret: SeededSecret): void;
+  /** Forgets secrets, faults, calls and settings. */
+  reset(): void;
+  close(): Promise<void>;
+}
+
+const SERVICES = ['secretsmanager', 'ssm'] as const;
+
+/** One server that speaks both AWS JSON protocols and, below `/standin/`, takes its script (see control.ts). */
+export class Standin implements AwsStandin {
+  readonly secretsManager = new StandinSecretsManager();
+  readonly ssm = new StandinSsm();
+  readonly faults = new FaultScript();
+  readonly calls: LoggedCall[] = [];
+  readonly #server = createServer((request, response) => {
+    void this.#serve(request, response);
+  });
+  #settings: StandinSettings = {};
+  #writesMs: number[] = [];
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  listen(port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, '127.0.0.1', resolve);
+    });
+  }
+
+  fault(fault: Fault): number {
+    return this.faults.arm(fault);
+  }
+
+  clearFaults(id?: number): void {
+    this.faults.disarm(id);
+  }
+
+  clearCalls(): void {
+    this.calls.length = 0;
+  }
+
+  configure(settings: StandinSettings): void {
+    this.#settings = { ...this.#settings, ...settings };
+    this.secretsManager.maxSecrets = this.#settings.maxSecrets ?? 500_000;
+    this.ssm.maxParameters = this.#settings.maxParameters ?? 10_000;
+  }
+
+  secrets(): StoredSecret[] {
+    return SERVICES.flatMap((name) => this.#service(name).dump());
+  }
+
+  seed(service: 'secretsmanager' | 'ssm', secret: SeededSecret): void {
+    this.#service(service).seed(secret);
+  }
+
+  reset(): void {
+    for (const name of SERVICES) this.#service(name).clear();
+    this.#settings = {};
+    this.configure({});
+    this.clearFaults();
+    this.clearCalls();
+    this.#writesMs = [];
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => {
+        resolve();
+      });
+      this.#server.closeAllConnections();
+    });
+  }
+
+  #service(name: 'secretsmanager' | 'ssm'): Service {
+    return name === 'ssm' ? this.ssm : this.secretsManager;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await bodyOf(request);
+    if (body === null) return;
+    if (request.url?.startsWith('/standin/') === true) {
+      control(this, request, body, response);
+      return;
+    }
+    const target = String(request.headers['x-amz-target'] ?? '');
+    const name = SERVICES.find((service) => target.startsWith(this.#service(service).targetPrefix));
+    if (name === undefined) {
+      answerError(response, new AwsError('UnknownOperationException', 'no such target'));
+      return;
+    }
+    await this.#operate(name, target.slice(target.indexOf('.') + 1), body, response);
+  }
+
+  async #operate(
+    name: 'secretsmanager' | 'ssm',
+    operation: string,
+    body: string,
+    response: ServerResponse,
+  ): Promise<void> {
+    const service = this.#service(name);
+    const input = new Input(JSON.parse(body));
+    const write = service.isWrite(operation);
+    const facts = { service: name, operation, ids: service.idsOf(input) };
+    const logged: LoggedCall = { ...facts, atMs: Date.now(), write, outcome: 'pending', applied: false };
+    this.calls.push(logged);
+    const fault = this.faults.next(facts);
+    const run = (): unknown => {
+      if (write) this.#countWrite();
+      const result = service.run(operation, input, (id) => this.faults.denies(facts, id));
+      logged.applied = true;
+      return result;
+    };
+    await delay(this.#settings.latencyMs ?? 0);
+    try {
+      await this.#answer(fault, run, logged, response);
+    } catch (error) {
+      if (!(error instanceof AwsError)) throw error;
+      logged.outcome = error.awsName;
+      answerError(response, error);
+    }
+  }
+
+  async #answer(
+    fault: Fault | null,
+    run: () => unknown,
+    logged: LoggedCall,
+    response: ServerResponse,
+  ): Promise<void> {
+    const kind = fault?.kind;
+    if (kind === 'error') {
+      throw new AwsError(fault?.name ?? 'ThrottlingException', 'as scripted', fault?.status ?? 400);
+    }
+    if (kind === 'delay') await delay(fault?.delayMs ?? 0);
+    const before = kind === 'drop' || kind === 'hang' || kind === 'server-error';
+    const result = before ? null : await late(run, kind === 'slow-answer' ? (fault?.delayMs ?? 0) : 0);
+    logged.outcome = kind ?? 'ok';
+    if (kind?.startsWith('server-error') === true) {
+      throw new AwsError('InternalServiceError', 'as scripted', 500);
+    }
+    if (kind?.startsWith('hang') === true) return;
+    if (kind?.startsWith('drop') === true) {
+      response.socket?.destroy();
+      return;
+    }
+    logged.outcome = 'ok';
+    send(response, 200, result);
+  }
+
+  #countWrite(): void {
+    const limit = this.#settings.writesPerSecond ?? 0;
+    if (limit === 0) return;
+    const nowMs = Date.now();
+    this.#writesMs = this.#writesMs.filter((atMs) => nowMs - atMs < 1_000);
+    if (this.#writesMs.length >= limit) throw new AwsError('ThrottlingException', 'Rate exceeded');
+    this.#writesMs.push(nowMs);
+  }
+}
+
+/** Null where the client went away in the middle of its request. */
+async function bodyOf(request: IncomingMessage): Promise<string | null> {
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    return Buffer.concat(chunks).toString('utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** Runs at once; the result, or the error, comes later. */
+async function late<T>(run: () => T, delayMs: number): Promise<T> {
+  try {
+    return run();
+  } finally {
+    await delay(delayMs);
+  }
+}
+
+function delay(durationMs: number): Promise<void> {
+  return durationMs <= 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, durationMs));
+}
+
+function answerError(response: ServerResponse, error: AwsError): void {
+  send(response, error.status, { __type: error.awsName, message: error.message });
+}
+
+/** Starts a stand-in on a free port of the loopback interface, or on the given one. */
+export async function startAwsStandin(port = 0): Promise<AwsStandin> {
+  const standin = new Standin();
+  await standin.listen(port);
+  return standin;
+}

@@ -1,0 +1,86 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { SecretsManagerClient, DescribeSecretCommand } from '@aws-sdk/client-secrets-manager';
+import { describe, expect, it } from 'vitest';
+import { awsClientConfig } from '../../../src/secrets-managers/aws-client/client-config.js';
+import { AwsRequester } from '../../../src/secrets-managers/aws-client/requester.js';
+import type { ManagerSettings } from '../../../src/secrets-managers/settings.js';
+import { SecretValue } from '../../../src/secret-value.js';
+import { startAwsStandin } from '../../harness/aws-standin/index.js';
+import { disposeLater } from '../../harness/cleanup.js';
+
+const TIMEOUT_MS = 60;
+
+async function bench() {
+  const standin = await startAwsStandin();
+  const settings: ManagerSettings = {
+    region: 'eu-west-1',
+    accessKeyId: 'testing',
+    secretAccessKey: new SecretValue('testing'),
+    endpointUrl: standin.url,
+    tags: [],
+    ssmTier: 'standard',
+    requestTimeoutMs: TIMEOUT_MS,
+    recoveryWindowDays: 7,
+    forceDelete: false,
+    vaultFile: '',
+  };
+  const config = awsClientConfig(settings);
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  // Credentials that take their time, as those of an instance's metadata service can.
+  const credentials = async () => {
+    await held;
+    return { accessKeyId: 'testing', secretAccessKey: 'testing' };
+  };
+  const client = new SecretsManagerClient({ ...config, credentials });
+  disposeLater(async () => {
+    client.destroy();
+    await standin.close();
+  });
+  return { standin, client, release };
+}
+
+describe('AwsRequester', () => {
+  it('sends nothing once the time is up, however late the SDK comes with it', async () => {
+    const { standin, client, release } = await bench();
+    const requester = new AwsRequester('aws-secrets-manager', TIMEOUT_MS, {});
+    let sending: Promise<unknown> = Promise.resolve();
+    const call = { signal: new AbortController().signal, admitWrite: () => Promise.resolve() };
+    const answer = await requester.write('DescribeSecret', call, (options) => {
+      const sent = client.send(new DescribeSecretCommand({ SecretId: '/a' }), options);
+      sending = sent;
+      return sent;
+    });
+    expect(answer).toMatchObject({ ok: false, failure: { error: { class: 'transient', applied: 'no' } } });
+    release();
+    await expect(sending).rejects.toThrow();
+    expect(standin.calls).toHaveLength(0);
+  });
+
+  it('does not send after this process stood still beyond the deadline', async () => {
+    const { standin, client, release } = await bench();
+    release();
+    const requester = new AwsRequester('aws-secrets-manager', TIMEOUT_MS, {});
+    const call = { signal: new AbortController().signal, admitWrite: () => Promise.resolve() };
+    const answer = await requester.write('DescribeSecret', call, async (options) => {
+      // Holds the thread: neither timer nor signal can have told anybody.
+      const endMs = performance.now() + TIMEOUT_MS * 2;
+      while (performance.now() < endMs);
+      return client.send(new DescribeSecretCommand({ SecretId: '/a' }), options);
+    });
+    expect(answer).toMatchObject({ ok: false, failure: { error: { applied: 'no' } } });
+    expect(standin.calls).toHaveLength(0);
+  });
+
+  it('counts the time from the admission, not from the wait for it', async () => {
+    const { standin, client, release } = await bench();
+    release();
+    const requester = new AwsRequester('aws-secrets-manager', 1_000, {});
+    const call = { signal: new AbortController().signal, admitWrite: () => wait(1_100) };
+    const answer = await requester.write('DescribeSecret', call, (options) =>
+      client.send(new DescribeSecretCommand({ SecretId: '/a' }), options),
+    );
+    expect(answer).toMatchObject({ ok: false, name: 'ResourceNotFoundException' });
+    expect(standin.calls).toHaveLength(1);
+  });
+});
