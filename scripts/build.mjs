@@ -1,0 +1,53 @@
+// Compiles the program into dist/, which is replaced only when that succeeded: tests that run meanwhile keep the old one.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const NEW = join(ROOT, '.tmp', `build-${process.pid}`);
+const OLD = `${NEW}-old`;
+const DIST = join(ROOT, 'dist');
+const BIN = join('src', 'cli', 'main.js');
+
+try {
+  compile();
+  copyData();
+  makeExecutable();
+  replaceDist();
+} catch (error) {
+  process.stderr.write(`build: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+} finally {
+  for (const dir of [NEW, OLD]) rmSync(dir, { recursive: true, force: true });
+}
+
+function compile() {
+  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+  if (!existsSync(tsc)) throw new Error('TypeScript is not installed: run `npm ci` first');
+  const args = [tsc, '-p', join(ROOT, 'tsconfig.build.json'), '--outDir', NEW];
+  const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
+  if (status !== 0) throw new Error('TypeScript reports errors; dist/ is as it was');
+}
+
+/** JSON that is read as a file at run time; the compiler only takes what is imported. */
+function copyData() {
+  for (const file of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.json')) continue;
+    const target = join(NEW, 'src', file);
+    mkdirSync(dirname(target), { recursive: true });
+    cpSync(join(ROOT, 'src', file), target);
+  }
+}
+
+function makeExecutable() {
+  const bin = join(NEW, BIN);
+  if (!existsSync(bin))
+    throw new Error(`${BIN} is missing: it is the program that package.json names as bin`);
+  chmodSync(bin, 0o755);
+}
+
+function replaceDist() {
+  if (existsSync(DIST)) renameSync(DIST, OLD);
+  renameSync(NEW, DIST);
+}

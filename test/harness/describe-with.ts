@@ -1,0 +1,84 @@
+import { describe, inject, it } from 'vitest';
+import { givenAddress } from './parts/compose.js';
+import {
+  messageOf,
+  PART_NAMES,
+  partsAreRequired,
+  type Addresses,
+  type PartName,
+  type PartState,
+} from './names.js';
+import { TOOL_CHECKS } from './parts.js';
+
+/**
+ * A `describe` for tests that need real parts; `define` gets their addresses. Where a part is missing the group is one
+ * test that is skipped by name, or, where `CI=true`, fails with the reason.
+ */
+export function describeWith<const P extends PartName>(
+  parts: readonly P[],
+  title: string,
+  define: (addresses: Addresses<P>) => void,
+): void {
+  const states = parts.map((part) => ({ part, state: partState(part) }));
+  const missing = states.flatMap(({ part, state }) => (state.up ? [] : [`${part}: ${state.reason}`]));
+  const addresses = Object.fromEntries(
+    states.map(({ part, state }) => [part, state.up ? state.address : '']),
+  ) as Record<P, string>;
+  describeUnless(missing, title, () => {
+    define(addresses);
+  });
+}
+
+/**
+ * The same for tests that start servers of their own (`startKafka()` …), which are always processes of this machine:
+ * asks whether their programs are there.
+ */
+export function describeWithOwn(parts: readonly PartName[], title: string, define: () => void): void {
+  const missing = parts.flatMap((part) => {
+    try {
+      TOOL_CHECKS[part]();
+      return [];
+    } catch (error) {
+      return [`${part}: ${messageOf(error)}`];
+    }
+  });
+  describeUnless(missing, title, define);
+}
+
+/** The state of a part in this run, for a test that does something else without it. */
+export function partState(part: PartName): PartState {
+  const given = givenAddress(part);
+  if (given !== undefined) return { up: true, address: given };
+  // Undefined in a project that starts no parts (unit), whatever the type says.
+  const states: Partial<Record<PartName, PartState>> | undefined = inject('parts');
+  return states?.[part] ?? { up: false, reason: 'this test project starts no parts' };
+}
+
+/** The address of a part inside of a {@link describeWith} that names it. */
+export function usePart(part: PartName): string {
+  const state = partState(part);
+  if (!state.up) throw new Error(`${part} is missing: ${state.reason}`);
+  return state.address;
+}
+
+/** Which parts answer, for titles and messages. */
+export function partsUp(): readonly PartName[] {
+  return PART_NAMES.filter((part) => partState(part).up);
+}
+
+function describeUnless(missing: readonly string[], title: string, define: () => void): void {
+  if (missing.length === 0) {
+    describe(title, define);
+    return;
+  }
+  const reason = missing.join('; ');
+  describe(title, () => {
+    if (partsAreRequired()) {
+      it('has its parts', () => {
+        throw new Error(`missing, and CI=true: ${reason}`);
+      });
+    } else {
+      it.skip(`needs parts that are missing: ${reason.split('\n')[0] ?? ''}`);
+    }
+  });
+}

@@ -1,0 +1,37 @@
+/** All that tests use of the harness. docs/development.md says how the parts are found and started. */
+export { awsClients, AWS_CREDENTIALS, AWS_REGION, type AwsClients } from './aws-clients.js';
+export { PROJECT_DIR } from './cache.js';
+export { disposeLater } from './cleanup.js';
+export { createDatabase, queryDatabase, type DatabaseEngine, type TestDatabase } from './database.js';
+export { describeWith, describeWithOwn, partState, partsUp, usePart } from './describe-with.js';
+export { freePort } from './free-port.js';
+export {
+  committedOffsets,
+  createTopics,
+  endOffsets,
+  jsonOf,
+  produce,
+  readAll,
+  readUntil,
+  type NewTopic,
+  type OnBrokers,
+  type ReceivedRecord,
+  type RecordToSend,
+} from './kafka-client.js';
+export type { Addresses, PartName, PartState } from './names.js';
+export { startKafka, startMariadb, startMoto, startPostgres } from './own-parts.js';
+export type { PartHandle } from './parts/local-part.js';
+export { quietKafka } from './quiet-kafka.js';
+export {
+  CLI_FILE,
+  runCli,
+  startCli,
+  startProcess,
+  TestProcess,
+  type CliResult,
+  type Exit,
+  type LineOptions,
+  type ProcessSpec,
+} from './start-process.js';
+export { freshName, tmpDir } from './tmp-dir.js';
+export { waitFor, type WaitOptions } from './wait-for.js';

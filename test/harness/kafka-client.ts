@@ -1,0 +1,246 @@
+import { Partitioners, type IHeaders, type ITopicConfig } from 'kafkajs';
+import { usePart } from './describe-with.js';
+import { quietKafka } from './quiet-kafka.js';
+import { freshName } from './tmp-dir.js';
+import { waitFor } from './wait-for.js';
+
+/** Every helper here takes the brokers (`host:port`, comma list); default: the Kafka of this run. */
+export interface OnBrokers {
+  readonly brokers?: string;
+}
+
+export interface NewTopic {
+  readonly topic: string;
+  /** Default 1. */
+  readonly partitions?: number;
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+export interface RecordToSend {
+  readonly key?: string | null;
+  readonly value: string | Buffer | null;
+  readonly partition?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Milliseconds since the epoch; default: now. */
+  readonly timestampMs?: number;
+}
+
+export interface ReceivedRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: string | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timestampMs: number;
+}
+
+/** Creates topics with one replica and waits until their leaders are there. Names or descriptions. */
+export async function createTopics(
+  topics: readonly (string | NewTopic)[],
+  { brokers = usePart('kafka') }: OnBrokers = {},
+): Promise<void> {
+  const admin = quietKafka(brokers).admin();
+  await admin.connect();
+  try {
+    const configs = topics.map(topicConfig);
+    await admin.createTopics({ topics: configs, waitForLeaders: false, timeout: 15_000 });
+    for (const { topic } of configs) {
+      // Only the leader of a partition can tell its offsets: it takes records then, too.
+      await waitFor(async () => (await admin.fetchTopicOffsets(topic)).length > 0, {
+        what: `the topic ${topic}`,
+      });
+    }
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+function topicConfig(topic: string | NewTopic): ITopicConfig {
+  const { topic: name, partitions = 1, config = {} } = typeof topic === 'string' ? { topic } : topic;
+  return {
+    topic: name,
+    numPartitions: partitions,
+    replicationFactor: 1,
+    configEntries: Object.entries(config).map(([key, value]) => ({ name: key, value })),
+  };
+}
+
+/** Sends records in order, acknowledged by all replicas; returns the offset of the first one per partition. */
+export async function produce(
+  topic: string,
+  records: readonly RecordToSend[],
+  { brokers = usePart('kafka') }: OnBrokers = {},
+): Promise<ReadonlyMap<number, number>> {
+  const producer = quietKafka(brokers).producer({ createPartitioner: Partitioners.DefaultPartitioner });
+  await producer.connect();
+  try {
+    const sent = await producer.send({
+      topic,
+      acks: -1,
+      messages: records.map(({ key = null, value, partition, headers = {}, timestampMs }) => ({
+        key,
+        value,
+        headers: { ...headers },
+        ...(partition === undefined ? {} : { partition }),
+        ...(timestampMs === undefined ? {} : { timestamp: String(timestampMs) }),
+      })),
+    });
+    return new Map(sent.map(({ partition, baseOffset }) => [partition, Number(baseOffset)]));
+  } finally {
+    await producer.disconnect();
+  }
+}
+
+/** The end offset of each partition as of now: the offset the next record gets. */
+export async function endOffsets(
+  topic: string,
+  { brokers = usePart('kafka') }: OnBrokers = {},
+): Promise<ReadonlyMap<number, number>> {
+  const ranges = await offsetRanges(topic, brokers);
+  return new Map([...ranges].map(([partition, { high }]) => [partition, high]));
+}
+
+/** The committed offset of a group per partition; -1 where it has committed none. */
+export async function committedOffsets(
+  groupId: string,
+  topic: string,
+  { brokers = usePart('kafka') }: OnBrokers = {},
+): Promise<ReadonlyMap<number, number>> {
+  const admin = quietKafka(brokers).admin();
+  await admin.connect();
+  try {
+    const [of] = await admin.fetchOffsets({ groupId, topics: [topic] });
+    return new Map((of?.partitions ?? []).map(({ partition, offset }) => [partition, Number(offset)]));
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/**
+ * All records of a topic, from its beginning to its end offsets as of the call, by partition and offset.
+ * A group of its own reads them, which is deleted afterwards.
+ */
+export async function readAll(
+  topic: string,
+  { brokers = usePart('kafka'), timeoutMs = 30_000 }: OnBrokers & { readonly timeoutMs?: number } = {},
+): Promise<ReceivedRecord[]> {
+  const ranges = await offsetRanges(topic, brokers);
+  const left = new Map(
+    [...ranges].filter(([, { low, high }]) => high > low).map(([p, { high }]) => [p, high]),
+  );
+  const records: ReceivedRecord[] = [];
+  if (left.size === 0) return records;
+  const groupId = freshName('read-all');
+  const kafka = quietKafka(brokers);
+  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 250 });
+  let idleFetches = 0;
+  consumer.on(consumer.events.FETCH, ({ payload }) => {
+    idleFetches = payload.numberOfBatches === 0 ? idleFetches + 1 : 0;
+  });
+  await consumer.connect();
+  try {
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatch: ({ batch }) => {
+        const end = left.get(batch.partition);
+        for (const message of batch.messages) {
+          if (Number(message.offset) < (end ?? 0)) records.push(received(topic, batch.partition, message));
+        }
+        if (end !== undefined && Number(batch.lastOffset()) + 1 >= end) left.delete(batch.partition);
+        return Promise.resolve();
+      },
+    });
+    // Behind the last record there may be markers of transactions, or nothing any more after compaction: no batch then.
+    await waitFor(() => left.size === 0 || idleFetches >= 8, {
+      what: `the records of ${topic} up to ${JSON.stringify([...left])} (partition, end offset)`,
+      timeoutMs,
+    });
+  } finally {
+    await consumer.disconnect();
+    await deleteGroup(brokers, groupId);
+  }
+  return records.sort((a, b) => a.partition - b.partition || a.offset - b.offset);
+}
+
+/** {@link readAll} again and again until `enough` says so. */
+export async function readUntil(
+  topic: string,
+  enough: (records: readonly ReceivedRecord[]) => boolean,
+  { timeoutMs = 30_000, ...on }: OnBrokers & { readonly timeoutMs?: number } = {},
+): Promise<ReceivedRecord[]> {
+  let records: ReceivedRecord[] = [];
+  await waitFor(
+    async () => {
+      records = await readAll(topic, { ...on, timeoutMs });
+      return enough(records);
+    },
+    { what: `enough records of ${topic} (${records.length} seen)`, timeoutMs, intervalMs: 200 },
+  );
+  return records;
+}
+
+/** A record's value as JSON. */
+export function jsonOf(record: ReceivedRecord): unknown {
+  if (record.value === null) return null;
+  const parsed: unknown = JSON.parse(record.value.toString('utf8'));
+  return parsed;
+}
+
+async function offsetRanges(
+  topic: string,
+  brokers: string,
+): Promise<Map<number, { low: number; high: number }>> {
+  const admin = quietKafka(brokers).admin();
+  await admin.connect();
+  try {
+    const offsets = await admin.fetchTopicOffsets(topic);
+    return new Map(
+      offsets.map(({ partition, low, high }) => [partition, { low: Number(low), high: Number(high) }]),
+    );
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function deleteGroup(brokers: string, groupId: string): Promise<void> {
+  const admin = quietKafka(brokers).admin();
+  await admin.connect();
+  try {
+    await admin.deleteGroups([groupId]);
+  } catch {
+    // It is empty and nobody's: it expires by itself.
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+function received(
+  topic: string,
+  partition: number,
+  message: {
+    offset: string;
+    key: Buffer | null;
+    value: Buffer | null;
+    headers?: IHeaders;
+    timestamp: string;
+  },
+): ReceivedRecord {
+  return {
+    topic,
+    partition,
+    offset: Number(message.offset),
+    key: message.key?.toString('utf8') ?? null,
+    value: message.value,
+    headers: Object.fromEntries(
+      Object.entries(message.headers ?? {}).map(([name, value]) => [name, headerText(value)]),
+    ),
+    timestampMs: Number(message.timestamp),
+  };
+}
+
+function headerText(value: IHeaders[string]): string {
+  if (Array.isArray(value)) return value.map(String).join(',');
+  return value === undefined ? '' : value.toString();
+}

@@ -1,0 +1,27 @@
+// `npm run parts`: the parts in the foreground, for tests that are run again and again beside it.
+import { ADDRESS_VARIABLES, PART_NAMES } from './names.js';
+import { startParts } from './parts.js';
+
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+const parts = await startParts((line) => {
+  print(`# ${line}`);
+});
+for (const part of PART_NAMES) {
+  const state = parts.states[part];
+  if (state.up) print(`export ${ADDRESS_VARIABLES[part]}='${state.address}'`);
+}
+print(
+  '# Paste these lines into another terminal and run `npx vitest run test/integration/…` there. Ctrl-C stops.',
+);
+
+const stay = setInterval(() => undefined, 60_000);
+const end = (): void => {
+  clearInterval(stay);
+  void parts.stop().then(() => {
+    print('# stopped');
+  });
+};
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end);
