@@ -1,0 +1,7 @@
+import type { StreamBinding, TopicNames } from '../src/kafka/index.js';
+
+/** `connection.dead-letter`: events that can not be processed as they are, sealed. */
+export const deadLetters = ({ deadLetter }: Pick<TopicNames, 'deadLetter'>): StreamBinding => ({
+  stream: 'dead-letter',
+  topic: deadLetter,
+});

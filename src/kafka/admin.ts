@@ -1,0 +1,29 @@
+import type { Admin } from 'kafkajs';
+import type { Logger } from 'pino';
+import { createKafkaClient } from './client.js';
+import { withDeadline } from './deadline.js';
+import type { KafkaSettings } from './settings.js';
+
+/** An administrative task is several requests. */
+const REQUESTS = 4;
+
+/** Runs `task` with an admin client of its own, which is closed afterwards, whatever happens. */
+export async function withAdmin<T>(
+  settings: KafkaSettings,
+  logger: Logger,
+  task: (admin: Admin) => Promise<T>,
+): Promise<T> {
+  const client = createKafkaClient(settings, { logger });
+  const admin = client.kafka.admin();
+  const work = async (): Promise<T> => {
+    await admin.connect();
+    const result = await task(admin);
+    await admin.disconnect();
+    return result;
+  };
+  try {
+    return await withDeadline(work(), REQUESTS * settings.requestTimeoutMs);
+  } finally {
+    client.close();
+  }
+}

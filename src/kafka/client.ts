@@ -1,0 +1,58 @@
+import kafkajs, { CompressionTypes, Kafka, logLevel } from 'kafkajs';
+import type { KafkaConfig, RetryOptions } from 'kafkajs';
+import type { Logger } from 'pino';
+import { createLogCreator } from './logging.js';
+import { refuseUnsafeFlags, toSaslOptions, toTlsOptions } from './settings.js';
+import type { KafkaSettings } from './settings.js';
+import { createSnappyCodec } from './snappy.js';
+import { createSockets } from './sockets.js';
+
+const CONNECTION_TIMEOUT_MS = 3_000;
+
+export interface KafkaClient {
+  readonly kafka: Kafka;
+  /** Closes every connection of this client at once. Nothing is sent after it. */
+  close(): void;
+}
+
+export interface KafkaClientOptions {
+  readonly logger: Logger;
+  /** The process's environment: kafkajs reads debug flags from it. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** kafkajs's own retries within one call. */
+  readonly retry?: RetryOptions;
+}
+
+/** What kafkajs is configured with, without sockets and log. */
+export function toKafkaConfig(settings: KafkaSettings): KafkaConfig {
+  return {
+    brokers: [...settings.brokers],
+    clientId: settings.clientId,
+    ssl: toTlsOptions(settings.ssl),
+    ...(settings.sasl === undefined ? {} : { sasl: toSaslOptions(settings.sasl) }),
+    connectionTimeout: Math.min(CONNECTION_TIMEOUT_MS, settings.requestTimeoutMs),
+    authenticationTimeout: settings.requestTimeoutMs,
+    requestTimeout: settings.requestTimeoutMs,
+    enforceRequestTimeout: true,
+  };
+}
+
+/**
+ * A kafkajs client that reads gzip and snappy, logs to pino without contents and can be closed for certain.
+ * @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make kafkajs print records
+ */
+export function createKafkaClient(settings: KafkaSettings, options: KafkaClientOptions): KafkaClient {
+  // eslint-disable-next-line no-restricted-properties -- kafkajs reads these flags from there, whatever we configure
+  refuseUnsafeFlags(options.env ?? process.env);
+  // Not a named import: Node does not see this name in a CommonJS module (nor ConfigResourceTypes), bundlers do.
+  kafkajs.CompressionCodecs[CompressionTypes.Snappy] = createSnappyCodec;
+  const sockets = createSockets();
+  const kafka = new Kafka({
+    ...toKafkaConfig(settings),
+    retry: options.retry ?? { retries: 3, initialRetryTime: 100, maxRetryTime: 2_000 },
+    logLevel: logLevel.INFO,
+    logCreator: createLogCreator(options.logger),
+    socketFactory: sockets.factory,
+  });
+  return { kafka, close: () => sockets.close() };
+}

@@ -1,0 +1,46 @@
+import type { Logger } from 'pino';
+import type { ErrorCode, WorkerError } from '../errors.js';
+import type { RecordHandler } from '../transport.js';
+import type { BackoffOptions } from './backoff.js';
+import type { BatchReport } from './batches.js';
+import type { FailingPartition } from './failures.js';
+import type { TopicPartition } from './membership.js';
+import type { KafkaSettings } from './settings.js';
+
+export interface SourceConsumerOptions {
+  readonly settings: KafkaSettings;
+  readonly topics: readonly string[];
+  readonly handler: RecordHandler;
+  /** How many records may be with the handler at once, over all partitions. */
+  readonly concurrency: number;
+  readonly logger: Logger;
+  /** Called once: this consumer can not go on, the process is to end. */
+  readonly onFatal: (error: WorkerError) => void;
+  /** After each joining of the group: what this process has now. */
+  readonly onAssignment?: (partitions: readonly TopicPartition[]) => void;
+  readonly onBatch?: (report: BatchReport) => void;
+  readonly onPause?: (event: TopicPartition & { code: ErrorCode; delayMs: number }) => void;
+  readonly onResume?: (event: TopicPartition) => void;
+  /** Between attempts of a failing partition; 100 to 30,000 ms by default. */
+  readonly backoff?: BackoffOptions;
+  /** How long the broker may answer without this consumer getting into its group; 60,000 by default. */
+  readonly joinTimeoutMs?: number;
+}
+
+/** For readiness: joined, and no partition failing. */
+export interface SourceConsumerState {
+  readonly joined: boolean;
+  readonly partitions: readonly TopicPartition[];
+  readonly failing: readonly FailingPartition[];
+}
+
+export interface SourceConsumer {
+  /** Begins to connect and returns. A broker that is not there yet is waited for. */
+  start(): void;
+  state(): SourceConsumerState;
+  /**
+   * Takes nothing new, lets what is under way finish for up to `graceMs`, tells the rest to abort, commits what is
+   * finished and leaves the group. Takes a few seconds longer than `graceMs` at most and does not reject.
+   */
+  stop(graceMs: number): Promise<void>;
+}

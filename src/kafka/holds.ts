@@ -1,0 +1,162 @@
+import type { Consumer } from 'kafkajs';
+import type { Logger } from 'pino';
+import type { WorkerError } from '../errors.js';
+import type { ErrorCode } from '../errors.js';
+import { brokerErrorName, fatalError, isMembershipError, isRetriable } from './errors.js';
+import type { PartitionFailures } from './failures.js';
+import type { Membership, TopicPartition } from './membership.js';
+import type { PartitionKey, PartitionRun } from './partition-run.js';
+import type { Bell } from './slots.js';
+
+export type ConsumerControl = Pick<Consumer, 'pause' | 'resume' | 'seek'>;
+
+export interface HoldsContext {
+  /** The kafkajs consumer, null while there is none. */
+  readonly control: () => ConsumerControl | null;
+  readonly membership: Membership;
+  readonly failures: PartitionFailures;
+  readonly bell: Bell;
+  readonly logger: Logger;
+  /** While true nothing that is held is let go: the consumer is about to stop. */
+  readonly halted: () => boolean;
+  readonly onFatal: (error: WorkerError) => void;
+  readonly onPause?: ((event: TopicPartition & { code: ErrorCode; delayMs: number }) => void) | undefined;
+  readonly onResume?: ((event: TopicPartition) => void) | undefined;
+}
+
+interface Hold {
+  readonly run: PartitionRun;
+  /** Set once by the first failure; null where the run is merely slow. */
+  delayMs: number | null;
+  timer: NodeJS.Timeout | null;
+}
+
+const LOOK_AGAIN_MS = 1_000;
+
+/**
+ * Partitions that kafkajs must not fetch for now: one whose record failed (until its backoff is over) and one whose
+ * records take longer than a batch may (until they are finished). So no partition holds up the others: kafkajs has one
+ * fetcher per broker, which waits for all handlers before it fetches again.
+ *
+ * A partition never has two runs: it is let go when everything that was begun has finished.
+ */
+export class PartitionHolds {
+  readonly #holds = new Map<PartitionKey, Hold>();
+  readonly #context: HoldsContext;
+
+  constructor(context: HoldsContext) {
+    this.#context = context;
+  }
+
+  has(key: PartitionKey): boolean {
+    return this.#holds.has(key);
+  }
+
+  runs(): readonly PartitionRun[] {
+    return [...this.#holds.values()].map(({ run }) => run);
+  }
+
+  hold(run: PartitionRun): void {
+    run.moveToBackground();
+    const hold: Hold = { run, delayMs: null, timer: null };
+    this.#holds.set(run.key, hold);
+    this.pause(run);
+    this.#noteFailure(hold);
+    void this.#settle(hold);
+  }
+
+  /** kafkajs forgets what is paused when it starts anew; everything held is paused again before it can fetch. */
+  pause({ topic, partition }: TopicPartition): void {
+    this.#tell((control) => control.pause([{ topic, partitions: [partition] }]));
+  }
+
+  /** After joining: what went to others is aborted and forgotten, what stayed ours stays held. */
+  reassigned(): void {
+    for (const hold of [...this.#holds.values()]) {
+      const { run } = hold;
+      if (this.#context.membership.owns(run.key) && !run.aborted) {
+        this.pause(run);
+        continue;
+      }
+      run.abort();
+      if (run.inFlight > 0) this.pause(run);
+      else this.#letGo(hold);
+    }
+  }
+
+  /** No hold ends by itself any more. */
+  freeze(): void {
+    for (const hold of this.#holds.values()) {
+      if (hold.timer !== null) clearTimeout(hold.timer);
+    }
+  }
+
+  /** Commits what a run has finished, where its partition is still ours. Losing that race is nothing bad. */
+  async commit(run: PartitionRun): Promise<void> {
+    if (!this.#owned(run)) return;
+    try {
+      await run.commit();
+    } catch (error) {
+      if (!isMembershipError(error) && !isRetriable(error)) throw error;
+      const { topic, partition } = run;
+      const fields = { topic, partition, offset: run.position, error: brokerErrorName(error) };
+      this.#context.logger.debug(fields, 'offset not committed: a later commit covers it');
+    }
+  }
+
+  #owned(run: PartitionRun): boolean {
+    return this.#context.membership.owns(run.key) && !run.aborted;
+  }
+
+  #noteFailure(hold: Hold): void {
+    const { run } = hold;
+    if (run.failure === null || hold.delayMs !== null || run.aborted) return;
+    if (run.position > run.startOffset) this.#context.failures.clear(run.key);
+    hold.delayMs = this.#context.failures.record(run, run.failure.code);
+    const { topic, partition } = run;
+    this.#context.onPause?.({ topic, partition, code: run.failure.code, delayMs: hold.delayMs });
+  }
+
+  async #settle(hold: Hold): Promise<void> {
+    const { run } = hold;
+    while (run.inFlight > 0) await this.#context.bell.wait(LOOK_AGAIN_MS);
+    this.#noteFailure(hold);
+    try {
+      await this.commit(run);
+    } catch (error) {
+      this.#context.onFatal(fatalError(error));
+      return;
+    }
+    if (this.#holds.get(run.key) !== hold || this.#context.halted()) return;
+    if (!this.#owned(run)) {
+      this.#letGo(hold);
+      return;
+    }
+    if (run.failure === null && run.position > run.startOffset) this.#context.failures.clear(run.key);
+    hold.timer = setTimeout(() => this.#letGo(hold), hold.delayMs ?? 0);
+  }
+
+  #letGo(hold: Hold): void {
+    const { run } = hold;
+    if (hold.timer !== null) clearTimeout(hold.timer);
+    this.#holds.delete(run.key);
+    const { topic, partition } = run;
+    this.#tell((control) => {
+      // A partition that was away in between starts from what is committed instead.
+      if (this.#owned(run)) control.seek({ topic, partition, offset: String(run.position) });
+      control.resume([{ topic, partitions: [partition] }]);
+    });
+    if (hold.delayMs !== null) this.#context.onResume?.({ topic, partition });
+  }
+
+  /** kafkajs throws while its consumer starts anew. Nothing is lost: it starts from what is committed then. */
+  #tell(say: (control: ConsumerControl) => void): void {
+    const control = this.#context.control();
+    if (control === null) return;
+    try {
+      say(control);
+    } catch (error) {
+      this.#context.logger.debug({ error: brokerErrorName(error) }, 'the consumer is starting anew');
+    }
+  }
+}

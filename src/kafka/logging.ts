@@ -1,0 +1,76 @@
+import { logLevel } from 'kafkajs';
+import type { logCreator, LogEntry } from 'kafkajs';
+import type { Logger } from 'pino';
+
+/** What is passed on of a kafkajs log entry. Everything else (payloads, buffers, stacks, error texts) is dropped. */
+const SAFE_FIELDS = [
+  'groupId',
+  'memberId',
+  'leaderId',
+  'isLeader',
+  'generationId',
+  'topic',
+  'partition',
+  'offset',
+  'broker',
+  'clientId',
+  'correlationId',
+  'retryCount',
+  'retryTime',
+  'duration',
+  'nodeId',
+] as const;
+
+const REPEAT_MS = 30_000;
+
+/**
+ * kafkajs puts texts of brokers into some of its lines (what a SASL server answers, what an error quotes). The words
+ * before the first colon are always its own.
+ */
+function ownWords(entry: LogEntry): string {
+  const words = entry.log.message.split(':', 1)[0] ?? '';
+  return words.trim().slice(0, 120);
+}
+
+function safeFields(entry: LogEntry): Record<string, string | number | boolean> {
+  const kept: Record<string, string | number | boolean> = {};
+  for (const name of SAFE_FIELDS) {
+    const value: unknown = entry.log[name];
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+      kept[name] = value;
+  }
+  return kept;
+}
+
+/** Lets a line through once in {@link REPEAT_MS} and tells how many were held back since. */
+function createThrottle(nowMs: () => number): (key: string) => number | null {
+  const seen = new Map<string, { untilMs: number; heldBack: number }>();
+  return (key) => {
+    const known = seen.get(key);
+    if (known !== undefined && nowMs() < known.untilMs) {
+      known.heldBack += 1;
+      return null;
+    }
+    seen.set(key, { untilMs: nowMs() + REPEAT_MS, heldBack: 0 });
+    return known?.heldBack ?? 0;
+  };
+}
+
+/**
+ * Sends kafkajs's log to pino: its errors and warnings as `warn` (what matters of them reaches the caller as an error
+ * and is logged there), the rest as `debug`, the same line at most twice a minute, no contents.
+ */
+export function createLogCreator(logger: Logger, nowMs: () => number = Date.now): logCreator {
+  const throttle = createThrottle(nowMs);
+  return () => (entry) => {
+    const fields = { component: 'kafkajs', namespace: entry.namespace, ...safeFields(entry) };
+    const words = ownWords(entry);
+    if (entry.level !== logLevel.ERROR && entry.level !== logLevel.WARN) {
+      logger.debug(fields, words);
+      return;
+    }
+    const heldBack = throttle(`${entry.namespace} ${words}`);
+    if (heldBack === null) return;
+    logger.warn(heldBack > 0 ? { ...fields, heldBack } : fields, words);
+  };
+}

@@ -1,0 +1,171 @@
+import type { EachBatchPayload } from 'kafkajs';
+import { WorkerError } from '../errors.js';
+import type { RecordHandler } from '../transport.js';
+import { withoutText } from './errors.js';
+import { toSourceRecord } from './records.js';
+import type { Bell, Slots } from './slots.js';
+import { Watermark } from './watermark.js';
+
+export type PartitionKey = `${string}|${number}`;
+export const partitionKey = (topic: string, partition: number): PartitionKey => `${topic}|${partition}`;
+
+export interface RunContext {
+  readonly handler: RecordHandler;
+  readonly slots: Slots;
+  /** Rung whenever a record of any partition finishes. */
+  readonly bell: Bell;
+  /** A rejection that no repetition will cure. */
+  readonly onFatal: (error: WorkerError) => void;
+}
+
+/**
+ * One batch of one partition on its way through the handler. It may outlive the call of kafkajs that brought it: what
+ * is slow goes on in the background while its partition is held and the others are read.
+ */
+export class PartitionRun {
+  readonly key: PartitionKey;
+  readonly topic: string;
+  readonly partition: number;
+  /** Where this run began: nothing is to be committed while the position is still here. */
+  readonly startOffset: number;
+  /** The first failure that is worth another attempt. Nothing is begun after it. */
+  failure: WorkerError | null = null;
+  readonly #payload: EachBatchPayload;
+  readonly #context: RunContext;
+  readonly #watermark: Watermark;
+  readonly #abort = new AbortController();
+  /** After a failure one record is tried alone before the others follow. */
+  #alone: boolean;
+  #committed: number;
+  #lastCommit: Promise<void> = Promise.resolve();
+  #next = 0;
+  #inFlight = 0;
+  #counted = true;
+  #broken = false;
+
+  constructor(payload: EachBatchPayload, context: RunContext, afterFailure: boolean) {
+    const { topic, partition, messages } = payload.batch;
+    this.key = partitionKey(topic, partition);
+    this.topic = topic;
+    this.partition = partition;
+    this.startOffset = Number(messages[0]?.offset ?? 0);
+    this.#payload = payload;
+    this.#context = context;
+    this.#watermark = new Watermark(this.startOffset);
+    this.#committed = this.startOffset;
+    this.#alone = afterFailure;
+  }
+
+  /** Everything before this offset is finished. */
+  get position(): number {
+    return this.#watermark.position;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Whether records are left that this run may still begin. */
+  get hasMore(): boolean {
+    return (
+      this.#next < this.#payload.batch.messages.length &&
+      this.failure === null &&
+      !this.#broken &&
+      !this.#abort.signal.aborted
+    );
+  }
+
+  /** Begins as many records as there are slots for, in the order of their offsets, without awaiting any. */
+  begin(): void {
+    while (this.hasMore && this.#acquire()) this.#beginNext();
+  }
+
+  /** The partition belongs to somebody else now: what is under way is told to stop, and what becomes of it ignored. */
+  abort(): void {
+    this.#abort.abort();
+  }
+
+  get aborted(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  /** From here on what is under way takes no slot from other partitions: this one can begin nothing meanwhile. */
+  moveToBackground(): void {
+    if (!this.#counted) return;
+    this.#counted = false;
+    this.#context.slots.release(this.#inFlight);
+    this.#context.bell.ring();
+  }
+
+  /** Tells kafkajs where to read on. Nothing happens where nothing is finished: it reads the same offset again. */
+  resolve(): void {
+    if (this.position > this.startOffset) this.#payload.resolveOffset(String(this.position - 1));
+  }
+
+  /** Commits what is finished and not yet committed, one commit after the other. */
+  async commit(): Promise<void> {
+    const attempt = this.#lastCommit.then(async () => this.#commitOnce());
+    this.#lastCommit = attempt.catch(() => undefined);
+    await attempt;
+  }
+
+  async #commitOnce(): Promise<void> {
+    const { position } = this;
+    if (position <= this.#committed) return;
+    const partitions = [{ partition: this.partition, offset: String(position) }];
+    // Not `consumer.commitOffsets`: that one does nothing, silently, once the consumer is being stopped.
+    await this.#payload.commitOffsetsIfNecessary({ topics: [{ topic: this.topic, partitions }] });
+    this.#committed = position;
+  }
+
+  #acquire(): boolean {
+    if (this.#alone && this.#inFlight > 0) return false;
+    if (this.#context.slots.tryAcquire()) return true;
+    if (this.#inFlight > 0) return false;
+    this.#context.slots.acquireBeyondLimit();
+    return true;
+  }
+
+  #beginNext(): void {
+    const { messages } = this.#payload.batch;
+    const message = messages[this.#next];
+    if (message === undefined) return;
+    this.#next += 1;
+    this.#inFlight += 1;
+    const record = toSourceRecord(this.topic, this.partition, message);
+    this.#watermark.begin(record.offset);
+    if (this.#next === messages.length) this.#watermark.end(Number(this.#payload.batch.lastOffset()) + 1);
+    const handled = (async () => this.#context.handler.handle(record, this.#abort.signal))();
+    void handled
+      .then(
+        () => this.#succeeded(record.offset),
+        (error: unknown) => this.#failed(error, record.offset),
+      )
+      .finally(() => {
+        this.#inFlight -= 1;
+        if (this.#counted) this.#context.slots.release();
+        this.#context.bell.ring();
+      });
+  }
+
+  #succeeded(offset: number): void {
+    this.#watermark.complete(offset);
+    this.#alone = false;
+  }
+
+  #failed(error: unknown, offset: number): void {
+    if (this.#abort.signal.aborted) return;
+    if (error instanceof WorkerError && error.retryable) {
+      this.failure ??= error;
+      return;
+    }
+    this.#broken = true;
+    this.#context.onFatal(error instanceof WorkerError ? error : this.#defect(error, offset));
+  }
+
+  #defect(error: unknown, offset: number): WorkerError {
+    const cause = withoutText(error);
+    const message = `handling offset ${offset} of ${this.topic}/${this.partition} failed: ${cause.message}`;
+    return new WorkerError('INTERNAL', message, { cause });
+  }
+}

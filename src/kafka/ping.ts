@@ -1,0 +1,38 @@
+import type { Logger } from 'pino';
+import { createKafkaClient } from './client.js';
+import { withDeadline } from './deadline.js';
+import { brokerUnavailable } from './errors.js';
+import type { KafkaSettings } from './settings.js';
+
+export interface PingOptions {
+  readonly logger: Logger;
+  readonly deadlineMs: number;
+}
+
+/**
+ * Opens a connection to one broker of the list (authenticating where configured), learns its versions, closes it.
+ * Rejects with the error of kafkajs.
+ */
+export async function probe(settings: KafkaSettings, { logger, deadlineMs }: PingOptions): Promise<void> {
+  const retry = { retries: settings.brokers.length - 1, initialRetryTime: 10, maxRetryTime: 100 };
+  const client = createKafkaClient(settings, { logger, retry });
+  const admin = client.kafka.admin({ retry });
+  try {
+    await withDeadline(admin.connect(), deadlineMs);
+    await withDeadline(admin.disconnect(), deadlineMs).catch(() => undefined);
+  } finally {
+    client.close();
+  }
+}
+
+/**
+ * Whether a broker answers: for readiness.
+ * @throws WorkerError BROKER_UNAVAILABLE within `deadlineMs` (and little more)
+ */
+export async function ping(settings: KafkaSettings, options: PingOptions): Promise<void> {
+  try {
+    await probe(settings, options);
+  } catch (error) {
+    throw brokerUnavailable('connecting to the broker', error);
+  }
+}

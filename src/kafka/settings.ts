@@ -1,0 +1,76 @@
+import type { ConnectionOptions } from 'node:tls';
+import type { SASLOptions } from 'kafkajs';
+import { ConfigurationError } from '../errors.js';
+import type { SecretValue } from '../secret-value.js';
+
+/** A broker's certificate authority and a client's own certificate, PEM texts. */
+export interface KafkaTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: SecretValue;
+}
+
+/** How this client proves who it is. A token provider is called for every connection and before tokens run out. */
+export type KafkaSasl =
+  | {
+      readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+      readonly username: string;
+      readonly password: SecretValue;
+    }
+  | { readonly mechanism: 'oauthbearer'; readonly token: () => Promise<SecretValue> };
+
+export interface KafkaSettings {
+  /** `host:port` each, at least one. */
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  readonly groupId: string;
+  /** How long a member may be silent before its partitions go to others. Brokers allow 6,000 to 1,800,000. */
+  readonly sessionTimeoutMs: number;
+  /** How long the others wait for a member when partitions are shared out anew; at least the session timeout. */
+  readonly rebalanceTimeoutMs: number;
+  /** The longest one request to a broker, and one `Outlet.send`, may take. */
+  readonly requestTimeoutMs: number;
+  /** `true`: TLS with the system's authorities. */
+  readonly ssl?: boolean | KafkaTls;
+  readonly sasl?: KafkaSasl;
+}
+
+/** What kafkajs calls `ssl`. The certificate of the broker is always checked. */
+export function toTlsOptions(ssl: KafkaSettings['ssl']): ConnectionOptions | boolean {
+  if (ssl === undefined || typeof ssl === 'boolean') return ssl ?? false;
+  return {
+    ...(ssl.ca === undefined ? {} : { ca: ssl.ca }),
+    ...(ssl.cert === undefined ? {} : { cert: ssl.cert }),
+    ...(ssl.key === undefined ? {} : { key: ssl.key.reveal() }),
+  };
+}
+
+/** What kafkajs calls `sasl`: from here on the password is text, kept by kafkajs for reconnecting. */
+export function toSaslOptions(sasl: KafkaSasl): SASLOptions {
+  if (sasl.mechanism === 'oauthbearer') {
+    return {
+      mechanism: 'oauthbearer',
+      oauthBearerProvider: async () => ({ value: (await sasl.token()).reveal() }),
+    };
+  }
+  return { mechanism: sasl.mechanism, username: sasl.username, password: sasl.password.reveal() };
+}
+
+/** These make kafkajs write whole requests and responses, record values included, to its log. */
+const UNSAFE_FLAGS = ['KAFKAJS_DEBUG_PROTOCOL_BUFFERS', 'KAFKAJS_DEBUG_EXTENDED_PROTOCOL_BUFFERS'] as const;
+
+/**
+ * Refuses to work where kafkajs would print what records hold.
+ * @throws ConfigurationError UNSAFE_DEBUG_FLAG, naming the variable
+ */
+export function refuseUnsafeFlags(env: Readonly<Record<string, string | undefined>>): void {
+  for (const flag of UNSAFE_FLAGS) {
+    const value = env[flag];
+    if (value !== undefined && value !== '' && value !== '0') {
+      throw new ConfigurationError(
+        'UNSAFE_DEBUG_FLAG',
+        `${flag} is set: kafkajs would print record contents`,
+      );
+    }
+  }
+}

@@ -1,0 +1,45 @@
+/** How many records may be under way at once, over all partitions of this process. */
+export class Slots {
+  #taken = 0;
+
+  constructor(readonly limit: number) {}
+
+  tryAcquire(): boolean {
+    if (this.#taken >= this.limit) return false;
+    this.#taken += 1;
+    return true;
+  }
+
+  /** Takes a slot also where none is free: what a partition without anything under way gets, so that none starves. */
+  acquireBeyondLimit(): void {
+    this.#taken += 1;
+  }
+
+  release(count = 1): void {
+    this.#taken -= count;
+  }
+}
+
+/** Wakes everybody who waits: something changed, look again. */
+export class Bell {
+  #waiting = new Set<() => void>();
+
+  ring(): void {
+    const woken = this.#waiting;
+    this.#waiting = new Set();
+    for (const wake of woken) wake();
+  }
+
+  /** Resolves at the next ring, or after `timeoutMs`. */
+  async wait(timeoutMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, Math.max(0, timeoutMs));
+      this.#waiting.add(wake);
+    });
+  }
+}

@@ -1,0 +1,50 @@
+import net from 'node:net';
+import tls from 'node:tls';
+import type { ISocketFactory } from 'kafkajs';
+
+const KEEP_ALIVE_MS = 60_000;
+
+/**
+ * The sockets of one kafkajs client. kafkajs has no way to take back a request it was given, and its `disconnect`
+ * can wait for ever: closing the sockets is what makes sure that nothing is sent any more.
+ */
+export interface Sockets {
+  readonly factory: ISocketFactory;
+  /** Destroys all sockets and every one that would still be opened. */
+  close(): void;
+}
+
+// kafkajs passes no `ssl` where none is configured, whatever its types say.
+function connect(
+  host: string,
+  port: number,
+  ssl: tls.ConnectionOptions | undefined,
+  onConnect: () => void,
+): net.Socket {
+  if (!ssl) return net.connect({ host, port }, onConnect);
+  const name = net.isIP(host) === 0 ? { servername: host } : {};
+  return tls.connect({ host, port, ...name, ...ssl }, onConnect);
+}
+
+export function createSockets(): Sockets {
+  const open = new Set<net.Socket>();
+  let closed = false;
+  const factory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
+    if (closed) {
+      const refused = new net.Socket();
+      // kafkajs attaches its listeners right after this returns; the error has to come after that.
+      setImmediate(() => refused.destroy(new Error('client is closed')));
+      return refused;
+    }
+    const socket = connect(host, port, ssl, onConnect);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    return socket;
+  };
+  const close = (): void => {
+    closed = true;
+    for (const socket of open) socket.destroy();
+  };
+  return { factory, close };
+}

@@ -1,0 +1,197 @@
+import type { Logger } from 'pino';
+import { WorkerError } from '../errors.js';
+import { withAdmin } from './admin.js';
+import { brokerUnavailable } from './errors.js';
+import type { KafkaSettings } from './settings.js';
+import { describeTopicConfigs } from './topic-limits.js';
+import { sourceTopics } from './topics.js';
+import type { TopicNames } from './topics.js';
+
+/** `error`: do not start; `warning`: something will go wrong one day; `info`: worth knowing. */
+export type TopicSeverity = 'error' | 'warning' | 'info';
+
+export interface TopicProblem {
+  readonly severity: TopicSeverity;
+  readonly topic: string;
+  /** What is wrong. */
+  readonly problem: string;
+  /** What to do about it. */
+  readonly remedy: string;
+}
+
+/** What the broker says about one topic. */
+export interface TopicFacts {
+  readonly topic: string;
+  readonly partitions: number;
+  readonly compacted: boolean;
+  readonly deleted: boolean;
+  /** -1: for ever. */
+  readonly retentionMs: number;
+  readonly maxMessageBytes: number;
+}
+
+const CONFIGS = ['cleanup.policy', 'retention.ms', 'max.message.bytes'] as const;
+const DAY_MS = 86_400_000;
+const LONGEST_SOURCE_MS = 31 * DAY_MS;
+const SHORTEST_SECURED_MS = 31 * DAY_MS;
+
+/**
+ * Looks at the topics as they are on the broker. An empty list: all is well.
+ * @throws WorkerError BROKER_UNAVAILABLE
+ */
+export async function checkTopics(
+  settings: KafkaSettings,
+  names: TopicNames,
+  logger: Logger,
+): Promise<readonly TopicProblem[]> {
+  try {
+    const facts = await readFacts(
+      settings,
+      [...sourceTopics(names), names.secured, names.deadLetter],
+      logger,
+    );
+    return judgeTopics(names, facts);
+  } catch (error) {
+    throw error instanceof WorkerError ? error : brokerUnavailable('checking topics', error);
+  }
+}
+
+async function readFacts(
+  settings: KafkaSettings,
+  topics: readonly string[],
+  logger: Logger,
+): Promise<ReadonlyMap<string, TopicFacts>> {
+  return withAdmin(settings, logger, async (admin) => {
+    const existing = new Set(await admin.listTopics());
+    const wanted = [...new Set(topics)].filter((topic) => existing.has(topic));
+    if (wanted.length === 0) return new Map();
+    const metadata = await admin.fetchTopicMetadata({ topics: wanted });
+    const configs = await describeTopicConfigs(admin, wanted, CONFIGS);
+    return new Map(
+      metadata.topics.map(({ name, partitions }) => {
+        const config = configs.get(name);
+        const policy = (config?.get('cleanup.policy') ?? '').split(',').map((word) => word.trim());
+        const facts: TopicFacts = {
+          topic: name,
+          partitions: partitions.length,
+          compacted: policy.includes('compact'),
+          deleted: policy.includes('delete'),
+          retentionMs: Number(config?.get('retention.ms') ?? -1),
+          maxMessageBytes: Number(config?.get('max.message.bytes') ?? 0),
+        };
+        return [name, facts];
+      }),
+    );
+  });
+}
+
+/** The judgement alone, without a broker. */
+export function judgeTopics(
+  names: TopicNames,
+  facts: ReadonlyMap<string, TopicFacts>,
+): readonly TopicProblem[] {
+  const all = [...new Set([...sourceTopics(names), names.secured, names.deadLetter])];
+  const sources = sourceTopics(names).flatMap((topic) => facts.get(topic) ?? []);
+  const secured = facts.get(names.secured);
+  const deadLetter = facts.get(names.deadLetter);
+  return [
+    ...all.filter((topic) => !facts.has(topic)).map(missing),
+    ...mixedStreams(names),
+    ...sources.flatMap(judgeSource),
+    ...(secured === undefined ? [] : [...judgeSecured(secured), ...judgeSize(secured, sources)]),
+    ...(deadLetter?.compacted === true ? [compactedDeadLetters(deadLetter)] : []),
+    ...judgePartitions(sources),
+  ];
+}
+
+const missing = (topic: string): TopicProblem => ({
+  severity: 'error',
+  topic,
+  problem: 'the topic does not exist, or may not be described',
+  remedy: 'run `connection-secrets topics create`, or grant Describe on the topic',
+});
+
+function mixedStreams(names: TopicNames): TopicProblem[] {
+  const taken = new Set<string>(sourceTopics(names));
+  return [names.secured, names.deadLetter].flatMap((topic) => {
+    if (!taken.has(topic)) {
+      taken.add(topic);
+      return [];
+    }
+    const problem = 'one topic is configured for two streams: the worker would read what it writes';
+    return [{ severity: 'error' as const, topic, problem, remedy: 'give each stream a topic of its own' }];
+  });
+}
+
+function judgeSource(facts: TopicFacts): TopicProblem[] {
+  if (facts.compacted) {
+    return [
+      {
+        severity: 'error',
+        topic: facts.topic,
+        problem:
+          'cleanup.policy has compact: passwords in the clear would stay for ever, and events would be lost',
+        remedy: 'set cleanup.policy=delete and a short retention.ms',
+      },
+    ];
+  }
+  if (facts.retentionMs >= 0 && facts.retentionMs <= LONGEST_SOURCE_MS) return [];
+  return [
+    {
+      severity: 'warning',
+      topic: facts.topic,
+      problem: `retention.ms is ${facts.retentionMs}: source events hold passwords in the clear`,
+      remedy: `set retention.ms to what a replay needs, at most ${LONGEST_SOURCE_MS}`,
+    },
+  ];
+}
+
+function judgeSecured(facts: TopicFacts): TopicProblem[] {
+  const { topic, retentionMs } = facts;
+  const kept = !facts.deleted || retentionMs < 0 || retentionMs >= SHORTEST_SECURED_MS;
+  if (kept) return [];
+  return [
+    {
+      severity: 'warning',
+      topic,
+      problem: `cleanup.policy has delete and retention.ms is ${retentionMs}: connections that do not change disappear from the topic`,
+      remedy: 'set cleanup.policy=compact, or a longer retention.ms',
+    },
+  ];
+}
+
+function judgeSize(secured: TopicFacts, sources: readonly TopicFacts[]): TopicProblem[] {
+  const largest = Math.max(0, ...sources.map(({ maxMessageBytes }) => maxMessageBytes));
+  if (secured.maxMessageBytes >= largest) return [];
+  return [
+    {
+      severity: 'warning',
+      topic: secured.topic,
+      problem: `max.message.bytes is ${secured.maxMessageBytes}, source events may have ${largest}: large ones are refused (OUTPUT_TOO_LARGE)`,
+      remedy: `set max.message.bytes=${largest}`,
+    },
+  ];
+}
+
+const compactedDeadLetters = ({ topic }: TopicFacts): TopicProblem => ({
+  severity: 'warning',
+  topic,
+  problem:
+    'cleanup.policy has compact: of several dead letters of a connection only the last one stays in the topic',
+  remedy: 'set cleanup.policy=delete',
+});
+
+function judgePartitions(sources: readonly TopicFacts[]): TopicProblem[] {
+  const [first, ...others] = sources;
+  const odd =
+    first === undefined ? undefined : others.find(({ partitions }) => partitions !== first.partitions);
+  if (first === undefined || odd === undefined) return [];
+  return [
+    {
+      severity: 'info',
+      topic: odd.topic,
+      problem: `${odd.partitions} partitions, ${first.topic} has ${first.partitions}: events of one connection go to different workers more often`,
+      remedy: 'nothing has to be done: claims keep the order; equal numbers spare waiting',
+    },
+  ];
+}

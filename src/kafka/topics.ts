@@ -1,0 +1,128 @@
+import type { Admin, ITopicConfig } from 'kafkajs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { WorkerError } from '../errors.js';
+import { withAdmin } from './admin.js';
+import { brokerErrorName, brokerUnavailable } from './errors.js';
+import type { KafkaSettings } from './settings.js';
+
+/** The names of this worker's topics. One topic may serve for all three source events. */
+export interface TopicNames {
+  readonly created: string;
+  readonly updated: string;
+  readonly deleted: string;
+  readonly secured: string;
+  readonly deadLetter: string;
+}
+
+export interface TopicPlan {
+  readonly names: TopicNames;
+  /** Partitions of each topic; 6 by default. */
+  readonly partitions?: number;
+  /** -1, the default: what the broker has as its default. */
+  readonly replicationFactor?: number;
+  /** How long source events, passwords in the clear among them, stay; 7 days by default. */
+  readonly sourceRetentionMs?: number;
+  /** `compact` (default): the newest event of each connection stays. A number: how long events stay, -1 for ever. */
+  readonly securedRetention?: 'compact' | number;
+  /** How long dead letters stay in their topic (the table keeps them anyway); 30 days by default. */
+  readonly deadLetterRetentionMs?: number;
+  /** `max.message.bytes` of each topic; the broker's default where left out. */
+  readonly maxMessageBytes?: number;
+}
+
+export interface TopicCreation {
+  readonly topic: string;
+  /** `existed`: it was there and is left as it is. */
+  readonly outcome: 'created' | 'existed';
+}
+
+const DAY_MS = 86_400_000;
+const LEADERS_WAIT_MS = 10_000;
+const LOOK_AGAIN_MS = 100;
+const NOT_YET: ReadonlySet<string> = new Set([
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_FOR_PARTITION',
+]);
+
+export const sourceTopics = ({ created, updated, deleted }: TopicNames): readonly string[] => [
+  ...new Set([created, updated, deleted]),
+];
+
+/** What `topics create` asks the broker for, each topic once. */
+export function toTopicConfigs(plan: TopicPlan): readonly ITopicConfig[] {
+  const { names, securedRetention = 'compact' } = plan;
+  const deletedAfter = (ms: number): Record<string, string> => ({
+    'cleanup.policy': 'delete',
+    'retention.ms': String(ms),
+  });
+  const config = (topic: string, entries: Record<string, string>): ITopicConfig => ({
+    topic,
+    numPartitions: plan.partitions ?? 6,
+    replicationFactor: plan.replicationFactor ?? -1,
+    configEntries: Object.entries({
+      ...entries,
+      ...(plan.maxMessageBytes === undefined ? {} : { 'max.message.bytes': String(plan.maxMessageBytes) }),
+    }).map(([name, value]) => ({ name, value })),
+  });
+  return [
+    ...sourceTopics(names).map((topic) => config(topic, deletedAfter(plan.sourceRetentionMs ?? 7 * DAY_MS))),
+    config(
+      names.secured,
+      securedRetention === 'compact' ? { 'cleanup.policy': 'compact' } : deletedAfter(securedRetention),
+    ),
+    config(names.deadLetter, deletedAfter(plan.deadLetterRetentionMs ?? 30 * DAY_MS)),
+  ];
+}
+
+/**
+ * Creates what is missing and waits until it can be used. Topics that exist are reported and left as they are: run as
+ * often as you like.
+ * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
+ */
+export async function createTopics(
+  settings: KafkaSettings,
+  plan: TopicPlan,
+  logger: Logger,
+): Promise<readonly TopicCreation[]> {
+  try {
+    return await withAdmin(settings, logger, async (admin) => {
+      const configs = toTopicConfigs(plan);
+      const existing = new Set(await admin.listTopics());
+      const missing = configs.filter(({ topic }) => !existing.has(topic));
+      if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: false });
+      await waitForLeaders(
+        admin,
+        missing.map(({ topic }) => topic),
+      );
+      return configs.map(({ topic }) => ({ topic, outcome: existing.has(topic) ? 'existed' : 'created' }));
+    });
+  } catch (error) {
+    throw error instanceof WorkerError ? error : brokerUnavailable('creating topics', error);
+  }
+}
+
+/** A new topic is known to the controller first, to its brokers later, and has a log to write to last of all. */
+async function waitForLeaders(admin: Admin, topics: readonly string[]): Promise<void> {
+  const until = performance.now() + LEADERS_WAIT_MS;
+  for (const topic of topics) {
+    while (!(await tellsOffsets(admin, topic))) {
+      if (performance.now() > until) {
+        throw new WorkerError('BROKER_UNAVAILABLE', 'creating topics failed: no leaders were chosen in time');
+      }
+      await sleep(LOOK_AGAIN_MS);
+    }
+  }
+}
+
+/** Only the leader of a partition can tell its offsets: who is answered can write as well. */
+async function tellsOffsets(admin: Admin, topic: string): Promise<boolean> {
+  try {
+    await admin.fetchTopicOffsets(topic);
+    return true;
+  } catch (error) {
+    if (!NOT_YET.has(brokerErrorName(error))) throw error;
+    return false;
+  }
+}

@@ -1,0 +1,85 @@
+import { inspect } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { toKafkaConfig } from '../../../src/kafka/client.js';
+import { toConsumerConfig } from '../../../src/kafka/consumer.js';
+import { refuseUnsafeFlags } from '../../../src/kafka/settings.js';
+import type { KafkaSettings } from '../../../src/kafka/settings.js';
+import { SecretValue } from '../../../src/secret-value.js';
+
+const SETTINGS: KafkaSettings = {
+  brokers: ['a:9092', 'b:9092'],
+  clientId: 'worker',
+  groupId: 'group',
+  sessionTimeoutMs: 30_000,
+  rebalanceTimeoutMs: 60_000,
+  requestTimeoutMs: 10_000,
+};
+
+describe('toKafkaConfig', () => {
+  it('uses neither TLS nor SASL unless told', () => {
+    const config = toKafkaConfig(SETTINGS);
+    expect(config).toMatchObject({ brokers: ['a:9092', 'b:9092'], ssl: false, requestTimeout: 10_000 });
+    expect(config).not.toHaveProperty('sasl');
+  });
+
+  it('passes certificates and never switches their check off', () => {
+    const ssl = { ca: 'CA', cert: 'CERT', key: new SecretValue('KEY') };
+    expect(toKafkaConfig({ ...SETTINGS, ssl }).ssl).toEqual({ ca: 'CA', cert: 'CERT', key: 'KEY' });
+    expect(toKafkaConfig({ ...SETTINGS, ssl: true }).ssl).toBe(true);
+  });
+
+  it.each(['plain', 'scram-sha-256', 'scram-sha-512'] as const)('authenticates with %s', (mechanism) => {
+    const sasl = { mechanism, username: 'user', password: new SecretValue('pass') };
+    expect(toKafkaConfig({ ...SETTINGS, sasl }).sasl).toEqual({
+      mechanism,
+      username: 'user',
+      password: 'pass',
+    });
+  });
+
+  it('asks the provider for each token', async () => {
+    let calls = 0;
+    const token = async (): Promise<SecretValue> => Promise.resolve(new SecretValue(`token-${(calls += 1)}`));
+    const { sasl } = toKafkaConfig({ ...SETTINGS, sasl: { mechanism: 'oauthbearer', token } });
+    if (sasl === undefined || !('oauthBearerProvider' in sasl)) throw new Error('no provider');
+    expect(await sasl.oauthBearerProvider()).toEqual({ value: 'token-1' });
+    expect(await sasl.oauthBearerProvider()).toEqual({ value: 'token-2' });
+  });
+
+  it('keeps passwords out of what is printed of the settings', () => {
+    const sasl = { mechanism: 'plain' as const, username: 'user', password: new SecretValue('hunter2') };
+    const settings: KafkaSettings = { ...SETTINGS, sasl, ssl: { key: new SecretValue('pem-key') } };
+    expect(inspect(settings, { depth: 9 }) + JSON.stringify(settings)).not.toMatch(/hunter2|pem-key/);
+  });
+});
+
+describe('toConsumerConfig', () => {
+  it('never gives members less time to come back than their session has', () => {
+    const config = toConsumerConfig({ ...SETTINGS, rebalanceTimeoutMs: 1_000 });
+    expect(config.rebalanceTimeout).toBe(30_000);
+  });
+
+  it('beats well below the session timeout', () => {
+    expect(toConsumerConfig(SETTINGS).heartbeatInterval).toBe(3_000);
+    expect(toConsumerConfig({ ...SETTINGS, sessionTimeoutMs: 6_000 }).heartbeatInterval).toBe(1_200);
+  });
+});
+
+describe('refuseUnsafeFlags', () => {
+  it.each(['KAFKAJS_DEBUG_PROTOCOL_BUFFERS', 'KAFKAJS_DEBUG_EXTENDED_PROTOCOL_BUFFERS'])(
+    'refuses %s',
+    (name) => {
+      expect(() => refuseUnsafeFlags({ [name]: '1' })).toThrow(
+        expect.objectContaining({
+          code: 'UNSAFE_DEBUG_FLAG',
+          message: expect.stringContaining(name) as string,
+        }),
+      );
+    },
+  );
+
+  it('accepts what kafkajs takes for off', () => {
+    expect(() => refuseUnsafeFlags({ KAFKAJS_DEBUG_PROTOCOL_BUFFERS: '0' })).not.toThrow();
+    expect(() => refuseUnsafeFlags({})).not.toThrow();
+  });
+});
