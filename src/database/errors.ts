@@ -1,0 +1,78 @@
+import { WorkerError } from '../errors.js';
+
+/** What a failed statement means for its caller. */
+export type DatabaseFailure =
+  /** Passing: the same transaction may be sent again. Whether a lost one was committed is not known. */
+  | 'transient'
+  /** Rolled back because of somebody else's transaction: send it again at once. */
+  | 'contention'
+  /** Somebody else inserted the same key first. */
+  | 'unique'
+  /** The database refuses this statement as such. */
+  | 'refused';
+
+/** Driver codes: https://www.postgresql.org/docs/current/errcodes-appendix.html, MariaDB's and SQLite's by name. */
+const CONTENTION = new Set([
+  '40001',
+  '40P01',
+  '55P03',
+  'ER_LOCK_DEADLOCK',
+  'ER_LOCK_WAIT_TIMEOUT',
+  'ER_CHECKREAD',
+]);
+const UNIQUE = new Set(['23505', 'ER_DUP_ENTRY', 'SQLITE_CONSTRAINT_PRIMARYKEY', 'SQLITE_CONSTRAINT_UNIQUE']);
+/** Classes of PostgreSQL: connection, resources (disk full), operator intervention, system errors. */
+const TRANSIENT_CLASSES = ['08', '53', '57', '58', '25', '28'];
+const TRANSIENT =
+  /^(SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|PROTOCOL|NOMEM)|PROTOCOL_|ER_(DISK_FULL|RECORD_FILE_FULL|SERVER_SHUTDOWN|CON_COUNT_ERROR|TOO_MANY_USER_CONNECTIONS|QUERY_INTERRUPTED|CONNECTION_KILLED|OPTION_PREVENTS_STATEMENT|OUT_OF_RESOURCES|ERROR_ON_WRITE|ACCESS_DENIED|USER_LIMIT|NET_|NEW_ABORTING_CONNECTION|STATEMENT_TIMEOUT|UNKNOWN_COM)|E[A-Z]+$)/;
+const LOST_CONNECTION =
+  /connection (terminated|ended|timeout)|timeout exceeded when trying to connect|Connection lost|closed state|not queryable|Pool is closed|connect ETIMEDOUT|Driver not Connected/i;
+
+function codeOf(error: unknown): string | null {
+  for (let current = error, depth = 0; current instanceof Error && depth < 4; depth += 1) {
+    if ('code' in current && typeof current.code === 'string') return current.code;
+    current = 'driverError' in current ? current.driverError : current.cause;
+  }
+  return null;
+}
+
+export function failureOf(error: unknown): DatabaseFailure {
+  const code = codeOf(error);
+  if (code !== null) {
+    if (CONTENTION.has(code)) return 'contention';
+    if (UNIQUE.has(code)) return 'unique';
+    if (TRANSIENT.test(code)) return 'transient';
+    if (/^[0-9A-Z]{5}$/.test(code) && TRANSIENT_CLASSES.includes(code.slice(0, 2))) return 'transient';
+    return 'refused';
+  }
+  return error instanceof Error && LOST_CONNECTION.test(error.message) ? 'transient' : 'refused';
+}
+
+/**
+ * The error of a failed database call as it leaves this folder: driver errors quote statements and parameters, so only
+ * the driver's code goes on.
+ */
+export class DatabaseError extends WorkerError {
+  override readonly name = 'DatabaseError';
+  readonly failure: DatabaseFailure;
+
+  constructor(failure: DatabaseFailure, driverCode: string | null) {
+    super(
+      failure === 'refused' ? 'INTERNAL' : 'DATABASE_UNAVAILABLE',
+      `database: ${failure === 'refused' ? 'statement refused' : failure} (${driverCode ?? 'no driver code'})`,
+    );
+    this.failure = failure;
+  }
+}
+
+export function asDatabaseError(error: unknown): Error {
+  if (error instanceof WorkerError) return error;
+  return isFromDriver(error) ? new DatabaseError(failureOf(error), codeOf(error)) : (error as Error);
+}
+
+/** Errors of our own code inside a transaction (a defect) pass through unchanged; they carry no statement. */
+function isFromDriver(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const ours = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+  return !ours || codeOf(error) !== null;
+}

@@ -1,0 +1,62 @@
+import { In, LessThan } from 'typeorm';
+import { databaseNowMs, type Database, type Transaction } from './database.js';
+
+export interface RetentionDays {
+  readonly inboxRetentionDays: number;
+  readonly outboxRetentionDays: number;
+}
+
+const DAY_MS = 86_400_000;
+/** Rows a transaction removes. */
+const BATCH = 1_000;
+/** A deleted name is remembered for longer than a store keeps it for recovery (30 days). */
+const DELETED_SECRET_DAYS = 60;
+
+/** Removes one batch of old rows of each kind; returns how many there were. Call it again while it is not 0. */
+export async function pruneOldRows(database: Database, days: RetentionDays): Promise<number> {
+  return database.transaction(async (tx) => {
+    const nowMs = await databaseNowMs(tx);
+    const outbox = await pruneOutbox(tx, nowMs - days.outboxRetentionDays * DAY_MS);
+    const inbox = await pruneInbox(tx, nowMs - days.inboxRetentionDays * DAY_MS);
+    return outbox + inbox + (await pruneDeletedSecrets(tx, nowMs - DELETED_SECRET_DAYS * DAY_MS));
+  });
+}
+
+async function pruneOutbox({ manager, tables }: Transaction, beforeMs: number): Promise<number> {
+  const rows = await manager.find(tables.outbox, {
+    where: { sentAtMs: LessThan(beforeMs) },
+    select: { id: true },
+    take: BATCH,
+  });
+  if (rows.length > 0) await manager.delete(tables.outbox, { id: In(rows.map(({ id }) => id)) });
+  return rows.length;
+}
+
+/** Never before its outbox row is sent, nor while its dead letter is kept: both ask the inbox. */
+async function pruneInbox({ manager, tables }: Transaction, beforeMs: number): Promise<number> {
+  const rows = await manager
+    .createQueryBuilder(tables.inbox, 'inbox')
+    .select('inbox.eventHash', 'eventHash')
+    .leftJoin(
+      tables.outbox.options.name,
+      'unsent',
+      'unsent.connectionId = inbox.connectionId AND unsent.sentAtMs IS NULL',
+    )
+    .leftJoin(tables.deadLetter.options.name, 'kept', 'kept.eventHash = inbox.eventHash')
+    .where('inbox.atMs < :beforeMs AND unsent.id IS NULL AND kept.eventHash IS NULL', { beforeMs })
+    .limit(BATCH)
+    .getRawMany<{ eventHash: string }>();
+  if (rows.length > 0)
+    await manager.delete(tables.inbox, { eventHash: In(rows.map(({ eventHash }) => eventHash)) });
+  return rows.length;
+}
+
+async function pruneDeletedSecrets({ manager, tables }: Transaction, beforeMs: number): Promise<number> {
+  const { affected } = await manager
+    .createQueryBuilder()
+    .delete()
+    .from(tables.storedSecret)
+    .where({ state: 'deleted', updatedAtMs: LessThan(beforeMs) })
+    .execute();
+  return affected ?? 0;
+}

@@ -1,0 +1,162 @@
+import type { ErrorCode } from '../errors.js';
+import type { EventOrder, ManagerName, Operation, RecordOutcome } from '../terms.js';
+
+/** One row per connection: its newest state, and the claim of whoever works on it. */
+export interface ConnectionRow {
+  id: string;
+  entityType: string | null;
+  root: string | null;
+  kind: string | null;
+  serviceType: string | null;
+  name: string | null;
+  fullyQualifiedName: string | null;
+  version: number | null;
+  /** `new`: claimed, nothing applied yet. `deleted`: the tombstone that keeps late events from resurrecting it. */
+  state: 'new' | 'live' | 'softDeleted' | 'deleted';
+  /** The manager that keeps its values; null while nothing is applied. */
+  manager: ManagerName | null;
+  revision: number;
+  operation: Operation | null;
+  /** The entity as JSON, every secret field masked; the references are in `secret_reference`. */
+  entity: string | null;
+  /** Order of the newest event applied. */
+  appliedOrder: EventOrder | null;
+  /** The event of this revision. */
+  eventId: string | null;
+  claimOwner: string | null;
+  /** Grows with every claim; a commit of an older epoch is refused. */
+  claimEpoch: number;
+  /** By the database's clock, milliseconds since the epoch; 0: not claimed. */
+  claimExpiresAtMs: number;
+  createdAtMs: number;
+  updatedAtMs: number;
+}
+
+/** One row per secret field of a connection that has a value. */
+export interface ReferenceRow {
+  connectionId: string;
+  /** SHA-256 of `path`: MySQL's index limit is 3,072 bytes. */
+  pathHash: string;
+  /** The field's identity: JSON Pointer into the entity, elements of arrays by name where they have one. */
+  path: string;
+  /** JSON Pointer into the entity as stored. */
+  pointer: string;
+  /** What `sealed` holds: the name of a secret in a store, or the value itself. */
+  holds: 'reference' | 'value';
+  /** `fernet:` + token. */
+  sealed: string;
+  owned: boolean;
+  /** Keyed fingerprint of connection, path and value; null where the value is unknown to us. */
+  fingerprint: string | null;
+  /** SHA-256 of the secret id that `sealed` names, owned or not; null where it holds a value. */
+  referenceHash: string | null;
+  /** Id of the stored secret this field owns; null for external references and values that stay here. */
+  secretId: string | null;
+  /** Order of the event that set the field: an older event may still set what newer ones only masked. */
+  setOrder: EventOrder;
+}
+
+/** One row per secret of ours in a store, from before its first write until its deletion can no longer be undone. */
+export interface StoredSecretRow {
+  manager: ManagerName;
+  secretIdHash: string;
+  secretId: string;
+  connectionId: string;
+  /**
+   * `writing`: recorded before the request is sent. `live`: a field refers to it. `retired`: nobody does; deleted after
+   * the grace. `deleting`: the request may still be on its way. `deleted`: gone, the name may be taken over.
+   */
+  state: 'writing' | 'live' | 'retired' | 'deleting' | 'deleted';
+  /** Epoch of the claim that put the row into this state. */
+  epoch: number;
+  /** The store's version of the committed value; null: none committed. */
+  version: string | null;
+  /** Not null: a request may still land until then; afterwards the version is compared and restored. */
+  suspectUntilMs: number | null;
+  /** `retired`: when it may be deleted. `deleting`: when the request can no longer land. */
+  dueAtMs: number | null;
+  updatedAtMs: number;
+}
+
+/** One row per event: what became of it. */
+export interface InboxRow {
+  eventHash: string;
+  connectionId: string | null;
+  eventId: string;
+  outcome: RecordOutcome;
+  code: ErrorCode | null;
+  topic: string;
+  partition: number;
+  /** Offset in the partition; the line number of a pipe. */
+  position: number;
+  atMs: number;
+}
+
+/** One row per record to be published, sealed, until it is pruned. */
+export interface OutboxRow {
+  id: string;
+  connectionId: string | null;
+  stream: 'secured' | 'dead-letter';
+  /** Publishing order within a connection: its revision; 0 for dead letters. */
+  revision: number;
+  /** `fernet:` + token of the outgoing record. */
+  payload: string;
+  createdAtMs: number;
+  sentAtMs: number | null;
+}
+
+/** One row per event that waits or can not be processed. */
+export interface DeadLetterRow {
+  eventHash: string;
+  connectionId: string | null;
+  state: 'waiting' | 'dead';
+  code: ErrorCode;
+  /** Names, limits and ids; never values. */
+  detail: string;
+  eventId: string | null;
+  topic: string;
+  partition: number;
+  position: number;
+  /** Order of the event; null where it could not be decoded. */
+  eventOrder: EventOrder | null;
+  /** Paths of the fields it was to set: a later event that masks one of them is kept behind it. Null: not known. */
+  sets: string[] | null;
+  /** `fernet:` + token of the whole source record, under the dead-letter key. */
+  payload: string;
+  attempts: number;
+  /** `waiting`: when it becomes a dead letter. */
+  waitUntilMs: number | null;
+  /** When it is tried again by itself; null: only on request. */
+  nextAttemptAtMs: number | null;
+  createdAtMs: number;
+  updatedAtMs: number;
+}
+
+/** Append-only: who did what to which secret, by which event. No values. */
+export interface AuditRow {
+  id: string;
+  atMs: number;
+  action: string;
+  actor: string | null;
+  connectionId: string | null;
+  path: string | null;
+  secretId: string | null;
+  eventId: string | null;
+  detail: string | null;
+}
+
+/** A migration, replay or rotation: resumable. */
+export interface OperationRow {
+  id: string;
+  kind: string;
+  state: string;
+  parameters: string;
+  progress: string;
+  createdAtMs: number;
+  updatedAtMs: number;
+}
+
+export interface SettingRow {
+  name: string;
+  value: string;
+}

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import type { QueryRunner } from 'typeorm';
+import { MIGRATIONS } from '../../migrations/index.js';
+import { ConfigurationError } from '../errors.js';
+import type { Database } from './database.js';
+import { asDatabaseError } from './errors.js';
+
+export interface SchemaStatus {
+  /** Names of executed migrations, oldest first. */
+  readonly executed: readonly string[];
+  readonly pending: readonly string[];
+  /** Executed ones that this program does not know: the database is newer. */
+  readonly unknown: readonly string[];
+}
+
+const KNOWN = MIGRATIONS.map((migration) => new migration().name);
+/** Any number that is ours: workers that start at once must not migrate at once. */
+const LOCK_NAME = 'connection-secrets-worker.migrate';
+const LOCK_NUMBER = createHash('sha256').update(LOCK_NAME).digest().readInt32BE(0);
+const LOCK_WAIT_SECONDS = 60;
+
+export async function schemaStatus(database: Database): Promise<SchemaStatus> {
+  const executed = await database.run(async ({ manager }) => {
+    const runner = manager.dataSource.createQueryRunner();
+    try {
+      return await executedNames(runner);
+    } finally {
+      await runner.release();
+    }
+  });
+  return {
+    executed,
+    pending: KNOWN.filter((name) => !executed.includes(name)),
+    unknown: executed.filter((name) => !KNOWN.includes(name)),
+  };
+}
+
+/** Throws SCHEMA_TOO_NEW or SCHEMA_OUTDATED. */
+export async function requireCurrentSchema(database: Database): Promise<void> {
+  const status = await schemaStatus(database);
+  refuseNewer(status);
+  if (status.pending.length > 0)
+    throw new ConfigurationError(
+      'SCHEMA_OUTDATED',
+      `the database lacks the migrations ${status.pending.join(', ')}: run \`connection-secrets database migrate\``,
+    );
+}
+
+/** Brings the schema up to this program's version, under a lock; returns what it ran. */
+export async function migrateSchema(database: Database): Promise<string[]> {
+  return underMigrationLock(database, async () => {
+    refuseNewer(await schemaStatus(database));
+    const ran = await database.dataSource.runMigrations({ transaction: 'each' });
+    return ran.map((migration) => migration.name);
+  });
+}
+
+/** Undoes the newest migration, under the lock; returns its name, or null where there is none. */
+export async function revertSchema(database: Database): Promise<string | null> {
+  return underMigrationLock(database, async () => {
+    const status = await schemaStatus(database);
+    refuseNewer(status);
+    const newest = status.executed.at(-1) ?? null;
+    if (newest !== null) await database.dataSource.undoLastMigration({ transaction: 'each' });
+    return newest;
+  });
+}
+
+function refuseNewer({ unknown }: SchemaStatus): void {
+  if (unknown.length > 0)
+    throw new ConfigurationError(
+      'SCHEMA_TOO_NEW',
+      `the database has migrations that this program does not know: ${unknown.join(', ')}`,
+    );
+}
+
+async function executedNames(runner: QueryRunner): Promise<string[]> {
+  if (!(await runner.hasTable('schema_migration'))) return [];
+  const rows = (await runner.query('SELECT name FROM schema_migration ORDER BY id')) as { name: string }[];
+  return rows.map(({ name }) => name);
+}
+
+/** The lock belongs to one session; a SQLite file is locked already by whoever may write to it. */
+async function underMigrationLock<T>(database: Database, work: () => Promise<T>): Promise<T> {
+  if (database.dialect === 'sqlite') return work().catch(rethrow);
+  const runner = database.dataSource.createQueryRunner();
+  try {
+    await takeLock(database, runner);
+    return await work();
+  } catch (error) {
+    return rethrow(error);
+  } finally {
+    await releaseLock(database, runner).catch(() => undefined);
+    await runner.release();
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw asDatabaseError(error);
+}
+
+async function takeLock(database: Database, runner: QueryRunner): Promise<void> {
+  if (database.dialect === 'postgres') {
+    await runner.query(`SET lock_timeout = '${LOCK_WAIT_SECONDS}s'`);
+    await runner.query(`SET statement_timeout = '${LOCK_WAIT_SECONDS + 5}s'`);
+    await runner.query('SELECT pg_advisory_lock($1)', [LOCK_NUMBER]);
+    return;
+  }
+  const rows = (await runner.query('SELECT GET_LOCK(?, ?) AS taken', [LOCK_NAME, LOCK_WAIT_SECONDS])) as {
+    taken: string | number | null;
+  }[];
+  if (Number(rows[0]?.taken) !== 1)
+    throw new ConfigurationError(
+      'DATABASE_IN_USE',
+      'another process is migrating the database; try again later',
+    );
+}
+
+async function releaseLock(database: Database, runner: QueryRunner): Promise<void> {
+  if (database.dialect === 'postgres') {
+    await runner.query('SELECT pg_advisory_unlock($1)', [LOCK_NUMBER]);
+    await runner.query('RESET lock_timeout');
+    await runner.query('RESET statement_timeout');
+  } else await runner.query('SELECT RELEASE_LOCK(?)', [LOCK_NAME]);
+}

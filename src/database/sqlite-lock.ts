@@ -1,0 +1,22 @@
+import Sqlite from 'better-sqlite3';
+import { ConfigurationError } from '../errors.js';
+
+export interface SqliteFileLock {
+  release(): void;
+}
+
+/**
+ * The right to work on a SQLite database: one process at a time. An open write transaction on a file beside it, so that
+ * the system gives the lock back when the process dies, however it dies, and readers of the database are not kept out.
+ */
+export function lockSqliteFile(file: string): SqliteFileLock | null {
+  if (file === ':memory:') return null;
+  const database = new Sqlite(`${file}-lock`, { timeout: 0 });
+  try {
+    database.exec('BEGIN EXCLUSIVE');
+  } catch {
+    database.close();
+    throw new ConfigurationError('DATABASE_IN_USE', `another process works on the SQLite database ${file}`);
+  }
+  return { release: () => database.close() };
+}
