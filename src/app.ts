@@ -1,0 +1,225 @@
+import type { Logger } from 'pino';
+import {
+  compileCatalogue,
+  createFieldFinder,
+  loadCatalogue,
+  shippedCatalogue,
+  type FieldFinder,
+} from './catalog/index.js';
+import type { Config, KeyConfig } from './config.js';
+import { Database } from './database/database.js';
+import { DatabaseLedger } from './database/ledger.js';
+import { migrateSchema, requireCurrentSchema } from './database/schema.js';
+import { loadIdentity, type DatabaseIdentity } from './database/settings.js';
+import { pruneOldRows } from './database/retention.js';
+import { ConfigurationError } from './errors.js';
+import { cleanSegment, createSecretIdBuilder } from './ids/index.js';
+import { Janitor } from './operations/janitor.js';
+import { ClaimGuard } from './pipeline/claim-guard.js';
+import type { PlanContext } from './pipeline/context.js';
+import { EventProcessor } from './pipeline/event-processor.js';
+import type { PipelineObserver } from './pipeline/observer.js';
+import { Pipeline } from './pipeline/pipeline.js';
+import { Publisher } from './pipeline/publisher.js';
+import { Relay } from './pipeline/relay.js';
+import { UndecodableProcessor } from './pipeline/undecodable.js';
+import type { SecretsManager } from './secrets-managers/port.js';
+import { createSecretsManager } from './secrets-managers/registry.js';
+import type { ManagerSettings, StoreRequest } from './secrets-managers/settings.js';
+import { WriteLimiter } from './secrets-managers/write-limiter.js';
+import type { ManagerName } from './terms.js';
+import type { Outlet } from './transport.js';
+
+/** What every command has, whatever it asks for. */
+export type CommonConfig = Omit<Config, 'keys' | 'kafka'>;
+
+/** A request may still land this many claim times after its claim ran out. */
+const LATE_REQUEST_CLAIMS = 4;
+
+export interface WorkerParts {
+  readonly outlet: Outlet;
+  readonly logger: Logger;
+  readonly observer: PipelineObserver;
+  readonly onStoreRequest?: (request: StoreRequest) => void;
+}
+
+/** Everything that works on events, whatever they come by. */
+export interface Worker {
+  readonly database: Database;
+  readonly identity: DatabaseIdentity;
+  readonly manager: SecretsManager;
+  readonly context: PlanContext;
+  readonly pipeline: Pipeline;
+  readonly relay: Relay;
+  readonly janitor: Janitor;
+  /** Removes rows that are past their retention; returns how many. */
+  prune(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Puts the parts together: the only place that builds adapters for the pipeline. */
+export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Promise<Worker> {
+  const { keys, claims, secretsManager } = config;
+  const database = await openMigratedDatabase(config);
+  try {
+    const identity = await loadIdentity(database, keys.database, secretsManager.name);
+    requireManager(identity, secretsManager.name);
+    const limiter = new WriteLimiter({ writesPerSecond: secretsManager.writesPerSecond });
+    const manager = await openSecretsManager(config, keys, {
+      onThrottle: () => {
+        limiter.throttled();
+      },
+      ...(parts.onStoreRequest === undefined ? {} : { onRequest: parts.onStoreRequest }),
+    });
+    const clock = (): number => performance.now();
+    const context = planContext(config, manager, identity, parts.outlet);
+    const ledger = new DatabaseLedger(database, {
+      claimMs: claims.claimMs,
+      managerEpoch: identity.managerEpoch,
+      clock,
+    });
+    const guard = new ClaimGuard({ gate: limiter, ledger, clock, storeTimeoutMs: claims.storeTimeoutMs });
+    const publisher = new Publisher(parts.outlet, ledger, keys.database, clock);
+    const processor = new EventProcessor({
+      context,
+      ledger,
+      publisher,
+      guard,
+      clock,
+    });
+    const janitor = new Janitor({
+      ledger,
+      publisher,
+      manager,
+      guard,
+      rules: { manager: manager.name, ...context.rules },
+      tokenKey: identity.fingerprintKey,
+    });
+    const pipeline = new Pipeline({
+      topics: config.topics,
+      context,
+      ledger,
+      processor,
+      undecodable: new UndecodableProcessor(context, ledger, parts.outlet, publisher),
+      observer: parts.observer,
+      clock,
+      now: Date.now,
+    });
+    return {
+      database,
+      identity,
+      manager,
+      context,
+      pipeline,
+      relay: new Relay(ledger, publisher, parts.outlet, keys.database),
+      janitor,
+      prune: () => pruneOldRows(database, config.database),
+      close: async () => {
+        await manager.store.close();
+        await database.close();
+      },
+    };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/** The database, its schema up to date (`DATABASE_MIGRATE=off`: refused where it is not). */
+export async function openMigratedDatabase(config: CommonConfig): Promise<Database> {
+  const { address, poolSize, migrate } = config.database;
+  const database = await Database.open({ address, poolSize }, { access: 'write' });
+  try {
+    if (migrate === 'auto') await migrateSchema(database);
+    else await requireCurrentSchema(database);
+    return database;
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/** The configured secrets manager, or another one under the same settings. */
+export function openSecretsManager(
+  config: CommonConfig,
+  keys: Pick<KeyConfig, 'database'>,
+  hooks: { onThrottle?: () => void; onRequest?: (request: StoreRequest) => void } = {},
+  name: ManagerName = config.secretsManager.name,
+): Promise<SecretsManager> {
+  return createSecretsManager(name, managerSettings(config, name), { keys: keys.database, ...hooks });
+}
+
+function managerSettings(config: CommonConfig, name: ManagerName): ManagerSettings {
+  const { aws, tags, requestTimeoutMs, localVaultFile } = config.secretsManager;
+  const endpointUrl = name.endsWith('-ssm') ? aws.ssmEndpoint : aws.secretsManagerEndpoint;
+  return {
+    ...(aws.region === null ? {} : { region: aws.region }),
+    ...(aws.credentials ?? {}),
+    ...(endpointUrl === null ? {} : { endpointUrl }),
+    tags,
+    ssmTier: aws.ssmTier,
+    requestTimeoutMs,
+    recoveryWindowDays: aws.recoveryWindowDays,
+    forceDelete: aws.forceDelete,
+    vaultFile: localVaultFile,
+  };
+}
+
+export function openFieldFinder(config: CommonConfig): FieldFinder {
+  const { catalogFile, secretByName, unknownConnector, extraPaths, excludedPaths } = config.rules;
+  const catalogue = catalogFile === null ? shippedCatalogue() : loadCatalogue(catalogFile);
+  return createFieldFinder({
+    catalogue: compileCatalogue(catalogue, {
+      byName: secretByName,
+      unknownConnector,
+      extraPaths: extraPaths.map(({ connector, path }) => `${connector}:${path}`),
+      excludedPaths: excludedPaths.map(({ connector, path }) => `${connector}:${path}`),
+    }),
+    cleanSegment: (text) => cleanSegment(config.secretsManager.idStyle, text),
+  });
+}
+
+function planContext(
+  config: Config<'keys'>,
+  manager: SecretsManager,
+  identity: DatabaseIdentity,
+  outlet: Outlet,
+): PlanContext {
+  const { secretsManager, rules, secured, claims } = config;
+  return {
+    manager,
+    ids: createSecretIdBuilder({
+      idStyle: manager.idStyle,
+      strict: secretsManager.strictIds,
+      prefix: secretsManager.prefix,
+      cluster: secretsManager.clusterName,
+      maxIdLength: manager.limits.maxIdLength,
+      ...(manager.limits.maxIdLevels === undefined ? {} : { maxIdLevels: manager.limits.maxIdLevels }),
+    }),
+    fields: openFieldFinder(config),
+    rings: config.keys,
+    fingerprintKey: identity.fingerprintKey,
+    generation: identity.generation,
+    rules: {
+      adopt: secretsManager.adopt,
+      allowedReferencePrefixes: rules.allowedReferencePrefixes ?? [],
+      graceMs: rules.deletionGraceSeconds * 1_000,
+      waitMs: rules.waitSeconds * 1_000,
+      lateRequestMs: claims.claimMs * LATE_REQUEST_CLAIMS,
+    },
+    output: {
+      references: secured.references,
+      format: secured.format,
+      maxRecordBytes: (stream) => outlet.maxRecordBytes(stream),
+    },
+  };
+}
+
+/** A connection has one manager and changes it as a whole: this process works for the one the database works with. */
+function requireManager({ activeManager }: DatabaseIdentity, configured: ManagerName): void {
+  if (activeManager !== configured)
+    throw new ConfigurationError(
+      'MANAGER_MISMATCH',
+      `SECRET_MANAGER is ${configured}, but this database keeps its secrets in ${activeManager}: configure ${activeManager}`,
+    );
+}

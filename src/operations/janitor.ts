@@ -1,0 +1,190 @@
+import { createHmac, randomUUID } from 'node:crypto';
+import type { AuditRow, StoredSecretRow } from '../database/rows.js';
+import type { ClaimGuard, ClaimHolder } from '../pipeline/claim-guard.js';
+import type { ClaimResult, Decision, Ledger, LockedState } from '../pipeline/ledger.js';
+import type { Publisher } from '../pipeline/publisher.js';
+import { toReference } from '../pipeline/references.js';
+import type { SecretsManager, StoreCall, StoreError } from '../secrets-managers/port.js';
+import { WorkerError } from '../errors.js';
+import { planTidying, type TidyPlan, type TidyRules } from './tidy-plan.js';
+
+/** How many connections one round takes up. */
+const ROUND_LIMIT = 100;
+/** What the store refused for certain is tried again after this, milliseconds. */
+const RETRY_MS = 60_000;
+/** What is lost stays lost until somebody publishes it again: the audit need not say so every minute. */
+const LOST_RETRY_MS = 3_600_000;
+
+export interface JanitorParts {
+  readonly ledger: Ledger;
+  readonly publisher: Publisher;
+  readonly manager: SecretsManager;
+  readonly guard: ClaimGuard;
+  readonly rules: TidyRules;
+  /** Keys the idempotency tokens. */
+  readonly tokenKey: Buffer;
+}
+
+/** What a round did. `lost`: recorded versions that the store no longer has; somebody has to publish those again. */
+export interface TidyCounts {
+  deleted: number;
+  repaired: number;
+  lost: number;
+}
+
+/** What became of one secret: its new row, what the audit says, whether a request may still be on its way. */
+interface Handled {
+  readonly row: StoredSecretRow;
+  readonly action: 'delete' | 'forget' | 'repair' | 'lost' | null;
+  readonly outcomeKnown: boolean;
+}
+
+type Claimed = Extract<ClaimResult<TidyPlan>, { kind: 'writing' }>;
+
+/**
+ * Looks after stored secrets, each connection under its claim: deletes what is retired and past its grace, cleans up
+ * what claims that ran out have left, and puts the recorded version back where a late request has overtaken it.
+ */
+export class Janitor {
+  readonly #parts: JanitorParts;
+
+  constructor(parts: JanitorParts) {
+    this.#parts = parts;
+  }
+
+  /** One round. Rejects with a `transient` WorkerError; what was done until then stays done. */
+  async run(signal: AbortSignal): Promise<TidyCounts> {
+    const { ledger, manager } = this.#parts;
+    const total: TidyCounts = { deleted: 0, repaired: 0, lost: 0 };
+    for (const connectionId of await ledger.untidy(manager.name, ROUND_LIMIT)) {
+      if (signal.aborted) break;
+      await this.#tidy(connectionId, total, signal);
+    }
+    return total;
+  }
+
+  async #tidy(connectionId: string, total: TidyCounts, signal: AbortSignal): Promise<void> {
+    const { ledger, publisher, rules } = this.#parts;
+    const [result] = await ledger.claim<TidyPlan>([
+      {
+        connectionId,
+        eventHash: null,
+        secretIds: () => [],
+        asksForReferences: true,
+        decide: (state) => decideTidying(state, rules),
+      },
+    ]);
+    if (result?.kind === 'committed') await publisher.publish(result.claim, result.unsent);
+    else if (result?.kind === 'writing') await this.#carryOut(result, total, signal);
+  }
+
+  async #carryOut({ claim, plan, state }: Claimed, total: TidyCounts, signal: AbortSignal): Promise<void> {
+    const { guard, ledger, publisher } = this.#parts;
+    const holder: ClaimHolder = { claim };
+    const call = guard.callFor(holder, signal);
+    const handled: Handled[] = [];
+    for (const row of plan.deletions) handled.push(await this.#delete(row, state.nowMs, call));
+    for (const row of plan.repairs) handled.push(await this.#repair(row, state.nowMs, claim.epoch, call));
+    const update = handled.map(({ row }) => row);
+    const audit = handled.flatMap((one) => auditOf(one, state.nowMs));
+    const [committed] = await ledger.commit([
+      { claim: holder.claim, changes: { stored: { update }, audit } },
+    ]);
+    if (committed == null)
+      throw new WorkerError(
+        'CLAIM_LOST',
+        `connection ${claim.connectionId} was taken over by another worker`,
+      );
+    total.deleted += handled.filter(({ action }) => action === 'delete').length;
+    total.repaired += handled.filter(({ action }) => action === 'repair').length;
+    total.lost += handled.filter(({ action }) => action === 'lost').length;
+    // After an attempt of unknown outcome the claim runs out: the request may still land.
+    if (handled.every(({ outcomeKnown }) => outcomeKnown))
+      await publisher.publish(holder.claim, committed.unsent);
+  }
+
+  async #delete(row: StoredSecretRow, nowMs: number, call: StoreCall): Promise<Handled> {
+    const { secretId, connectionId } = row;
+    const [result] = await this.#parts.manager.store.delete(
+      [{ reference: toReference(secretId), connectionId }],
+      call,
+    );
+    const deleted: StoredSecretRow = { ...row, state: 'deleted', version: null, dueAtMs: null };
+    if (result === undefined || result.ok) return { row: deleted, action: 'delete', outcomeKnown: true };
+    const { error } = result;
+    // Without our tag it is not ours to delete, whatever we once wrote there.
+    if (error.class === 'conflict') return { row: deleted, action: 'forget', outcomeKnown: true };
+    if (error.applied === 'unknown') return { row, action: null, outcomeKnown: false };
+    return { row: { ...row, state: 'retired', dueAtMs: nowMs + RETRY_MS }, action: null, outcomeKnown: true };
+  }
+
+  /** The current version against the recorded one; the recorded one is put back where they differ. */
+  async #repair(row: StoredSecretRow, nowMs: number, epoch: number, call: StoreCall): Promise<Handled> {
+    const { store } = this.#parts.manager;
+    const reference = toReference(row.secretId);
+    const current = await store.describe(reference, call);
+    if (!current.ok) return unrepaired(row, current.error, nowMs);
+    if (current.value.ownedBy !== row.connectionId) return lost(row, nowMs);
+    if (row.version === null || current.value.version === row.version)
+      return {
+        row: { ...row, version: current.value.version, suspectUntilMs: null },
+        action: null,
+        outcomeKnown: true,
+      };
+    const { connectionId, version } = row;
+    const clientToken = this.#clientToken(row, epoch);
+    const restored = await store.restore({ reference, connectionId, version, clientToken }, call);
+    if (!restored.ok) return unrepaired(row, restored.error, nowMs);
+    return {
+      row: { ...row, version: restored.value.version, suspectUntilMs: null },
+      action: 'repair',
+      outcomeKnown: true,
+    };
+  }
+
+  #clientToken({ secretId, version }: StoredSecretRow, epoch: number): string {
+    const text = JSON.stringify(['repair-token', secretId, version, epoch]);
+    return createHmac('sha256', this.#parts.tokenKey).update(text).digest('hex');
+  }
+}
+
+function decideTidying(state: LockedState, rules: TidyRules): Decision<TidyPlan> {
+  const plan = planTidying(state, rules);
+  const changes = { stored: { update: [...plan.rows, ...plan.deletions] } };
+  if (plan.deletions.length > 0 || plan.repairs.length > 0) return { kind: 'write', plan, changes };
+  const outcome = { name: 'applied', code: null } as const;
+  return plan.rows.length > 0 ? { kind: 'commit', outcome, changes } : { kind: 'settle', outcome, changes };
+}
+
+/** Stays in doubt, and is looked at again; a version that is gone is somebody's job, which the audit says. */
+function unrepaired(row: StoredSecretRow, error: StoreError, nowMs: number): Handled {
+  if (error.class === 'not-found' || error.code === 'SECRET_VERSION_GONE') return lost(row, nowMs);
+  return {
+    row: { ...row, suspectUntilMs: nowMs + RETRY_MS },
+    action: null,
+    outcomeKnown: error.applied === 'no',
+  };
+}
+
+function lost(row: StoredSecretRow, nowMs: number): Handled {
+  return { row: { ...row, suspectUntilMs: nowMs + LOST_RETRY_MS }, action: 'lost', outcomeKnown: true };
+}
+
+function auditOf({ row, action }: Handled, nowMs: number): AuditRow[] {
+  if (action === null) return [];
+  const { connectionId, secretId } = row;
+  const actor = 'connection-secrets-worker';
+  return [
+    {
+      id: randomUUID(),
+      atMs: nowMs,
+      action,
+      actor,
+      connectionId,
+      path: null,
+      secretId,
+      eventId: null,
+      detail: null,
+    },
+  ];
+}

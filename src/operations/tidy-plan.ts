@@ -1,0 +1,72 @@
+import type { StoredSecretRow } from '../database/rows.js';
+import type { LockedState } from '../pipeline/ledger.js';
+import type { ManagerName } from '../terms.js';
+
+export interface TidyRules {
+  readonly manager: ManagerName;
+  /** After retiring, milliseconds until a secret is deleted. */
+  readonly graceMs: number;
+  /** How long after a claim's end one of its requests could still land, milliseconds. */
+  readonly lateRequestMs: number;
+}
+
+/** What there is to do about one connection's stored secrets. */
+export interface TidyPlan {
+  /** Rows that change without asking the store. */
+  readonly rows: readonly StoredSecretRow[];
+  /** Rows already in the state `deleting`, to be written before the requests are sent. */
+  readonly deletions: readonly StoredSecretRow[];
+  /** Live secrets in doubt: the store's current version is to be compared with the recorded one. */
+  readonly repairs: readonly StoredSecretRow[];
+}
+
+/**
+ * Decides, under the connection's claim, what becomes of its stored secrets:
+ *
+ * - `writing`, left by a claim that ran out: live again where a field uses the name, else retired; in doubt either way
+ * - in doubt, and nothing can land any more: a live one is compared with the store, a retired one may go its way
+ * - retired and past its grace, in no field of any connection: deleted
+ * - deleting, and the request can no longer land: deleted again, since nobody knows whether it did
+ */
+export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
+  const rows: StoredSecretRow[] = [];
+  const deletions: StoredSecretRow[] = [];
+  const repairs: StoredSecretRow[] = [];
+  const { nowMs, nextEpoch } = state;
+  for (const row of state.stored.filter(({ manager }) => manager === rules.manager)) {
+    const isInDoubt = row.suspectUntilMs !== null;
+    const isSettled = row.suspectUntilMs !== null && row.suspectUntilMs <= nowMs;
+    const isDue = row.dueAtMs !== null && row.dueAtMs <= nowMs;
+    if (row.state === 'writing') rows.push(leftover(row, state, rules));
+    else if (row.state === 'live' && isSettled) repairs.push(row);
+    else if (row.state === 'retired' && isSettled)
+      rows.push({ ...row, suspectUntilMs: null, updatedAtMs: nowMs });
+    else if ((row.state === 'retired' || row.state === 'deleting') && isDue && !isInDoubt) {
+      if (state.referencedIds.has(row.secretId)) continue;
+      deletions.push({
+        ...row,
+        state: 'deleting',
+        epoch: nextEpoch,
+        dueAtMs: nowMs + rules.lateRequestMs,
+        updatedAtMs: nowMs,
+      });
+    }
+  }
+  return { rows, deletions, repairs };
+}
+
+function leftover(
+  row: StoredSecretRow,
+  { nowMs, nextEpoch, references }: LockedState,
+  rules: TidyRules,
+): StoredSecretRow {
+  const isUsed = references.some(({ secretId }) => secretId === row.secretId);
+  return {
+    ...row,
+    state: isUsed ? 'live' : 'retired',
+    epoch: nextEpoch,
+    suspectUntilMs: nowMs + rules.lateRequestMs,
+    dueAtMs: isUsed ? null : nowMs + rules.graceMs,
+    updatedAtMs: nowMs,
+  };
+}

@@ -1,0 +1,44 @@
+import type { StoreCall } from '../secrets-managers/port.js';
+import { requireTimeFor, type Claim, type MonotonicClock } from './claim.js';
+import type { Ledger } from './ledger.js';
+
+/** Waits for the write limit. */
+export interface WriteGate {
+  acquire(signal: AbortSignal): Promise<void>;
+}
+
+export interface ClaimGuardParts {
+  readonly gate: WriteGate;
+  readonly ledger: Pick<Ledger, 'renew'>;
+  readonly clock: MonotonicClock;
+  /** The longest one request to the store may take, milliseconds. */
+  readonly storeTimeoutMs: number;
+}
+
+/** A claim that may be replaced by its renewal while its holder works. */
+export interface ClaimHolder {
+  claim: Claim;
+}
+
+/** Lets requests to the store start only while their claim has time for them. */
+export class ClaimGuard {
+  readonly #parts: ClaimGuardParts;
+
+  constructor(parts: ClaimGuardParts) {
+    this.#parts = parts;
+  }
+
+  /** Each request: its turn under the write limit, then the claim, which is renewed while it is the newest. */
+  callFor(holder: ClaimHolder, signal: AbortSignal): StoreCall {
+    const { gate, ledger, clock, storeTimeoutMs } = this.#parts;
+    return {
+      signal,
+      admitWrite: async () => {
+        await gate.acquire(signal);
+        if (holder.claim.deadlineMs - clock() <= 2 * storeTimeoutMs)
+          holder.claim = (await ledger.renew(holder.claim)) ?? holder.claim;
+        requireTimeFor(holder.claim, storeTimeoutMs, clock());
+      },
+    };
+  }
+}

@@ -1,0 +1,29 @@
+import { WorkerError } from '../errors.js';
+
+/** A monotonic clock in milliseconds; wall clocks jump. */
+export type MonotonicClock = () => number;
+
+/**
+ * The right to touch one connection: its row, its secrets in a store, its unsent records. `deadlineMs` is by our own
+ * monotonic clock and counts from before the transaction that took it was sent, so that it never lies behind the expiry
+ * that the database knows, whatever happens to this process in between (SIGSTOP, a long pause).
+ */
+export interface Claim {
+  readonly connectionId: string;
+  readonly owner: string;
+  readonly epoch: number;
+  readonly deadlineMs: number;
+}
+
+/**
+ * Throws CLAIM_LOST unless the claim has more time left than a request may take: called before each single request that
+ * changes a store or a topic. A request that starts in time ends, or is given up, while nobody else may start one.
+ */
+export function requireTimeFor(claim: Claim, requestMs: number, nowMs: number): void {
+  const leftMs = claim.deadlineMs - nowMs;
+  if (leftMs <= requestMs)
+    throw new WorkerError(
+      'CLAIM_LOST',
+      `the claim of connection ${claim.connectionId} has ${Math.max(0, Math.floor(leftMs))} ms left, the request may take ${requestMs} ms`,
+    );
+}

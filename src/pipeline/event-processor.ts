@@ -1,0 +1,186 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EventError, WorkerError, type ErrorCode } from '../errors.js';
+import type { RecordOutcome } from '../terms.js';
+import type { Claim, MonotonicClock } from './claim.js';
+import type { ClaimGuard } from './claim-guard.js';
+import type { PlanContext } from './context.js';
+import { Group } from './group.js';
+import type {
+  Changes,
+  ClaimRequest,
+  ClaimResult,
+  CommitRequest,
+  CommitResult,
+  Decision,
+  Ledger,
+  LockedState,
+  Outcome,
+} from './ledger.js';
+import { askedSecretIds, decideEvent, refuseEvent, type WritePlan } from './plan.js';
+import type { PreparedEvent } from './prepare.js';
+import type { Publisher } from './publisher.js';
+import { Writer } from './writer.js';
+
+/** Longest time to wait for somebody else's claim before the record is handed back, milliseconds. */
+const BUSY_WAIT_MS = 1_500;
+const BUSY_POLL_MS = 100;
+
+export interface ProcessorParts {
+  readonly context: PlanContext;
+  readonly ledger: Ledger;
+  readonly publisher: Publisher;
+  readonly guard: ClaimGuard;
+  readonly clock: MonotonicClock;
+}
+
+export interface Processed {
+  readonly outcome: RecordOutcome;
+  readonly code: ErrorCode | null;
+  /** Values written to the store. */
+  readonly writes: number;
+  /** Whether events of this connection wait that may be possible now. */
+  readonly hasWaiting: boolean;
+}
+
+type EventClaim = Extract<ClaimResult<WritePlan>, { kind: 'writing' }>;
+
+/**
+ * The way of one event, in this order and no other: claim → write new values → commit → publish → mark and release.
+ * Everything before the commit can be repeated; everything after it is found again by a redelivery or the relay.
+ */
+export class EventProcessor {
+  readonly #parts: ProcessorParts;
+  readonly #writer: Writer;
+  readonly #claims: Group<ClaimRequest<WritePlan>, ClaimResult<WritePlan>>;
+  readonly #commits: Group<CommitRequest, CommitResult | null>;
+
+  constructor(parts: ProcessorParts) {
+    this.#parts = parts;
+    this.#writer = new Writer(parts.context);
+    this.#claims = new Group((requests) => parts.ledger.claim(requests));
+    this.#commits = new Group((requests) => parts.ledger.commit(requests));
+  }
+
+  /** Rejects with a retryable WorkerError where the same event is to be handled again later. */
+  async process(prepared: PreparedEvent, signal: AbortSignal): Promise<Processed> {
+    const { context } = this.#parts;
+    try {
+      return await this.#process(prepared, signal, (state) => decideEvent(prepared, state, context));
+    } catch (error) {
+      const refusal = unstorable(error);
+      if (refusal === null) throw error;
+      return this.#process(prepared, signal, (state) => refuseEvent(prepared, refusal, state, context));
+    }
+  }
+
+  async #process(
+    prepared: PreparedEvent,
+    signal: AbortSignal,
+    decide: (state: LockedState) => Decision<WritePlan>,
+  ): Promise<Processed> {
+    const result = await this.#claim(prepared, signal, decide);
+    switch (result.kind) {
+      case 'settled':
+        return { outcome: result.outcome.name, code: result.outcome.code, writes: 0, hasWaiting: false };
+      case 'committed':
+        await this.#parts.publisher.publish(result.claim, result.unsent);
+        return {
+          outcome: result.outcome.name,
+          code: result.outcome.code,
+          writes: 0,
+          hasWaiting: result.hasWaiting,
+        };
+      case 'writing':
+        return this.#write(prepared, result, signal);
+    }
+  }
+
+  /** Takes the claim; waits a while for one that somebody else holds. */
+  async #claim(
+    prepared: PreparedEvent,
+    signal: AbortSignal,
+    decide: (state: LockedState) => Decision<WritePlan>,
+  ): Promise<Exclude<ClaimResult<WritePlan>, { kind: 'busy' }>> {
+    const { context, clock } = this.#parts;
+    const untilMs = clock() + BUSY_WAIT_MS;
+    const request: ClaimRequest<WritePlan> = {
+      connectionId: prepared.event.connectionId,
+      eventHash: prepared.eventHash,
+      secretIds: (connection) => askedSecretIds(prepared, connection, context),
+      decide,
+    };
+    for (;;) {
+      const result = await this.#claims.add(request);
+      if (result.kind !== 'busy') return result;
+      const leftMs = untilMs - clock();
+      if (leftMs <= 0 || signal.aborted)
+        throw new WorkerError(
+          'CLAIM_LOST',
+          `connection ${prepared.event.connectionId} is claimed by another worker`,
+        );
+      await sleep(Math.min(result.waitMs, BUSY_POLL_MS, leftMs), undefined, { signal }).catch(
+        () => undefined,
+      );
+    }
+  }
+
+  async #write(
+    prepared: PreparedEvent,
+    { claim, plan, state }: EventClaim,
+    signal: AbortSignal,
+  ): Promise<Processed> {
+    const holder = { claim };
+    const request = { writes: plan.writes, claim, state, purpose: `event:${prepared.eventHash}` };
+    const result = await this.#writer.write(request, this.#parts.guard.callFor(holder, signal));
+    switch (result.kind) {
+      case 'written':
+        return this.#commitOrRefuse(holder.claim, plan, plan.finish(result.stored));
+      case 'refused':
+        return this.#commit(
+          holder.claim,
+          plan.refuse(result.error),
+          { name: 'refused', code: result.error.code },
+          0,
+        );
+      case 'denied':
+        return this.#commit(
+          holder.claim,
+          plan.wait(result.detail),
+          { name: prepared.isLastTry ? 'refused' : 'waiting', code: 'STORE_DENIED' },
+          0,
+        );
+      case 'failed':
+        // After an attempt of unknown outcome the claim runs out: the request may still land, and nobody may write before.
+        if (result.outcomeKnown) await this.#parts.publisher.release(holder.claim);
+        throw result.error;
+    }
+  }
+
+  /** A state that the database does not take harms only its own event: that becomes a dead letter, under the same claim. */
+  async #commitOrRefuse(claim: Claim, plan: WritePlan, changes: Changes): Promise<Processed> {
+    try {
+      return await this.#commit(claim, changes, { name: 'applied', code: null }, plan.writes.length);
+    } catch (error) {
+      const refusal = unstorable(error);
+      if (refusal === null) throw error;
+      return this.#commit(claim, plan.refuse(refusal), { name: 'refused', code: refusal.code }, 0);
+    }
+  }
+
+  async #commit(claim: Claim, changes: Changes, outcome: Outcome, writes: number): Promise<Processed> {
+    const result = await this.#commits.add({ claim, changes });
+    if (result === null)
+      throw new WorkerError(
+        'CLAIM_LOST',
+        `connection ${claim.connectionId} was taken over by another worker`,
+      );
+    await this.#parts.publisher.publish(claim, result.unsent);
+    return { outcome: outcome.name, code: outcome.code, writes, hasWaiting: result.hasWaiting };
+  }
+}
+
+/** The refusal of an event that the database refuses to store; null for any other error. */
+function unstorable(error: unknown): EventError | null {
+  const isRefused = error instanceof WorkerError && 'failure' in error && error.failure === 'refused';
+  return isRefused ? new EventError('EVENT_NOT_STORABLE', error.message) : null;
+}

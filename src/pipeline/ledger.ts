@@ -1,0 +1,147 @@
+import type {
+  AuditRow,
+  ConnectionRow,
+  DeadLetterRow,
+  InboxRow,
+  OutboxRow,
+  ReferenceRow,
+  StoredSecretRow,
+} from '../database/rows.js';
+import type { ErrorCode } from '../errors.js';
+import type { ManagerName, RecordOutcome } from '../terms.js';
+import type { Claim } from './claim.js';
+
+/** A dead letter without its payload. */
+export type DeadLetterHead = Omit<DeadLetterRow, 'payload'>;
+
+/** Everything the database knows about one connection, its row locked. */
+export interface LockedState {
+  /** The database's clock. */
+  readonly nowMs: number;
+  /** The epoch a claim taken now would have. */
+  readonly nextEpoch: number;
+  readonly connection: ConnectionRow;
+  readonly references: readonly ReferenceRow[];
+  /** Its secrets in stores, of every manager and state. */
+  readonly stored: readonly StoredSecretRow[];
+  /** Secrets of other connections that have one of the ids asked for. */
+  readonly foreign: readonly StoredSecretRow[];
+  /** Which of `stored` some field names, of whatever connection; empty unless `asksForReferences`. */
+  readonly referencedIds: ReadonlySet<string>;
+  /** What became of this event before; null: never seen. */
+  readonly inbox: InboxRow | null;
+  /** Waiting and dead events of this connection. */
+  readonly deadLetters: readonly DeadLetterHead[];
+  /** Whether records of this connection wait to be published. */
+  readonly hasUnsent: boolean;
+}
+
+/**
+ * How rows of stored secrets change. A name is one secret's in a whole manager, and several connections may want it at
+ * once: a row is inserted as new, or taken over from the state `deleted`, and fails where somebody else was faster.
+ */
+export interface StoredChanges {
+  readonly insert?: readonly StoredSecretRow[];
+  /** Rows of this connection in any state but `deleted`. */
+  readonly update?: readonly StoredSecretRow[];
+  /** Rows in the state `deleted`, of this connection or of `from`. */
+  readonly revive?: readonly { readonly row: StoredSecretRow; readonly from: string }[];
+}
+
+/** Rows to be written in one transaction. Absent members change nothing. */
+export interface Changes {
+  /** The whole row; its claim columns are the ledger's. */
+  readonly connection?: ConnectionRow;
+  readonly references?: {
+    readonly set: readonly ReferenceRow[];
+    readonly removePathHashes: readonly string[];
+  };
+  readonly stored?: StoredChanges;
+  readonly inbox?: InboxRow;
+  readonly outbox?: readonly OutboxRow[];
+  readonly deadLetters?: {
+    readonly set: readonly DeadLetterRow[];
+    readonly update?: readonly DeadLetterHead[];
+    readonly removeEventHashes: readonly string[];
+  };
+  readonly audit?: readonly AuditRow[];
+}
+
+/** What becomes of an event, and why where it is not applied. */
+export interface Outcome {
+  readonly name: RecordOutcome;
+  readonly code: ErrorCode | null;
+}
+
+/** What is to happen, decided under the row's lock. */
+export type Decision<Plan> =
+  /** Nothing to publish and nothing to write to a store: no claim. */
+  | { readonly kind: 'settle'; readonly outcome: Outcome; readonly changes: Changes }
+  /** Nothing to write to a store: the new state is committed here, and published under the claim. */
+  | { readonly kind: 'commit'; readonly outcome: Outcome; readonly changes: Changes }
+  /** Values to write: the ids are recorded as `writing`, the state follows with {@link Ledger.commit}. */
+  | { readonly kind: 'write'; readonly plan: Plan; readonly changes: Changes }
+  /** Something of it is not free yet: try again after this many milliseconds. */
+  | { readonly kind: 'later'; readonly waitMs: number };
+
+export interface ClaimRequest<Plan> {
+  readonly connectionId: string;
+  /** Null where no event is behind it (relay, janitor). */
+  readonly eventHash: string | null;
+  /** Secret ids whose owners the decision wants to know; asked once the row is locked. */
+  secretIds(connection: ConnectionRow): readonly string[];
+  /** Whether to look for fields of any connection that name one of this one's stored secrets. */
+  readonly asksForReferences?: boolean;
+  /** Pure; may be called more than once. */
+  decide(state: LockedState): Decision<Plan>;
+}
+
+export type ClaimResult<Plan> =
+  | { readonly kind: 'settled'; readonly outcome: Outcome }
+  | {
+      readonly kind: 'committed';
+      readonly outcome: Outcome;
+      readonly claim: Claim;
+      readonly unsent: readonly OutboxRow[];
+      readonly hasWaiting: boolean;
+    }
+  | { readonly kind: 'writing'; readonly claim: Claim; readonly plan: Plan; readonly state: LockedState }
+  | { readonly kind: 'busy'; readonly waitMs: number };
+
+export interface CommitRequest {
+  readonly claim: Claim;
+  readonly changes: Changes;
+}
+
+export interface CommitResult {
+  readonly unsent: readonly OutboxRow[];
+  readonly hasWaiting: boolean;
+}
+
+/**
+ * The database as the pipeline sees it. Every method takes many connections and is one transaction, rows locked in the
+ * order of their ids. One that fails is rolled back whole.
+ */
+export interface Ledger {
+  claim<Plan>(requests: readonly ClaimRequest<Plan>[]): Promise<ClaimResult<Plan>[]>;
+  /** Null where the epoch has moved on: somebody else took the connection over, nothing was written. */
+  commit(requests: readonly CommitRequest[]): Promise<(CommitResult | null)[]>;
+  /** Marks records as sent and releases the claims (of epochs that still are the newest). */
+  settle(requests: readonly { claim: Claim; sentIds: readonly string[] }[]): Promise<void>;
+  /** Writes rows that belong to no connection: dead letters of records of which not even a connection is known. */
+  append(changes: readonly Changes[]): Promise<void>;
+  markSent(ids: readonly string[]): Promise<void>;
+  /** Connections with unsent records whose claim is free, the longest waiting first; `connectionId` null: of none. */
+  unsent(
+    limit: number,
+  ): Promise<{ readonly connectionIds: readonly string[]; readonly rows: readonly OutboxRow[] }>;
+  /** Waiting and self-healing events whose next attempt is due (or all of them), oldest first; of one connection or of all. */
+  due(
+    filter: { readonly connectionId?: string; readonly all?: boolean },
+    limit: number,
+  ): Promise<readonly DeadLetterRow[]>;
+  /** Connections with secrets that somebody has to look after, whose claim is free. */
+  untidy(manager: ManagerName, limit: number): Promise<readonly string[]>;
+  /** Extends a claim whose epoch still is the newest; null otherwise. */
+  renew(claim: Claim): Promise<Claim | null>;
+}

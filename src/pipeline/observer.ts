@@ -1,0 +1,24 @@
+import type { ErrorCode } from '../errors.js';
+import type { RecordOutcome, SourceRecord } from '../terms.js';
+
+/** What is told of one handled record, for the log and the metrics: ids and counts. */
+export interface HandledRecord {
+  readonly record: Pick<SourceRecord, 'topic' | 'partition' | 'offset'>;
+  readonly outcome: RecordOutcome;
+  readonly code: ErrorCode | null;
+  readonly eventId: string | null;
+  readonly eventType: string | null;
+  readonly connectionId: string | null;
+  readonly secretFields: number;
+  /** Values written to the store. */
+  readonly writes: number;
+  /** Secrets recognised by name that were left as they are (`SECRET_BY_NAME=report`). */
+  readonly reported: number;
+  readonly durationMs: number;
+}
+
+export interface PipelineObserver {
+  handled(record: HandledRecord): void;
+  /** A record is handed back to its transport, to come again. */
+  failed(record: Pick<SourceRecord, 'topic' | 'partition' | 'offset'>, error: unknown): void;
+}

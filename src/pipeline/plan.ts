@@ -1,0 +1,376 @@
+import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
+import { EventError, type ErrorCode } from '../errors.js';
+import { compareEvents, compareOrder } from '../events/order.js';
+import type { OutgoingRecord } from '../transport.js';
+import { byteSize } from '../events/record-size.js';
+import type { Stored } from '../secrets-managers/port.js';
+import type { Operation, RecordOutcome } from '../terms.js';
+import { EventAudit } from './audit.js';
+import { blockerOf, supersededBy } from './blocking.js';
+import type { PlanContext } from './context.js';
+import { FieldRules } from './field-rules.js';
+import type { Changes, Decision, LockedState } from './ledger.js';
+import {
+  maskEntity,
+  newReferences,
+  refuseMovedElements,
+  type NewReferences,
+  type PlannedWrite,
+  type RuledField,
+} from './new-state.js';
+import { outboxRow } from './outbox.js';
+import type { PreparedEvent, PreparedField } from './prepare.js';
+import { securedRecord } from './secured-record.js';
+import { StoredSecretPlan } from './stored-secrets.js';
+import { inboxRow, refusal, unprocessed, waiting } from './unprocessed.js';
+
+/** What is still to be written before an event's new state may be committed. */
+export interface WritePlan {
+  readonly writes: readonly (PlannedWrite & {
+    readonly known: boolean;
+    readonly formerOwner: string | null;
+  })[];
+  /** The rows of the new state, given what the store said of each write (by secret id). */
+  finish(stored: ReadonlyMap<string, Stored>): Changes;
+  /** The rows of a refusal that the store gave the reason for. */
+  refuse(error: EventError): Changes;
+  /** The rows of an event that waits for a permission. */
+  wait(detail: string): Changes;
+}
+
+const OPERATIONS = {
+  entityCreated: 'created',
+  entityUpdated: 'updated',
+  entitySoftDeleted: 'softDeleted',
+  entityRestored: 'restored',
+  entityDeleted: 'deleted',
+} as const satisfies Record<PreparedEvent['event']['eventType'], Operation>;
+
+/**
+ * What an event means for a connection as it stands: the order of §2.1, then the rules of §2.2. Pure: called under the
+ * row's lock, and again if that transaction has to be sent again. All refusals come before the first write.
+ */
+export function decideEvent(
+  prepared: PreparedEvent,
+  state: LockedState,
+  context: PlanContext,
+): Decision<WritePlan> {
+  return new EventDecision(prepared, state, context).decide();
+}
+
+/** Makes a dead letter of an event for a reason that lies outside of it. */
+export function refuseEvent(
+  prepared: PreparedEvent,
+  error: EventError,
+  state: LockedState,
+  context: PlanContext,
+): Decision<WritePlan> {
+  return new EventDecision(prepared, state, context).refuse(error);
+}
+
+/** Secret ids whose owners {@link decideEvent} wants to know. */
+export function askedSecretIds(
+  prepared: PreparedEvent,
+  connection: ConnectionRow,
+  context: PlanContext,
+): string[] {
+  const { kind, name } = prepared.event;
+  const names = new Set([name, connection.name].filter((candidate) => candidate !== null));
+  return (prepared.fields ?? []).flatMap(({ found, incoming }) => [
+    ...(incoming.kind === 'reference' ? [incoming.secretId] : []),
+    ...[...names].flatMap((candidate) => {
+      try {
+        return [context.ids.build(kind, candidate, found.idPath, connection.id)];
+      } catch (error) {
+        if (error instanceof EventError) return []; // the rules name it when they need the id
+        throw error;
+      }
+    }),
+  ]);
+}
+
+/** What becomes of the connection: its whole new state, or some fields of the present one. */
+interface NewState {
+  readonly connection: ConnectionRow;
+  readonly references: NewReferences;
+  readonly removed: readonly ReferenceRow[];
+}
+
+class EventDecision {
+  readonly #prepared: PreparedEvent;
+  readonly #state: LockedState;
+  readonly #context: PlanContext;
+  readonly #audit: EventAudit;
+
+  constructor(prepared: PreparedEvent, state: LockedState, context: PlanContext) {
+    this.#prepared = prepared;
+    this.#state = state;
+    this.#context = context;
+    this.#audit = new EventAudit(prepared, state.nowMs);
+  }
+
+  decide(): Decision<WritePlan> {
+    const { inbox } = this.#state;
+    if (inbox !== null && SETTLED.has(inbox.outcome)) return this.#acknowledge('duplicate', false);
+    try {
+      return this.#decideNew();
+    } catch (error) {
+      if (error instanceof EventError) return this.refuse(error);
+      throw error;
+    }
+  }
+
+  refuse(error: EventError): Decision<WritePlan> {
+    return this.#commit(this.#refusal(error), outcomeOf(error), error.code);
+  }
+
+  #decideNew(): Decision<WritePlan> {
+    const { error, event } = this.#prepared;
+    const age = this.#comparison();
+    if (age === 0) return this.#acknowledge('duplicate', true);
+    if (error !== null) throw error;
+    if (age < 0) return this.#decideStale();
+    const blocker = blockerOf(this.#prepared, this.#state.deadLetters);
+    if (blocker !== null)
+      throw new EventError(
+        'EVENT_BLOCKED',
+        `the dead letter ${blocker.eventHash} (${blocker.code}) of this connection must be settled first`,
+      );
+    return event.eventType === 'entityDeleted' ? this.#apply(this.#deletedState()) : this.#decideFields();
+  }
+
+  /** Against the newest applied event: 1 newer, 0 the same state, -1 older. */
+  #comparison(): -1 | 0 | 1 {
+    const { appliedOrder, state } = this.#state.connection;
+    if (appliedOrder === null) return 1;
+    const applied = {
+      order: appliedOrder,
+      eventType: state === 'deleted' ? 'entityDeleted' : 'entityUpdated',
+    } as const;
+    return compareEvents({ order: this.#prepared.order, eventType: this.#prepared.event.eventType }, applied);
+  }
+
+  #decideFields(): Decision<WritePlan> {
+    const { event, order, fields } = this.#prepared;
+    const rules = new FieldRules(this.#context, this.#state, order, event.name ?? '');
+    const ruled = (fields ?? []).map((field) => ({ field, ruling: rules.rule(field, event.kind) }));
+    const unresolved = ruled
+      .filter(({ ruling }) => ruling.kind === 'wait')
+      .map(({ field }) => field.found.pointer);
+    if (unresolved.length > 0) return this.#wait(`no stored value for ${unresolved.join(', ')}`);
+    return this.#apply(this.#wholeState(ruled));
+  }
+
+  #wait(detail: string): Decision<WritePlan> {
+    if (this.#prepared.isLastTry) throw new EventError('MASK_WITHOUT_ORIGINAL', detail);
+    return this.#settle('waiting', this.#waiting('MASK_WITHOUT_ORIGINAL', detail), 'MASK_WITHOUT_ORIGINAL');
+  }
+
+  /**
+   * Older than what is applied; but order holds per field: what every newer event only masked is still set, else a mask
+   * that overtakes the text it stands for would lose a password.
+   */
+  #decideStale(): Decision<WritePlan> {
+    const { connection, references } = this.#state;
+    const { order, fields } = this.#prepared;
+    const rowByPath = new Map(references.map((row) => [row.path, row]));
+    const isOpen = ({ path, incoming }: PreparedField): boolean => {
+      const row = rowByPath.get(path);
+      const sets = incoming.kind === 'text' || incoming.kind === 'reference';
+      return sets && row !== undefined && compareOrder(row.setOrder, order) < 0;
+    };
+    const open = (fields ?? []).filter(isOpen);
+    if (open.length === 0 || connection.entity === null) return this.#acknowledge('stale', true);
+    const rules = new FieldRules(this.#context, this.#state, order, connection.name ?? '');
+    const ruled = open.map((field) => ({ field, ruling: rules.rule(field, connection.kind ?? '') }));
+    return this.#apply(this.#patchedState(ruled));
+  }
+
+  #wholeState(ruled: readonly RuledField[]): NewState {
+    const { event, order } = this.#prepared;
+    const { connection, references } = this.#state;
+    const masked = maskEntity(event.entity ?? {}, ruled);
+    const stored = connection.entity === null ? null : (JSON.parse(connection.entity) as typeof masked);
+    refuseMovedElements(ruled, masked, stored);
+    const next = newReferences(ruled, connection.id, order, this.#context);
+    const kept = new Set(next.rows.map((row) => row.path));
+    return {
+      connection: {
+        ...this.#nextRow(OPERATIONS[event.eventType]),
+        state: event.eventType === 'entitySoftDeleted' ? 'softDeleted' : 'live',
+        entityType: event.entityType,
+        root: event.root,
+        kind: event.kind,
+        serviceType: event.serviceType,
+        name: event.name,
+        fullyQualifiedName: event.fullyQualifiedName,
+        version: event.version,
+        entity: JSON.stringify(masked),
+        appliedOrder: order,
+      },
+      references: next,
+      removed: references.filter((row) => !kept.has(row.path)),
+    };
+  }
+
+  /** The present state with some fields set by an older event; everything else stays the newer one's. */
+  #patchedState(ruled: readonly RuledField[]): NewState {
+    const { connection, references } = this.#state;
+    const { order } = this.#prepared;
+    const pointerByPath = new Map(references.map((row) => [row.path, row.pointer]));
+    const set = newReferences(ruled, connection.id, order, this.#context);
+    const rows = set.rows.map((row) => ({ ...row, pointer: pointerByPath.get(row.path) ?? row.pointer }));
+    const changed = new Set(rows.map((row) => row.path));
+    const untouched = references.filter((row) => !changed.has(row.path));
+    return {
+      connection: this.#nextRow('updated'),
+      references: { rows: [...untouched, ...rows], writes: set.writes },
+      removed: [],
+    };
+  }
+
+  /** The tombstone: its order keeps late events from resurrecting the connection. */
+  #deletedState(): NewState {
+    const { event, order } = this.#prepared;
+    const { connection, references } = this.#state;
+    return {
+      connection: {
+        ...this.#nextRow('deleted'),
+        state: 'deleted',
+        entityType: event.entityType,
+        root: event.root,
+        kind: event.kind,
+        serviceType: event.serviceType ?? connection.serviceType,
+        name: event.name ?? connection.name,
+        fullyQualifiedName: event.fullyQualifiedName ?? connection.fullyQualifiedName,
+        version: event.version ?? connection.version,
+        entity: null,
+        appliedOrder: order,
+      },
+      references: { rows: [], writes: [] },
+      removed: references,
+    };
+  }
+
+  #nextRow(operation: Operation): ConnectionRow {
+    const { connection, nowMs } = this.#state;
+    return {
+      ...connection,
+      manager: this.#context.manager.name,
+      revision: connection.revision + 1,
+      operation,
+      eventId: this.#prepared.event.eventId,
+      updatedAtMs: nowMs,
+    };
+  }
+
+  #apply(next: NewState): Decision<WritePlan> {
+    const { rows, writes } = next.references;
+    const secrets = new StoredSecretPlan(this.#context, this.#state, rows, writes);
+    if (secrets.waitMs > 0) return { kind: 'later', waitMs: secrets.waitMs };
+    const record = this.#requireFit(next);
+    const finish = (stored: ReadonlyMap<string, Stored>): Changes =>
+      this.#newStateChanges(next, secrets, stored, record);
+    if (writes.length === 0) return this.#commit(finish(new Map()), 'applied');
+    const plan: WritePlan = {
+      writes: writes.map((write) => ({
+        ...write,
+        known: secrets.isKnown(write.secretId),
+        formerOwner: secrets.formerOwner(write.secretId),
+      })),
+      finish,
+      refuse: (error) => ({ ...this.#refusal(error), stored: secrets.abandoned() }),
+      wait: (detail) => ({ ...this.#denied(detail), stored: secrets.abandoned() }),
+    };
+    return { kind: 'write', plan, changes: { stored: secrets.marks() } };
+  }
+
+  #newStateChanges(
+    next: NewState,
+    secrets: StoredSecretPlan,
+    stored: ReadonlyMap<string, Stored>,
+    record: OutgoingRecord,
+  ): Changes {
+    const { connection, references, removed } = next;
+    const { nowMs, deadLetters, references: before } = this.#state;
+    const superseded = supersededBy(this.#prepared, deadLetters);
+    const place = { connectionId: connection.id, revision: connection.revision, nowMs };
+    return {
+      connection,
+      references: { set: references.rows, removePathHashes: removed.map((row) => row.pathHash) },
+      stored: secrets.committed(stored),
+      inbox: this.#inbox('applied'),
+      outbox: [outboxRow(record, place, this.#context.rings.database)],
+      deadLetters: { set: [], removeEventHashes: [...superseded, this.#prepared.eventHash] },
+      audit: [
+        ...this.#audit.written(references.writes, stored),
+        ...this.#audit.kept(references.rows, before),
+        ...this.#audit.retired(secrets.retired(), before),
+      ],
+    };
+  }
+
+  /** The secured event; throws OUTPUT_TOO_LARGE where its topic would not take it. */
+  #requireFit({ connection, references }: NewState): OutgoingRecord {
+    const { event } = this.#prepared;
+    const record = securedRecord(
+      connection,
+      references.rows,
+      { eventId: event.eventId, ...event.source },
+      this.#state.nowMs,
+      this.#context,
+    );
+    const bytes = byteSize(record);
+    const maxBytes = this.#context.output.maxRecordBytes('secured');
+    if (bytes > maxBytes)
+      throw new EventError(
+        'OUTPUT_TOO_LARGE',
+        `the secured event has ${bytes} bytes, its topic takes ${maxBytes}`,
+      );
+    return record;
+  }
+
+  /** Nothing to do for this event; what of the connection is unpublished is published all the same. */
+  #acknowledge(outcome: 'duplicate' | 'stale', remember: boolean): Decision<WritePlan> {
+    const isKnown = this.#state.deadLetters.some((head) => head.eventHash === this.#prepared.eventHash);
+    const changes: Changes = {
+      ...(remember ? { inbox: this.#inbox(outcome) } : {}),
+      ...(isKnown ? { deadLetters: { set: [], removeEventHashes: [this.#prepared.eventHash] } } : {}),
+    };
+    return this.#state.hasUnsent ? this.#commit(changes, outcome) : this.#settle(outcome, changes);
+  }
+
+  #refusal(error: EventError): Changes {
+    const { nowMs, deadLetters } = this.#state;
+    const changes = refusal(unprocessed(this.#prepared), error, nowMs, deadLetters, this.#context);
+    return { ...changes, audit: this.#audit.refused(error.code, error.field) };
+  }
+
+  #waiting(code: 'MASK_WITHOUT_ORIGINAL' | 'STORE_DENIED', detail: string): Changes {
+    return waiting(unprocessed(this.#prepared), code, detail, this.#state, this.#context);
+  }
+
+  #denied(detail: string): Changes {
+    if (this.#prepared.isLastTry) return this.#refusal(new EventError('STORE_DENIED', detail));
+    return this.#waiting('STORE_DENIED', detail);
+  }
+
+  #inbox(outcome: RecordOutcome) {
+    return inboxRow(unprocessed(this.#prepared), outcome, null, this.#state.nowMs);
+  }
+
+  #commit(changes: Changes, name: RecordOutcome, code: ErrorCode | null = null): Decision<WritePlan> {
+    return { kind: 'commit', outcome: { name, code }, changes };
+  }
+
+  #settle(name: RecordOutcome, changes: Changes, code: ErrorCode | null = null): Decision<WritePlan> {
+    return { kind: 'settle', outcome: { name, code }, changes };
+  }
+}
+
+/** Outcomes that a redelivery does not change; a refused or blocked event is tried again. */
+const SETTLED: ReadonlySet<RecordOutcome> = new Set<RecordOutcome>(['applied', 'stale', 'duplicate']);
+
+function outcomeOf(error: EventError): RecordOutcome {
+  return error.code === 'EVENT_BLOCKED' ? 'blocked' : 'refused';
+}

@@ -1,0 +1,75 @@
+import { tokenOf } from '../fernet/sealed-text.js';
+import type { ReferenceRow } from '../database/rows.js';
+import { sha256Hex } from '../hash.js';
+import type { SecretValue } from '../secret-value.js';
+import { FERNET_PREFIX, SECRET_PREFIX, type EventOrder, type Reference } from '../terms.js';
+import type { PlanContext, Sealer } from './context.js';
+
+export interface ReferenceDraft {
+  readonly connectionId: string;
+  readonly path: string;
+  readonly pointer: string;
+  readonly setOrder: EventOrder;
+  readonly content:
+    | {
+        readonly holds: 'reference';
+        readonly secretId: string;
+        readonly owned: boolean;
+        readonly fingerprint: string | null;
+      }
+    | { readonly holds: 'value'; readonly value: SecretValue; readonly fingerprint: string };
+}
+
+/** The row of a field as it lies in the database: what it holds is sealed under the database's key. */
+export function referenceRow(draft: ReferenceDraft, ring: Sealer): ReferenceRow {
+  const { connectionId, path, pointer, setOrder, content } = draft;
+  const base = { connectionId, pathHash: sha256Hex(path), path, pointer, setOrder };
+  if (content.holds === 'value') {
+    const sealed = seal(ring, content.value.reveal());
+    return {
+      ...base,
+      holds: 'value',
+      sealed,
+      owned: true,
+      fingerprint: content.fingerprint,
+      referenceHash: null,
+      secretId: null,
+    };
+  }
+  const { secretId, owned, fingerprint } = content;
+  const sealed = seal(ring, toReference(secretId));
+  return {
+    ...base,
+    holds: 'reference',
+    sealed,
+    owned,
+    fingerprint,
+    referenceHash: sha256Hex(secretId),
+    secretId: owned ? secretId : null,
+  };
+}
+
+export function toReference(secretId: string): Reference {
+  return `${SECRET_PREFIX}${secretId}`;
+}
+
+/**
+ * What stands in a secured event in place of the value: the reference, plain or sealed for the ingestion workers; where
+ * the value stays with us, its token under their key.
+ */
+export function emittedReference(row: ReferenceRow, { rings, output }: PlanContext): Reference {
+  const text = rings.database.open(tokenOf(row.sealed));
+  if (row.holds === 'reference' && output.references === 'plain') return text as Reference;
+  return seal(rings.ingestion, text);
+}
+
+/** The reference a store resolves: `secret:` + id, or the token that holds the value. */
+export function storedReference(row: ReferenceRow, database: Sealer): Reference {
+  return row.holds === 'reference'
+    ? (database.open(tokenOf(row.sealed)) as Reference)
+    : (row.sealed as Reference);
+}
+
+function seal(ring: Sealer, text: string): `fernet:${string}` {
+  return `${FERNET_PREFIX}${ring.seal(text)}`;
+}

@@ -1,0 +1,53 @@
+import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
+import { encodeSecuredEvent } from '../events/secured-event.js';
+import type { JsonObject, SecuredEvent } from '../terms.js';
+import type { OutgoingRecord } from '../transport.js';
+import type { PlanContext } from './context.js';
+import { fillEntity } from './new-state.js';
+import { emittedReference } from './references.js';
+
+/** The record of `connection.secured` that says a connection's present state. */
+export function securedRecord(
+  connection: ConnectionRow,
+  references: readonly ReferenceRow[],
+  source: SecuredEvent['source'],
+  nowMs: number,
+  context: PlanContext,
+): OutgoingRecord {
+  const { manager, generation, output } = context;
+  const emitted = references.map((row) => ({ row, reference: emittedReference(row, context) }));
+  const entity = connection.entity === null ? null : (JSON.parse(connection.entity) as JsonObject);
+  const event: SecuredEvent = {
+    connectionId: connection.id,
+    entityType: connection.entityType ?? '',
+    serviceType: connection.serviceType,
+    name: connection.name,
+    fullyQualifiedName: connection.fullyQualifiedName,
+    version: connection.version,
+    revision: connection.revision,
+    operation: connection.operation ?? 'updated',
+    generation,
+    manager: manager.name,
+    store: {
+      provider: manager.provider,
+      ...(manager.region === undefined ? {} : { region: manager.region }),
+      ...(manager.account === undefined ? {} : { account: manager.account }),
+    },
+    entity:
+      entity === null
+        ? null
+        : fillEntity(
+            entity,
+            emitted.map(({ row, reference }) => [row.pointer, reference] as const),
+          ),
+    secretFields: emitted.map(({ row, reference }) => ({ path: row.pointer, reference, owned: row.owned })),
+    source: {
+      eventId: source.eventId,
+      topic: source.topic,
+      partition: source.partition,
+      offset: source.offset,
+    },
+    time: new Date(nowMs).toISOString(),
+  };
+  return encodeSecuredEvent(event, output.format);
+}
