@@ -13,7 +13,7 @@ import { migrateSchema, requireCurrentSchema } from './database/schema.js';
 import { loadIdentity, type DatabaseIdentity } from './database/settings.js';
 import { pruneOldRows } from './database/retention.js';
 import { ConfigurationError } from './errors.js';
-import { cleanSegment, createSecretIdBuilder } from './ids/index.js';
+import { cleanSegment, createSecretIdBuilder, ownPrefixOf } from './ids/index.js';
 import { Janitor } from './operations/janitor.js';
 import { ClaimGuard } from './pipeline/claim-guard.js';
 import type { PlanContext } from './pipeline/context.js';
@@ -150,7 +150,7 @@ export function openSecretsManager(
 }
 
 function managerSettings(config: CommonConfig, name: ManagerName): ManagerSettings {
-  const { aws, tags, requestTimeoutMs, localVaultFile } = config.secretsManager;
+  const { aws, tags, requestTimeoutMs, localVaultFile, prefix, clusterName } = config.secretsManager;
   const endpointUrl = name.endsWith('-ssm') ? aws.ssmEndpoint : aws.secretsManagerEndpoint;
   return {
     ...(aws.region === null ? {} : { region: aws.region }),
@@ -162,6 +162,7 @@ function managerSettings(config: CommonConfig, name: ManagerName): ManagerSettin
     recoveryWindowDays: aws.recoveryWindowDays,
     forceDelete: aws.forceDelete,
     vaultFile: localVaultFile,
+    checkId: `${ownPrefixOf(config.secretsManager.idStyle, prefix, clusterName)}connection-secrets`,
   };
 }
 

@@ -25,7 +25,7 @@ export interface TidyPlan {
  *
  * - `writing`, left by a claim that ran out: live again where a field uses the name, else retired; in doubt either way
  * - in doubt, and nothing can land any more: a live one is compared with the store, a retired one may go its way
- * - retired and past its grace, in no field of any connection: deleted
+ * - retired and past its grace, in no field of any connection: deleted (in one: kept for another grace)
  * - deleting, and the request can no longer land: deleted again, since nobody knows whether it did
  */
 export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
@@ -42,14 +42,16 @@ export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
     else if (row.state === 'retired' && isSettled)
       rows.push({ ...row, suspectUntilMs: null, updatedAtMs: nowMs });
     else if ((row.state === 'retired' || row.state === 'deleting') && isDue && !isInDoubt) {
-      if (state.referencedIds.has(row.secretId)) continue;
-      deletions.push({
-        ...row,
-        state: 'deleting',
-        epoch: nextEpoch,
-        dueAtMs: nowMs + rules.lateRequestMs,
-        updatedAtMs: nowMs,
-      });
+      // Somebody's field names it: it stays, and is looked at again a grace later.
+      if (state.referencedIds.has(row.secretId)) rows.push({ ...row, dueAtMs: nowMs + rules.graceMs });
+      else
+        deletions.push({
+          ...row,
+          state: 'deleting',
+          epoch: nextEpoch,
+          dueAtMs: nowMs + rules.lateRequestMs,
+          updatedAtMs: nowMs,
+        });
     }
   }
   return { rows, deletions, repairs };

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AuditRow, ReferenceRow, StoredSecretRow } from '../database/rows.js';
 import type { Stored } from '../secrets-managers/port.js';
-import type { PlannedWrite } from './new-state.js';
+import type { PlannedWrite } from './new-references.js';
 import type { PreparedEvent } from './prepare.js';
 
 type AuditAction = 'create' | 'update' | 'adopt' | 'restore' | 'retire' | 'refuse' | 'delete';

@@ -1,3 +1,4 @@
+import { WorkerError } from '../errors.js';
 import type { StoreCall } from '../secrets-managers/port.js';
 import { requireTimeFor, type Claim, type MonotonicClock } from './claim.js';
 import type { Ledger } from './ledger.js';
@@ -34,7 +35,9 @@ export class ClaimGuard {
     return {
       signal,
       admitWrite: async () => {
-        await gate.acquire(signal);
+        await gate.acquire(signal).catch(() => {
+          throw new WorkerError('STORE_UNAVAILABLE', 'the write was given up before its turn came');
+        });
         if (holder.claim.deadlineMs - clock() <= 2 * storeTimeoutMs)
           holder.claim = (await ledger.renew(holder.claim)) ?? holder.claim;
         requireTimeFor(holder.claim, storeTimeoutMs, clock());

@@ -1,6 +1,7 @@
 import { EventError } from '../errors.js';
 import type { ReferenceRow, StoredSecretRow } from '../database/rows.js';
 import { isAllowedReference } from '../ids/index.js';
+import { idViolation, valueViolation } from '../secrets-managers/limits.js';
 import type { SecretValue } from '../secret-value.js';
 import type { EventOrder } from '../terms.js';
 import type { PlanContext } from './context.js';
@@ -81,8 +82,20 @@ export class FieldRules {
     );
     if (row?.fingerprint === fingerprint && this.#isComplete(row, secretId))
       return { kind: 'keep', row, order: this.#order };
+    this.#refuseBeyondLimits(field, secretId, value);
     if (this.#context.manager.keeps === 'store') this.#refuseCollision(field, secretId);
     return { kind: 'text', value, secretId, fingerprint };
+  }
+
+  /** The store's limits, before any call: naming field, limit and store. */
+  #refuseBeyondLimits(field: PreparedField, secretId: string, value: SecretValue | null): void {
+    const { limits, provider, keeps } = this.#context.manager;
+    const violation =
+      (keeps === 'store' ? idViolation(limits, secretId) : null) ??
+      (value === null ? null : valueViolation(limits, secretId, value));
+    if (violation === null) return;
+    const { pointer } = field.found;
+    throw new EventError(violation.code, `${pointer}: ${violation.message} (${provider})`, pointer);
   }
 
   /** Whether the stored value is known to be where it belongs: nothing half-written, nothing in doubt. */
@@ -98,6 +111,7 @@ export class FieldRules {
   #kept(row: ReferenceRow, field: PreparedField, kind: string, order: EventOrder): Ruling {
     const newId = this.ownId(field, kind);
     if (row.owned && row.secretId !== null && row.secretId !== newId && this.#wasNamedAfter(row, field)) {
+      this.#refuseBeyondLimits(field, newId, null);
       this.#refuseCollision(field, newId);
       return { kind: 'copy', row, secretId: newId };
     }

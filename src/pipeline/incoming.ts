@@ -2,7 +2,6 @@ import type { FoundField } from '../catalog/field-finder.js';
 import { EventError } from '../errors.js';
 import { isSealed, tokenOf } from '../fernet/index.js';
 import { SecretValue } from '../secret-value.js';
-import type { SecretsManager, StoreLimits } from '../secrets-managers/port.js';
 import { MASK } from '../terms.js';
 import type { Sealer } from './context.js';
 
@@ -20,16 +19,16 @@ const MAX_LAYERS = 3;
 const REFERENCE = /^secrets?:(.*)$/s;
 
 /** Reads one field, opening what the publisher sealed. */
-export function readIncoming(field: FoundField, publisher: Sealer, manager: SecretsManager): Incoming {
+export function readIncoming(field: FoundField, publisher: Sealer): Incoming {
   try {
-    return readOrRefuse(field, publisher, manager);
+    return readOrRefuse(field, publisher);
   } catch (error) {
     if (error instanceof EventError) return { kind: 'refused', error };
     throw error;
   }
 }
 
-function readOrRefuse(field: FoundField, publisher: Sealer, manager: SecretsManager): Incoming {
+function readOrRefuse(field: FoundField, publisher: Sealer): Incoming {
   const text = openLayers(field, publisher);
   if (text === null || text === '') return { kind: 'cleared' };
   if (text === MASK) return { kind: 'mask' };
@@ -37,9 +36,7 @@ function readOrRefuse(field: FoundField, publisher: Sealer, manager: SecretsMana
   if (reference !== null) return { kind: 'reference', secretId: referencedId(reference[1] ?? '', field) };
   if (text === 'null')
     throw new EventError('VALUE_IS_THE_WORD_NULL', `${field.pointer} holds the word null`, field.pointer);
-  const value = new SecretValue(text);
-  if (manager.keeps === 'store') checkValue(value, field.pointer, manager.provider, manager.limits);
-  return { kind: 'text', value };
+  return { kind: 'text', value: new SecretValue(text) };
 }
 
 function openLayers(field: FoundField, publisher: Sealer): string | null {
@@ -76,22 +73,4 @@ function referencedId(secretId: string, field: FoundField): string {
       field.pointer,
     );
   return secretId;
-}
-
-/** The store's limits, before any call: naming field, limit and store. */
-function checkValue(value: SecretValue, pointer: string, provider: string, limits: StoreLimits): void {
-  if (value.byteLength > limits.maxValueBytes)
-    throw new EventError(
-      'VALUE_TOO_LONG',
-      `${pointer} has ${value.byteLength} bytes; ${provider} takes at most ${limits.maxValueBytes}`,
-      pointer,
-    );
-  const text = value.reveal();
-  for (const refused of limits.refusedTexts)
-    if (text.includes(refused))
-      throw new EventError(
-        'VALUE_REFUSED_BY_STORE',
-        `${pointer} contains ${refused}, which ${provider} refuses`,
-        pointer,
-      );
 }

@@ -1,156 +1,112 @@
-import { parsePointer } from '../catalog/json-pointer.js';
-import { readAt, withValues, type JsonPath } from '../catalog/json-access.js';
-import type { ReferenceRow } from '../database/rows.js';
-import { EventError } from '../errors.js';
-import { MASK, type EventOrder, type Json, type JsonObject, type Reference } from '../terms.js';
-import { canonicalJson } from '../events/order.js';
+import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
+import type { EventType, JsonObject, Operation } from '../terms.js';
 import type { PlanContext } from './context.js';
-import type { Ruling } from './field-rules.js';
-import type { PreparedField } from './prepare.js';
-import { referenceRow, storedReference } from './references.js';
-import type { SecretValue } from '../secret-value.js';
+import { maskEntity, refuseMovedElements } from './entity.js';
+import type { LockedState } from './ledger.js';
+import { newReferences, refuseSharedIds, type NewReferences, type RuledField } from './new-references.js';
+import type { PreparedEvent } from './prepare.js';
 
-/** A value that has to get into the store before the new state may be committed. */
-export interface PlannedWrite {
-  readonly path: string;
-  readonly secretId: string;
-  readonly source:
-    | { readonly kind: 'text'; readonly value: SecretValue }
-    /** Renamed: the recorded version of the old secret. */
-    | { readonly kind: 'copy'; readonly reference: Reference; readonly secretId: string };
+/** What becomes of a connection. */
+export interface NewState {
+  readonly connection: ConnectionRow;
+  readonly references: NewReferences;
+  /** Rows of fields that are set no more. */
+  readonly removed: readonly ReferenceRow[];
 }
 
-export interface RuledField {
-  readonly field: PreparedField;
-  readonly ruling: Ruling;
+/** An event and what it meets. */
+export interface Encounter {
+  readonly prepared: PreparedEvent;
+  readonly state: LockedState;
+  readonly context: PlanContext;
 }
 
-/** The reference rows of a connection after an event, and the values that must be written for them. */
-export interface NewReferences {
-  readonly rows: readonly ReferenceRow[];
-  readonly writes: readonly PlannedWrite[];
+const OPERATIONS = {
+  entityCreated: 'created',
+  entityUpdated: 'updated',
+  entitySoftDeleted: 'softDeleted',
+  entityRestored: 'restored',
+  entityDeleted: 'deleted',
+} as const satisfies Record<EventType, Operation>;
+
+/** The full state that the event carries. Throws the EventErrors that only the whole can show. */
+export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): NewState {
+  const { prepared, state, context } = encounter;
+  const { event, order } = prepared;
+  const { connection, references } = state;
+  const masked = maskEntity(event.entity ?? {}, ruled);
+  const stored = connection.entity === null ? null : (JSON.parse(connection.entity) as JsonObject);
+  refuseMovedElements(ruled, masked, stored);
+  const next = newReferences(ruled, connection.id, order, context);
+  refuseSharedIds(next.rows);
+  const kept = new Set(next.rows.map((row) => row.path));
+  return {
+    connection: {
+      ...nextRow(encounter, OPERATIONS[event.eventType]),
+      state: event.eventType === 'entitySoftDeleted' ? 'softDeleted' : 'live',
+      entityType: event.entityType,
+      root: event.root,
+      kind: event.kind,
+      serviceType: event.serviceType,
+      name: event.name,
+      fullyQualifiedName: event.fullyQualifiedName,
+      version: event.version,
+      entity: JSON.stringify(masked),
+      appliedOrder: order,
+    },
+    references: next,
+    removed: references.filter((row) => !kept.has(row.path)),
+  };
 }
 
-/** Rows and writes of an event that sets these fields; `wait` rulings must not be among them. */
-export function newReferences(
-  ruled: readonly RuledField[],
-  connectionId: string,
-  order: EventOrder,
-  context: PlanContext,
-): NewReferences {
-  const rows: ReferenceRow[] = [];
-  const writes: PlannedWrite[] = [];
-  for (const { field, ruling } of ruled) {
-    const { path } = field;
-    const { pointer } = field.found;
-    const base = { connectionId, path, pointer };
-    const draft = (setOrder: EventOrder, secretId: string, owned: boolean, fingerprint: string | null) =>
-      referenceRow(
-        { ...base, setOrder, content: { holds: 'reference', secretId, owned, fingerprint } },
-        context.rings.database,
-      );
-    switch (ruling.kind) {
-      case 'clear':
-      case 'wait':
-        break;
-      case 'keep':
-        rows.push({ ...ruling.row, pointer, setOrder: ruling.order });
-        break;
-      case 'refer':
-        rows.push(draft(order, ruling.secretId, ruling.owned, null));
-        break;
-      case 'copy': {
-        const { row, secretId } = ruling;
-        const reference = storedReference(row, context.rings.database);
-        rows.push(draft(row.setOrder, secretId, true, row.fingerprint));
-        writes.push({ path, secretId, source: { kind: 'copy', reference, secretId: row.secretId ?? '' } });
-        break;
-      }
-      case 'text': {
-        const { value, fingerprint, secretId } = ruling;
-        if (context.manager.keeps === 'store') {
-          rows.push(draft(order, secretId, true, fingerprint));
-          writes.push({ path, secretId, source: { kind: 'text', value } });
-        } else {
-          const content = { holds: 'value', value, fingerprint } as const;
-          rows.push(referenceRow({ ...base, setOrder: order, content }, context.rings.database));
-        }
-      }
-    }
-  }
+/** The present state with some fields set by an older event; everything else stays the newer one's. */
+export function patchedState(encounter: Encounter, ruled: readonly RuledField[]): NewState {
+  const { prepared, state, context } = encounter;
+  const { connection, references } = state;
+  const pointerByPath = new Map(references.map((row) => [row.path, row.pointer]));
+  const set = newReferences(ruled, connection.id, prepared.order, context);
+  const changed = set.rows.map((row) => ({ ...row, pointer: pointerByPath.get(row.path) ?? row.pointer }));
+  const changedPaths = new Set(changed.map((row) => row.path));
+  const rows = [...references.filter((row) => !changedPaths.has(row.path)), ...changed];
   refuseSharedIds(rows);
-  return { rows, writes };
+  return {
+    connection: nextRow(encounter, 'updated'),
+    references: { rows, writes: set.writes },
+    removed: [],
+  };
 }
 
-/** One secret per name: a second field with the same one would overwrite the first. */
-function refuseSharedIds(rows: readonly ReferenceRow[]): void {
-  const pathById = new Map<string, string>();
-  for (const { secretId, pointer } of rows) {
-    if (secretId === null) continue;
-    const other = pathById.get(secretId);
-    if (other !== undefined)
-      throw new EventError(
-        'SECRET_ID_AMBIGUOUS',
-        `${other} and ${pointer} have the same secret id ${secretId}`,
-        pointer,
-      );
-    pathById.set(secretId, pointer);
-  }
+/** The tombstone: its order keeps late events from resurrecting the connection. */
+export function deletedState(encounter: Encounter): NewState {
+  const { event, order } = encounter.prepared;
+  const { connection, references } = encounter.state;
+  return {
+    connection: {
+      ...nextRow(encounter, 'deleted'),
+      state: 'deleted',
+      entityType: event.entityType,
+      root: event.root,
+      kind: event.kind,
+      serviceType: event.serviceType ?? connection.serviceType,
+      name: event.name ?? connection.name,
+      fullyQualifiedName: event.fullyQualifiedName ?? connection.fullyQualifiedName,
+      version: event.version ?? connection.version,
+      entity: null,
+      appliedOrder: order,
+    },
+    references: { rows: [], writes: [] },
+    removed: references,
+  };
 }
 
-/** The entity as it is stored: secret fields masked, cleared ones null. */
-export function maskEntity(entity: JsonObject, ruled: readonly RuledField[]): JsonObject {
-  return withValues(
-    entity,
-    ruled.map(({ field, ruling }) => [field.found.path, ruling.kind === 'clear' ? null : MASK] as const),
-  );
-}
-
-/** A stored entity with each field's reference in its place. */
-export function fillEntity(entity: JsonObject, references: readonly (readonly [string, Json])[]): JsonObject {
-  return withValues(
-    entity,
-    references.map(([pointer, value]) => [pathOf(entity, pointer), value] as const),
-  );
-}
-
-/** A JSON Pointer as a path into this entity: which of its parts are positions depends on what stands there. */
-function pathOf(entity: JsonObject, pointer: string): JsonPath {
-  const path: (string | number)[] = [];
-  for (const segment of parsePointer(pointer) ?? []) {
-    path.push(Array.isArray(readAt(entity, path)) ? Number(segment) : segment);
-  }
-  return path;
-}
-
-/**
- * A masked element that has only its position for a name is the stored one only while nothing around it moved: same
- * length, same plain members.
- */
-export function refuseMovedElements(
-  ruled: readonly RuledField[],
-  masked: JsonObject,
-  storedEntity: JsonObject | null,
-): void {
-  for (const { field } of ruled) {
-    const { positional, pointer } = field.found;
-    if (field.incoming.kind !== 'mask' || positional === null) continue;
-    const moved = positional.arrayPointers.some(
-      (arrayPointer) => !sameJson(at(masked, arrayPointer), at(storedEntity, arrayPointer)),
-    );
-    if (moved)
-      throw new EventError(
-        'MASK_POSITION_CHANGED',
-        `${pointer} is masked in an array without names that has changed`,
-        pointer,
-      );
-  }
-}
-
-function at(entity: JsonObject | null, pointer: string): Json | undefined {
-  return entity === null ? undefined : readAt(entity, pathOf(entity, pointer));
-}
-
-function sameJson(left: Json | undefined, right: Json | undefined): boolean {
-  return left !== undefined && right !== undefined && canonicalJson(left) === canonicalJson(right);
+function nextRow({ prepared, state, context }: Encounter, operation: Operation): ConnectionRow {
+  const { connection, nowMs } = state;
+  return {
+    ...connection,
+    manager: context.manager.name,
+    revision: connection.revision + 1,
+    operation,
+    eventId: prepared.event.eventId,
+    updatedAtMs: nowMs,
+  };
 }

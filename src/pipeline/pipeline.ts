@@ -1,5 +1,5 @@
 import type { DeadLetterRow } from '../database/rows.js';
-import { WorkerError, type ErrorCode } from '../errors.js';
+import { ConfigurationError, WorkerError, type ErrorCode } from '../errors.js';
 import { unpackRecord } from '../events/dead-letter.js';
 import { decodeRecord, type Decoded } from '../events/decode.js';
 import type { SourceTopics } from '../events/source-topics.js';
@@ -7,7 +7,7 @@ import { tokenOf } from '../fernet/index.js';
 import type { RecordOutcome, SourceRecord } from '../terms.js';
 import type { RecordHandler } from '../transport.js';
 import type { MonotonicClock } from './claim.js';
-import type { PlanContext } from './context.js';
+import type { PlanContext, Sealer } from './context.js';
 import type { EventProcessor, Processed } from './event-processor.js';
 import { Lanes } from './lanes.js';
 import type { Ledger } from './ledger.js';
@@ -114,7 +114,7 @@ export class Pipeline implements RecordHandler {
 
   async #retry(row: DeadLetterRow, isEnd: boolean, signal: AbortSignal): Promise<RecordOutcome | null> {
     const { context, topics, now, clock } = this.#parts;
-    const record = unpackRecord(Buffer.from(context.rings.deadLetter.open(tokenOf(row.payload)), 'utf8'));
+    const record = keptRecord(row, context.rings.deadLetter);
     const decoded = decodeRecord(record, topics, now());
     if (decoded.kind !== 'event') return null;
     const isOver = row.waitUntilMs !== null && row.waitUntilMs <= now();
@@ -158,6 +158,18 @@ function laneOf(decoded: Decoded, { topic, partition, offset }: SourceRecord): s
       return connectionOf(decoded) ?? alone;
     case 'tombstone':
       return alone;
+  }
+}
+
+/** The source record of a kept event, byte for byte as it came. Throws KEY_MISMATCH. */
+function keptRecord(row: DeadLetterRow, ring: Sealer): SourceRecord {
+  try {
+    return unpackRecord(Buffer.from(ring.open(tokenOf(row.payload)), 'utf8'));
+  } catch {
+    throw new ConfigurationError(
+      'KEY_MISMATCH',
+      `DEAD_LETTER_FERNET_KEY does not open the kept event ${row.eventHash}: add the key it was sealed with to the list`,
+    );
   }
 }
 

@@ -1,23 +1,17 @@
-import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
+import type { ConnectionRow } from '../database/rows.js';
 import { EventError, type ErrorCode } from '../errors.js';
 import { compareEvents, compareOrder } from '../events/order.js';
 import type { OutgoingRecord } from '../transport.js';
 import { byteSize } from '../events/record-size.js';
 import type { Stored } from '../secrets-managers/port.js';
-import type { Operation, RecordOutcome } from '../terms.js';
+import type { RecordOutcome } from '../terms.js';
 import { EventAudit } from './audit.js';
 import { blockerOf, supersededBy } from './blocking.js';
 import type { PlanContext } from './context.js';
 import { FieldRules } from './field-rules.js';
 import type { Changes, Decision, LockedState } from './ledger.js';
-import {
-  maskEntity,
-  newReferences,
-  refuseMovedElements,
-  type NewReferences,
-  type PlannedWrite,
-  type RuledField,
-} from './new-state.js';
+import type { PlannedWrite } from './new-references.js';
+import { deletedState, patchedState, wholeState, type Encounter, type NewState } from './new-state.js';
 import { outboxRow } from './outbox.js';
 import type { PreparedEvent, PreparedField } from './prepare.js';
 import { securedRecord } from './secured-record.js';
@@ -37,14 +31,6 @@ export interface WritePlan {
   /** The rows of an event that waits for a permission. */
   wait(detail: string): Changes;
 }
-
-const OPERATIONS = {
-  entityCreated: 'created',
-  entityUpdated: 'updated',
-  entitySoftDeleted: 'softDeleted',
-  entityRestored: 'restored',
-  entityDeleted: 'deleted',
-} as const satisfies Record<PreparedEvent['event']['eventType'], Operation>;
 
 /**
  * What an event means for a connection as it stands: the order of §2.1, then the rules of §2.2. Pure: called under the
@@ -89,23 +75,18 @@ export function askedSecretIds(
   ]);
 }
 
-/** What becomes of the connection: its whole new state, or some fields of the present one. */
-interface NewState {
-  readonly connection: ConnectionRow;
-  readonly references: NewReferences;
-  readonly removed: readonly ReferenceRow[];
-}
-
 class EventDecision {
   readonly #prepared: PreparedEvent;
   readonly #state: LockedState;
   readonly #context: PlanContext;
+  readonly #encounter: Encounter;
   readonly #audit: EventAudit;
 
   constructor(prepared: PreparedEvent, state: LockedState, context: PlanContext) {
     this.#prepared = prepared;
     this.#state = state;
     this.#context = context;
+    this.#encounter = { prepared, state, context };
     this.#audit = new EventAudit(prepared, state.nowMs);
   }
 
@@ -136,7 +117,9 @@ class EventDecision {
         'EVENT_BLOCKED',
         `the dead letter ${blocker.eventHash} (${blocker.code}) of this connection must be settled first`,
       );
-    return event.eventType === 'entityDeleted' ? this.#apply(this.#deletedState()) : this.#decideFields();
+    return event.eventType === 'entityDeleted'
+      ? this.#apply(deletedState(this.#encounter))
+      : this.#decideFields();
   }
 
   /** Against the newest applied event: 1 newer, 0 the same state, -1 older. */
@@ -158,7 +141,7 @@ class EventDecision {
       .filter(({ ruling }) => ruling.kind === 'wait')
       .map(({ field }) => field.found.pointer);
     if (unresolved.length > 0) return this.#wait(`no stored value for ${unresolved.join(', ')}`);
-    return this.#apply(this.#wholeState(ruled));
+    return this.#apply(wholeState(this.#encounter, ruled));
   }
 
   #wait(detail: string): Decision<WritePlan> {
@@ -183,85 +166,7 @@ class EventDecision {
     if (open.length === 0 || connection.entity === null) return this.#acknowledge('stale', true);
     const rules = new FieldRules(this.#context, this.#state, order, connection.name ?? '');
     const ruled = open.map((field) => ({ field, ruling: rules.rule(field, connection.kind ?? '') }));
-    return this.#apply(this.#patchedState(ruled));
-  }
-
-  #wholeState(ruled: readonly RuledField[]): NewState {
-    const { event, order } = this.#prepared;
-    const { connection, references } = this.#state;
-    const masked = maskEntity(event.entity ?? {}, ruled);
-    const stored = connection.entity === null ? null : (JSON.parse(connection.entity) as typeof masked);
-    refuseMovedElements(ruled, masked, stored);
-    const next = newReferences(ruled, connection.id, order, this.#context);
-    const kept = new Set(next.rows.map((row) => row.path));
-    return {
-      connection: {
-        ...this.#nextRow(OPERATIONS[event.eventType]),
-        state: event.eventType === 'entitySoftDeleted' ? 'softDeleted' : 'live',
-        entityType: event.entityType,
-        root: event.root,
-        kind: event.kind,
-        serviceType: event.serviceType,
-        name: event.name,
-        fullyQualifiedName: event.fullyQualifiedName,
-        version: event.version,
-        entity: JSON.stringify(masked),
-        appliedOrder: order,
-      },
-      references: next,
-      removed: references.filter((row) => !kept.has(row.path)),
-    };
-  }
-
-  /** The present state with some fields set by an older event; everything else stays the newer one's. */
-  #patchedState(ruled: readonly RuledField[]): NewState {
-    const { connection, references } = this.#state;
-    const { order } = this.#prepared;
-    const pointerByPath = new Map(references.map((row) => [row.path, row.pointer]));
-    const set = newReferences(ruled, connection.id, order, this.#context);
-    const rows = set.rows.map((row) => ({ ...row, pointer: pointerByPath.get(row.path) ?? row.pointer }));
-    const changed = new Set(rows.map((row) => row.path));
-    const untouched = references.filter((row) => !changed.has(row.path));
-    return {
-      connection: this.#nextRow('updated'),
-      references: { rows: [...untouched, ...rows], writes: set.writes },
-      removed: [],
-    };
-  }
-
-  /** The tombstone: its order keeps late events from resurrecting the connection. */
-  #deletedState(): NewState {
-    const { event, order } = this.#prepared;
-    const { connection, references } = this.#state;
-    return {
-      connection: {
-        ...this.#nextRow('deleted'),
-        state: 'deleted',
-        entityType: event.entityType,
-        root: event.root,
-        kind: event.kind,
-        serviceType: event.serviceType ?? connection.serviceType,
-        name: event.name ?? connection.name,
-        fullyQualifiedName: event.fullyQualifiedName ?? connection.fullyQualifiedName,
-        version: event.version ?? connection.version,
-        entity: null,
-        appliedOrder: order,
-      },
-      references: { rows: [], writes: [] },
-      removed: references,
-    };
-  }
-
-  #nextRow(operation: Operation): ConnectionRow {
-    const { connection, nowMs } = this.#state;
-    return {
-      ...connection,
-      manager: this.#context.manager.name,
-      revision: connection.revision + 1,
-      operation,
-      eventId: this.#prepared.event.eventId,
-      updatedAtMs: nowMs,
-    };
+    return this.#apply(patchedState(this.#encounter, ruled));
   }
 
   #apply(next: NewState): Decision<WritePlan> {

@@ -71,7 +71,7 @@ function readFields(
     fields: fields.map((found) => ({
       found,
       path: formatPointer(found.keyPath),
-      incoming: readIncoming(found, context.rings.publisher, context.manager),
+      incoming: readIncoming(found, context.rings.publisher),
     })),
   };
 }

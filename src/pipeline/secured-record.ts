@@ -3,7 +3,7 @@ import { encodeSecuredEvent } from '../events/secured-event.js';
 import type { JsonObject, SecuredEvent } from '../terms.js';
 import type { OutgoingRecord } from '../transport.js';
 import type { PlanContext } from './context.js';
-import { fillEntity } from './new-state.js';
+import { fillEntity } from './entity.js';
 import { emittedReference } from './references.js';
 
 /** The record of `connection.secured` that says a connection's present state. */

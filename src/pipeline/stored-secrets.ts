@@ -3,7 +3,7 @@ import { sha256Hex } from '../hash.js';
 import type { Stored } from '../secrets-managers/port.js';
 import type { PlanContext } from './context.js';
 import type { LockedState, StoredChanges } from './ledger.js';
-import type { PlannedWrite } from './new-state.js';
+import type { PlannedWrite } from './new-references.js';
 
 /** How the rows of a connection's stored secrets change with a new state. */
 export class StoredSecretPlan {

@@ -128,8 +128,8 @@ export function waiting(
   const known = state.deadLetters.find(
     (head) => head.eventHash === event.eventHash && head.state === 'waiting',
   );
-  const nextAttemptAtMs = nowMs + RETRY_MS;
   if (known !== undefined) {
+    const nextAttemptAtMs = attemptBefore(known.waitUntilMs, nowMs);
     const update = [
       { ...known, code, detail, attempts: known.attempts + 1, nextAttemptAtMs, updatedAtMs: nowMs },
     ];
@@ -140,10 +140,22 @@ export function waiting(
   return {
     inbox: inboxRow(event, 'waiting', code, nowMs),
     deadLetters: {
-      set: [{ ...row, state: 'waiting', waitUntilMs: nowMs + forMs, nextAttemptAtMs }],
+      set: [
+        {
+          ...row,
+          state: 'waiting',
+          waitUntilMs: nowMs + forMs,
+          nextAttemptAtMs: attemptBefore(nowMs + forMs, nowMs),
+        },
+      ],
       removeEventHashes: [],
     },
   };
+}
+
+/** At intervals, and when its time is over. */
+function attemptBefore(waitUntilMs: number | null, nowMs: number): number {
+  return Math.min(nowMs + RETRY_MS, waitUntilMs ?? Infinity);
 }
 
 function deadLetterRow(
