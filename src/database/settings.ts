@@ -68,13 +68,15 @@ export function opensKeyCheck(ring: Sealer, keyCheck: string): boolean {
   return openOrNull(ring, keyCheck) === KEY_CHECK;
 }
 
+/** MariaDB does not know `FOR SHARE`, which TypeORM would send it: MySQL and MariaDB both know the older form. */
+const SHARE_LOCK = { sqlite: '', postgres: 'FOR SHARE', mysql: 'LOCK IN SHARE MODE' } as const;
+
 /** Locked for the rest of the transaction, so that the manager does not change under a commit. */
-export async function lockManagerEpoch({ manager, tables, dialect }: Transaction): Promise<number> {
-  const query = manager
-    .createQueryBuilder(tables.setting, 'setting')
-    .where('setting.name = :name', { name: 'manager_epoch' });
-  const row = await (dialect === 'sqlite' ? query : query.setLock('pessimistic_read')).getOneOrFail();
-  return Number(row.value);
+export async function lockManagerEpoch({ manager, dialect }: Transaction): Promise<number> {
+  const rows = await manager.query<{ value: string }[]>(
+    `SELECT value FROM setting WHERE name = 'manager_epoch' ${SHARE_LOCK[dialect]}`,
+  );
+  return Number(rows[0]?.value);
 }
 
 async function insertMissing(

@@ -49,7 +49,8 @@ export class Pipeline implements RecordHandler {
     try {
       return await this.#lanes.run(laneOf(decoded, record), () => this.#handle(decoded, record, signal));
     } catch (error) {
-      observer.failed(record, error);
+      const { topic, partition, offset } = record;
+      observer.failed({ topic, partition, offset }, error);
       throw error;
     }
   }
