@@ -72,7 +72,7 @@ export const STORE_SETTINGS = {
   SECRET_MIGRATION: manager(oneOf(['auto', 'manual']), {
     meaning:
       'What a start under another SECRET_MANAGER than the database’s does: `auto` moves everything; with `manual` only ' +
-      '`migrate-secrets` does.',
+      '`migrate-secrets` does. This version can not move secrets yet: it refuses such a start (`MANAGER_MISMATCH`).',
     default: 'auto',
   }),
   SECRET_MANAGER_WRITES_PER_SECOND: manager(positiveNumber, {

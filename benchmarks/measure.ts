@@ -1,0 +1,41 @@
+/** Median time of one call, nanoseconds: rounds of enough calls to be worth timing, the middle one counts. */
+export async function medianNs(work: () => unknown, { rounds = 9, roundMs = 60 } = {}): Promise<number> {
+  const calls = await callsFor(work, roundMs);
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round += 1) times.push((await timeNs(work, calls)) / calls);
+  return times.sort((left, right) => left - right)[Math.floor(rounds / 2)] ?? Number.NaN;
+}
+
+async function callsFor(work: () => unknown, roundMs: number): Promise<number> {
+  for (let calls = 1; ; calls *= 4) {
+    const ms = (await timeNs(work, calls)) / 1e6;
+    if (ms >= roundMs / 4) return Math.max(1, Math.round((calls * roundMs) / ms));
+  }
+}
+
+async function timeNs(work: () => unknown, calls: number): Promise<number> {
+  const start = process.hrtime.bigint();
+  for (let call = 0; call < calls; call += 1) await work();
+  return Number(process.hrtime.bigint() - start);
+}
+
+export interface Result {
+  readonly what: string;
+  readonly ours: number;
+  readonly baseline: string;
+  readonly base: number;
+  readonly unit: string;
+}
+
+/** A Markdown table of ratios: how many times the baseline ours takes (below 1: less). */
+export function table(results: readonly Result[]): string {
+  const rows = results.map(
+    ({ what, ours, baseline, base, unit }) =>
+      `| ${what} | ${format(ours)} ${unit} | ${baseline} | ${format(base)} ${unit} | **${format(ours / base)}** |`,
+  );
+  return ['| what | ours | baseline | baseline’s | ratio |', '|---|---|---|---|---|', ...rows].join('\n');
+}
+
+function format(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(2);
+}
