@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import {
   compileCatalogue,
   createFieldFinder,
@@ -38,7 +37,6 @@ const LATE_REQUEST_CLAIMS = 4;
 
 export interface WorkerParts {
   readonly outlet: Outlet;
-  readonly logger: Logger;
   readonly observer: PipelineObserver;
   readonly onStoreRequest?: (request: StoreRequest) => void;
 }

@@ -11,7 +11,7 @@ export interface SqliteFileLock {
  */
 export function lockSqliteFile(file: string): SqliteFileLock | null {
   if (file === ':memory:') return null;
-  const database = new Sqlite(`${file}-lock`, { timeout: 0 });
+  const database = openLockFile(file);
   try {
     database.exec('BEGIN EXCLUSIVE');
   } catch {
@@ -19,4 +19,15 @@ export function lockSqliteFile(file: string): SqliteFileLock | null {
     throw new ConfigurationError('DATABASE_IN_USE', `another process works on the SQLite database ${file}`);
   }
   return { release: () => database.close() };
+}
+
+function openLockFile(file: string): Sqlite.Database {
+  try {
+    return new Sqlite(`${file}-lock`, { timeout: 0 });
+  } catch {
+    throw new ConfigurationError(
+      'CONFIG_INVALID',
+      `DATABASE_URL: the SQLite database ${file} can not be opened; check that its folder exists and may be written to`,
+    );
+  }
 }

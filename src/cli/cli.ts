@@ -1,0 +1,32 @@
+import type { Readable, Writable } from 'node:stream';
+
+/** What a command's end means; docs/cli.md. */
+export const EXIT = {
+  ok: 0,
+  /** It could not be done. */
+  failed: 1,
+  /** Wrong use or configuration. */
+  usage: 2,
+  /** `pipe`: some lines became dead letters, all others are applied. */
+  deadLetters: 3,
+} as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** What a command has of the process around it. */
+export interface Cli {
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+}
+
+export function printLine(cli: Cli, text: string): void {
+  cli.stdout.write(`${text}\n`);
+}
+
+export function printJson(cli: Cli, value: unknown): void {
+  printLine(cli, JSON.stringify(value, null, 2));
+}
+
+/** Says how a command ended. Every action calls it once. */
+export type Done = (code: ExitCode) => void;

@@ -1,0 +1,122 @@
+import { openFieldFinder, type CommonConfig } from '../app.js';
+import { withValues } from '../catalog/index.js';
+import type { KeyConfig } from '../config.js';
+import type { Database } from '../database/database.js';
+import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
+import { tokenOf } from '../fernet/index.js';
+import { MASK, SECRET_PREFIX, type EntityRoot, type JsonObject, type Kind } from '../terms.js';
+import { isoTime } from './text.js';
+
+export interface ShownField {
+  /** JSON Pointer into the entity. */
+  readonly path: string;
+  readonly owned: boolean;
+  readonly keptIn: 'store' | 'database';
+  /** `secret:` and the id; null where the database itself keeps the value, or no key opens the reference. */
+  readonly reference: string | null;
+}
+
+export interface ShownConnection {
+  readonly id: string;
+  readonly entityType: string | null;
+  readonly kind: string | null;
+  readonly serviceType: string | null;
+  readonly name: string | null;
+  readonly fullyQualifiedName: string | null;
+  readonly version: number | null;
+  readonly state: ConnectionRow['state'];
+  readonly manager: string | null;
+  readonly revision: number;
+  readonly operation: string | null;
+  readonly eventId: string | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly secretFields: readonly ShownField[];
+  /** With every secret field masked; null where there is none. */
+  readonly entity: JsonObject | null;
+}
+
+/** What is known of one connection, without values; null where there is none of that id. */
+export async function showConnection(
+  database: Database,
+  id: string,
+  config: CommonConfig & { readonly keys: KeyConfig | null },
+): Promise<ShownConnection | null> {
+  const found = await database.run(async ({ manager, tables }) => {
+    const row = await manager.findOneBy(tables.connection, { id });
+    return row === null
+      ? null
+      : { row, references: await manager.findBy(tables.reference, { connectionId: id }) };
+  });
+  if (found === null || found.row.state === 'new') return null;
+  const { row, references } = found;
+  return {
+    id: row.id,
+    entityType: row.entityType,
+    kind: row.kind,
+    serviceType: row.serviceType,
+    name: row.name,
+    fullyQualifiedName: row.fullyQualifiedName,
+    version: row.version,
+    state: row.state,
+    manager: row.manager,
+    revision: row.revision,
+    operation: row.operation,
+    eventId: row.eventId,
+    createdAt: isoTime(row.createdAtMs),
+    updatedAt: isoTime(row.updatedAtMs),
+    secretFields: references
+      .map((reference) => shownField(reference, config.keys))
+      .sort((left, right) => (left.path < right.path ? -1 : 1)),
+    entity: maskedEntity(row, config),
+  };
+}
+
+function shownField(row: ReferenceRow, keys: KeyConfig | null): ShownField {
+  return {
+    path: row.pointer,
+    owned: row.owned,
+    keptIn: row.holds === 'reference' ? 'store' : 'database',
+    reference: row.holds === 'reference' ? referenceText(row, keys) : null,
+  };
+}
+
+/** An owned id stands in the row; a user's reference is sealed there. */
+function referenceText({ secretId, sealed }: ReferenceRow, keys: KeyConfig | null): string | null {
+  if (secretId !== null) return SECRET_PREFIX + secretId;
+  try {
+    const text = keys?.database.open(tokenOf(sealed)) ?? null;
+    return text?.startsWith(SECRET_PREFIX) === true ? text : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The entity lies masked in the database, but for what `SECRET_BY_NAME=report` or an excluded path left in it: shown to
+ * people it is masked by every rule there is. Where the rules can not be applied nothing is shown.
+ */
+function maskedEntity(row: ConnectionRow, config: CommonConfig): JsonObject | null {
+  if (row.entity === null || row.root === null || row.kind === null) return null;
+  try {
+    const entity = JSON.parse(row.entity) as JsonObject;
+    const rules = {
+      ...config.rules,
+      secretByName: 'externalise',
+      unknownConnector: 'heuristic',
+      excludedPaths: [],
+    } as const;
+    const { fields } = openFieldFinder({ ...config, rules }).find({
+      root: row.root as EntityRoot,
+      kind: row.kind as Kind,
+      serviceType: row.serviceType,
+      entity,
+    });
+    return withValues(
+      entity,
+      fields.filter(({ value }) => value !== null).map(({ path }) => [path, MASK] as const),
+    );
+  } catch {
+    return null;
+  }
+}

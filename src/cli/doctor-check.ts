@@ -1,0 +1,79 @@
+import { ERROR_CODES, WorkerError } from '../errors.js';
+import { safeError } from '../observability/safe-error.js';
+
+/** What one look of `doctor` found. */
+export interface CheckResult {
+  readonly check: string;
+  readonly result: 'ok' | 'warning' | 'failed' | 'skipped';
+  readonly detail: string;
+  readonly code: string | null;
+  /** What to do; null where nothing has to be done. */
+  readonly remedy: string | null;
+}
+
+export const ok = (check: string, detail: string): CheckResult => ({
+  check,
+  result: 'ok',
+  detail,
+  code: null,
+  remedy: null,
+});
+
+export const warned = (check: string, detail: string, remedy: string): CheckResult => ({
+  check,
+  result: 'warning',
+  detail,
+  code: null,
+  remedy,
+});
+
+export const failed = (
+  check: string,
+  detail: string,
+  remedy: string,
+  code: string | null = null,
+): CheckResult => ({ check, result: 'failed', detail, code, remedy });
+
+export const skipped = (check: string, detail: string): CheckResult => ({
+  check,
+  result: 'skipped',
+  detail,
+  code: null,
+  remedy: null,
+});
+
+/** Runs a look; what it throws is its result. */
+export async function attempt(
+  check: string,
+  look: () => Promise<CheckResult | readonly CheckResult[]>,
+): Promise<readonly CheckResult[]> {
+  try {
+    const found = await look();
+    return 'check' in found ? [found] : found;
+  } catch (error) {
+    if (error instanceof WorkerError) {
+      const { message, code } = error;
+      return [failed(check, message, failedRemedy(error), code)];
+    }
+    const shown = safeError(error);
+    return [
+      failed(check, 'name' in shown ? shown.name : shown.code, ERROR_CODES.INTERNAL.remedy, 'INTERNAL'),
+    ];
+  }
+}
+
+/** A worker tries again what is passing; whoever asks the doctor wants to know what to look at. */
+function failedRemedy(error: WorkerError): string {
+  switch (error.code) {
+    case 'DATABASE_UNAVAILABLE':
+      return 'Check DATABASE_URL, and that the server runs and can be reached from here.';
+    case 'BROKER_UNAVAILABLE':
+      return 'Check KAFKA_BROKERS and the login, and that a broker can be reached from here.';
+    case 'STORE_UNAVAILABLE':
+      return 'Check region and endpoint, and that the store can be reached from here.';
+    case 'STORE_ACCESS':
+      return 'Renew the credentials, or grant the permissions that docs/operations.md lists.';
+    default:
+      return error.remedy;
+  }
+}

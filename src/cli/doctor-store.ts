@@ -1,0 +1,35 @@
+import { existsSync } from 'node:fs';
+import { openFieldFinder, openSecretsManager } from '../app.js';
+import type { Config } from '../config.js';
+import { checkStore } from '../service/checks.js';
+import { attempt, ok, warned, type CheckResult } from './doctor-check.js';
+
+/** Reachable and permitted: a read of a secret that does not exist. */
+export async function checkSecretsStore(config: Config<'keys'>): Promise<CheckResult> {
+  const { name, localVaultFile } = config.secretsManager;
+  const check = `store ${name}`;
+  // Opening would make it.
+  if (name === 'local' && !existsSync(localVaultFile))
+    return warned(
+      check,
+      `the vault ${localVaultFile} does not exist`,
+      'Nothing, if this is before the first start: it is made then.',
+    );
+  const [result] = await attempt(check, async () => {
+    const manager = await openSecretsManager(config, config.keys);
+    try {
+      return ok(check, await checkStore(manager.store));
+    } finally {
+      await manager.store.close();
+    }
+  });
+  return result ?? ok(check, 'reachable');
+}
+
+export async function checkCatalogue(config: Config<'keys'>): Promise<CheckResult> {
+  const [result] = await attempt('catalogue', async () => {
+    openFieldFinder(config);
+    return ok('catalogue', config.rules.catalogFile ?? 'the one that ships');
+  });
+  return result ?? ok('catalogue', '');
+}

@@ -1,0 +1,100 @@
+import type { Command } from 'commander';
+import { loadConfig } from '../config.js';
+import { WorkerError } from '../errors.js';
+import { EventLog } from '../observability/event-log.js';
+import { FailureLog } from '../observability/failure-log.js';
+import { createLogger } from '../observability/logger.js';
+import type { LineSink } from '../pipe/file-outlet.js';
+import { EXIT, type Cli, type Done, type ExitCode } from './cli.js';
+import { OutcomeCounts } from './pipe-outcomes.js';
+import { stopSignals } from './signals.js';
+import { examples } from './text.js';
+import { untilAborted } from './until-aborted.js';
+
+interface PipeOptions {
+  readonly in: string;
+  readonly out: string;
+}
+
+export function definePipe(program: Command, cli: Cli, done: Done): void {
+  program
+    .command('pipe')
+    .description('handle events from a file or standard input, one JSON a line; no Kafka needed')
+    .option('--in <file>', 'where events come from; - is standard input', '-')
+    .option('--out <file>', 'where secured events are appended to; - is standard output', '-')
+    .addHelpText(
+      'after',
+      examples('pipe --in events.ndjson --out secured.ndjson', 'pipe < events.ndjson > secured.ndjson') +
+        '\n\nExit codes: 0 all applied, 3 some lines became dead letters, 2 wrong use or configuration, 1 anything else.',
+    )
+    .action(async (options: PipeOptions) => done(await runPipeCommand(options, cli)));
+}
+
+async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode> {
+  const config = loadConfig(cli.env, { need: ['keys'] });
+  const logger = createLogger({ level: config.log.level, to: 'stderr' });
+  for (const warning of config.warnings) logger.warn({ warning }, 'configuration');
+  const { openWorker } = await import('../app.js');
+  const { LineOutlet, openFileSink, streamSink } = await import('../pipe/file-outlet.js');
+  const { openInput, runPipe } = await import('../pipe/run-pipe.js');
+
+  const failures = new FailureLog(logger);
+  const counts = new OutcomeCounts();
+  const startedAt = performance.now();
+  const closed = watchReader(cli);
+  const stop = stopSignals(null);
+  const { signal } = stop;
+  const sink: LineSink = options.out === '-' ? streamSink(cli.stdout) : await openFileSink(options.out);
+  try {
+    const outlet = new LineOutlet(sink);
+    const worker = await openWorker(config, {
+      outlet,
+      observer: new EventLog(logger, failures, counts),
+    });
+    try {
+      await runPipe(
+        untilAborted(openInput(options.in), signal),
+        {
+          topics: config.topics,
+          concurrency: config.worker.concurrency,
+          handle: (record, aborted) => worker.pipeline.handle(record, aborted),
+          relay: (aborted) => worker.relay.run(aborted),
+          refuseWaiting: (aborted) => worker.pipeline.retryKept(aborted, { isEnd: true }),
+          onRetry: (error, delayMs) => failures.failed('trying again', error, { delayMs }),
+        },
+        signal,
+      );
+    } catch (error) {
+      if (!signal.aborted || (error instanceof WorkerError && !error.retryable)) throw error;
+    } finally {
+      await worker.close();
+    }
+  } catch (error) {
+    if (closed.seen)
+      throw new WorkerError(
+        'BROKER_UNAVAILABLE',
+        'standard output was closed by its reader; what is not written is written by the next run',
+      );
+    throw error;
+  } finally {
+    await sink.close();
+    failures.close();
+    stop.release();
+  }
+  const summary = { ...counts.totals(), durationMs: Math.round(performance.now() - startedAt) };
+  if (signal.aborted) {
+    logger.warn(summary, 'pipe interrupted: run it again with the same input, what is applied is recognised');
+    return EXIT.failed;
+  }
+  logger.info(summary, 'pipe done');
+  return counts.deadLetters > 0 ? EXIT.deadLetters : EXIT.ok;
+}
+
+/** A reader that goes away ends the write that is under way; without a listener it would end the process. */
+function watchReader({ stdout }: Cli): { readonly seen: boolean } {
+  const closed = { seen: false };
+  stdout.on('error', () => {
+    closed.seen = true;
+  });
+  return closed;
+}

@@ -1,0 +1,42 @@
+import { writeSync } from 'node:fs';
+import { EXIT } from './cli.js';
+
+export interface StopSignals {
+  /** Aborted by the first SIGTERM or SIGINT. */
+  readonly signal: AbortSignal;
+  /** The signals are Node's own again. */
+  release(): void;
+}
+
+/**
+ * The first SIGTERM or SIGINT asks to stop; a second one, or `deadlineMs` after the first, ends the process at once with
+ * code 1: nothing is lost by that, what is unfinished comes again.
+ */
+export function stopSignals(deadlineMs: number | null): StopSignals {
+  const controller = new AbortController();
+  let deadline: NodeJS.Timeout | undefined;
+  const onSignal = (): void => {
+    if (controller.signal.aborted) return endNow('ended by a second signal');
+    controller.abort();
+    if (deadlineMs === null) return;
+    deadline = setTimeout(() => endNow('not stopped in time'), deadlineMs);
+    deadline.unref();
+  };
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  return {
+    signal: controller.signal,
+    release: () => {
+      clearTimeout(deadline);
+      process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
+    },
+  };
+}
+
+function endNow(msg: string): never {
+  try {
+    writeSync(2, `${JSON.stringify({ level: 'fatal', time: new Date().toISOString(), msg })}\n`);
+  } catch {
+    // Nobody reads it.
+  }
+  process.exit(EXIT.failed);
+}

@@ -1,0 +1,17 @@
+/** The package's root: the words and shapes of its events and errors, and its version. No adapter is loaded by it. */
+export { ConfigurationError, ERROR_CODES, EventError, WorkerError } from './errors.js';
+export type { ErrorCode, ErrorKind, EventErrorCode } from './errors.js';
+export { SecretValue } from './secret-value.js';
+export { EVENT_TYPES, FERNET_PREFIX, MANAGER_NAMES, MASK, SECRET_PREFIX, SERVICE_KINDS } from './terms.js';
+export type {
+  EventType,
+  Json,
+  JsonObject,
+  ManagerName,
+  Operation,
+  Reference,
+  SecuredEvent,
+  SecuredField,
+  ServiceKind,
+} from './terms.js';
+export { programVersion } from './version.js';

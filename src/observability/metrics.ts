@@ -1,0 +1,165 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { ErrorCode } from '../errors.js';
+import type { HandledRecord } from '../pipeline/observer.js';
+import type { StoreRequest } from '../secrets-managers/settings.js';
+
+const PREFIX = 'connection_secrets_';
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** What lies in the database and waits. */
+export interface BacklogCounts {
+  readonly unsent: number;
+  readonly waiting: number;
+  readonly dead: number;
+}
+
+export interface PartitionOf {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/**
+ * All metrics, in a registry of their own. Labels have few values, and none is an id or a name of a connection.
+ * docs/operations.md has the table.
+ */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #events = this.#counter('events_total', 'Source events by outcome', ['outcome', 'code']);
+  readonly #eventSeconds = this.#histogram('event_duration_seconds', 'From decoded to published', [
+    'outcome',
+  ]);
+  readonly #deadLetters = this.#counter('dead_letters_total', 'Events that became dead letters', ['code']);
+  readonly #retries = this.#counter('retries_total', 'Records handed back, to come again', ['code']);
+  readonly #writes = this.#counter('secret_writes_total', 'Values written to the store', []);
+  readonly #reported = this.#counter(
+    'reported_fields_total',
+    'Fields that look like secrets and were left as they are (SECRET_BY_NAME=report)',
+    [],
+  );
+  readonly #storeCalls = this.#counter('store_calls_total', 'Requests to the store', [
+    'provider',
+    'call',
+    'result',
+  ]);
+  readonly #storeSeconds = this.#histogram('store_call_duration_seconds', 'Requests to the store', [
+    'provider',
+    'call',
+  ]);
+  readonly #lag = this.#gauge('consumer_lag_records', 'Records of a partition not finished yet', [
+    'topic',
+    'partition',
+  ]);
+  readonly #assigned = this.#gauge(
+    'assigned_partitions',
+    'Partitions that the group gave to this process',
+    [],
+  );
+  readonly #paused = this.#gauge('paused_partitions', 'Partitions held because a record fails', []);
+  readonly #pauses = this.#counter('partition_pauses_total', 'How often a partition was held', ['code']);
+  readonly #relayed = this.#counter('relay_published_total', 'Records that the relay published', []);
+  readonly #unsent = this.#gauge('outbox_unsent', 'Records in the database, not published yet', []);
+  readonly #kept = this.#gauge('kept_events', 'Events kept in the database: waiting, or dead letters', [
+    'state',
+  ]);
+  readonly #ready = this.#gauge('ready', 'Whether a part is up (1) or not (0)', ['part']);
+  readonly #tidied = this.#counter(
+    'stored_secrets_tidied_total',
+    'Stored secrets that the janitor deleted, put back (repaired), or found lost',
+    ['result'],
+  );
+  readonly #tasks = this.#counter('task_runs_total', 'Runs of periodic tasks', ['task', 'result']);
+  readonly #info = this.#gauge('info', 'Always 1; says what runs', ['version', 'manager']);
+
+  constructor(about: { readonly version: string; readonly manager: string }) {
+    collectDefaultMetrics({ register: this.registry });
+    this.#info.set({ ...about }, 1);
+    this.backlogUnknown();
+  }
+
+  handled(record: HandledRecord): void {
+    const { outcome, code } = record;
+    this.#events.inc({ outcome, code: code ?? '' });
+    this.#eventSeconds.observe({ outcome }, record.durationMs / 1_000);
+    if (outcome === 'refused' || outcome === 'blocked') this.#deadLetters.inc({ code: code ?? 'INTERNAL' });
+    if (record.writes > 0) this.#writes.inc(record.writes);
+    if (record.reported > 0) this.#reported.inc(record.reported);
+  }
+
+  /** @param label an error's code, or its class */
+  handedBack(label: string): void {
+    this.#retries.inc({ code: label });
+  }
+
+  storeRequest({ provider, call, result, durationMs }: StoreRequest): void {
+    this.#storeCalls.inc({ provider, call, result });
+    this.#storeSeconds.observe({ provider, call }, durationMs / 1_000);
+  }
+
+  /** What this process has no longer is somebody else's lag. */
+  assigned(partitions: readonly PartitionOf[]): void {
+    this.#assigned.set(partitions.length);
+    this.#lag.reset();
+  }
+
+  lag({ topic, partition }: PartitionOf, records: number): void {
+    this.#lag.set({ topic, partition: String(partition) }, Math.max(0, records));
+  }
+
+  partitionPaused(code: ErrorCode): void {
+    this.#pauses.inc({ code });
+  }
+
+  pausedPartitions(count: number): void {
+    this.#paused.set(count);
+  }
+
+  relayed(records: number): void {
+    this.#relayed.inc(records);
+  }
+
+  backlog({ unsent, waiting, dead }: BacklogCounts): void {
+    this.#unsent.set(unsent);
+    this.#kept.set({ state: 'waiting' }, waiting);
+    this.#kept.set({ state: 'dead' }, dead);
+  }
+
+  /** An old number would look like a fresh one. */
+  backlogUnknown(): void {
+    this.backlog({ unsent: Number.NaN, waiting: Number.NaN, dead: Number.NaN });
+  }
+
+  ready(part: string, isUp: boolean): void {
+    this.#ready.set({ part }, isUp ? 1 : 0);
+  }
+
+  taskRun(task: string, result: 'ok' | 'failed'): void {
+    this.#tasks.inc({ task, result });
+  }
+
+  /** The text of `/metrics`. */
+  render(): Promise<string> {
+    return this.registry.metrics();
+  }
+
+  tidied(counts: Readonly<Record<'deleted' | 'repaired' | 'lost', number>>): void {
+    for (const [result, count] of Object.entries(counts)) this.#tidied.inc({ result }, count);
+  }
+
+  #counter<L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {
+    return new Counter({ name: PREFIX + name, help, labelNames, registers: [this.registry] });
+  }
+
+  #gauge<L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> {
+    return new Gauge({ name: PREFIX + name, help, labelNames, registers: [this.registry] });
+  }
+
+  #histogram<L extends string>(name: string, help: string, labelNames: readonly L[]): Histogram<L> {
+    return new Histogram({
+      name: PREFIX + name,
+      help,
+      labelNames,
+      buckets: SECONDS,
+      registers: [this.registry],
+    });
+  }
+}

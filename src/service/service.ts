@@ -1,0 +1,289 @@
+import { consumeSourceEvents } from '../../consumers/source-events.js';
+import { deadLetters } from '../../producers/dead-letters.js';
+import { securedEvents } from '../../producers/secured.js';
+import { openWorker, type Worker } from '../app.js';
+import type { Config } from '../config.js';
+import { WorkerError } from '../errors.js';
+import { openHttpServer, type HttpServer } from '../http/server.js';
+import {
+  checkTopics,
+  createKafkaOutlet,
+  ping,
+  type KafkaOutlet,
+  type KafkaSettings,
+  type SourceConsumer,
+} from '../kafka/index.js';
+import { EventLog, FailureLog, Metrics, safeError, type Logger } from '../observability/index.js';
+import { readBacklog } from './backlog.js';
+import { readinessChecks } from './checks.js';
+import { claimGroupId } from './group-id.js';
+import { kafkaSettings } from './kafka-settings.js';
+import { Periodic, type PeriodicTask } from './periodic.js';
+import { Readiness, type Part } from './readiness.js';
+import { judgeTopicProblems } from './topics.js';
+import { untilAvailable } from './until-available.js';
+
+export interface ServiceOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly version: string;
+  /** Take a database over from another consumer group. */
+  readonly allowGroupChange: boolean;
+  /** Aborted: finish what is in flight and end. */
+  readonly stop: AbortSignal;
+}
+
+const KEPT_EVENTS_EVERY_MS = 1_000;
+const BACKLOG_EVERY_MS = 10_000;
+const JANITOR_EVERY_MS = 5_000;
+const RETENTION_EVERY_MS = 600_000;
+const CLOSE_DEADLINE_MS = 2_000;
+
+/**
+ * What `start` runs until it is told to stop. Waits for a database or broker that is not there yet; HTTP answers
+ * meanwhile. Resolves after a clean stop.
+ * @throws WorkerError what it can not go on with: `configuration` kinds are the user's to correct
+ */
+export async function runService(options: ServiceOptions): Promise<void> {
+  const service = new Service(options);
+  try {
+    await service.run();
+  } finally {
+    await service.close();
+  }
+}
+
+class Service {
+  readonly #options: ServiceOptions;
+  readonly #settings: KafkaSettings;
+  readonly #metrics: Metrics;
+  readonly #failures: FailureLog;
+  readonly #readiness: Readiness;
+  readonly #tasks: Periodic[] = [];
+  /** Rejects with what ends the service. */
+  readonly #fatal: Promise<never>;
+  #rejectFatal: (error: Error) => void = () => undefined;
+  #http: HttpServer | null = null;
+  #outlet: KafkaOutlet | null = null;
+  #worker: Worker | null = null;
+  #consumer: SourceConsumer | null = null;
+
+  constructor(options: ServiceOptions) {
+    const { config, logger, version } = options;
+    this.#options = options;
+    this.#settings = kafkaSettings(config);
+    this.#metrics = new Metrics({ version, manager: config.secretsManager.name });
+    this.#failures = new FailureLog(logger);
+    this.#readiness = new Readiness((part, state, code) => {
+      this.#metrics.ready(part, state === 'up');
+      logger[state === 'up' ? 'info' : 'warn']({ part, state, code }, 'readiness');
+    });
+    this.#fatal = new Promise<never>((_resolve, reject) => {
+      this.#rejectFatal = reject;
+    });
+    this.#fatal.catch(() => undefined);
+  }
+
+  async run(): Promise<void> {
+    const { stop } = this.#options;
+    const stopped = new Promise<void>((resolve) => {
+      if (stop.aborted) resolve();
+      else stop.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await this.#openHttp();
+    const started = await Promise.race([this.#start(), this.#fatal]);
+    if (!started) return;
+    this.#readiness.phase = 'running';
+    this.#options.logger.info('started');
+    await Promise.race([stopped, this.#fatal]);
+  }
+
+  /** In the order in which nothing is pulled away from under anything; each step bounded. */
+  async close(): Promise<void> {
+    const { config, logger } = this.#options;
+    this.#readiness.phase = 'stopping';
+    logger.info({ graceMs: config.worker.shutdownGraceMs }, 'stopping');
+    await this.#consumer?.stop(config.worker.shutdownGraceMs);
+    await Promise.all(this.#tasks.map((task) => task.stop()));
+    await this.#outlet?.close(CLOSE_DEADLINE_MS);
+    await this.#worker?.close();
+    await this.#http?.close();
+    this.#failures.close();
+    logger.info('stopped');
+  }
+
+  async #openHttp(): Promise<void> {
+    const { config, logger } = this.#options;
+    if (config.http === null) return;
+    this.#http = await openHttpServer({
+      ...config.http,
+      readiness: () => this.#readiness.report(),
+      metrics: () => this.#metrics.render(),
+    });
+    logger.info({ url: this.#http.url }, 'http');
+  }
+
+  /** False where it was told to stop meanwhile. */
+  async #start(): Promise<boolean> {
+    const worker = await this.#openWorker();
+    if (worker === null) return false;
+    if (!(await this.#checkTopics())) return false;
+    await this.#outlet?.readLimits();
+    const relay = this.#startTasks(worker);
+    const consumer = this.#startConsumer(worker, relay);
+    for (const check of this.#checks(worker, consumer)) this.#startTask(check);
+    return true;
+  }
+
+  async #openWorker(): Promise<Worker | null> {
+    const { config, logger } = this.#options;
+    const outlet = createKafkaOutlet({
+      settings: this.#settings,
+      bindings: [securedEvents(config.topics), deadLetters(config.topics)],
+      logger,
+    });
+    this.#outlet = outlet;
+    const observer = new EventLog(logger, this.#failures, this.#metrics);
+    const onStoreRequest = this.#metrics.storeRequest.bind(this.#metrics);
+    return this.#wait('database', 'waiting for the database', async () => {
+      // Spread: a configuration with more parts is one with fewer, which the type alone does not see.
+      this.#worker ??= await openWorker({ ...config }, { outlet, observer, onStoreRequest });
+      await claimGroupId(this.#worker.database, this.#settings.groupId, this.#options.allowGroupChange);
+      return this.#worker;
+    });
+  }
+
+  async #checkTopics(): Promise<boolean> {
+    const { config, logger } = this.#options;
+    const problems = await this.#wait('broker', 'waiting for the broker', () =>
+      checkTopics(this.#settings, config.topics, logger),
+    );
+    if (problems === null) return false;
+    judgeTopicProblems(problems, logger);
+    return true;
+  }
+
+  async #wait<T>(part: Part, what: string, work: () => Promise<T>): Promise<T | null> {
+    const result = await untilAvailable(work, {
+      signal: this.#options.stop,
+      onFailure: (error) => {
+        this.#readiness.down(part, error.code);
+        this.#failures.failed(what, error);
+      },
+    });
+    if (result !== null) this.#readiness.up(part);
+    return result;
+  }
+
+  /** What runs beside the events: one line each. Returns the relay, which an assignment sets off. */
+  #startTasks(worker: Worker): Periodic {
+    const { relayIntervalMs } = this.#options.config.claims;
+    const relay = this.#startTask({
+      name: 'relay',
+      everyMs: relayIntervalMs,
+      run: (signal) => this.#relayAll(worker, signal),
+    });
+    this.#startTask({
+      name: 'kept-events',
+      everyMs: KEPT_EVENTS_EVERY_MS,
+      run: (signal) => worker.pipeline.retryKept(signal),
+    });
+    this.#startTask({
+      name: 'janitor',
+      everyMs: JANITOR_EVERY_MS,
+      run: (signal) => this.#tidy(worker, signal),
+    });
+    this.#startTask({
+      name: 'retention',
+      everyMs: RETENTION_EVERY_MS,
+      run: (signal) => pruneAll(worker, signal),
+    });
+    this.#startTask({ name: 'backlog', everyMs: BACKLOG_EVERY_MS, run: () => this.#countBacklog(worker) });
+    return relay;
+  }
+
+  async #relayAll(worker: Worker, signal: AbortSignal): Promise<void> {
+    for (let published = 1; published > 0 && !signal.aborted;) {
+      published = await worker.relay.run(signal);
+      this.#metrics.relayed(published);
+    }
+  }
+
+  async #tidy(worker: Worker, signal: AbortSignal): Promise<void> {
+    const counts = await worker.janitor.run(signal);
+    this.#metrics.tidied(counts);
+    if (counts.deleted + counts.repaired > 0)
+      this.#options.logger.info(counts, 'stored secrets looked after');
+    if (counts.lost > 0)
+      this.#options.logger.error(
+        { lost: counts.lost, code: 'SECRET_VERSION_GONE' },
+        'the store has lost recorded versions: see `audit list --action lost`, publish those entities again',
+      );
+  }
+
+  async #countBacklog(worker: Worker): Promise<void> {
+    try {
+      this.#metrics.backlog(await readBacklog(worker.database));
+    } catch (error) {
+      this.#metrics.backlogUnknown();
+      throw error;
+    }
+  }
+
+  #startConsumer(worker: Worker, relay: Periodic): SourceConsumer {
+    const { config, logger } = this.#options;
+    const consumer = consumeSourceEvents(config.topics, {
+      settings: this.#settings,
+      handler: worker.pipeline,
+      concurrency: config.worker.concurrency,
+      logger,
+      onFatal: (error) => this.#end('the consumer', error),
+      onAssignment: (partitions) => {
+        this.#metrics.assigned(partitions);
+        relay.trigger();
+      },
+      onBatch: ({ highWatermark, lastOffset, ...partition }) =>
+        this.#metrics.lag(partition, highWatermark - lastOffset - 1),
+      onPause: ({ code }) => this.#metrics.partitionPaused(code),
+    });
+    this.#consumer = consumer;
+    consumer.start();
+    return consumer;
+  }
+
+  #checks(worker: Worker, consumer: SourceConsumer): readonly PeriodicTask[] {
+    const { logger } = this.#options;
+    return readinessChecks({
+      readiness: this.#readiness,
+      store: worker.manager.store,
+      pingDatabase: () => worker.database.ping(),
+      pingBroker: (deadlineMs) => ping(this.#settings, { logger, deadlineMs }),
+      consumer: () => consumer.state(),
+      onPaused: (count) => this.#metrics.pausedPartitions(count),
+    });
+  }
+
+  #startTask(task: PeriodicTask): Periodic {
+    const periodic = new Periodic(task, {
+      onSuccess: (name) => this.#metrics.taskRun(name, 'ok'),
+      onFailure: (name, error) => {
+        this.#metrics.taskRun(name, 'failed');
+        this.#failures.failed(`${name} failed`, error);
+      },
+      onFatal: (name, error) => this.#end(name, error),
+    });
+    this.#tasks.push(periodic);
+    periodic.start();
+    return periodic;
+  }
+
+  #end(what: string, error: unknown): void {
+    this.#options.logger.fatal({ what, error: safeError(error) }, 'can not go on');
+    this.#rejectFatal(error instanceof Error ? error : new WorkerError('INTERNAL', `${what} stopped`));
+  }
+}
+
+/** Batch by batch, so that no transaction is long. */
+async function pruneAll(worker: Worker, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && (await worker.prune()) > 0);
+}

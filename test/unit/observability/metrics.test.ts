@@ -1,0 +1,72 @@
+import { expect, it } from 'vitest';
+import { Metrics } from '../../../src/observability/index.js';
+import type { HandledRecord } from '../../../src/pipeline/observer.js';
+
+const handled: HandledRecord = {
+  record: { topic: 't', partition: 0, offset: 1 },
+  outcome: 'applied',
+  code: null,
+  eventId: 'event-4711',
+  eventType: 'entityCreated',
+  connectionId: 'connection-4711',
+  secretFields: 2,
+  writes: 2,
+  reported: 1,
+  durationMs: 30,
+};
+
+it('counts events by outcome and code, and nothing by id', async () => {
+  const metrics = new Metrics({ version: '1.0.0', manager: 'local' });
+  metrics.handled(handled);
+  metrics.handled({ ...handled, outcome: 'refused', code: 'FIELD_NOT_A_STRING', writes: 0, reported: 0 });
+  metrics.handled({ ...handled, outcome: 'waiting', code: 'MASK_WITHOUT_ORIGINAL', writes: 0 });
+  metrics.handedBack('STORE_UNAVAILABLE');
+  const text = await metrics.render();
+  expect(text).toContain('connection_secrets_events_total{outcome="applied",code=""} 1');
+  expect(text).toContain('connection_secrets_events_total{outcome="refused",code="FIELD_NOT_A_STRING"} 1');
+  expect(text).toContain('connection_secrets_dead_letters_total{code="FIELD_NOT_A_STRING"} 1');
+  expect(text).not.toContain('dead_letters_total{code="MASK_WITHOUT_ORIGINAL"}');
+  expect(text).toContain('connection_secrets_retries_total{code="STORE_UNAVAILABLE"} 1');
+  expect(text).toContain('connection_secrets_secret_writes_total 2');
+  expect(text).toContain('connection_secrets_event_duration_seconds_bucket{le="0.05",outcome="applied"} 1');
+  expect(text).toContain('connection_secrets_info{version="1.0.0",manager="local"} 1');
+  expect(text).not.toContain('4711');
+});
+
+it('counts store calls by provider, call and result', async () => {
+  const metrics = new Metrics({ version: '1', manager: 'managed-aws' });
+  metrics.storeRequest({ provider: 'aws-ssm', call: 'PutParameter', result: 'ok', durationMs: 120 });
+  metrics.storeRequest({
+    provider: 'aws-ssm',
+    call: 'PutParameter',
+    result: 'ThrottlingException',
+    durationMs: 5,
+  });
+  const text = await metrics.render();
+  for (const result of ['ok', 'ThrottlingException'])
+    expect(text).toContain(
+      `connection_secrets_store_calls_total{provider="aws-ssm",call="PutParameter",result="${result}"} 1`,
+    );
+  expect(text).toContain(
+    'connection_secrets_store_call_duration_seconds_count{provider="aws-ssm",call="PutParameter"} 2',
+  );
+});
+
+it('forgets the lag of partitions that are somebody else’s now', async () => {
+  const metrics = new Metrics({ version: '1', manager: 'db' });
+  metrics.lag({ topic: 'a', partition: 0 }, 7);
+  expect(await metrics.render()).toContain(
+    'connection_secrets_consumer_lag_records{topic="a",partition="0"} 7',
+  );
+  metrics.assigned([{ topic: 'a', partition: 1 }]);
+  expect(await metrics.render()).not.toContain('partition="0"');
+});
+
+it('says that it does not know the backlog, not that there is none', async () => {
+  const metrics = new Metrics({ version: '1', manager: 'db' });
+  expect(await metrics.render()).toContain('connection_secrets_outbox_unsent Nan');
+  metrics.backlog({ unsent: 3, waiting: 2, dead: 1 });
+  const text = await metrics.render();
+  expect(text).toContain('connection_secrets_outbox_unsent 3');
+  expect(text).toContain('connection_secrets_kept_events{state="dead"} 1');
+});
