@@ -11,8 +11,9 @@ export interface CatalogueOptions {
   /** A connector the catalogue does not know: searched by name, or refused. */
   readonly unknownConnector: 'heuristic' | 'refuse';
   /**
-   * `scope:path`, in the form of path.ts. A scope is a connector (`database/mysql`, path below `connection.config`), `*`
-   * (all connectors, known or not) or an entity (`user`, `ingestionPipeline`, `workflow`, path from the entity).
+   * `scope:path`, in the form of path.ts. A scope is a connector (`Mysql`, one of the catalogue; or `database/mysql`,
+   * known or not; path below `connection.config`), `*` (all connectors, known or not) or an entity (`user`, `ingestionPipeline`, `workflow`,
+   * path from the entity).
    */
   readonly extraPaths: readonly string[];
   /** The same form: what lies there and below is plain, whatever the schema, its name or its text says. */
@@ -73,6 +74,14 @@ export function compileCatalogue(catalogue: Catalogue, options: CatalogueOptions
     return created;
   }
 
+  /** None for the name of a connector that the catalogue does not have: a mistyped one must not go unnoticed. */
+  function scopeNodes(scope: string): readonly MutableNode[] {
+    if (scope === '*') return [everyConnector];
+    const entity = ENTITY_SCOPES.has(scope) ? entities.get(scope) : undefined;
+    if (entity !== undefined) return [entity];
+    return scope.includes('/') ? [connectorNode(scope)] : (byName.get(normaliseName(scope)) ?? []);
+  }
+
   for (const [id, paths] of Object.entries(catalogue.connectors)) {
     const node = connectorNode(id);
     for (const path of paths) insert(node, segmentsOf(path), 'secret');
@@ -91,15 +100,15 @@ export function compileCatalogue(catalogue: Catalogue, options: CatalogueOptions
   ] as const) {
     for (const text of list) {
       const parsed = parseScoped(text);
-      if (parsed === null) problems.push(text);
-      else if (parsed.scope === '*') insert(everyConnector, parsed.segments, mark);
-      else insert(entities.get(parsed.scope) ?? connectorNode(parsed.scope), parsed.segments, mark);
+      const nodes = parsed === null ? [] : scopeNodes(parsed.scope);
+      if (parsed === null || nodes.length === 0) problems.push(text);
+      else for (const node of nodes) insert(node, parsed.segments, mark);
     }
   }
   if (problems.length > 0) {
     throw new ConfigurationError(
       'CONFIG_INVALID',
-      `Not a secret path: ${problems.join(', ')}. The form is scope:path, with a connector (database/mysql), ` +
+      `Not a secret path: ${problems.join(', ')}. The form is scope:path, with a connector (Mysql, database/mysql), ` +
         `* (all connectors), user, ingestionPipeline or workflow as the scope.`,
     );
   }
@@ -163,7 +172,8 @@ function segmentsOf(path: string): readonly PathSegment[] {
   return segments;
 }
 
-const SCOPE = /^(\*|user|ingestionPipeline|workflow|[A-Za-z]+\/[^/:\s]+):(.+)$/s;
+const ENTITY_SCOPES: ReadonlySet<string> = new Set(['user', 'ingestionPipeline', 'workflow']);
+const SCOPE = /^(\*|[A-Za-z0-9_-]+|[A-Za-z]+\/[^/:\s]+):(.+)$/s;
 
 function parseScoped(text: string): { scope: string; segments: PathSegment[] } | null {
   const match = SCOPE.exec(text);

@@ -1,12 +1,10 @@
 import { In, type EntitySchema, type ObjectLiteral } from 'typeorm';
 import type { Changes, DeadLetterHead } from '../pipeline/ledger.js';
+import { rowChunks, valueChunks } from './chunks.js';
 import type { Transaction } from './database.js';
 import { DatabaseError } from './errors.js';
 
-/** Rows of one statement: below every driver's limit of parameters. */
-const ROWS_A_STATEMENT = 400;
-
-/** Writes the rows of many plans, one statement a table. */
+/** Writes the rows of many plans, as few statements a table as their size allows. */
 export async function applyChanges(tx: Transaction, changes: readonly Changes[]): Promise<void> {
   const { tables } = tx;
   await upsert(
@@ -26,7 +24,8 @@ export async function applyChanges(tx: Transaction, changes: readonly Changes[])
     collect(changes, (change) => one(change.inbox)),
   );
   const removed = collect(changes, (change) => change.deadLetters?.removeEventHashes);
-  if (removed.length > 0) await tx.manager.delete(tables.deadLetter, { eventHash: In(removed) });
+  for (const chunk of valueChunks(removed))
+    await tx.manager.delete(tables.deadLetter, { eventHash: In(chunk) });
   await upsert(
     tx,
     tables.deadLetter,
@@ -59,12 +58,9 @@ async function removeReferences(
   changes: readonly Changes[],
 ): Promise<void> {
   for (const { connection, references } of changes) {
-    if (connection === undefined || references === undefined || references.removePathHashes.length === 0)
-      continue;
-    await manager.delete(tables.reference, {
-      connectionId: connection.id,
-      pathHash: In([...references.removePathHashes]),
-    });
+    if (connection === undefined || references === undefined) continue;
+    for (const chunk of valueChunks(references.removePathHashes))
+      await manager.delete(tables.reference, { connectionId: connection.id, pathHash: In(chunk) });
   }
 }
 
@@ -99,7 +95,7 @@ async function upsert<T extends ObjectLiteral>(
   key: (keyof T & string)[],
   rows: readonly T[],
 ): Promise<void> {
-  for (const chunk of chunks(rows)) await manager.upsert(table, chunk, { conflictPaths: key });
+  for (const chunk of rowChunks(rows)) await manager.upsert(table, chunk, { conflictPaths: key });
 }
 
 async function insert<T extends ObjectLiteral>(
@@ -107,10 +103,5 @@ async function insert<T extends ObjectLiteral>(
   table: EntitySchema<T>,
   rows: readonly T[],
 ): Promise<void> {
-  for (const chunk of chunks(rows)) await manager.insert(table, chunk);
-}
-
-function* chunks<T>(rows: readonly T[]): Generator<T[]> {
-  for (let start = 0; start < rows.length; start += ROWS_A_STATEMENT)
-    yield rows.slice(start, start + ROWS_A_STATEMENT);
+  for (const chunk of rowChunks(rows)) await manager.insert(table, chunk);
 }

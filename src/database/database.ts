@@ -14,6 +14,8 @@ const LOCK_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 20_000;
 /** A stopped process (SIGSTOP) must not keep its row locks: the server ends its transaction after this. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
+/** The same for MySQL, whose sessions time out whether idle in a transaction or not. */
+export const MYSQL_IDLE_SECONDS = (IDLE_IN_TRANSACTION_MS * 2) / 1_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** How often a transaction that lost against another one is sent again. */
 const CONTENTION_TRIES = 4;
@@ -212,7 +214,7 @@ function prepareMysqlSessions(dataSource: DataSource): void {
   const { pool } = dataSource.driver as unknown as { pool: MysqlPool };
   pool.on('connection', (connection) => {
     connection.query(
-      `SET SESSION innodb_lock_wait_timeout = ${LOCK_TIMEOUT_MS / 1000}, wait_timeout = ${(IDLE_IN_TRANSACTION_MS * 2) / 1000}`,
+      `SET SESSION innodb_lock_wait_timeout = ${LOCK_TIMEOUT_MS / 1000}, wait_timeout = ${MYSQL_IDLE_SECONDS}`,
       () => undefined,
     );
   });

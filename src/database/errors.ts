@@ -20,13 +20,15 @@ const CONTENTION = new Set([
   'ER_LOCK_WAIT_TIMEOUT',
   'ER_CHECKREAD',
 ]);
+/** Looks like a broken connection, but is one statement's own size: tried again it fails again. */
+const TOO_LARGE = 'ER_NET_PACKET_TOO_LARGE';
 const UNIQUE = new Set(['23505', 'ER_DUP_ENTRY', 'SQLITE_CONSTRAINT_PRIMARYKEY', 'SQLITE_CONSTRAINT_UNIQUE']);
 /** Classes of PostgreSQL: connection, resources (disk full), operator intervention, system errors. */
 const TRANSIENT_CLASSES = ['08', '53', '57', '58', '25', '28'];
 const TRANSIENT =
-  /^(SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|PROTOCOL|NOMEM)|PROTOCOL_|ER_(DISK_FULL|RECORD_FILE_FULL|SERVER_SHUTDOWN|CON_COUNT_ERROR|TOO_MANY_USER_CONNECTIONS|QUERY_INTERRUPTED|CONNECTION_KILLED|OPTION_PREVENTS_STATEMENT|OUT_OF_RESOURCES|ERROR_ON_WRITE|ACCESS_DENIED|USER_LIMIT|NET_|NEW_ABORTING_CONNECTION|STATEMENT_TIMEOUT|UNKNOWN_COM)|E[A-Z]+$)/;
+  /^(SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|PROTOCOL|NOMEM)|PROTOCOL_|ER_(DISK_FULL|RECORD_FILE_FULL|SERVER_SHUTDOWN|CON_COUNT_ERROR|TOO_MANY_USER_CONNECTIONS|QUERY_INTERRUPTED|CONNECTION_KILLED|OPTION_PREVENTS_STATEMENT|OUT_OF_RESOURCES|ERROR_ON_WRITE|ACCESS_DENIED|USER_LIMIT|NET_|READ_ONLY_MODE|LOCK_TABLE_FULL|OUTOFMEMORY|ENGINE_OUT_OF_MEMORY|TOO_MANY_CONCURRENT_TRXS|QUERY_TIMEOUT|NEW_ABORTING_CONNECTION|STATEMENT_TIMEOUT|UNKNOWN_COM)|E[A-Z]+$)/;
 const LOST_CONNECTION =
-  /connection (terminated|ended|timeout)|timeout exceeded when trying to connect|Connection lost|closed state|not queryable|Pool is closed|connect ETIMEDOUT|Driver not Connected/i;
+  /connection (terminated|ended|timeout)|Query read timeout|after calling end on the pool|timeout exceeded when trying to connect|Connection lost|closed state|not queryable|Pool is closed|connect ETIMEDOUT|Driver not Connected/i;
 
 function codeOf(error: unknown): string | null {
   for (let current = error, depth = 0; current instanceof Error && depth < 4; depth += 1) {
@@ -41,6 +43,7 @@ export function failureOf(error: unknown): DatabaseFailure {
   if (code !== null) {
     if (CONTENTION.has(code)) return 'contention';
     if (UNIQUE.has(code)) return 'unique';
+    if (code === TOO_LARGE) return 'refused';
     if (TRANSIENT.test(code)) return 'transient';
     if (/^[0-9A-Z]{5}$/.test(code) && TRANSIENT_CLASSES.includes(code.slice(0, 2))) return 'transient';
     return 'refused';

@@ -29,13 +29,15 @@ export async function findUnsent(tx: Transaction, limit: number): ReturnType<Led
 /** What is to be tried again: see {@link Ledger.due}. */
 export async function findDue(
   tx: Transaction,
-  { connectionId, all }: Parameters<Ledger['due']>[0],
+  { connectionId, allWaiting = false }: Parameters<Ledger['due']>[0],
   limit: number,
 ): Promise<DeadLetterRow[]> {
   const nowMs = await databaseNowMs(tx);
-  const isDue = all === true ? {} : { nextAttemptAtMs: LessThanOrEqual(nowMs) };
   return tx.manager.find(tx.tables.deadLetter, {
-    where: connectionId === undefined ? { ...isDue } : { connectionId, state: 'waiting' },
+    where:
+      connectionId === undefined && !allWaiting
+        ? { nextAttemptAtMs: LessThanOrEqual(nowMs) }
+        : { state: 'waiting', ...(connectionId === undefined ? {} : { connectionId }) },
     order: { nextAttemptAtMs: 'ASC', createdAtMs: 'ASC' },
     take: limit,
   });

@@ -17,6 +17,7 @@ import type {
 import { applyChanges } from './apply-changes.js';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
 import { findDue, findUnsent, findUntidy } from './find-pending.js';
+import { findRetirements } from './find-retirements.js';
 import { loadStates, lockConnections } from './load-state.js';
 import type { ConnectionRow, OutboxRow, StoredSecretRow } from './rows.js';
 import { lockManagerEpoch } from './settings.js';
@@ -108,6 +109,10 @@ export class DatabaseLedger implements Ledger {
 
   untidy(manager: ManagerName, limit: number): Promise<readonly string[]> {
     return this.#database.run((tx) => findUntidy(tx, manager, limit));
+  }
+
+  retirements(connectionId: string, secretIds: readonly string[]): ReturnType<Ledger['retirements']> {
+    return this.#database.run((tx) => findRetirements(tx, connectionId, secretIds));
   }
 
   async renew(claim: Claim): Promise<Claim | null> {
@@ -270,8 +275,12 @@ async function takeClaims(
     .execute();
 }
 
-async function releaseClaims({ manager, tables }: Transaction, claims: readonly Claim[]): Promise<void> {
+async function releaseClaims(tx: Transaction, claims: readonly Claim[]): Promise<void> {
   if (claims.length === 0) return;
+  const { manager, tables } = tx;
+  // An update of many rows locks them as it finds them: against a claim that locks by id, a deadlock.
+  const ids = claims.map(({ connectionId }) => connectionId);
+  if (ids.length > 1) await lockConnections(tx, ids);
   await manager
     .createQueryBuilder()
     .update(tables.connection)

@@ -1,6 +1,7 @@
 import { In, IsNull, type SelectQueryBuilder } from 'typeorm';
 import type { ClaimRequest, LockedState } from '../pipeline/ledger.js';
 import { sha256Hex } from '../hash.js';
+import { valueChunks } from './chunks.js';
 import type { Transaction } from './database.js';
 import { databaseNowMs } from './database.js';
 import type { ConnectionRow, InboxRow, StoredSecretRow } from './rows.js';
@@ -149,10 +150,9 @@ async function secretsByHash(
   secretIds: readonly string[],
 ): Promise<Map<string, StoredSecretRow[]>> {
   const hashes = [...new Set(secretIds.map(sha256Hex))];
-  const rows =
-    hashes.length === 0
-      ? []
-      : await manager.find(tables.storedSecret, { where: { secretIdHash: In(hashes) } });
+  const rows: StoredSecretRow[] = [];
+  for (const chunk of valueChunks(hashes))
+    rows.push(...(await manager.find(tables.storedSecret, { where: { secretIdHash: In(chunk) } })));
   return groupBy(rows, (row) => row.secretIdHash);
 }
 
@@ -160,13 +160,16 @@ async function referencedAmong(
   { manager, tables }: Transaction,
   secretIds: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  if (secretIds.length === 0) return new Set();
   const idByHash = new Map(secretIds.map((secretId) => [sha256Hex(secretId), secretId]));
-  const rows = await manager.find(tables.reference, {
-    where: { referenceHash: In([...idByHash.keys()]) },
-    select: { connectionId: true, pathHash: true, referenceHash: true },
-  });
-  return new Set(rows.flatMap(({ referenceHash }) => idByHash.get(referenceHash ?? '') ?? []));
+  const referenced = new Set<string>();
+  for (const chunk of valueChunks([...idByHash.keys()])) {
+    const rows = await manager.find(tables.reference, {
+      where: { referenceHash: In(chunk) },
+      select: { connectionId: true, pathHash: true, referenceHash: true },
+    });
+    for (const { referenceHash } of rows) referenced.add(idByHash.get(referenceHash ?? '') ?? '');
+  }
+  return referenced;
 }
 
 async function inboxOf(

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { QueryRunner } from 'typeorm';
 import { MIGRATIONS } from '../../migrations/index.js';
 import { ConfigurationError } from '../errors.js';
-import type { Database } from './database.js';
+import { MYSQL_IDLE_SECONDS, type Database } from './database.js';
 import { asDatabaseError } from './errors.js';
 
 export interface SchemaStatus {
@@ -18,6 +18,7 @@ const KNOWN = MIGRATIONS.map((migration) => new migration().name);
 const LOCK_NAME = 'connection-secrets-worker.migrate';
 const LOCK_NUMBER = createHash('sha256').update(LOCK_NAME).digest().readInt32BE(0);
 const LOCK_WAIT_SECONDS = 60;
+const LONGEST_MIGRATION_SECONDS = 86_400;
 
 export async function schemaStatus(database: Database): Promise<SchemaStatus> {
   const executed = await database.run(async ({ manager }) => {
@@ -106,6 +107,8 @@ async function takeLock(database: Database, runner: QueryRunner): Promise<void> 
     await runner.query('SELECT pg_advisory_lock($1)', [LOCK_NUMBER]);
     return;
   }
+  // The lock ends with its session, which is idle for as long as the migrations take.
+  await runner.query(`SET SESSION wait_timeout = ${LONGEST_MIGRATION_SECONDS}`);
   const rows = (await runner.query('SELECT GET_LOCK(?, ?) AS taken', [LOCK_NAME, LOCK_WAIT_SECONDS])) as {
     taken: string | number | null;
   }[];
@@ -121,5 +124,8 @@ async function releaseLock(database: Database, runner: QueryRunner): Promise<voi
     await runner.query('SELECT pg_advisory_unlock($1)', [LOCK_NUMBER]);
     await runner.query('RESET lock_timeout');
     await runner.query('RESET statement_timeout');
-  } else await runner.query('SELECT RELEASE_LOCK(?)', [LOCK_NAME]);
+    return;
+  }
+  await runner.query('SELECT RELEASE_LOCK(?)', [LOCK_NAME]);
+  await runner.query(`SET SESSION wait_timeout = ${MYSQL_IDLE_SECONDS}`);
 }

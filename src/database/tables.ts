@@ -24,6 +24,12 @@ const asText: ValueTransformer = {
   from: (value: string | null) => value,
 };
 
+/** Kafka's topics are ASCII and short; a line of a pipe names any text it likes, and must not stop the ones after it. */
+const asTopic: ValueTransformer = {
+  to: (value: string) => value.replace(/[^\x20-\x7e]/gu, '?').slice(0, 255),
+  from: (value: string) => value,
+};
+
 const asJson: ValueTransformer = {
   to: (value: unknown) => (value === null || value === undefined ? null : JSON.stringify(value)),
   from: (value: string | null): unknown => (value === null ? null : JSON.parse(value)),
@@ -129,7 +135,7 @@ export function tablesOf(dialect: Dialect) {
         eventId: column('event_id', 'text'),
         outcome: column('outcome', 'word'),
         code: column('code', 'word', nullable),
-        topic: column('topic', 'ascii'),
+        topic: { ...column('topic', 'ascii'), transformer: asTopic },
         partition: column('partition_number', 'integer'),
         position: column('position', 'bigint'),
         atMs: column('at_ms', 'bigint'),
@@ -161,7 +167,7 @@ export function tablesOf(dialect: Dialect) {
         code: column('code', 'word'),
         detail: column('detail', 'text'),
         eventId: column('event_id', 'text', nullable),
-        topic: column('topic', 'ascii'),
+        topic: { ...column('topic', 'ascii'), transformer: asTopic },
         partition: column('partition_number', 'integer'),
         position: column('position', 'bigint'),
         eventOrder: column('event_order', 'text', { nullable: true, json: true }),

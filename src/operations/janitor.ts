@@ -1,5 +1,6 @@
-import { createHmac, randomUUID } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import type { AuditRow, StoredSecretRow } from '../database/rows.js';
+import { auditRow, type AuditAction } from '../pipeline/audit.js';
 import type { ClaimGuard, ClaimHolder } from '../pipeline/claim-guard.js';
 import type { ClaimResult, Decision, Ledger, LockedState } from '../pipeline/ledger.js';
 import type { Publisher } from '../pipeline/publisher.js';
@@ -8,6 +9,8 @@ import type { SecretsManager, StoreCall, StoreError } from '../secrets-managers/
 import { WorkerError } from '../errors.js';
 import { planTidying, type TidyPlan, type TidyRules } from './tidy-plan.js';
 
+/** Who did it, where no event is behind it. */
+const OURSELVES = 'connection-secrets-worker';
 /** How many connections one round takes up. */
 const ROUND_LIMIT = 100;
 /** What the store refused for certain is tried again after this, milliseconds. */
@@ -35,7 +38,7 @@ export interface TidyCounts {
 /** What became of one secret: its new row, what the audit says, whether a request may still be on its way. */
 interface Handled {
   readonly row: StoredSecretRow;
-  readonly action: 'delete' | 'forget' | 'repair' | 'lost' | null;
+  readonly action: Extract<AuditAction, 'delete' | 'forget' | 'repair' | 'lost'> | null;
   readonly outcomeKnown: boolean;
 }
 
@@ -86,7 +89,7 @@ export class Janitor {
     for (const row of plan.deletions) handled.push(await this.#delete(row, state.nowMs, call));
     for (const row of plan.repairs) handled.push(await this.#repair(row, state.nowMs, claim.epoch, call));
     const update = handled.map(({ row }) => row);
-    const audit = handled.flatMap((one) => auditOf(one, state.nowMs));
+    const audit = await this.#audit(handled, state);
     const [committed] = await ledger.commit([
       { claim: holder.claim, changes: { stored: { update }, audit } },
     ]);
@@ -125,9 +128,10 @@ export class Janitor {
     const current = await store.describe(reference, call);
     if (!current.ok) return unrepaired(row, current.error, nowMs);
     if (current.value.ownedBy !== row.connectionId) return lost(row, nowMs);
-    if (row.version === null || current.value.version === row.version)
+    const { scheduledForDeletion, version: currentVersion } = current.value;
+    if (row.version === null || (currentVersion === row.version && !scheduledForDeletion))
       return {
-        row: { ...row, version: current.value.version, suspectUntilMs: null },
+        row: { ...row, version: currentVersion, suspectUntilMs: null },
         action: null,
         outcomeKnown: true,
       };
@@ -142,6 +146,39 @@ export class Janitor {
     };
   }
 
+  /** A deletion is the act of whoever retired the secret; the rest is nobody's but ours. */
+  async #audit(
+    handled: readonly Handled[],
+    { nowMs, connection, references }: LockedState,
+  ): Promise<AuditRow[]> {
+    const deletedIds = handled.filter(({ action }) => action === 'delete').map(({ row }) => row.secretId);
+    const retirements =
+      deletedIds.length === 0
+        ? new Map<string, AuditRow>()
+        : await this.#parts.ledger.retirements(connection.id, deletedIds);
+    return handled.flatMap(({ action, row: { secretId } }) => {
+      if (action === null) return [];
+      const path = references.find((row) => row.secretId === secretId)?.path ?? null;
+      const { actor, eventId, ...cause } = retirements.get(secretId) ?? {
+        actor: OURSELVES,
+        eventId: null,
+        path,
+      };
+      return [
+        auditRow({
+          atMs: nowMs,
+          action,
+          actor,
+          connectionId: connection.id,
+          path: cause.path,
+          secretId,
+          eventId,
+          detail: null,
+        }),
+      ];
+    });
+  }
+
   #clientToken({ secretId, version }: StoredSecretRow, epoch: number): string {
     const text = JSON.stringify(['repair-token', secretId, version, epoch]);
     return createHmac('sha256', this.#parts.tokenKey).update(text).digest('hex');
@@ -150,7 +187,21 @@ export class Janitor {
 
 function decideTidying(state: LockedState, rules: TidyRules): Decision<TidyPlan> {
   const plan = planTidying(state, rules);
-  const changes = { stored: { update: [...plan.rows, ...plan.deletions] } };
+  const changes = {
+    stored: { update: [...plan.rows, ...plan.deletions] },
+    audit: plan.abandoned.map(({ connectionId, secretId }) =>
+      auditRow({
+        atMs: state.nowMs,
+        action: 'retire',
+        actor: OURSELVES,
+        connectionId,
+        path: null,
+        secretId,
+        eventId: null,
+        detail: 'left by a claim that ran out',
+      }),
+    ),
+  };
   if (plan.deletions.length > 0 || plan.repairs.length > 0) return { kind: 'write', plan, changes };
   const outcome = { name: 'applied', code: null } as const;
   return plan.rows.length > 0 ? { kind: 'commit', outcome, changes } : { kind: 'settle', outcome, changes };
@@ -168,23 +219,4 @@ function unrepaired(row: StoredSecretRow, error: StoreError, nowMs: number): Han
 
 function lost(row: StoredSecretRow, nowMs: number): Handled {
   return { row: { ...row, suspectUntilMs: nowMs + LOST_RETRY_MS }, action: 'lost', outcomeKnown: true };
-}
-
-function auditOf({ row, action }: Handled, nowMs: number): AuditRow[] {
-  if (action === null) return [];
-  const { connectionId, secretId } = row;
-  const actor = 'connection-secrets-worker';
-  return [
-    {
-      id: randomUUID(),
-      atMs: nowMs,
-      action,
-      actor,
-      connectionId,
-      path: null,
-      secretId,
-      eventId: null,
-      detail: null,
-    },
-  ];
 }

@@ -14,6 +14,8 @@ export interface TidyRules {
 export interface TidyPlan {
   /** Rows that change without asking the store. */
   readonly rows: readonly StoredSecretRow[];
+  /** Of these, names that are retired now: a claim that ran out has left them, and no field uses them. */
+  readonly abandoned: readonly StoredSecretRow[];
   /** Rows already in the state `deleting`, to be written before the requests are sent. */
   readonly deletions: readonly StoredSecretRow[];
   /** Live secrets in doubt: the store's current version is to be compared with the recorded one. */
@@ -30,6 +32,7 @@ export interface TidyPlan {
  */
 export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
   const rows: StoredSecretRow[] = [];
+  const abandoned: StoredSecretRow[] = [];
   const deletions: StoredSecretRow[] = [];
   const repairs: StoredSecretRow[] = [];
   const { nowMs, nextEpoch } = state;
@@ -37,8 +40,11 @@ export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
     const isInDoubt = row.suspectUntilMs !== null;
     const isSettled = row.suspectUntilMs !== null && row.suspectUntilMs <= nowMs;
     const isDue = row.dueAtMs !== null && row.dueAtMs <= nowMs;
-    if (row.state === 'writing') rows.push(leftover(row, state, rules));
-    else if (row.state === 'live' && isSettled) repairs.push(row);
+    if (row.state === 'writing') {
+      const next = leftover(row, state, rules);
+      rows.push(next);
+      if (next.state === 'retired') abandoned.push(next);
+    } else if (row.state === 'live' && isSettled) repairs.push(row);
     else if (row.state === 'retired' && isSettled)
       rows.push({ ...row, suspectUntilMs: null, updatedAtMs: nowMs });
     else if ((row.state === 'retired' || row.state === 'deleting') && isDue && !isInDoubt) {
@@ -54,7 +60,7 @@ export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
         });
     }
   }
-  return { rows, deletions, repairs };
+  return { rows, abandoned, deletions, repairs };
 }
 
 function leftover(

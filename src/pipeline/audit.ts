@@ -1,10 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { AuditRow, ReferenceRow, StoredSecretRow } from '../database/rows.js';
 import type { Stored } from '../secrets-managers/port.js';
-import type { PlannedWrite } from './new-references.js';
+import type { NewReferences, PlannedWrite } from './new-references.js';
 import type { PreparedEvent } from './prepare.js';
 
-type AuditAction = 'create' | 'update' | 'adopt' | 'restore' | 'retire' | 'refuse' | 'delete';
+/**
+ * What is done to a secret, or to an event. By events: `create` to `refuse`. By the janitor: `retire`, `delete`, and
+ * `forget` (not ours any more, left alone), `repair` (the recorded version put back), `lost` (the store has it no more).
+ */
+export type AuditAction =
+  'create' | 'update' | 'adopt' | 'restore' | 'retire' | 'delete' | 'refuse' | 'forget' | 'repair' | 'lost';
+
+export type AuditEntry = Omit<AuditRow, 'id' | 'action'> & { readonly action: AuditAction };
+
+export function auditRow(entry: AuditEntry): AuditRow {
+  return { id: randomUUID(), ...entry };
+}
 
 const ACTION_OF_EFFECT: Readonly<Record<Stored['effect'], AuditAction>> = {
   created: 'create',
@@ -13,7 +24,10 @@ const ACTION_OF_EFFECT: Readonly<Record<Stored['effect'], AuditAction>> = {
   restored: 'restore',
 };
 
-/** Audit rows of one event: who (the event's actor), what, when. No values. */
+/** Who had a secret id before, of another connection; null: nobody. */
+type FormerOwner = (secretId: string) => string | null;
+
+/** Audit rows of one applied event: who (the event's actor), what, when. No values. */
 export class EventAudit {
   readonly #prepared: PreparedEvent;
   readonly #nowMs: number;
@@ -23,19 +37,49 @@ export class EventAudit {
     this.#nowMs = nowMs;
   }
 
-  written(writes: readonly PlannedWrite[], stored: ReadonlyMap<string, Stored>): AuditRow[] {
+  written(
+    writes: readonly PlannedWrite[],
+    stored: ReadonlyMap<string, Stored>,
+    formerOwner: FormerOwner,
+  ): AuditRow[] {
     return writes.flatMap(({ path, secretId }) => {
       const result = stored.get(secretId);
-      return result === undefined ? [] : [this.#row(ACTION_OF_EFFECT[result.effect], path, secretId, null)];
+      if (result === undefined) return [];
+      return [this.#row(ACTION_OF_EFFECT[result.effect], path, secretId, takenOver(formerOwner(secretId)))];
+    });
+  }
+
+  /**
+   * Secrets that a reference makes ours without a write: adopted, or taken into use again after they were retired. One
+   * that another field of this connection had is neither.
+   */
+  referred(
+    { rows, writes }: NewReferences,
+    before: readonly ReferenceRow[],
+    stored: readonly StoredSecretRow[],
+    formerOwner: FormerOwner,
+  ): AuditRow[] {
+    const hadBefore = new Set(before.map(({ secretId }) => secretId));
+    const isWritten = new Set(writes.map(({ secretId }) => secretId));
+    const known = new Set(stored.filter(({ state }) => state !== 'deleted').map(({ secretId }) => secretId));
+    return rows.flatMap(({ path, secretId }) => {
+      if (secretId === null || isWritten.has(secretId) || hadBefore.has(secretId)) return [];
+      const action = known.has(secretId) ? 'restore' : 'adopt';
+      return [this.#row(action, path, secretId, takenOver(formerOwner(secretId)))];
     });
   }
 
   /** Values that are kept in the database itself. */
   kept(rows: readonly ReferenceRow[], before: readonly ReferenceRow[]): AuditRow[] {
-    const previous = new Map(before.map((row) => [row.path, row]));
-    return rows
-      .filter((row) => row.holds === 'value' && previous.get(row.path)?.sealed !== row.sealed)
+    const previous = new Map(withValue(before).map((row) => [row.path, row]));
+    const now = new Map(withValue(rows).map((row) => [row.path, row]));
+    const set = [...now.values()]
+      .filter((row) => previous.get(row.path)?.sealed !== row.sealed)
       .map((row) => this.#row(previous.has(row.path) ? 'update' : 'create', row.path, null, null));
+    const gone = [...previous.keys()]
+      .filter((path) => !now.has(path))
+      .map((path) => this.#row('delete', path, null, null));
+    return [...set, ...gone];
   }
 
   retired(rows: readonly StoredSecretRow[], references: readonly ReferenceRow[]): AuditRow[] {
@@ -43,22 +87,16 @@ export class EventAudit {
     return rows.map((row) => this.#row('retire', pathById.get(row.secretId) ?? null, row.secretId, null));
   }
 
-  refused(code: string, field: string | null): AuditRow[] {
-    return [this.#row('refuse', field, null, code)];
-  }
-
   #row(action: AuditAction, path: string | null, secretId: string | null, detail: string | null): AuditRow {
-    const { event } = this.#prepared;
-    return {
-      id: randomUUID(),
-      atMs: this.#nowMs,
-      action,
-      actor: event.actor,
-      connectionId: event.connectionId,
-      path,
-      secretId,
-      eventId: event.eventId,
-      detail,
-    };
+    const { actor, connectionId, eventId } = this.#prepared.event;
+    return auditRow({ atMs: this.#nowMs, action, actor, connectionId, path, secretId, eventId, detail });
   }
+}
+
+function withValue(rows: readonly ReferenceRow[]): ReferenceRow[] {
+  return rows.filter(({ holds }) => holds === 'value');
+}
+
+function takenOver(formerOwner: string | null): string | null {
+  return formerOwner === null ? null : `taken over from connection ${formerOwner}`;
 }

@@ -23,12 +23,19 @@ export function blockerOf(
     (prepared.fields ?? []).filter(({ incoming }) => incoming.kind === 'mask').map(({ path }) => path),
   );
   const blocks = (head: DeadLetterHead): boolean => {
-    if (head.state !== 'dead' || head.eventHash === prepared.eventHash) return false;
+    if (head.state !== 'dead' || isOwn(head, prepared)) return false;
     if (head.eventOrder === null) return NOT_DECODED.has(head.code) || masked.size > 0;
     if (compareOrder(head.eventOrder, prepared.order) >= 0) return false;
     return head.sets === null ? masked.size > 0 : head.sets.some((path) => masked.has(path));
   };
   return deadLetters.find(blocks) ?? null;
+}
+
+/** The dead letter of this very record: also where it was kept before anybody could read an event in it. */
+function isOwn(head: DeadLetterHead, { eventHash, record }: PreparedEvent): boolean {
+  const { topic, partition, offset } = record;
+  const isSamePlace = head.topic === topic && head.partition === partition && head.position === offset;
+  return head.eventHash === eventHash || (head.eventOrder === null && isSamePlace);
 }
 
 /** Events are full state: an applied one supersedes the older dead letters that it did not have to wait for. */

@@ -3,7 +3,9 @@ import { parsePointer } from '../catalog/json-pointer.js';
 import { EventError } from '../errors.js';
 import { canonicalJson } from '../events/order.js';
 import { MASK, type Json, type JsonObject } from '../terms.js';
+import type { ReferenceRow } from '../database/rows.js';
 import type { RuledField } from './new-references.js';
+import type { PreparedEvent, PreparedField } from './prepare.js';
 
 /** The entity as it is stored: secret fields masked, cleared ones null. */
 export function maskEntity(entity: JsonObject, ruled: readonly RuledField[]): JsonObject {
@@ -31,33 +33,59 @@ function pathOf(entity: JsonObject, pointer: string): JsonPath {
 }
 
 /**
- * A masked element that has only its position for a name is the stored one only while nothing around it moved: same
- * length, same plain members.
+ * A secret of an element that has only its position for a name goes with the stored element only while nothing around
+ * it moved: same length, same plain members. Whether its neighbours' secrets are set or not tells nothing.
+ *
+ * @param fields those that are to be the stored elements' secrets
+ * @param stored the stored entity, and the references in it
  */
 export function refuseMovedElements(
-  ruled: readonly RuledField[],
-  masked: JsonObject,
-  storedEntity: JsonObject | null,
+  fields: readonly PreparedField[],
+  { event, fields: all }: Pick<PreparedEvent, 'event' | 'fields'>,
+  stored: { readonly entity: JsonObject | null; readonly references: readonly ReferenceRow[] },
 ): void {
-  for (const { field } of ruled) {
-    const { positional, pointer } = field.found;
-    if (field.incoming.kind !== 'mask' || positional === null) continue;
-    const moved = positional.arrayPointers.some(
-      (arrayPointer) => !sameJson(at(masked, arrayPointer), at(storedEntity, arrayPointer)),
-    );
-    if (moved)
+  if (fields.every(({ found }) => found.positional === null)) return;
+  const before = fillEntity(
+    stored.entity ?? {},
+    stored.references.map(({ pointer }) => [pointer, null] as const),
+  );
+  const after = withValues(
+    event.entity ?? {},
+    (all ?? []).map(({ found }) => [found.path, null] as const),
+  );
+  const hasMoved = remembered((pointer) => !sameElements(at(after, pointer), at(before, pointer)));
+  for (const { found } of fields)
+    if (found.positional?.arrayPointers.some(hasMoved) === true)
       throw new EventError(
         'MASK_POSITION_CHANGED',
-        `${pointer} is masked in an array without names that has changed`,
-        pointer,
+        `${found.pointer} is in an array without names that is not the stored one: whose secret it is can not be told`,
+        found.pointer,
       );
-  }
 }
 
-function at(entity: JsonObject | null, pointer: string): Json | undefined {
-  return entity === null ? undefined : readAt(entity, pathOf(entity, pointer));
+/** An array is compared once, however many of its elements ask. */
+function remembered(judge: (pointer: string) => boolean): (pointer: string) => boolean {
+  const verdicts = new Map<string, boolean>();
+  return (pointer) => {
+    const verdict = verdicts.get(pointer) ?? judge(pointer);
+    verdicts.set(pointer, verdict);
+    return verdict;
+  };
 }
 
-function sameJson(left: Json | undefined, right: Json | undefined): boolean {
-  return left !== undefined && right !== undefined && canonicalJson(left) === canonicalJson(right);
+function at(entity: JsonObject, pointer: string): Json | undefined {
+  return readAt(entity, pathOf(entity, pointer));
+}
+
+function sameElements(left: Json | undefined, right: Json | undefined): boolean {
+  if (left === undefined || right === undefined) return false;
+  return canonicalJson(withoutNulls(left)) === canonicalJson(withoutNulls(right));
+}
+
+/** A member that is null and one that is not there mean the same. */
+function withoutNulls(value: Json): Json {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  const members = Object.entries(value).filter(([, member]) => member !== null);
+  return Object.fromEntries(members.map(([name, member]) => [name, withoutNulls(member)]));
 }

@@ -12,7 +12,7 @@ import { fingerprintOf, type PreparedField } from './prepare.js';
  * What happens to one secret field: the one place that decides it (design §2.2).
  *
  * - `keep`: the stored reference stays; `order` is the event's where it named the value, the stored one where it masked it
- * - `copy`: stays in content, moves to `secretId` (the entity was renamed)
+ * - `copy`: stays in content, moves to `secretId` (the entity was renamed); `order` as with `keep`
  * - `text`: to be kept under `secretId`
  * - `refer`: `secretId` as the event names it
  */
@@ -20,7 +20,12 @@ export type Ruling =
   | { readonly kind: 'clear' }
   | { readonly kind: 'wait' }
   | { readonly kind: 'keep'; readonly row: ReferenceRow; readonly order: EventOrder }
-  | { readonly kind: 'copy'; readonly row: ReferenceRow; readonly secretId: string }
+  | {
+      readonly kind: 'copy';
+      readonly row: ReferenceRow;
+      readonly order: EventOrder;
+      readonly secretId: string;
+    }
   | {
       readonly kind: 'text';
       readonly value: SecretValue;
@@ -113,7 +118,7 @@ export class FieldRules {
     if (row.owned && row.secretId !== null && row.secretId !== newId && this.#wasNamedAfter(row, field)) {
       this.#refuseBeyondLimits(field, newId, null);
       this.#refuseCollision(field, newId);
-      return { kind: 'copy', row, secretId: newId };
+      return { kind: 'copy', row, order, secretId: newId };
     }
     return { kind: 'keep', row, order };
   }

@@ -18,6 +18,11 @@ const MAX_LAYERS = 3;
 /** OpenMetadata's own spelling, and one it accepts. */
 const REFERENCE = /^secrets?:(.*)$/s;
 
+/** Whether the field was to get a value: by text, by reference, or by something that is refused. */
+export function setsField({ kind }: Incoming): boolean {
+  return kind === 'text' || kind === 'reference' || kind === 'refused';
+}
+
 /** Reads one field, opening what the publisher sealed. */
 export function readIncoming(field: FoundField, publisher: Sealer): Incoming {
   try {

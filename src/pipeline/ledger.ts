@@ -135,13 +135,18 @@ export interface Ledger {
   unsent(
     limit: number,
   ): Promise<{ readonly connectionIds: readonly string[]; readonly rows: readonly OutboxRow[] }>;
-  /** Waiting and self-healing events whose next attempt is due (or all of them), oldest first; of one connection or of all. */
+  /**
+   * Waiting and self-healing events whose next attempt is due; or all that wait, due or not: of one connection, or
+   * (`allWaiting`) of every one. Those that have waited for their turn longest come first.
+   */
   due(
-    filter: { readonly connectionId?: string; readonly all?: boolean },
+    filter: { readonly connectionId?: string; readonly allWaiting?: boolean },
     limit: number,
   ): Promise<readonly DeadLetterRow[]>;
   /** Connections with secrets that somebody has to look after, whose claim is free. */
   untidy(manager: ManagerName, limit: number): Promise<readonly string[]>;
+  /** What the audit says of the last retirement of each of these secrets of one connection, by secret id. */
+  retirements(connectionId: string, secretIds: readonly string[]): Promise<ReadonlyMap<string, AuditRow>>;
   /** Extends a claim whose epoch still is the newest; null otherwise. */
   renew(claim: Claim): Promise<Claim | null>;
 }

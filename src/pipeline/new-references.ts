@@ -59,7 +59,7 @@ export function newReferences(
       case 'copy': {
         const { row, secretId } = ruling;
         const reference = storedReference(row, context.rings.database);
-        rows.push(draft(row.setOrder, secretId, true, row.fingerprint));
+        rows.push(draft(ruling.order, secretId, true, row.fingerprint));
         writes.push({ path, secretId, source: { kind: 'copy', reference, secretId: row.secretId ?? '' } });
         break;
       }

@@ -35,8 +35,8 @@ export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): 
   const { event, order } = prepared;
   const { connection, references } = state;
   const masked = maskEntity(event.entity ?? {}, ruled);
-  const stored = connection.entity === null ? null : (JSON.parse(connection.entity) as JsonObject);
-  refuseMovedElements(ruled, masked, stored);
+  const maskedFields = ruled.map(({ field }) => field).filter(({ incoming }) => incoming.kind === 'mask');
+  refuseMovedElements(maskedFields, prepared, storedState(state));
   const next = newReferences(ruled, connection.id, order, context);
   refuseSharedIds(next.rows);
   const kept = new Set(next.rows.map((row) => row.path));
@@ -63,6 +63,11 @@ export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): 
 export function patchedState(encounter: Encounter, ruled: readonly RuledField[]): NewState {
   const { prepared, state, context } = encounter;
   const { connection, references } = state;
+  refuseMovedElements(
+    ruled.map(({ field }) => field),
+    prepared,
+    storedState(state),
+  );
   const pointerByPath = new Map(references.map((row) => [row.path, row.pointer]));
   const set = newReferences(ruled, connection.id, prepared.order, context);
   const changed = set.rows.map((row) => ({ ...row, pointer: pointerByPath.get(row.path) ?? row.pointer }));
@@ -97,6 +102,10 @@ export function deletedState(encounter: Encounter): NewState {
     references: { rows: [], writes: [] },
     removed: references,
   };
+}
+
+function storedState({ connection: { entity }, references }: LockedState) {
+  return { entity: entity === null ? null : (JSON.parse(entity) as JsonObject), references };
 }
 
 function nextRow({ prepared, state, context }: Encounter, operation: Operation): ConnectionRow {

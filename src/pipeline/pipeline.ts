@@ -60,8 +60,7 @@ export class Pipeline implements RecordHandler {
    * Returns how many events it took up.
    */
   async retryKept(signal: AbortSignal, { isEnd = false } = {}): Promise<number> {
-    const rows = await this.#parts.ledger.due({ all: isEnd }, SCAN_LIMIT);
-    const kept = isEnd ? rows.filter((row) => row.state === 'waiting') : rows;
+    const kept = await this.#parts.ledger.due({ allWaiting: isEnd }, SCAN_LIMIT);
     for (const row of kept) {
       if (signal.aborted) break;
       await this.#lanes
@@ -84,7 +83,8 @@ export class Pipeline implements RecordHandler {
       case 'event': {
         const prepared = prepareEvent(decoded.event, record, this.#parts.context);
         const processed = await this.#process(prepared, startedMs, signal);
-        if (processed.hasWaiting) await this.#retryWaiting(prepared.event.connectionId, signal);
+        const mayHelp = processed.hasWaiting && processed.outcome === 'applied';
+        if (mayHelp) await this.#retryWaiting(prepared.event.connectionId, signal);
         return processed.outcome;
       }
     }
@@ -117,10 +117,28 @@ export class Pipeline implements RecordHandler {
     const { context, topics, now, clock } = this.#parts;
     const record = keptRecord(row, context.rings.deadLetter);
     const decoded = decodeRecord(record, topics, now());
-    if (decoded.kind !== 'event') return null;
+    if (decoded.kind !== 'event') return this.#keepUndecodable(row, record, decoded);
     const isOver = row.waitUntilMs !== null && row.waitUntilMs <= now();
     const prepared = prepareEvent(decoded.event, record, context, isEnd || isOver);
-    return (await this.#process(prepared, clock(), signal)).outcome;
+    const { outcome } = await this.#process(prepared, clock(), signal);
+    if (prepared.eventHash !== row.eventHash) await this.#forget(row);
+    return outcome;
+  }
+
+  /**
+   * It can not be read, or no longer (other topic names, another version). Either way the record stays a dead letter,
+   * under the name that its place gives it.
+   */
+  async #keepUndecodable(row: DeadLetterRow, record: SourceRecord, decoded: Decoded): Promise<null> {
+    const { undecodable, now } = this.#parts;
+    const keptAs = decoded.kind === 'undecodable' ? await undecodable.process(decoded, record, now()) : null;
+    if (keptAs !== row.eventHash) await this.#forget(row);
+    return null;
+  }
+
+  /** The row of a record that by now is kept, or settled, under another name. */
+  async #forget({ eventHash }: DeadLetterRow): Promise<void> {
+    await this.#parts.ledger.append([{ deadLetters: { set: [], removeEventHashes: [eventHash] } }]);
   }
 
   #observe(

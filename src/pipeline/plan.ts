@@ -13,7 +13,8 @@ import type { Changes, Decision, LockedState } from './ledger.js';
 import type { PlannedWrite } from './new-references.js';
 import { deletedState, patchedState, wholeState, type Encounter, type NewState } from './new-state.js';
 import { outboxRow } from './outbox.js';
-import type { PreparedEvent, PreparedField } from './prepare.js';
+import { setsField } from './incoming.js';
+import type { PreparedEvent } from './prepare.js';
 import { securedRecord } from './secured-record.js';
 import { StoredSecretPlan } from './stored-secrets.js';
 import { inboxRow, refusal, unprocessed, waiting } from './unprocessed.js';
@@ -109,8 +110,8 @@ class EventDecision {
     const { error, event } = this.#prepared;
     const age = this.#comparison();
     if (age === 0) return this.#acknowledge('duplicate', true);
-    if (error !== null) throw error;
     if (age < 0) return this.#decideStale();
+    if (error !== null) throw error;
     const blocker = blockerOf(this.#prepared, this.#state.deadLetters);
     if (blocker !== null)
       throw new EventError(
@@ -155,15 +156,15 @@ class EventDecision {
    */
   #decideStale(): Decision<WritePlan> {
     const { connection, references } = this.#state;
-    const { order, fields } = this.#prepared;
-    const rowByPath = new Map(references.map((row) => [row.path, row]));
-    const isOpen = ({ path, incoming }: PreparedField): boolean => {
-      const row = rowByPath.get(path);
-      const sets = incoming.kind === 'text' || incoming.kind === 'reference';
-      return sets && row !== undefined && compareOrder(row.setOrder, order) < 0;
-    };
-    const open = (fields ?? []).filter(isOpen);
-    if (open.length === 0 || connection.entity === null) return this.#acknowledge('stale', true);
+    const { error, order, fields } = this.#prepared;
+    const openPaths = new Set(
+      references.filter((row) => compareOrder(row.setOrder, order) < 0).map(({ path }) => path),
+    );
+    const open = (fields ?? []).filter(({ path, incoming }) => setsField(incoming) && openPaths.has(path));
+    // Of fields that could not be told, any may be one of them.
+    const isOver = fields === null ? openPaths.size === 0 : open.length === 0;
+    if (isOver || connection.entity === null) return this.#acknowledge('stale', true);
+    if (error !== null) throw error;
     const rules = new FieldRules(this.#context, this.#state, order, connection.name ?? '');
     const ruled = open.map((field) => ({ field, ruling: rules.rule(field, connection.kind ?? '') }));
     return this.#apply(patchedState(this.#encounter, ruled));
@@ -197,8 +198,11 @@ class EventDecision {
     record: OutgoingRecord,
   ): Changes {
     const { connection, references, removed } = next;
-    const { nowMs, deadLetters, references: before } = this.#state;
-    const superseded = supersededBy(this.#prepared, deadLetters);
+    const { nowMs, deadLetters, references: before, stored: ownStored } = this.#state;
+    const formerOwner = (secretId: string): string | null => secrets.formerOwner(secretId);
+    // A patch is not full state: what it does not set may still be somebody's only text.
+    const isWhole = connection.appliedOrder === this.#prepared.order;
+    const superseded = isWhole ? supersededBy(this.#prepared, deadLetters) : [];
     const place = { connectionId: connection.id, revision: connection.revision, nowMs };
     return {
       connection,
@@ -208,7 +212,8 @@ class EventDecision {
       outbox: [outboxRow(record, place, this.#context.rings.database)],
       deadLetters: { set: [], removeEventHashes: [...superseded, this.#prepared.eventHash] },
       audit: [
-        ...this.#audit.written(references.writes, stored),
+        ...this.#audit.written(references.writes, stored, formerOwner),
+        ...this.#audit.referred(references, before, ownStored, formerOwner),
         ...this.#audit.kept(references.rows, before),
         ...this.#audit.retired(secrets.retired(), before),
       ],
@@ -247,8 +252,7 @@ class EventDecision {
 
   #refusal(error: EventError): Changes {
     const { nowMs, deadLetters } = this.#state;
-    const changes = refusal(unprocessed(this.#prepared), error, nowMs, deadLetters, this.#context);
-    return { ...changes, audit: this.#audit.refused(error.code, error.field) };
+    return refusal(unprocessed(this.#prepared), error, nowMs, deadLetters, this.#context);
   }
 
   #waiting(code: 'MASK_WITHOUT_ORIGINAL' | 'STORE_DENIED', detail: string): Changes {

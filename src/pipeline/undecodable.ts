@@ -34,18 +34,21 @@ export class UndecodableProcessor {
     this.#claims = new Group((requests) => ledger.claim(requests));
   }
 
-  async process(decoded: Undecodable, record: SourceRecord, nowMs: number): Promise<void> {
+  /** Returns what the dead letter is kept as. */
+  async process(decoded: Undecodable, record: SourceRecord, nowMs: number): Promise<string> {
     const connectionId = connectionOf(decoded);
     const event: Unprocessed = {
       eventHash: recordHash(record),
       record,
       connectionId,
       eventId: decoded.eventId,
+      actor: null,
       order: null,
       sets: null,
     };
     if (connectionId === null) await this.#keepAlone(event, decoded, nowMs);
     else await this.#keepWithConnection(event, connectionId, decoded);
+    return event.eventHash;
   }
 
   async #keepWithConnection(event: Unprocessed, connectionId: string, { error }: Undecodable): Promise<void> {

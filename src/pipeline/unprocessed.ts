@@ -1,11 +1,12 @@
-import type { DeadLetterRow, InboxRow } from '../database/rows.js';
+import type { AuditRow, DeadLetterRow, InboxRow } from '../database/rows.js';
 import type { ErrorCode, EventErrorCode, EventError } from '../errors.js';
 import type { OutgoingRecord } from '../transport.js';
 import { encodeDeadLetter, packRecord } from '../events/dead-letter.js';
 import { toSealed } from '../fernet/index.js';
 import type { EventOrder, RecordOutcome, SourceRecord } from '../terms.js';
+import { auditRow } from './audit.js';
 import type { PlanContext } from './context.js';
-import type { Incoming } from './incoming.js';
+import { setsField } from './incoming.js';
 import type { Changes, DeadLetterHead, LockedState } from './ledger.js';
 import { outboxRow } from './outbox.js';
 import type { PreparedEvent } from './prepare.js';
@@ -21,12 +22,12 @@ export interface Unprocessed {
   readonly record: SourceRecord;
   readonly connectionId: string | null;
   readonly eventId: string | null;
+  /** Who changed the entity; null: not known. */
+  readonly actor: string | null;
   readonly order: EventOrder | null;
   /** Paths of the fields it was to set; null: not known. */
   readonly sets: readonly string[] | null;
 }
-
-const SETS: ReadonlySet<Incoming['kind']> = new Set<Incoming['kind']>(['text', 'reference', 'refused']);
 
 export function unprocessed(prepared: PreparedEvent): Unprocessed {
   return {
@@ -34,8 +35,9 @@ export function unprocessed(prepared: PreparedEvent): Unprocessed {
     record: prepared.record,
     connectionId: prepared.event.connectionId,
     eventId: prepared.event.eventId,
+    actor: prepared.event.actor,
     order: prepared.order,
-    sets: prepared.fields?.filter(({ incoming }) => SETS.has(incoming.kind)).map(({ path }) => path) ?? null,
+    sets: prepared.fields?.filter(({ incoming }) => setsField(incoming)).map(({ path }) => path) ?? null,
   };
 }
 
@@ -62,7 +64,7 @@ export function inboxRow(
 
 /**
  * A dead letter: the row that keeps it, its record for the topic, its outcome. One that is refused again for the same
- * reason (a retry, a redelivery) is not published again.
+ * reason (a retry, a redelivery) is neither published nor audited again.
  *
  * @param known the dead letters that the database has of this connection
  */
@@ -91,7 +93,26 @@ export function refusal(
       outboxRow(notice(event, code, payload, nowMs, context), placeOf(event, nowMs), context.rings.database),
     ],
     deadLetters: { set: [row], removeEventHashes: [] },
+    audit: [refusedRow(event, error, nowMs)],
   };
+}
+
+function refusedRow(
+  { connectionId, eventId, actor }: Unprocessed,
+  error: EventError,
+  nowMs: number,
+): AuditRow {
+  const { field: path, code: detail } = error;
+  return auditRow({
+    atMs: nowMs,
+    action: 'refuse',
+    actor,
+    connectionId,
+    path,
+    secretId: null,
+    eventId,
+    detail,
+  });
 }
 
 function notice(

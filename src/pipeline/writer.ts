@@ -52,8 +52,9 @@ export class Writer {
         if (group.length > 0 && !results.some((result) => !result.ok))
           results.push(...(await this.#context.manager.store.put(group, call)));
     } catch (error) {
+      // Results of requests that were under way beside the one that was not admitted are lost with it.
       if (error instanceof WorkerError && error.retryable)
-        return { kind: 'failed', error, outcomeKnown: results.every(isKnown) };
+        return { kind: 'failed', error, outcomeKnown: false };
       throw error;
     }
     return this.#judge(items, results);

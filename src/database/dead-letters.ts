@@ -1,0 +1,117 @@
+import { randomUUID } from 'node:crypto';
+import { In } from 'typeorm';
+import { databaseNowMs, type Database, type Transaction } from './database.js';
+import type { DeadLetterRow } from './rows.js';
+import type { ErrorCode } from '../errors.js';
+
+/** A kept event without its payload. */
+export type KeptEvent = Omit<DeadLetterRow, 'payload'>;
+
+/** Which kept events; members that are left out do not narrow. */
+export interface KeptFilter {
+  /** Ids, or the first characters of one. */
+  readonly ids?: readonly string[];
+  readonly state?: DeadLetterRow['state'];
+  readonly code?: ErrorCode;
+  readonly connectionId?: string;
+}
+
+/** Kept events, in the order of the events they are: oldest first, those without a readable order before all. */
+export async function findKept(database: Database, filter: KeptFilter, limit: number): Promise<KeptEvent[]> {
+  return database.run((tx) => select(tx, filter, limit));
+}
+
+/**
+ * Has kept events tried again, one after another in the events' order, by whoever works on this database (`start`, or the
+ * next `pipe`). Returns them.
+ */
+export async function scheduleRetry(
+  database: Database,
+  filter: KeptFilter,
+  limit: number,
+): Promise<KeptEvent[]> {
+  return database.transaction(async (tx) => {
+    const kept = await select(tx, filter, limit);
+    const nowMs = await databaseNowMs(tx);
+    for (const [index, { eventHash }] of kept.entries()) {
+      // One millisecond apart and all of them due: the scan takes them up in this order.
+      const nextAttemptAtMs = nowMs - kept.length + index;
+      await tx.manager.update(tx.tables.deadLetter, { eventHash }, { nextAttemptAtMs });
+    }
+    return kept;
+  });
+}
+
+/** Gives kept events up, which the audit says; returns them. */
+export async function discard(
+  database: Database,
+  filter: KeptFilter,
+  by: { readonly actor: string; readonly reason: string | null },
+): Promise<KeptEvent[]> {
+  return database.transaction(async (tx) => {
+    const kept = await select(tx, filter, Number.MAX_SAFE_INTEGER);
+    const atMs = await databaseNowMs(tx);
+    if (kept.length === 0) return kept;
+    await tx.manager.delete(tx.tables.deadLetter, { eventHash: In(kept.map(({ eventHash }) => eventHash)) });
+    await tx.manager.insert(
+      tx.tables.audit,
+      kept.map(({ connectionId, eventId, code }) => ({
+        id: randomUUID(),
+        atMs,
+        action: 'discard',
+        actor: by.actor,
+        connectionId,
+        path: null,
+        secretId: null,
+        eventId,
+        detail: by.reason === null ? code : `${code}: ${by.reason}`,
+      })),
+    );
+    return kept;
+  });
+}
+
+async function select(
+  { manager, tables }: Transaction,
+  { ids, state, code, connectionId }: KeptFilter,
+  limit: number,
+): Promise<KeptEvent[]> {
+  const query = manager.createQueryBuilder(tables.deadLetter, 'kept').select(COLUMNS);
+  if (state !== undefined) query.andWhere('kept.state = :state', { state });
+  if (code !== undefined) query.andWhere('kept.code = :code', { code });
+  if (connectionId !== undefined) query.andWhere('kept.connectionId = :connectionId', { connectionId });
+  if (ids !== undefined) {
+    const conditions = ids.map((_, index) => `kept.eventHash LIKE :id${index}`);
+    const values = Object.fromEntries(ids.map((id, index) => [`id${index}`, `${id}%`]));
+    query.andWhere(`(${conditions.join(' OR ')})`, values);
+  }
+  const rows: KeptEvent[] = await query.orderBy('kept.createdAtMs').getMany();
+  return rows.sort(byEventOrder).slice(0, limit);
+}
+
+const COLUMNS = [
+  'eventHash',
+  'connectionId',
+  'state',
+  'code',
+  'detail',
+  'eventId',
+  'topic',
+  'partition',
+  'position',
+  'eventOrder',
+  'sets',
+  'attempts',
+  'waitUntilMs',
+  'nextAttemptAtMs',
+  'createdAtMs',
+  'updatedAtMs',
+].map((column) => `kept.${column}`);
+
+function byEventOrder(left: KeptEvent, right: KeptEvent): number {
+  const timeOf = ({ eventOrder }: KeptEvent): number => eventOrder?.timestampMs ?? 0;
+  const versionOf = ({ eventOrder }: KeptEvent): number => eventOrder?.version ?? 0;
+  return (
+    timeOf(left) - timeOf(right) || versionOf(left) - versionOf(right) || left.createdAtMs - right.createdAtMs
+  );
+}
