@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config.js';
 import { ConfigurationError } from '../errors.js';
-import type { CommonConfig } from '../app.js';
 import type { Database } from '../database/database.js';
 import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
 import { openForReading } from './read-database.js';
 import { examples } from './text.js';
+import { writeDatabase } from './write-database.js';
 
 interface Options {
   readonly json?: true;
@@ -70,17 +70,6 @@ async function revert(database: Database, isSure: boolean): Promise<string | nul
       );
   }
   return revertSchema(database);
-}
-
-async function writeDatabase<T>(config: CommonConfig, work: (database: Database) => Promise<T>): Promise<T> {
-  const { Database } = await import('../database/database.js');
-  const { address, poolSize } = config.database;
-  const database = await Database.open({ address, poolSize }, { access: 'write' });
-  try {
-    return await work(database);
-  } finally {
-    await database.close();
-  }
 }
 
 function describeStatus(status: {

@@ -59,6 +59,7 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
           concurrency: config.worker.concurrency,
           handle: (record, aborted) => worker.pipeline.handle(record, aborted),
           relay: (aborted) => worker.relay.run(aborted),
+          retryDue: (aborted) => worker.pipeline.retryKept(aborted),
           refuseWaiting: (aborted) => worker.pipeline.retryKept(aborted, { isEnd: true }),
           onRetry: (error, delayMs) => failures.failed('trying again', error, { delayMs }),
         },

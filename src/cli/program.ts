@@ -5,6 +5,7 @@ import { defineCatalog } from './catalog.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
 import { defineConnections } from './connections.js';
 import { defineDatabase } from './database.js';
+import { defineDeadLetters } from './dead-letters.js';
 import { defineDoctor } from './doctor.js';
 import { reportError } from './errors.js';
 import { defineGenerateKey } from './generate-key.js';
@@ -25,6 +26,7 @@ const COMMANDS = [
   defineResolve,
   defineConnections,
   defineAudit,
+  defineDeadLetters,
   defineDatabase,
   defineTopics,
   defineCatalog,

@@ -11,6 +11,8 @@ export interface PipeParts {
   handle(record: SourceRecord, signal: AbortSignal): Promise<unknown>;
   /** Publishes what an earlier run left unsent; returns how many records. */
   relay(signal: AbortSignal): Promise<number>;
+  /** Tries again what is due of what is kept. */
+  retryDue(signal: AbortSignal): Promise<unknown>;
   /** Handles what waits, for the last time; returns how many events. */
   refuseWaiting(signal: AbortSignal): Promise<number>;
   /** Told of what is tried again. */
@@ -33,6 +35,7 @@ export async function runPipe(
   const running = new Set<Promise<void>>();
   const failures: unknown[] = [];
   await persistently(() => parts.relay(signal), parts, signal);
+  await persistently(() => parts.retryDue(signal), parts, signal);
   let lineNumber = 0;
   for await (const line of splitLines(input)) {
     const record = parsePipeLine(line, lineNumber, parts.topics, Date.now());

@@ -1,0 +1,20 @@
+import type { CommonConfig } from '../app.js';
+import type { Database } from '../database/database.js';
+
+/**
+ * Opens the database to change it, whatever its schema is, and closes it after `work`.
+ * @throws ConfigurationError DATABASE_IN_USE where a process works on the SQLite file
+ */
+export async function writeDatabase<T>(
+  config: CommonConfig,
+  work: (database: Database) => Promise<T>,
+): Promise<T> {
+  const { Database } = await import('../database/database.js');
+  const { address, poolSize } = config.database;
+  const database = await Database.open({ address, poolSize }, { access: 'write' });
+  try {
+    return await work(database);
+  } finally {
+    await database.close();
+  }
+}
