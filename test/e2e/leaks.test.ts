@@ -16,10 +16,11 @@ import { startAwsStandin } from '../harness/aws-standin/index.js';
 import { createWorld, serviceEvent, startWorker, type World } from './fixture.js';
 
 /** Sent as every password; what it looks like after the encodings that values pass through. */
-const MARKER = 'mArKeR-7f3a91c2/+"é';
+const PLAIN_PART = 'mArKeR-7f3a91c2';
+const MARKER = `${PLAIN_PART}/+"é`;
 const SPELLINGS = [
   MARKER,
-  'mArKeR-7f3a91c2',
+  PLAIN_PART,
   JSON.stringify(MARKER).slice(1, -1),
   Buffer.from(MARKER).toString('base64').slice(0, 20),
   Buffer.from(MARKER).toString('hex'),
@@ -77,7 +78,7 @@ function recordsWithMarker(): { key: string; value: string }[] {
     { key: foreign.entityId, value: JSON.stringify(foreign) },
     { key: 'torn', value: JSON.stringify(good).slice(0, -20) },
     { key: 'garbage', value: `{"password": ${MARKER}}` },
-    { key: 'duplicate', value: `{"password":"${'mArKeR-7f3a91c2'}","password":"x"}` },
+    { key: 'duplicate', value: `{"password":"${PLAIN_PART}","password":"x"}` },
   ];
 }
 
