@@ -188,7 +188,7 @@ export class Janitor {
 function decideTidying(state: LockedState, rules: TidyRules): Decision<TidyPlan> {
   const plan = planTidying(state, rules);
   const changes = {
-    stored: { update: [...plan.rows, ...plan.deletions] },
+    stored: { update: [...plan.rows, ...plan.deletions, ...plan.repairs] },
     audit: plan.abandoned.map(({ connectionId, secretId }) =>
       auditRow({
         atMs: state.nowMs,
@@ -210,10 +210,12 @@ function decideTidying(state: LockedState, rules: TidyRules): Decision<TidyPlan>
 /** Stays in doubt, and is looked at again; a version that is gone is somebody's job, which the audit says. */
 function unrepaired(row: StoredSecretRow, error: StoreError, nowMs: number): Handled {
   if (error.class === 'not-found' || error.code === 'SECRET_VERSION_GONE') return lost(row, nowMs);
+  // Of unknown outcome: the mark that was set before the request stands for as long as the request can land.
+  const outcomeKnown = error.applied === 'no';
   return {
-    row: { ...row, suspectUntilMs: nowMs + RETRY_MS },
+    row: outcomeKnown ? { ...row, suspectUntilMs: nowMs + RETRY_MS } : row,
     action: null,
-    outcomeKnown: error.applied === 'no',
+    outcomeKnown,
   };
 }
 

@@ -18,7 +18,10 @@ export interface TidyPlan {
   readonly abandoned: readonly StoredSecretRow[];
   /** Rows already in the state `deleting`, to be written before the requests are sent. */
   readonly deletions: readonly StoredSecretRow[];
-  /** Live secrets in doubt: the store's current version is to be compared with the recorded one. */
+  /**
+   * Live secrets in doubt: the store's current version is to be compared with the recorded one. In doubt anew, to be
+   * written before the requests are sent: the repair's own request may land after its claim, too.
+   */
   readonly repairs: readonly StoredSecretRow[];
 }
 
@@ -44,7 +47,8 @@ export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
       const next = leftover(row, state, rules);
       rows.push(next);
       if (next.state === 'retired') abandoned.push(next);
-    } else if (row.state === 'live' && isSettled) repairs.push(row);
+    } else if (row.state === 'live' && isSettled)
+      repairs.push({ ...row, suspectUntilMs: nowMs + rules.lateRequestMs, updatedAtMs: nowMs });
     else if (row.state === 'retired' && isSettled)
       rows.push({ ...row, suspectUntilMs: null, updatedAtMs: nowMs });
     else if ((row.state === 'retired' || row.state === 'deleting') && isDue && !isInDoubt) {

@@ -82,8 +82,12 @@ export class EventAudit {
     return [...set, ...gone];
   }
 
-  retired(rows: readonly StoredSecretRow[], references: readonly ReferenceRow[]): AuditRow[] {
-    const pathById = new Map(references.map((row) => [row.secretId, row.path]));
+  /** @param fields where the secrets were used, or were to be */
+  retired(
+    rows: readonly StoredSecretRow[],
+    fields: readonly Pick<ReferenceRow, 'secretId' | 'path'>[],
+  ): AuditRow[] {
+    const pathById = new Map(fields.map((field) => [field.secretId, field.path]));
     return rows.map((row) => this.#row('retire', pathById.get(row.secretId) ?? null, row.secretId, null));
   }
 

@@ -1,4 +1,4 @@
-import type { ConnectionRow } from '../database/rows.js';
+import type { ConnectionRow, StoredSecretRow } from '../database/rows.js';
 import { EventError, type ErrorCode } from '../errors.js';
 import { compareEvents, compareOrder } from '../events/order.js';
 import type { OutgoingRecord } from '../transport.js';
@@ -185,10 +185,20 @@ class EventDecision {
         formerOwner: secrets.formerOwner(write.secretId),
       })),
       finish,
-      refuse: (error) => ({ ...this.#refusal(error), stored: secrets.abandoned() }),
-      wait: (detail) => ({ ...this.#denied(detail), stored: secrets.abandoned() }),
+      refuse: (error) => this.#givenUp(this.#refusal(error), secrets, writes),
+      wait: (detail) => this.#givenUp(this.#denied(detail), secrets, writes),
     };
     return { kind: 'write', plan, changes: { stored: secrets.marks() } };
+  }
+
+  /** What came of an event, with what becomes of the names it was about to write. */
+  #givenUp(changes: Changes, secrets: StoredSecretPlan, writes: readonly PlannedWrite[]): Changes {
+    const stored = secrets.abandoned();
+    const { stored: before } = this.#state;
+    const isNew = ({ secretId }: StoredSecretRow): boolean =>
+      !before.some((row) => row.secretId === secretId && row.state === 'retired');
+    const retired = (stored.update ?? []).filter((row) => row.state === 'retired' && isNew(row));
+    return { ...changes, stored, audit: [...(changes.audit ?? []), ...this.#audit.retired(retired, writes)] };
   }
 
   #newStateChanges(

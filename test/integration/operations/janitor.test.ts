@@ -1,0 +1,277 @@
+import { describe, expect, it } from 'vitest';
+import { CONNECTION, deletion, eventRecord, MASKED, OTHER, PASSWORD_ID } from '../pipeline/events.js';
+import { Bench } from '../secrets/fixture.js';
+import { inStore, openAwsBench } from './aws-bench.js';
+
+const NOTHING = { deleted: 0, repaired: 0, lost: 0 };
+const RENAMED_ID = PASSWORD_ID.replace('mysql-test', 'renamed');
+const AUTH_ID = PASSWORD_ID.replace('/password', '/authtype/password');
+const AWS_ID = PASSWORD_ID.replace('/password', '/authtype/awsconfig/awssecretaccesskey');
+
+describe('what no field uses any more is deleted after the grace, not before', () => {
+  it.each([
+    ['cleared', eventRecord({ password: null, at: 2 }), PASSWORD_ID, { [PASSWORD_ID]: 'deleted' }],
+    ['left out of the full state', eventRecord({ at: 2 }), PASSWORD_ID, { [PASSWORD_ID]: 'deleted' }],
+    ['hard deletion', deletion(2), PASSWORD_ID, { [PASSWORD_ID]: 'deleted' }],
+    [
+      'renamed',
+      eventRecord({ name: 'renamed', password: MASKED, at: 2 }),
+      PASSWORD_ID,
+      { [PASSWORD_ID]: 'deleted', [RENAMED_ID]: 'live' },
+    ],
+    [
+      'replaced by an external reference',
+      eventRecord({ password: 'secret:/team-a/x', at: 2 }),
+      PASSWORD_ID,
+      { [PASSWORD_ID]: 'deleted' },
+    ],
+  ])('%s', async (_, event, secretId, end) => {
+    const bench = await Bench.open();
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(event);
+    expect(bench.last?.outcome).toBe('applied');
+    expect((await bench.stored())[secretId]).toBe('retired');
+    const [row] = await bench.query(
+      `SELECT due_at_ms - updated_at_ms AS grace FROM stored_secret WHERE state = 'retired'`,
+    );
+    expect(row?.['grace']).toBe(86_400_000);
+    const { calls } = bench;
+    expect(await bench.tidy()).toEqual(NOTHING);
+    expect(bench.calls).toBe(calls);
+    expect(await bench.valueOf(secretId)).toBe('MARK-a');
+    await bench.endGrace();
+    expect(await bench.tidy()).toEqual({ ...NOTHING, deleted: 1 });
+    expect(await bench.valueOf(secretId)).toBeNull();
+    expect(await bench.stored()).toEqual(end);
+    expect(await bench.tidy()).toEqual(NOTHING);
+  });
+
+  it('each secret of a connection has its own grace', async () => {
+    const bench = await Bench.open();
+    await bench.handle(
+      eventRecord({ password: 'MARK-a', config: { authType: { password: 'MARK-b' } }, at: 1 }),
+    );
+    await bench.handle(eventRecord({ config: { authType: { password: MASKED } }, at: 2 }));
+    await bench.endGrace();
+    await bench.handle(eventRecord({ at: 3 }));
+    expect(await bench.tidy()).toEqual({ ...NOTHING, deleted: 1 });
+    expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'deleted', [AUTH_ID]: 'retired' });
+    expect(await bench.valueOf(AUTH_ID)).toBe('MARK-b');
+  });
+
+  it('another branch of a oneOf: authType.password → authType.awsConfig.awsSecretAccessKey', async () => {
+    const bench = await Bench.open();
+    const password = { authType: { password: 'MARK-password' } };
+    const key = { authType: { awsConfig: { awsSecretAccessKey: 'MARK-key' } } };
+    await bench.handle(eventRecord({ config: password, at: 1 }));
+    await bench.handle(eventRecord({ config: key, at: 2 }));
+    expect(await bench.stored()).toEqual({ [AUTH_ID]: 'retired', [AWS_ID]: 'live' });
+    await bench.endGrace();
+    await bench.tidy();
+    expect(await bench.stored()).toEqual({ [AUTH_ID]: 'deleted', [AWS_ID]: 'live' });
+    expect([await bench.valueOf(AUTH_ID), await bench.valueOf(AWS_ID)]).toEqual([null, 'MARK-key']);
+  });
+
+  it('a soft deletion retires nothing', async () => {
+    const bench = await Bench.open();
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(eventRecord({ password: MASKED, at: 2, eventType: 'entitySoftDeleted' }));
+    await bench.endGrace();
+    expect(await bench.tidy()).toEqual(NOTHING);
+    expect(await bench.valueOf(PASSWORD_ID)).toBe('MARK-a');
+  });
+
+  it('survives restarts: what is to be done stands in the database', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws-ssm');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(deletion(2));
+    await bench.endGrace();
+    await bench.restart();
+    expect(await bench.tidy()).toEqual({ ...NOTHING, deleted: 1 });
+    expect(aws.secrets()).toEqual([]);
+  });
+
+  it('a crash between the request and its commit: asked again once the first can no longer land', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws-ssm');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(deletion(2));
+    await bench.endGrace();
+    aws.fault({ kind: 'drop-after', operation: 'DeleteParameter', times: 1 });
+    expect(await bench.tidy()).toEqual(NOTHING);
+    expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'deleting' });
+    expect(await bench.tidy()).toEqual(NOTHING);
+    await bench.restart();
+    await bench.endGrace();
+    expect(await bench.tidy()).toEqual(NOTHING); // the claim of the attempt without an answer has to run out
+    await bench.expireClaims();
+    expect(await bench.tidy()).toEqual({ ...NOTHING, deleted: 1 });
+    expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'deleted' });
+  });
+
+  it('refused for certain: stays retired and is tried again later', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws-ssm');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(deletion(2));
+    await bench.endGrace();
+    const fault = aws.fault({ kind: 'deny', operation: 'DeleteParameter' });
+    expect(await bench.tidy()).toEqual(NOTHING);
+    expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'retired' });
+    const calls = aws.calls.length;
+    expect(await bench.tidy()).toEqual(NOTHING);
+    expect(aws.calls).toHaveLength(calls);
+    aws.clearFaults(fault);
+    await bench.endGrace();
+    expect(await bench.tidy()).toEqual({ ...NOTHING, deleted: 1 });
+  });
+});
+
+describe('what is never deleted', () => {
+  it('an external reference', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws');
+    aws.seed('secretsmanager', { secretId: '/team-a/x', value: 'theirs' });
+    await bench.handle(eventRecord({ password: 'secret:/team-a/x', at: 1 }));
+    await bench.handle(deletion(2));
+    await bench.endGrace();
+    await bench.tidy();
+    expect(inStore(aws, '/team-a/x')).toMatchObject({ value: 'theirs', scheduledForDeletion: false });
+    expect(aws.calls).toEqual([]);
+  });
+
+  it.each(['managed-aws', 'managed-aws-ssm'] as const)(
+    'a secret without our tag, in %s: forgotten, untouched',
+    async (manager) => {
+      const { bench, aws } = await openAwsBench(manager);
+      await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+      await bench.handle(deletion(2));
+      const service = manager === 'managed-aws' ? 'secretsmanager' : 'ssm';
+      aws.reset();
+      aws.seed(service, { secretId: PASSWORD_ID, value: 'theirs now' });
+      await bench.endGrace();
+      expect(await bench.tidy()).toEqual(NOTHING);
+      expect(inStore(aws, PASSWORD_ID)).toMatchObject({ value: 'theirs now', scheduledForDeletion: false });
+      expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'deleted' });
+      expect((await bench.actions()).at(-1)).toBe('forget');
+      const calls = aws.calls.length;
+      await bench.endGrace();
+      await bench.tidy();
+      expect(aws.calls).toHaveLength(calls);
+    },
+  );
+
+  it('an id that is in use again', async () => {
+    const bench = await Bench.open();
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(eventRecord({ password: null, at: 2 }));
+    await bench.handle(eventRecord({ password: 'MARK-b', at: 3 }));
+    await bench.endGrace();
+    expect(await bench.tidy()).toEqual(NOTHING);
+    expect(await bench.valueOf(PASSWORD_ID)).toBe('MARK-b');
+  });
+
+  it('an id that a live field of another connection names', async () => {
+    const bench = await Bench.open({ ALLOWED_REFERENCE_PREFIXES: '/openmetadata/database/mysql-test/' });
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(eventRecord({ id: OTHER, name: 'other', password: `secret:${PASSWORD_ID}` }));
+    expect(bench.last).toMatchObject({ outcome: 'applied' });
+    await bench.handle(deletion(2));
+    await bench.endGrace();
+    expect(await bench.tidy()).toEqual(NOTHING);
+    expect(await bench.valueOf(PASSWORD_ID)).toBe('MARK-a');
+    await bench.handle(eventRecord({ id: OTHER, name: 'other', password: null, at: 3 }));
+    await bench.endGrace();
+    expect(await bench.tidy()).toEqual({ ...NOTHING, deleted: 1 });
+  });
+
+  it('an id that is being used again while its deletion may be on its way: the event comes again', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws-ssm');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(eventRecord({ password: null, at: 2 }));
+    await bench.endGrace();
+    aws.fault({ kind: 'drop', operation: 'DeleteParameter', times: 1 });
+    await bench.tidy();
+    await bench.expireClaims();
+    const again = eventRecord({ password: 'MARK-b', at: 3 });
+    await expect(bench.handle(again)).rejects.toMatchObject({ retryable: true });
+    expect(inStore(aws, PASSWORD_ID)?.value).toBe('MARK-a');
+    await bench.endGrace();
+    expect(await bench.tidy()).toEqual({ ...NOTHING, deleted: 1 });
+    await expect(bench.handle(again)).resolves.toBe('applied');
+    expect(inStore(aws, PASSWORD_ID)?.value).toBe('MARK-b');
+  });
+});
+
+describe('names that are needed again', () => {
+  it('two janitors at once: each secret is deleted once', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws-ssm');
+    const ids = Array.from({ length: 8 }, (_, at) => `${CONNECTION.slice(0, -2)}${at + 10}`);
+    for (const id of ids) await bench.handle(eventRecord({ id, name: `n-${id}`, password: 'MARK-a' }));
+    for (const id of ids) await bench.handle(deletion(2, { id, name: `n-${id}` }));
+    await bench.endGrace();
+    const other = bench.otherJanitor();
+    const signal = new AbortController().signal;
+    const [one, two] = await Promise.all([bench.tidy(), other.run(signal)]);
+    expect(one.deleted + two.deleted).toBe(8);
+    expect(aws.calls.filter(({ operation }) => operation === 'DeleteParameter')).toHaveLength(8);
+    expect(aws.secrets()).toEqual([]);
+  });
+
+  it('a name is not free for another connection before its grace is over; then it is taken over', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws-ssm');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(deletion(2));
+    const next = eventRecord({ id: OTHER, password: 'MARK-b', at: 3 });
+    await bench.handle(next);
+    expect(bench.last).toMatchObject({ outcome: 'refused', code: 'SECRET_ID_COLLISION' });
+    expect(inStore(aws, PASSWORD_ID)?.value).toBe('MARK-a');
+    await bench.endGrace();
+    await bench.tidy();
+    await expect(bench.handle(next)).resolves.toBe('applied');
+    expect(inStore(aws, PASSWORD_ID)).toMatchObject({ value: 'MARK-b', tags: { 'connection-id': OTHER } });
+    const [row] = await bench.query('SELECT connection_id, state FROM stored_secret');
+    expect(row).toEqual({ connection_id: OTHER, state: 'live' });
+  });
+});
+
+describe('Secrets Manager', () => {
+  it('deletes with the configured recovery window, and brings back and writes what is needed again', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws', { AWS_SM_RECOVERY_WINDOW_DAYS: '9' });
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(eventRecord({ password: null, at: 2 }));
+    await bench.endGrace();
+    expect(await bench.tidy()).toEqual({ ...NOTHING, deleted: 1 });
+    expect(inStore(aws, PASSWORD_ID)).toMatchObject({ scheduledForDeletion: true });
+    expect(await bench.valueOf(PASSWORD_ID)).toBeNull();
+    await expect(bench.handle(eventRecord({ password: 'MARK-b', at: 3 }))).resolves.toBe('applied');
+    expect(inStore(aws, PASSWORD_ID)).toMatchObject({ scheduledForDeletion: false, value: 'MARK-b' });
+    expect((await bench.actions()).slice(-2)).toEqual(['delete', 'restore']);
+  });
+
+  it('AWS_SM_FORCE_DELETE: gone at once', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws', { AWS_SM_FORCE_DELETE: 'true' });
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(deletion(2));
+    await bench.endGrace();
+    await bench.tidy();
+    expect(aws.secrets()).toEqual([]);
+  });
+
+  it('a name scheduled for deletion is taken over by another connection: restored, re-tagged, audited', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(deletion(2));
+    await bench.endGrace();
+    await bench.tidy();
+    await bench.handle(eventRecord({ id: OTHER, password: 'MARK-b', at: 3, actor: 'eve' }));
+    expect(bench.last).toMatchObject({ outcome: 'applied' });
+    expect(inStore(aws, PASSWORD_ID)).toMatchObject({
+      value: 'MARK-b',
+      scheduledForDeletion: false,
+      tags: { 'connection-id': OTHER },
+    });
+    expect((await bench.audit(`connection_id = '${OTHER}'`)).at(-1)).toMatchObject({
+      secret_id: PASSWORD_ID,
+      actor: 'eve',
+      detail: `taken over from connection ${CONNECTION}`,
+    });
+  });
+});

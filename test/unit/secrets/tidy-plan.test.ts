@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import type { ReferenceRow, StoredSecretRow } from '../../../src/database/rows.js';
+import { planTidying } from '../../../src/operations/tidy-plan.js';
+import type { LockedState } from '../../../src/pipeline/ledger.js';
+
+const NOW = 1_000_000;
+const PAST = NOW - 1;
+const FUTURE = NOW + 1;
+const ID = '/openmetadata/database/x/password';
+const RULES = { manager: 'in-memory', graceMs: 500, lateRequestMs: 60 } as const;
+
+function stored(row: Partial<StoredSecretRow>): StoredSecretRow {
+  return {
+    manager: 'in-memory',
+    secretIdHash: 'hash',
+    secretId: ID,
+    connectionId: 'c',
+    state: 'live',
+    epoch: 3,
+    version: 'v1',
+    suspectUntilMs: null,
+    dueAtMs: null,
+    updatedAtMs: 1,
+    ...row,
+  };
+}
+
+function plan(row: Partial<StoredSecretRow>, { isUsed = false, isNamed = false } = {}) {
+  const reference = { secretId: ID } as ReferenceRow;
+  const state = {
+    nowMs: NOW,
+    nextEpoch: 4,
+    stored: [stored(row)],
+    references: isUsed ? [reference] : [],
+    referencedIds: new Set(isUsed || isNamed ? [ID] : []),
+  } as unknown as LockedState;
+  const { rows, abandoned, deletions, repairs } = planTidying(state, RULES);
+  return { rows: [...rows], abandoned: abandoned.length, deletions: [...deletions], repairs: repairs.length };
+}
+
+const NOTHING = { rows: [], abandoned: 0, deletions: [], repairs: 0 };
+
+describe('what there is to do about one stored secret', () => {
+  it.each<[string, Partial<StoredSecretRow>]>([
+    ['live', {}],
+    ['live, in doubt, requests may still land', { suspectUntilMs: FUTURE }],
+    ['retired, within its grace', { state: 'retired', dueAtMs: FUTURE }],
+    ['retired, past its grace, but in doubt', { state: 'retired', dueAtMs: PAST, suspectUntilMs: FUTURE }],
+    ['deleting, its request may still land', { state: 'deleting', dueAtMs: FUTURE }],
+    ['deleted', { state: 'deleted', version: null }],
+    ['of another manager', { manager: 'local', state: 'retired', dueAtMs: PAST }],
+  ])('%s: nothing', (_, row) => {
+    expect(plan(row)).toEqual(NOTHING);
+  });
+
+  it.each<[string, Partial<StoredSecretRow>]>([
+    ['retired and past its grace', { state: 'retired', dueAtMs: PAST }],
+    ['deleting, and nobody knows whether it was', { state: 'deleting', dueAtMs: PAST }],
+  ])('%s: deleted, marked first until no request can land any more', (_, row) => {
+    const deletion = stored({ state: 'deleting', epoch: 4, dueAtMs: NOW + 60, updatedAtMs: NOW });
+    expect(plan(row)).toEqual({ ...NOTHING, deletions: [deletion] });
+  });
+
+  it('retired and past its grace, but in a field of somebody: kept for another grace', () => {
+    const row = { state: 'retired', dueAtMs: PAST } as const;
+    expect(plan(row, { isNamed: true })).toEqual({
+      ...NOTHING,
+      rows: [stored({ ...row, dueAtMs: NOW + 500 })],
+    });
+  });
+
+  it('live, in doubt, nothing can land any more: compared with the store', () => {
+    expect(plan({ suspectUntilMs: PAST }, { isUsed: true })).toEqual({ ...NOTHING, repairs: 1 });
+  });
+
+  it('retired, nothing can land any more: in doubt no longer, deleted the next time', () => {
+    const row = { state: 'retired', dueAtMs: PAST } as const;
+    const next = stored({ ...row, updatedAtMs: NOW });
+    expect(plan({ ...row, suspectUntilMs: PAST })).toEqual({ ...NOTHING, rows: [next] });
+  });
+
+  it.each([
+    [true, { state: 'live', dueAtMs: null }, 0],
+    [false, { state: 'retired', dueAtMs: NOW + 500 }, 1],
+  ] as const)('left as writing (in use: %s): in doubt', (isUsed, end, abandoned) => {
+    const next = stored({ ...end, epoch: 4, suspectUntilMs: NOW + 60, updatedAtMs: NOW });
+    expect(plan({ state: 'writing' }, { isUsed })).toEqual({ ...NOTHING, rows: [next], abandoned });
+  });
+});
