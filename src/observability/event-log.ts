@@ -10,6 +10,9 @@ export interface EventCounters {
   handedBack(label: string): void;
 }
 
+/** Of the fields that `SECRET_BY_NAME=report` leaves, so many are named in a line; the metric counts all. */
+const MOST_POINTERS = 20;
+
 /** One line an event: ids, counts, duration, outcome. Dead letters are warnings; what comes again is summarised. */
 export class EventLog implements PipelineObserver {
   readonly #logger: Logger;
@@ -24,9 +27,10 @@ export class EventLog implements PipelineObserver {
 
   handled(handled: HandledRecord): void {
     this.#counters.handled(handled);
-    const { record, outcome, durationMs, ...rest } = handled;
+    const { record, outcome, durationMs, reported, ...rest } = handled;
     const level = outcome === 'refused' || outcome === 'blocked' ? 'warn' : 'info';
-    const line = { outcome, ...rest, ...record, durationMs: Math.round(durationMs * 10) / 10 };
+    const left = reported.length === 0 ? {} : { leftInTheClear: reported.slice(0, MOST_POINTERS) };
+    const line = { outcome, ...rest, ...left, ...record, durationMs: Math.round(durationMs * 10) / 10 };
     this.#logger[level](line, 'event');
   }
 

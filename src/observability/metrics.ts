@@ -82,7 +82,7 @@ export class Metrics {
     this.#eventSeconds.observe({ outcome }, record.durationMs / 1_000);
     if (outcome === 'refused' || outcome === 'blocked') this.#deadLetters.inc({ code: code ?? 'INTERNAL' });
     if (record.writes > 0) this.#writes.inc(record.writes);
-    if (record.reported > 0) this.#reported.inc(record.reported);
+    if (record.reported.length > 0) this.#reported.inc(record.reported.length);
   }
 
   /** @param label an error's code, or its class */

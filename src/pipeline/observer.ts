@@ -12,8 +12,8 @@ export interface HandledRecord {
   readonly secretFields: number;
   /** Values written to the store. */
   readonly writes: number;
-  /** Secrets recognised by name that were left as they are (`SECRET_BY_NAME=report`). */
-  readonly reported: number;
+  /** Pointers of secrets recognised by name that were left as they are (`SECRET_BY_NAME=report`). */
+  readonly reported: readonly string[];
   readonly durationMs: number;
 }
 

@@ -161,7 +161,7 @@ export class Pipeline implements RecordHandler {
         prepared?.event.connectionId ?? (undecodable === undefined ? null : connectionOf(undecodable)),
       secretFields: prepared?.fields?.length ?? 0,
       writes: processed?.writes ?? 0,
-      reported: prepared?.reported.length ?? 0,
+      reported: prepared?.reported ?? [],
       durationMs: this.#parts.clock() - startedMs,
     });
   }

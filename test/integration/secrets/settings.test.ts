@@ -35,7 +35,11 @@ describe('SECRET_BY_NAME', () => {
     const bench = await Bench.open({ SECRET_BY_NAME: 'report' });
     await bench.handle(eventRecord({ config: byName, password: 'MARK-declared' }));
     expect(config(bench)).toMatchObject({ ...byName, password: `secret:${PASSWORD_ID}` });
-    expect(bench.last).toMatchObject({ outcome: 'applied', reported: 1, secretFields: 1 });
+    expect(bench.last).toMatchObject({
+      outcome: 'applied',
+      reported: ['/connection/config/connectionOptions/api_key'],
+      secretFields: 1,
+    });
     expect(bench.puts.map(({ secretId }) => secretId)).toEqual([PASSWORD_ID]);
     await bench.expectNowhereElse('MARK-declared');
   });

@@ -339,7 +339,9 @@ describe('options', () => {
     const list = { sourceConfig: { config: { serviceConnections: [{ serviceConnection: nested }] } } };
     expect(errorOf(() => strict.find(pipeline(list))).code).toBe('CONNECTOR_UNKNOWN');
     expect(strict.find(mysql({ password: 'p' })).fields).toHaveLength(1);
-    expect(strict.find({ ...mysql({ type: 'Mysql', password: 'p' }), serviceType: null }).fields).toHaveLength(1);
+    expect(
+      strict.find({ ...mysql({ type: 'Mysql', password: 'p' }), serviceType: null }).fields,
+    ).toHaveLength(1);
     expect(strict.find({ ...service('database', 'NobodyKnows', null) }).fields).toEqual([]);
     expect(strict.find(bot({})).fields).toEqual([]);
   });

@@ -150,7 +150,7 @@ describe('outcomes of a pipe', () => {
     connectionId: null,
     secretFields: 0,
     writes: 0,
-    reported: 0,
+    reported: [],
     durationMs: 1,
   });
 

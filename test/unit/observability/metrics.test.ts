@@ -11,14 +11,14 @@ const handled: HandledRecord = {
   connectionId: 'connection-4711',
   secretFields: 2,
   writes: 2,
-  reported: 1,
+  reported: ['/connection/config/options/token'],
   durationMs: 30,
 };
 
 it('counts events by outcome and code, and nothing by id', async () => {
   const metrics = new Metrics({ version: '1.0.0', manager: 'local' });
   metrics.handled(handled);
-  metrics.handled({ ...handled, outcome: 'refused', code: 'FIELD_NOT_A_STRING', writes: 0, reported: 0 });
+  metrics.handled({ ...handled, outcome: 'refused', code: 'FIELD_NOT_A_STRING', writes: 0, reported: [] });
   metrics.handled({ ...handled, outcome: 'waiting', code: 'MASK_WITHOUT_ORIGINAL', writes: 0 });
   metrics.handedBack('STORE_UNAVAILABLE');
   const text = await metrics.render();
