@@ -154,24 +154,25 @@ function describeVersions(given: () => Fixture, capabilities: Capabilities): voi
     expect(await textOf(given(), id)).toBe('one');
   });
 
-  it.runIf(capabilities.idempotentTokens)('takes a repeated token for the same write', async () => {
-    const id = freshId();
-    const clientToken = freshToken();
-    const first = await putOne(given(), putItem(id, 'one', { clientToken }));
-    const repeatedNew = await putOne(given(), putItem(id, 'one', { clientToken }));
-    expect(repeatedNew.version).toBe(first.version);
-    const later = await putOne(given(), putItem(id, 'two', { known: true }));
-    const repeated = await putOne(given(), putItem(id, 'one', { clientToken, known: true }));
-    expect(repeated.version).toBe(first.version);
-    // The no-op leaves the newer value current: the reason why a token contains the claim's epoch.
-    expect(await textOf(given(), id)).toBe('two');
-    const other = putItem(id, 'three', {
-      clientToken: later.version.length > 20 ? later.version : clientToken,
-      known: true,
+  if (capabilities.idempotentTokens)
+    it('takes a repeated token for the same write', async () => {
+      const id = freshId();
+      const clientToken = freshToken();
+      const first = await putOne(given(), putItem(id, 'one', { clientToken }));
+      const repeatedNew = await putOne(given(), putItem(id, 'one', { clientToken }));
+      expect(repeatedNew.version).toBe(first.version);
+      const later = await putOne(given(), putItem(id, 'two', { known: true }));
+      const repeated = await putOne(given(), putItem(id, 'one', { clientToken, known: true }));
+      expect(repeated.version).toBe(first.version);
+      // The no-op leaves the newer value current: the reason why a token contains the claim's epoch.
+      expect(await textOf(given(), id)).toBe('two');
+      const other = putItem(id, 'three', {
+        clientToken: later.version.length > 20 ? later.version : clientToken,
+        known: true,
+      });
+      const [conflict] = await given().manager.store.put([other], storeCall());
+      expect(errorOf(conflict)).toMatchObject({ class: 'conflict', applied: 'no' });
     });
-    const [conflict] = await given().manager.store.put([other], storeCall());
-    expect(errorOf(conflict)).toMatchObject({ class: 'conflict', applied: 'no' });
-  });
 
   it('creates a known secret that is gone', async () => {
     const id = freshId();

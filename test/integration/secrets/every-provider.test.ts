@@ -108,13 +108,14 @@ describe.each(PROVIDERS)('every rule of a secret field, with $name', (provider) 
     expect(bench.calls - calls).toBe(0);
   });
 
-  it.runIf(provider.refusedText !== undefined)('a text that the store refuses', async () => {
-    const bench = await openBench(provider);
-    await bench.handle(eventRecord({ password: `MARK-${provider.refusedText ?? ''}x` }));
-    expect(bench.last).toMatchObject({ outcome: 'refused', code: 'VALUE_REFUSED_BY_STORE' });
-    expect(bench.calls).toBe(0);
-    await bench.expectNowhereElse('MARK-');
-  });
+  if (provider.refusedText !== undefined)
+    it('a text that the store refuses', async () => {
+      const bench = await openBench(provider);
+      await bench.handle(eventRecord({ password: `MARK-${provider.refusedText ?? ''}x` }));
+      expect(bench.last).toMatchObject({ outcome: 'refused', code: 'VALUE_REFUSED_BY_STORE' });
+      expect(bench.calls).toBe(0);
+      await bench.expectNowhereElse('MARK-');
+    });
 
   it('the word null, and what is no string: nothing of the event is applied', async () => {
     const bench = await openBench(provider);
