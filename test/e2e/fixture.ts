@@ -10,6 +10,7 @@ import {
   type ReceivedRecord,
   type TestProcess,
 } from '../harness/index.js';
+import { requireSecuredSchema } from '../harness/schemas.js';
 import type { SecuredEvent } from '../../src/terms.js';
 
 /** Names of a test's own topics, and the environment that makes a worker use them. */
@@ -120,7 +121,9 @@ export async function publish(
   );
 }
 
+/** The data of a record of the secured topic, which must be what docs/schemas promises. */
 export function securedData(record: ReceivedRecord): SecuredEvent {
+  requireSecuredSchema(record);
   return (jsonOf(record) as { data: SecuredEvent }).data;
 }
 

@@ -1,4 +1,5 @@
 import { WorkerError } from '../../../src/errors.js';
+import { requireDeadLetterSchema, requireSecuredSchema } from '../../harness/schemas.js';
 import { parseSecured, type SentEvent } from './sent-event.js';
 import type { OutgoingRecord, Outlet, Stream } from '../../../src/transport.js';
 
@@ -48,6 +49,7 @@ export class FakeOutlet implements Outlet {
       this.failures -= 1;
       throw new WorkerError('BROKER_UNAVAILABLE', 'scripted');
     }
+    for (const record of records) requireSchema(record);
     await this.beforeLanding();
     this.topics.records.push(...records);
     if (this.failuresAfter > 0) {
@@ -55,6 +57,12 @@ export class FakeOutlet implements Outlet {
       throw new WorkerError('BROKER_UNAVAILABLE', 'scripted: no answer');
     }
   }
+}
+
+/** Every test that sends anything holds it against the published schemas. */
+function requireSchema(record: OutgoingRecord): void {
+  if (record.stream === 'secured') requireSecuredSchema(record);
+  else requireDeadLetterSchema(record);
 }
 
 /** A promise that the test settles. */

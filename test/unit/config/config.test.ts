@@ -7,10 +7,7 @@ import { loadConfig, SettingsError, type Config } from '../../../src/config.js';
 import { settingRegistry } from '../../../src/config/setting.js';
 import { SETTING_NAMES, settingsSchema } from '../../../src/config/settings.js';
 import { generateKey } from '../../../src/fernet/index.js';
-
-const KEY = generateKey();
-const MINIMUM = { FERNET_KEY: KEY, KAFKA_BROKERS: 'kafka-1:9092' };
-const CANARY = 'hunter2-canary';
+import { CANARY, KEY, MINIMUM, WRONG } from './wrong-settings.js';
 
 let folder = '';
 let file = '';
@@ -257,103 +254,6 @@ describe('what a command needs', () => {
     expect(errorOf({}).problems.map(({ name }) => name)).toEqual(['FERNET_KEY', 'KAFKA_BROKERS']);
   });
 });
-
-/** Variable, wrong text, what the message says; others that make the case. */
-const WRONG: [string, string, RegExp, Record<string, string>?][] = [
-  ['FERNET_KEY', CANARY, /key 1 is not 32 bytes/],
-  ['FERNET_KEY', `${KEY},${CANARY}`, /key 2 is not 32 bytes/],
-  ['FERNET_KEY', 'jJ/9sz0g0OHxsfxOoSfdFdmk3ysNmPRnH3TUAbz3IHA=', /public sample key/],
-  ['FERNET_KEY', `${KEY},`, /key 2 is empty/],
-  ['PUBLISHER_FERNET_KEY', CANARY, /key 1/],
-  ['INGESTION_FERNET_KEY', CANARY, /key 1/],
-  ['DEAD_LETTER_FERNET_KEY', 'cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=', /public sample key/],
-  ['SECRET_MANAGER', 'vault', /must be one of: db, /],
-  ['SECRET_MANAGER_PREFIX', 'a b', /may only contain/],
-  ['SECRET_MANAGER_PREFIX', '/a', /must not begin or end/],
-  ['SECRET_MANAGER_PREFIX', 'x'.repeat(101), /at most 100/],
-  ['SECRET_MANAGER_PREFIX', 'aws-team', /Parameter Store/, { SECRET_MANAGER: 'managed-aws-ssm' }],
-  ['OPENMETADATA_CLUSTER_NAME', 'prod.eu', /may only contain/],
-  ['SECRET_MANAGER_TAGS', 'no-colon-here', /tag 1 must be written key:value/],
-  ['SECRET_MANAGER_TAGS', 'a:1,a:2', /twice/],
-  ['SECRET_MANAGER_TAGS', 'managed-by:me', /must not be managed-by/],
-  ['SECRET_MANAGER_TAGS', 'a:1,{b}:2', /tag 2 may only contain/],
-  ['SECRET_MANAGER_TAGS', `k:${'v'.repeat(257)}`, /more than 256/],
-  ['SECRET_MANAGER_TAGS', Array.from({ length: 49 }, (_, i) => `k${i}:v`).join(), /at most 48/],
-  ['SECRET_ID_STYLE', 'loose', /openmetadata, strict/],
-  ['SECRET_ADOPT', 'yes', /true, false/],
-  ['SECRET_MIGRATION', 'off', /auto, manual/],
-  ['SECRET_MANAGER_WRITES_PER_SECOND', '0', /above 0/],
-  ['SECRET_MANAGER_WRITES_PER_SECOND', '-1', /above 0/],
-  ['SECRET_MANAGER_WRITES_PER_SECOND', '1e3', /above 0/],
-  ['STORE_TIMEOUT_MS', '5s', /whole number from 100/],
-  ['OM_SM_ACCESS_KEY_ID', '', /must be set, because OM_SM_ACCESS_KEY is/, { OM_SM_ACCESS_KEY: CANARY }],
-  ['OM_SM_ACCESS_KEY', '', /must be set, because OM_SM_ACCESS_KEY_ID is/, { OM_SM_ACCESS_KEY_ID: 'id' }],
-  ['AWS_ENDPOINT_URL', 'localhost:5000', /http:\/\//],
-  ['AWS_ENDPOINT_URL_SSM', `http://u:${CANARY}@h`, /must not contain a user name/],
-  ['SSM_TIER', 'gold', /standard, advanced/],
-  ['AWS_SM_RECOVERY_WINDOW_DAYS', '6', /from 7 to 30/],
-  ['AWS_SM_RECOVERY_WINDOW_DAYS', '31', /from 7 to 30/],
-  ['DATABASE_URL', `oracle://u:${CANARY}@h/d`, /must begin with sqlite:/],
-  ['DATABASE_URL', `postgres://u:${CANARY}@h`, /must name one database/],
-  ['DATABASE_URL', `postgres://u:${CANARY}#x@h:99999/d`, /valid URL/],
-  ['DATABASE_URL', `postgres://u:${CANARY}%ZZ@h/d`, /percent-encoding/],
-  ['DATABASE_URL', `postgres://u:${CANARY}@h/d?sslmode=prefer`, /sslmode must be/],
-  ['DATABASE_URL', `mysql://u@h/d?password=${CANARY}`, /may have these parameters/],
-  ['DATABASE_URL', 'mysql://u@h/d?schema=x', /for PostgreSQL/],
-  ['DATABASE_URL', 'postgres://u@h/d?sslrootcert=/does/not/exist.pem', /sslrootcert must be the path/],
-  ['DATABASE_URL', 'sqlite:', /must name a file/],
-  ['DATABASE_URL', 'sqlite://x.db', /without \/\//],
-  ['DATABASE_MIGRATE', 'never', /auto, off/],
-  ['DATABASE_POOL_SIZE', '1', /from 2/],
-  ['INBOX_RETENTION_DAYS', '0', /from 1/],
-  ['KAFKA_BROKERS', 'kafka-1', /host:port/],
-  ['KAFKA_BROKERS', 'a:9092,,b:9092', /item 2 of the list is empty/],
-  ['KAFKA_BROKERS', 'a:0', /host:port/],
-  ['KAFKA_BROKERS', `https://u:${CANARY}@a:9092`, /host:port/],
-  ['KAFKA_GROUP_ID', 'a b', /printable/],
-  ['KAFKA_SESSION_TIMEOUT_MS', '1.5', /whole number/],
-  ['KAFKA_REBALANCE_TIMEOUT_MS', '20000', /at least KAFKA_SESSION_TIMEOUT_MS/],
-  ['KAFKA_SSL', '1', /true, false/],
-  ['KAFKA_SSL_CA_FILE', '/does/not/exist.pem', /exists and can be read/, { KAFKA_SSL: 'true' }],
-  ['KAFKA_SASL_MECHANISM', 'gssapi', /plain, scram/],
-  ['KAFKA_SASL_MECHANISM', 'oauthbearer', /exactly one of/],
-  ['KAFKA_SASL_USERNAME', '', /is needed/, { KAFKA_SASL_MECHANISM: 'plain', KAFKA_SASL_PASSWORD: CANARY }],
-  ['KAFKA_SASL_PASSWORD', '', /is needed/, { KAFKA_SASL_MECHANISM: 'plain', KAFKA_SASL_USERNAME: 'u' }],
-  ['KAFKA_SASL_PASSWORD', CANARY, /KAFKA_SASL_MECHANISM is not/],
-  [
-    'KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET',
-    '',
-    /for the token endpoint/,
-    {
-      KAFKA_SASL_MECHANISM: 'oauthbearer',
-      KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT: 'https://x/',
-      KAFKA_SASL_OAUTHBEARER_CLIENT_ID: 'c',
-    },
-  ],
-  ['PURGE_SOURCE', 'all', /off, secured/],
-  ['TOPIC_CREATED', 'a/b', /topic name/],
-  ['TOPIC_UPDATED', '..', /must not be \./],
-  ['TOPIC_DELETED', 'x'.repeat(250), /1 to 249/],
-  ['TOPIC_SECURED', 'connection.updated', /same topic as TOPIC_UPDATED/],
-  ['TOPIC_DEAD_LETTER', 'connection_secured', /same topic as TOPIC_SECURED/],
-  ['SECRET_BY_NAME', 'ignore', /externalise, report, refuse/],
-  ['UNKNOWN_CONNECTOR', 'accept', /heuristic, refuse/],
-  ['SECURED_REFERENCES', 'hidden', /plain, sealed/],
-  ['SECURED_FORMAT', 'avro', /structured, binary/],
-  ['ALLOWED_REFERENCE_PREFIXES', '/a b/', /without spaces/],
-  ['CATALOG_FILE', '/does/not/exist.json', /exists and can be read/],
-  ['SECRET_PATHS_EXTRA', 'Mysql', /connector:dotted\.path/],
-  ['SECRET_PATHS_EXCLUDED', 'Mysql:a..b', /connector:dotted\.path/],
-  ['SECRET_DELETION_GRACE_SECONDS', '-1', /whole number/],
-  ['WAIT_SECONDS', 'ten', /whole number/],
-  ['WORKER_CONCURRENCY', '0', /from 1/],
-  ['CLAIM_MS', '11999', /at least 12000/],
-  ['RELAY_INTERVAL_MS', '0', /from 50/],
-  ['SHUTDOWN_GRACE_MS', '600001', /to 600000/],
-  ['HTTP_PORT', '65536', /65535, or off/],
-  ['HTTP_PORT', 'none', /65535, or off/],
-  ['LOG_LEVEL', 'verbose', /fatal, error, warn/],
-];
 
 describe('wrong values', () => {
   it('are many', () => expect(WRONG.length).toBeGreaterThanOrEqual(40));

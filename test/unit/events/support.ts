@@ -1,7 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import type { ValidateFunction } from 'ajv';
-import addFormats from 'ajv-formats';
 import { decodeRecord } from '../../../src/events/decode.js';
 import type { Decoded } from '../../../src/events/decode.js';
 import type { SourceTopics } from '../../../src/events/source-topics.js';
@@ -96,34 +93,6 @@ export function refusalOf(source: SourceRecord): [code: EventErrorCode, field: s
   return [error.code, error.field];
 }
 
-const SCHEMAS = [
-  'change-event.json',
-  'change-event.cloudevent.json',
-  'connection.secured.json',
-  'connection.secured.cloudevent.json',
-  'dead-letter.headers.json',
-  'dead-letter.payload.json',
-] as const;
-
-let compiled: Ajv2020 | undefined;
-
-function schemas(): Ajv2020 {
-  const ajv = new Ajv2020({ allErrors: true, strict: true, strictTypes: false, strictRequired: false });
-  addFormats.default(ajv);
-  for (const file of SCHEMAS) {
-    const url = new URL(`../../../docs/schemas/${file}`, import.meta.url);
-    ajv.addSchema(JSON.parse(readFileSync(url, 'utf8')) as JsonObject);
-  }
-  return ajv;
-}
-
-export function schema(name: (typeof SCHEMAS)[number]): ValidateFunction {
-  compiled ??= schemas();
-  const validate = compiled.getSchema(name);
-  if (validate === undefined) throw new Error(`no schema ${name}`);
-  return validate;
-}
-
 export function securedEvent(members: Partial<SecuredEvent> = {}): SecuredEvent {
   return {
     connectionId: 'connection-1',
@@ -144,3 +113,5 @@ export function securedEvent(members: Partial<SecuredEvent> = {}): SecuredEvent 
     ...members,
   };
 }
+
+export { schema } from '../../harness/schemas.js';
