@@ -113,10 +113,11 @@ export class Janitor {
       call,
     );
     const deleted: StoredSecretRow = { ...row, state: 'deleted', version: null, dueAtMs: null };
-    if (result === undefined || result.ok) return { row: deleted, action: 'delete', outcomeKnown: true };
+    if (result === undefined) throw new TypeError('the store gave no answer for a deletion');
+    if (result.ok) return { row: deleted, action: 'delete', outcomeKnown: true };
     const { error } = result;
     // Without our tag it is not ours to delete, whatever we once wrote there.
-    if (error.class === 'conflict') return { row: deleted, action: 'forget', outcomeKnown: true };
+    if (error.code === 'SECRET_NOT_OWNED') return { row: deleted, action: 'forget', outcomeKnown: true };
     if (error.applied === 'unknown') return { row, action: null, outcomeKnown: false };
     return { row: { ...row, state: 'retired', dueAtMs: nowMs + RETRY_MS }, action: null, outcomeKnown: true };
   }
