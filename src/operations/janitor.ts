@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { AuditRow, StoredSecretRow } from '../database/rows.js';
 import { auditRow, type AuditAction } from '../pipeline/audit.js';
-import type { ClaimGuard, ClaimHolder } from '../pipeline/claim-guard.js';
+import type { ClaimGuard } from '../pipeline/claim-guard.js';
 import type { ClaimResult, Decision, Ledger, LockedState } from '../pipeline/ledger.js';
 import type { Publisher } from '../pipeline/publisher.js';
 import { toReference } from '../pipeline/references.js';
@@ -83,16 +83,21 @@ export class Janitor {
 
   async #carryOut({ claim, plan, state }: Claimed, total: TidyCounts, signal: AbortSignal): Promise<void> {
     const { guard, ledger, publisher } = this.#parts;
-    const holder: ClaimHolder = { claim };
-    const call = guard.callFor(holder, signal);
+    const call = guard.callWithin(claim, signal);
     const handled: Handled[] = [];
-    for (const row of plan.deletions) handled.push(await this.#delete(row, state.nowMs, call));
-    for (const row of plan.repairs) handled.push(await this.#repair(row, state.nowMs, claim.epoch, call));
+    const works = [
+      ...plan.deletions.map((row) => () => this.#delete(row, state.nowMs, call)),
+      ...plan.repairs.map((row) => () => this.#repair(row, state.nowMs, claim.epoch, call)),
+    ];
+    try {
+      for (const work of works) handled.push(await work());
+    } catch (error) {
+      // No time left for the next request: what is done is committed, the rest stays marked and is looked at again.
+      if (!(error instanceof WorkerError && error.retryable)) throw error;
+    }
     const update = handled.map(({ row }) => row);
     const audit = await this.#audit(handled, state);
-    const [committed] = await ledger.commit([
-      { claim: holder.claim, changes: { stored: { update }, audit } },
-    ]);
+    const [committed] = await ledger.commit([{ claim, changes: { stored: { update }, audit } }]);
     if (committed == null)
       throw new WorkerError(
         'CLAIM_LOST',
@@ -102,8 +107,7 @@ export class Janitor {
     total.repaired += handled.filter(({ action }) => action === 'repair').length;
     total.lost += handled.filter(({ action }) => action === 'lost').length;
     // After an attempt of unknown outcome the claim runs out: the request may still land.
-    if (handled.every(({ outcomeKnown }) => outcomeKnown))
-      await publisher.publish(holder.claim, committed.unsent);
+    if (handled.every(({ outcomeKnown }) => outcomeKnown)) await publisher.publish(claim, committed.unsent);
   }
 
   async #delete(row: StoredSecretRow, nowMs: number, call: StoreCall): Promise<Handled> {

@@ -25,6 +25,9 @@ export interface TidyPlan {
   readonly repairs: readonly StoredSecretRow[];
 }
 
+/** What fits into one claim, also where the store is slow; the rest is due in the next round. */
+const DELETIONS_A_CLAIM = 20;
+
 /**
  * Decides, under the connection's claim, what becomes of its stored secrets:
  *
@@ -54,7 +57,7 @@ export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
     else if ((row.state === 'retired' || row.state === 'deleting') && isDue && !isInDoubt) {
       // Somebody's field names it: it stays, and is looked at again a grace later.
       if (state.referencedIds.has(row.secretId)) rows.push({ ...row, dueAtMs: nowMs + rules.graceMs });
-      else
+      else if (deletions.length < DELETIONS_A_CLAIM)
         deletions.push({
           ...row,
           state: 'deleting',

@@ -31,16 +31,34 @@ export class ClaimGuard {
 
   /** Each request: its turn under the write limit, then the claim, which is renewed while it is the newest. */
   callFor(holder: ClaimHolder, signal: AbortSignal): StoreCall {
-    const { gate, ledger, clock, storeTimeoutMs } = this.#parts;
+    const { ledger, clock, storeTimeoutMs } = this.#parts;
+    return this.#call(signal, async () => {
+      if (holder.claim.deadlineMs - clock() <= 2 * storeTimeoutMs)
+        holder.claim = (await ledger.renew(holder.claim)) ?? holder.claim;
+      requireTimeFor(holder.claim, storeTimeoutMs, clock());
+    });
+  }
+
+  /**
+   * The same under a claim that is not renewed: for work whose marks in the database count from the claim's start, and
+   * must not run out while one of its requests can still be sent.
+   */
+  callWithin(claim: Claim, signal: AbortSignal): StoreCall {
+    const { clock, storeTimeoutMs } = this.#parts;
+    return this.#call(signal, () => {
+      requireTimeFor(claim, storeTimeoutMs, clock());
+    });
+  }
+
+  #call(signal: AbortSignal, requireTime: () => void | Promise<void>): StoreCall {
+    const { gate } = this.#parts;
     return {
       signal,
       admitWrite: async () => {
         await gate.acquire(signal).catch(() => {
           throw new WorkerError('STORE_UNAVAILABLE', 'the write was given up before its turn came');
         });
-        if (holder.claim.deadlineMs - clock() <= 2 * storeTimeoutMs)
-          holder.claim = (await ledger.renew(holder.claim)) ?? holder.claim;
-        requireTimeFor(holder.claim, storeTimeoutMs, clock());
+        await requireTime();
       },
     };
   }

@@ -129,23 +129,25 @@ export class EventProcessor {
     { claim, plan, state }: EventClaim,
     signal: AbortSignal,
   ): Promise<Processed> {
+    const { clock } = this.#parts;
+    const startedMs = clock();
     const holder = { claim };
     const request = { writes: plan.writes, claim, state, purpose: `event:${prepared.eventHash}` };
     const result = await this.#writer.write(request, this.#parts.guard.callFor(holder, signal));
     switch (result.kind) {
       case 'written':
-        return this.#commitOrRefuse(holder.claim, plan, plan.finish(result.stored));
+        return this.#commitOrRefuse(holder.claim, plan, plan.finish(result.stored), startedMs);
       case 'refused':
         return this.#commit(
           holder.claim,
-          plan.refuse(result.error),
+          plan.refuse(result.error, clock() - startedMs),
           { name: 'refused', code: result.error.code },
           0,
         );
       case 'denied':
         return this.#commit(
           holder.claim,
-          plan.wait(result.detail),
+          plan.wait(result.detail, clock() - startedMs),
           { name: prepared.isLastTry ? 'refused' : 'waiting', code: 'STORE_DENIED' },
           0,
         );
@@ -157,13 +159,23 @@ export class EventProcessor {
   }
 
   /** A state that the database does not take harms only its own event: that becomes a dead letter, under the same claim. */
-  async #commitOrRefuse(claim: Claim, plan: WritePlan, changes: Changes): Promise<Processed> {
+  async #commitOrRefuse(
+    claim: Claim,
+    plan: WritePlan,
+    changes: Changes,
+    startedMs: number,
+  ): Promise<Processed> {
     try {
       return await this.#commit(claim, changes, { name: 'applied', code: null }, plan.writes.length);
     } catch (error) {
       const refusal = unstorable(error);
       if (refusal === null) throw error;
-      return this.#commit(claim, plan.refuse(refusal), { name: 'refused', code: refusal.code }, 0);
+      return this.#commit(
+        claim,
+        plan.refuse(refusal, this.#parts.clock() - startedMs),
+        { name: 'refused', code: refusal.code },
+        0,
+      );
     }
   }
 

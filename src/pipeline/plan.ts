@@ -27,10 +27,10 @@ export interface WritePlan {
   })[];
   /** The rows of the new state, given what the store said of each write (by secret id). */
   finish(stored: ReadonlyMap<string, Stored>): Changes;
-  /** The rows of a refusal that the store gave the reason for. */
-  refuse(error: EventError): Changes;
+  /** The rows of a refusal that the store gave the reason for, so long after the claim was taken. */
+  refuse(error: EventError, elapsedMs: number): Changes;
   /** The rows of an event that waits for a permission. */
-  wait(detail: string): Changes;
+  wait(detail: string, elapsedMs: number): Changes;
 }
 
 /**
@@ -185,15 +185,20 @@ class EventDecision {
         formerOwner: secrets.formerOwner(write.secretId),
       })),
       finish,
-      refuse: (error) => this.#givenUp(this.#refusal(error), secrets, writes),
-      wait: (detail) => this.#givenUp(this.#denied(detail), secrets, writes),
+      refuse: (error, elapsedMs) => this.#givenUp(this.#refusal(error), secrets, writes, elapsedMs),
+      wait: (detail, elapsedMs) => this.#givenUp(this.#denied(detail), secrets, writes, elapsedMs),
     };
     return { kind: 'write', plan, changes: { stored: secrets.marks() } };
   }
 
   /** What came of an event, with what becomes of the names it was about to write. */
-  #givenUp(changes: Changes, secrets: StoredSecretPlan, writes: readonly PlannedWrite[]): Changes {
-    const stored = secrets.abandoned();
+  #givenUp(
+    changes: Changes,
+    secrets: StoredSecretPlan,
+    writes: readonly PlannedWrite[],
+    elapsedMs: number,
+  ): Changes {
+    const stored = secrets.abandoned(elapsedMs);
     const { stored: before } = this.#state;
     const isNew = ({ secretId }: StoredSecretRow): boolean =>
       !before.some((row) => row.secretId === secretId && row.state === 'retired');

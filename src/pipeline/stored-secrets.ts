@@ -97,9 +97,11 @@ export class StoredSecretPlan {
   /**
    * When the writes were given up and the old state stays: what was live goes on under its recorded version, in doubt;
    * new names are retired, whether anything got into the store or not.
+   *
+   * @param elapsedMs since the claim was taken: our own requests can land for as long from now
    */
-  abandoned(): StoredChanges {
-    const { nowMs } = this.#state;
+  abandoned(elapsedMs: number): StoredChanges {
+    const nowMs = this.#state.nowMs + Math.ceil(elapsedMs);
     const { graceMs, lateRequestMs } = this.#context.rules;
     const inUse = new Set(this.#state.references.map(({ secretId }) => secretId));
     const update = this.#writes.map(({ secretId }): StoredSecretRow => {

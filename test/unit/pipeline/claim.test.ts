@@ -36,4 +36,15 @@ describe('time on a claim', () => {
     expect(result).toBe(outcome);
     expect(holder.claim.deadlineMs).toBe(deadlineMs);
   });
+
+  it('is not prolonged where the marks count from its start', async () => {
+    const guard = new ClaimGuard({
+      gate: { acquire: () => Promise.resolve() },
+      ledger: { renew: () => Promise.resolve({ ...claim, deadlineMs: 9_000 }) },
+      clock: () => 850,
+      storeTimeoutMs: 200,
+    });
+    const call = guard.callWithin(claim, new AbortController().signal);
+    await expect(call.admitWrite()).rejects.toMatchObject({ code: 'CLAIM_LOST' });
+  });
 });

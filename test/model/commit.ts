@@ -1,0 +1,117 @@
+import type { NewState, Switches } from './decide.js';
+import type { Actor, Plan, Row, State } from './state.js';
+import { row } from './state.js';
+
+/** The database's transactions: src/database/ledger.ts with src/database/apply-changes.ts. */
+
+/** ledger.ts ClaimGroup: a claim taken; a later one has a larger epoch. */
+export function takeClaim(state: State, actor: Actor, raises = true): void {
+  if (raises) state.claim.epoch += 1;
+  state.claim.held = true;
+  actor.epoch = state.claim.epoch;
+}
+
+/** Whether the claim, by its holder's own clock, has time left for a request. */
+export function isFresh({ claim }: State, actor: Actor): boolean {
+  return claim.held && claim.epoch === actor.epoch;
+}
+
+/** stored-secrets.ts marks: before the first request, the name about to be written is recorded. */
+export function mark(state: State, store: number): void {
+  const own = row(state, store);
+  const former = own.st === 'none' || own.st === 'deleted';
+  state.rows[store] = { st: 'writing', ver: former ? 0 : own.ver, sus: former ? 0 : own.sus, due: 0 };
+}
+
+export function planOf(state: State, next: NewState, more: Pick<Plan, 'value' | 'known'>): Plan {
+  return {
+    ...more,
+    revision: state.revision + 1,
+    applied: next.applied,
+    status: next.status,
+    reference: next.reference,
+    own: state.rows.map((one) => ({ ...one })),
+    wasUsed: state.reference !== null,
+    superseded: [...next.superseded],
+  };
+}
+
+/** plan.ts #newStateChanges: everything of an applied event in one transaction. */
+export function commitState(
+  state: State,
+  actor: Actor,
+  plan: Plan,
+  version: number | null,
+  rules: Switches,
+): void {
+  if (plan.applied < state.applied) state.broken = 'an older state overwrites a newer one';
+  state.revision = plan.revision;
+  state.applied = plan.applied;
+  state.status = plan.status;
+  state.reference = plan.reference;
+  if (plan.reference !== null) state.manager = plan.reference.store;
+  plan.own.forEach((own, store) => {
+    const after = committedRow(own, store, { plan, actor, version, rules });
+    if (after !== null) state.rows[store] = after;
+  });
+  if (actor.event >= 0) {
+    state.inbox[actor.event] = 'applied';
+    state.kept[actor.event] = '';
+  }
+  for (const other of plan.superseded) state.kept[other] = '';
+  state.unsent.push(plan.revision);
+  actor.revisions = [...state.unsent];
+}
+
+interface Committed {
+  readonly plan: Plan;
+  readonly actor: Actor;
+  readonly version: number | null;
+  readonly rules: Switches;
+}
+
+/** stored-secrets.ts committed() and retired(); null: the row stays as it is. */
+function committedRow(own: Row, store: number, { plan, actor, version, rules }: Committed): Row | null {
+  const sus = suspicion(own, actor.epoch, rules);
+  if (plan.reference?.store === store) {
+    if (version !== null) return { st: 'live', ver: version, sus, due: 0 };
+    return own.st === 'live' ? null : { st: 'live', ver: own.ver, sus, due: 0 };
+  }
+  if (!rules('retire-in-commit')) return null;
+  return retiredRow(own, sus, rules);
+}
+
+export function retiredRow(own: Row, sus: number, rules: Switches): Row | null {
+  const isLeftover = own.st === 'writing' && rules('writing-retired');
+  return own.st === 'live' || isLeftover ? { ...own, st: 'retired', sus, due: 0 } : null;
+}
+
+/** stored-secrets.ts #suspicion: a name that somebody else's claim left as `writing` is in doubt. */
+export function suspicion(own: Row, epoch: number, rules: Switches): number {
+  if (!rules('suspect')) return 0;
+  return own.st === 'writing' ? epoch : own.sus;
+}
+
+/** plan.ts refuse/wait with stored-secrets.ts abandoned(): the old state stays, the name is in doubt. */
+export function abandon(state: State, actor: Actor, plan: Plan, rules: Switches): void {
+  const { ver } = plan.own[actor.store] as Row;
+  const sus = rules('suspect') ? actor.epoch : 0;
+  state.rows[actor.store] = { st: plan.wasUsed ? 'live' : 'retired', ver, sus, due: 0 };
+  if (actor.refusal === 'waiting') keepWaiting(state, actor.event);
+  else refuse(state, actor.event, 'refused');
+  actor.revisions = [...state.unsent];
+}
+
+/** unprocessed.ts refusal: inbox, the kept event, a record for the dead-letter topic unless it was there before. */
+export function refuse(state: State, event: number, outcome: 'refused' | 'blocked'): void {
+  state.inbox[event] = outcome;
+  if (state.kept[event] !== 'dead') state.unsent.push(0);
+  state.unsent.sort((left, right) => left - right);
+  state.kept[event] = 'dead';
+}
+
+/** unprocessed.ts waiting */
+export function keepWaiting(state: State, event: number): void {
+  state.inbox[event] = 'waiting';
+  state.kept[event] = 'waiting';
+}

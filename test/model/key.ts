@@ -1,0 +1,192 @@
+import type { Actor, Phase, Reference, Request, Row, State } from './state.js';
+
+/**
+ * One text for all states that behave alike: the two threads are interchangeable, and of epochs and versions only the
+ * order and the sameness count, so they are numbered anew. This is what makes the space finite and small. One character
+ * a member: most of an exploration's time is spent here.
+ */
+export function keyOf(state: State): string {
+  const epochs = ranked(epochsOf(state));
+  const ids = ranked(idsOf(state));
+  const writer = new KeyWriter(epochs, ids);
+  const actors = state.actors.map((actor) => writer.actor(actor)).sort();
+  const late =
+    state.late.length === 0
+      ? ''
+      : state.late
+          .map((request) => writer.request(request))
+          .sort()
+          .join('');
+  let text = code(state.offsets[0] ?? 0, state.offsets[1] ?? 0, state.revision, state.applied);
+  text += code(
+    state.manager + 1,
+    state.active,
+    state.movesLeft,
+    state.topic,
+    state.faultsLeft,
+    state.unsent.length,
+  );
+  text += state.status.charAt(0) + (state.claim.held ? 'h' : '-') + writer.epoch(state.claim.epoch);
+  text += writer.reference(state.reference);
+  for (const row of state.rows) text += writer.row(row);
+  for (const { versions, current } of state.stores)
+    text += `${versions
+      .map(({ id, value }) => writer.id(id) + value)
+      .sort()
+      .join('')}*${writer.id(current)}`;
+  for (const outcome of state.inbox) text += outcome.charAt(0) || '-';
+  for (const kept of state.kept) text += kept.charAt(0) || '-';
+  for (const revision of state.unsent) text += code(revision);
+  return `${text}|${late}|${actors.join('|')}|${state.broken}`;
+}
+
+const ROW_STATES = ['none', 'writing', 'live', 'retired', 'deleting', 'deleted'] as const;
+const OPERATIONS = ['create', 'put', 'move', 'delete', 'send'] as const;
+const JOBS = ['', 'event', 'scan', 'relay', 'janitor', 'migrate'] as const;
+const PHASES: Record<Phase, number> = {
+  idle: 0,
+  planned: 1,
+  read: 2,
+  put: 3,
+  putWait: 4,
+  commit: 5,
+  abandon: 6,
+  publish: 7,
+  sendWait: 8,
+  settle: 9,
+  retire: 10,
+  next: 11,
+  delete: 12,
+  deleteWait: 13,
+  describe: 14,
+  restore: 15,
+  restoreWait: 16,
+  tidied: 17,
+};
+
+function code(...numbers: number[]): string {
+  return String.fromCharCode(...numbers.map((number) => number + 48));
+}
+
+class KeyWriter {
+  readonly #epochs: readonly number[];
+  readonly #ids: readonly number[];
+
+  constructor(epochs: readonly number[], ids: readonly number[]) {
+    this.#epochs = epochs;
+    this.#ids = ids;
+  }
+
+  epoch(value: number): string {
+    return code(this.#epochs.indexOf(value) + 1);
+  }
+
+  id(value: number): string {
+    return code(this.#ids.indexOf(value) + 1);
+  }
+
+  row({ st, ver, sus, due }: Row): string {
+    return code(ROW_STATES.indexOf(st)) + this.id(ver) + this.epoch(sus) + this.epoch(due);
+  }
+
+  reference(reference: Reference | null): string {
+    return reference === null ? '-' : reference.value + code(reference.order, reference.store);
+  }
+
+  request(request: Request): string {
+    const head = code(OPERATIONS.indexOf(request.op), request.store) + this.epoch(request.epoch);
+    switch (request.op) {
+      case 'create':
+      case 'put':
+        return head + request.value + this.id(request.id);
+      case 'move':
+        return head + this.id(request.from) + this.id(request.to);
+      case 'send':
+        return `${head}${code(...request.revisions)};`;
+      case 'delete':
+        return head;
+    }
+  }
+
+  actor(actor: Actor): string {
+    if (actor.phase === 'idle') return '';
+    const { plan, request, row } = actor;
+    const flags =
+      Number(actor.isLastTry) +
+      2 * Number(actor.outcomeKnown) +
+      4 * Number(actor.isRenewed) +
+      8 * Number(actor.isLost);
+    let text = code(
+      PHASES[actor.phase],
+      JOBS.indexOf(actor.job),
+      actor.event + 1,
+      actor.after + 1,
+      actor.store,
+      flags,
+    );
+    text +=
+      this.epoch(actor.epoch) +
+      this.id(actor.version) +
+      this.id(actor.current) +
+      (actor.refusal.charAt(2) || '-');
+    text += code(...actor.revisions, actor.rowOf);
+    text += row === null ? '-' : this.row(row);
+    text += request === null ? '-' : this.request(request);
+    if (plan === null) return text;
+    text += code(
+      plan.revision,
+      plan.applied,
+      Number(plan.wasUsed) + 2 * Number(plan.known),
+      ...plan.superseded,
+    );
+    text += plan.status.charAt(0) + (plan.value ?? '-') + this.reference(plan.reference);
+    for (const own of plan.own) text += this.row(own);
+    return text;
+  }
+}
+
+/** Sorted, each once, without 0. A handful: a sorted insertion is the fastest. */
+function ranked(values: readonly number[]): number[] {
+  const sorted: number[] = [];
+  for (const value of values) {
+    if (value === 0 || sorted.includes(value)) continue;
+    let at = sorted.length;
+    while (at > 0 && (sorted[at - 1] ?? 0) > value) at -= 1;
+    sorted.splice(at, 0, value);
+  }
+  return sorted;
+}
+
+function epochsOf({ claim, rows, actors, late }: State): number[] {
+  const found = [claim.epoch];
+  for (const row of rows) found.push(row.sus, row.due);
+  for (const request of late) found.push(request.epoch);
+  for (const { phase, epoch, request, plan, row } of actors) {
+    if (phase === 'idle') continue;
+    found.push(epoch);
+    if (request !== null) found.push(request.epoch);
+    if (row !== null) found.push(row.sus, row.due);
+    if (plan !== null) for (const own of plan.own) found.push(own.sus, own.due);
+  }
+  return found;
+}
+
+/** Every version that somebody still knows. */
+export function idsOf({ rows, actors, late, stores }: State): number[] {
+  const found: number[] = [];
+  const add = (request: Request): void => {
+    if (request.op === 'create' || request.op === 'put') found.push(request.id);
+    if (request.op === 'move') found.push(request.from, request.to);
+  };
+  for (const { ver } of rows) found.push(ver);
+  for (const { current } of stores) found.push(current);
+  for (const request of late) add(request);
+  for (const { phase, request, version, current, row, plan } of actors) {
+    if (phase === 'idle') continue;
+    found.push(version, current);
+    if (request !== null) add(request);
+    if (row !== null) found.push(row.ver);
+    if (plan !== null) for (const own of plan.own) found.push(own.ver);
+  }
+  return found;
+}

@@ -1,0 +1,222 @@
+/** One state of the modelled world: database, stores, topics, requests on their way, and two threads of control. */
+
+/** A text, as its fingerprint would tell it apart. */
+export type Value = 'A' | 'B';
+
+/** A row of `stored_secret` (src/database/rows.ts). */
+export interface Row {
+  st: 'none' | 'writing' | 'live' | 'retired' | 'deleting' | 'deleted';
+  /** Recorded version; 0: none. */
+  ver: number;
+  /** In doubt until no request of this epoch or an older one can land; 0: not in doubt. */
+  sus: number;
+  /** `deleting`: until no request of this epoch or an older one can land. */
+  due: number;
+}
+
+/** The row of `secret_reference` of the one field. `store` is the manager that holds it. */
+export interface Reference {
+  order: number;
+  value: Value;
+  store: number;
+}
+
+export interface Version {
+  id: number;
+  value: Value;
+}
+
+export interface Store {
+  /** Empty: there is no secret of this name. */
+  versions: Version[];
+  current: number;
+}
+
+/** A request on its way. `epoch` is of the claim it was sent under. */
+export type Request = { readonly epoch: number; readonly store: number } & (
+  | { readonly op: 'create' | 'put'; readonly value: Value; readonly id: number }
+  | { readonly op: 'move'; readonly from: number; readonly to: number }
+  | { readonly op: 'delete' }
+  | { readonly op: 'send'; readonly revisions: readonly number[] }
+);
+
+/** What an event (or a change of manager) is about to commit: captured under the lock, like `WritePlan`. */
+export interface Plan {
+  revision: number;
+  applied: number;
+  status: 'live' | 'deleted';
+  reference: Reference | null;
+  /** The rows before the marks: `committed()` and `abandoned()` judge by these. */
+  own: Row[];
+  /** Whether the old reference uses the name, for `abandoned()`. */
+  wasUsed: boolean;
+  superseded: number[];
+  value: Value | null;
+  known: boolean;
+}
+
+export type Phase =
+  | 'idle'
+  | 'planned'
+  | 'read'
+  | 'put'
+  | 'putWait'
+  | 'commit'
+  | 'abandon'
+  | 'publish'
+  | 'sendWait'
+  | 'settle'
+  | 'retire'
+  | 'next'
+  | 'delete'
+  | 'deleteWait'
+  | 'describe'
+  | 'restore'
+  | 'restoreWait'
+  | 'tidied';
+
+/** One thread of control: a worker's lane, its relay or its janitor. Two of them meet in every possible way. */
+export interface Actor {
+  name: string;
+  phase: Phase;
+  job: '' | 'event' | 'scan' | 'relay' | 'janitor' | 'migrate';
+  /** Number of the event; -1: none. */
+  event: number;
+  /** Number of the event whose offset is committed at the end; -1: none. */
+  after: number;
+  epoch: number;
+  /** The active manager this thread works for. */
+  store: number;
+  plan: Plan | null;
+  revisions: number[];
+  request: Request | null;
+  version: number;
+  /** How a write that was given up ends. */
+  refusal: '' | 'refused' | 'waiting';
+  isLastTry: boolean;
+  /** The janitor's row as it will be written, of `rowOf`. */
+  row: Row | null;
+  rowOf: number;
+  outcomeKnown: boolean;
+  current: number;
+  /** Its claim was renewed for longer than requests can be late (an option of the world). */
+  isRenewed: boolean;
+  /** The janitor has not found the recorded version. */
+  isLost: boolean;
+}
+
+export type InboxOutcome = '' | 'applied' | 'stale' | 'duplicate' | 'waiting' | 'refused' | 'blocked';
+
+export interface State {
+  /** Committed offset of each partition. */
+  offsets: number[];
+  revision: number;
+  /** Order of the newest applied event; 0: none. */
+  applied: number;
+  status: 'new' | 'live' | 'deleted';
+  /** The connection's manager; -1: none yet. */
+  manager: number;
+  claim: { epoch: number; held: boolean };
+  reference: Reference | null;
+  /** By manager. */
+  rows: Row[];
+  stores: Store[];
+  inbox: InboxOutcome[];
+  kept: ('' | 'waiting' | 'dead')[];
+  /** Revisions in the outbox that are not marked as sent; 0: a dead letter. */
+  unsent: number[];
+  /** Revision of the last record in the topic. */
+  topic: number;
+  active: number;
+  /** Changes of manager that may still come. */
+  movesLeft: number;
+  late: Request[];
+  actors: Actor[];
+  faultsLeft: number;
+  nextId: number;
+  /** What must never happen and has: named by the transition. */
+  broken: string;
+}
+
+const NO_ROW: Row = { st: 'none', ver: 0, sus: 0, due: 0 };
+
+export function idle(name: string): Actor {
+  return {
+    name,
+    phase: 'idle',
+    job: '',
+    event: -1,
+    after: -1,
+    epoch: 0,
+    store: 0,
+    plan: null,
+    revisions: [],
+    request: null,
+    version: 0,
+    refusal: '',
+    isLastTry: false,
+    row: null,
+    rowOf: 0,
+    outcomeKnown: true,
+    current: 0,
+    isRenewed: false,
+    isLost: false,
+  };
+}
+
+export function initialState(events: number, options: { faults: number; moves: number }): State {
+  const managers = options.moves > 0 ? 2 : 1;
+  return {
+    offsets: [0, 0],
+    revision: 0,
+    applied: 0,
+    status: 'new',
+    manager: -1,
+    claim: { epoch: 0, held: false },
+    reference: null,
+    rows: Array.from({ length: managers }, () => ({ ...NO_ROW })),
+    stores: Array.from({ length: managers }, () => ({ versions: [], current: 0 })),
+    inbox: Array.from({ length: events }, () => ''),
+    kept: Array.from({ length: events }, () => ''),
+    unsent: [],
+    topic: 0,
+    active: 0,
+    movesLeft: options.moves,
+    late: [],
+    actors: [idle('w1'), idle('w2')],
+    faultsLeft: options.faults,
+    nextId: 1,
+    broken: '',
+  };
+}
+
+/** Requests and plans are never changed once made, so they are shared. */
+export function copyState(state: State): State {
+  return {
+    ...state,
+    offsets: [...state.offsets],
+    claim: { ...state.claim },
+    rows: state.rows.map((row) => ({ ...row })),
+    stores: state.stores.map(({ versions, current }) => ({ versions: [...versions], current })),
+    inbox: [...state.inbox],
+    kept: [...state.kept],
+    unsent: [...state.unsent],
+    late: [...state.late],
+    actors: state.actors.map((actor) => ({ ...actor })),
+  };
+}
+
+export function row(state: State, store: number): Row {
+  return state.rows[store] as Row;
+}
+
+export function storeOf(state: State, store: number): Store {
+  return state.stores[store] as Store;
+}
+
+/** Whether no request of this epoch or an older one can land any more: what a mark with a time stands for. */
+export function isOver(state: State, epoch: number): boolean {
+  const counts = (request: Request | null): boolean =>
+    request !== null && request.op !== 'send' && request.epoch <= epoch;
+  return !state.late.some(counts) && !state.actors.some((actor) => counts(actor.request));
+}

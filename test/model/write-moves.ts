@@ -1,0 +1,230 @@
+import { abandon, commitState, isFresh, mark, retiredRow, suspicion } from './commit.js';
+import { revisionText, type Step, type World } from './moves.js';
+import { row, type Actor, type State } from './state.js';
+import { TOKEN_IDS } from './store.js';
+
+/**
+ * From the claim to the offset: writing, committing, publishing (src/pipeline/event-processor.ts, claim-guard.ts,
+ * writer.ts, publisher.ts; offsets: src/kafka/partition-run.ts).
+ */
+
+export function nameOf({ history }: World, { event }: Pick<Actor, 'event'>): string {
+  const found = history.events[event];
+  return found === undefined ? 'nothing' : `v${found.order} (${found.kind})`;
+}
+
+export function startWriting({ state, actor }: Step, world: World): void {
+  mark(state, actor.store);
+  actor.phase = 'put';
+  // writer.ts clientToken: one for the whole claim; Secrets Manager names the version by it.
+  actor.version = world.rules('epoch-in-token') ? state.nextId : TOKEN_IDS + actor.event;
+  state.nextId += 1;
+  if (!world.rules('order-of-effects') && actor.after >= 0) commitOffset(state, world, actor.after);
+}
+
+/** What comes after an event: its offset, or nothing. A kill in between is a redelivery, which is a fault of its own. */
+export function finish(step: Step, world: World): void {
+  if (step.actor.after >= 0) commitOffset(step.state, world, step.actor.after);
+  step.end();
+}
+
+export function commitNow(
+  { state, actor }: Step,
+  world: World,
+  plan: NonNullable<Actor['plan']>,
+  version: number | null,
+): void {
+  commitState(state, actor, plan, version, world.rules);
+  actor.phase = 'publish';
+  actor.plan = world.rules('retire-in-commit') ? null : plan;
+  if (!world.rules('publish-under-claim')) state.claim.held = false;
+}
+
+/** claim-guard.ts admitWrite: renews while the epoch is the newest, then asks for the time; null: the claim is lost. */
+export function admit({ state, actor }: Step, world: World): 'admitted' | 'renewed' | null {
+  if (isFresh(state, actor) || !world.rules('claim-before-write')) return 'admitted';
+  if (state.claim.epoch !== actor.epoch) return null;
+  state.claim.held = true;
+  actor.isRenewed = world.longClaims;
+  return 'renewed';
+}
+
+/** A request of a claim that was renewed for too long is not covered by the marks which that claim itself has set. */
+export function epochOf({ epoch, isRenewed }: Actor): number {
+  return isRenewed ? epoch + 0.5 : epoch;
+}
+
+export function put(step: Step, world: World): void {
+  const { actor } = step;
+  const { plan } = actor;
+  const admitted = admit(step, world);
+  if (admitted === null) {
+    leave(step, 'finds its claim lost and gives up');
+    return;
+  }
+  if (admitted === 'renewed') {
+    step.emit(() => 'renews its claim, which nobody has taken');
+    return;
+  }
+  if (plan?.value == null) return;
+  const id = actor.version;
+  actor.request = {
+    op: plan.known ? 'put' : 'create',
+    epoch: epochOf(actor),
+    store: actor.store,
+    value: plan.value,
+    id,
+  };
+  actor.phase = 'putWait';
+  step.emit(() => `sends ${plan.known ? 'put' : 'create'} ${plan.value}`);
+}
+
+/** writer.ts write: answered, refused after a part, failed for certain, or of unknown outcome. */
+export function answerPut(step: () => Step, world: World): void {
+  const answered = step();
+  const answer = answered.land(world);
+  const { actor } = answered;
+  if (answer.kind === 'ok') {
+    actor.version = answer.version;
+    actor.phase = 'commit';
+    answered.emit(() => `gets its answer: ${actor.plan?.value} is current`);
+    if (actor.job !== 'migrate')
+      for (const refusal of ['refused', 'waiting'] as const) refusePart(step(), world, refusal);
+  } else {
+    actor.plan = { ...(actor.plan as NonNullable<Actor['plan']>), known: answer.kind === 'exists' };
+    actor.phase = 'put';
+    answered.emit(() => `is told: ${answer.kind}`);
+  }
+  const failed = step();
+  if (failed.spendFault()) {
+    failed.actor.request = null;
+    failed.state.claim.held = failed.state.claim.held && failed.state.claim.epoch !== failed.actor.epoch;
+    leave(failed, 'is throttled (nothing was applied), releases its claim, will try again');
+  }
+  timeOut(step(), world);
+}
+
+/** Another field's write is refused after this one's has been applied. */
+function refusePart(step: Step, world: World, refusal: 'refused' | 'waiting'): void {
+  if (!step.spendFault()) return;
+  step.land(world);
+  step.actor.phase = 'abandon';
+  step.actor.refusal = refusal === 'waiting' && step.actor.isLastTry ? 'refused' : refusal;
+  step.emit(
+    () => `has written, but another field of the event is ${refusal === 'refused' ? 'refused' : 'denied'}`,
+  );
+}
+
+function timeOut(step: Step, world: World): void {
+  if (!step.spendFault()) return;
+  step.giveUp();
+  if (!world.rules('claim-kept') && step.state.claim.epoch === step.actor.epoch)
+    step.state.claim.held = false;
+  if (world.rules('unknown-runs-out')) {
+    leave(step, 'times out, the request is still on its way');
+    return;
+  }
+  step.actor.phase = 'put';
+  step.emit(() => 'times out, the request is still on its way; tries again under the same claim');
+}
+
+/** ledger.ts commit(): the epoch and the active manager are checked, whoever's time is up. */
+export function commit(step: Step, world: World): void {
+  const { state, actor } = step;
+  const { plan } = actor;
+  if (plan === null) return;
+  if (actor.store !== state.active) {
+    leave(step, 'ends: MANAGER_MISMATCH');
+    return;
+  }
+  const isLost = world.rules('epoch-at-commit') && state.claim.epoch !== actor.epoch;
+  if (isLost) {
+    leave(step, 'is refused the commit: its epoch is over');
+    return;
+  }
+  if (actor.phase === 'abandon') {
+    abandon(state, actor, plan, world.rules);
+    actor.phase = 'publish';
+    actor.plan = null;
+    step.emit(() => `commits ${nameOf(world, actor)} as ${actor.refusal}; what it wrote is in doubt`);
+    return;
+  }
+  commitNow(step, world, plan, actor.version);
+  step.emit(
+    () =>
+      `commits ${actor.job === 'migrate' ? 'the change of manager' : nameOf(world, actor)}, revision ${state.revision}`,
+  );
+}
+
+/** publisher.ts publish: a send starts only under a claim that has time for it. */
+export function publish(step: Step, world: World): void {
+  const { state, actor } = step;
+  if (actor.revisions.length === 0) {
+    settle(step, world);
+    return;
+  }
+  if (world.rules('publish-under-claim') && !isFresh(state, actor)) {
+    leave(step, 'finds its claim has no time left for the send');
+    return;
+  }
+  if (world.lateSends) {
+    actor.request = { op: 'send', epoch: actor.epoch, store: 0, revisions: actor.revisions };
+    actor.phase = 'sendWait';
+    step.emit(() => `sends ${revisionText(actor.revisions)}`);
+    return;
+  }
+  const last = actor.revisions.at(-1) ?? 0;
+  if (last > 0) state.topic = last;
+  actor.phase = 'settle';
+  step.emit(() => `publishes ${revisionText(actor.revisions)}`);
+}
+
+export function answerSend(step: () => Step, world: World): void {
+  const answered = step();
+  answered.land({ ...world });
+  answered.actor.phase = 'settle';
+  answered.emit(() => 'is told that the records are durable');
+  const failed = step();
+  if (!failed.spendFault()) return;
+  failed.giveUp();
+  leave(failed, 'gives the send up, which may still arrive; the claim stays');
+}
+
+/** ledger.ts settle(): marks as sent, and releases the claim if its epoch still is the newest. */
+export function settle(step: Step, world: World): void {
+  const { state, actor } = step;
+  const { revisions, after } = actor;
+  state.unsent = state.unsent.filter((revision) => !revisions.includes(revision));
+  if (state.claim.epoch === actor.epoch) state.claim.held = false;
+  const hasWaiting = state.kept.includes('waiting') && actor.job === 'event';
+  if (actor.plan !== null) actor.phase = 'retire';
+  else if (hasWaiting && !world.rules('durable-scan')) actor.phase = 'next';
+  else finish(step, world);
+  step.emit(
+    () =>
+      `marks ${revisionText(revisions)} as sent, releases its claim${after >= 0 ? ', commits the offset' : ''}`,
+  );
+}
+
+export function retire(step: Step, world: World): void {
+  const { state, actor } = step;
+  actor.plan?.own.forEach((own, store) => {
+    if (state.reference?.store === store) return;
+    const after = retiredRow(row(state, store), suspicion(own, actor.epoch, world.rules), world.rules);
+    if (after !== null) state.rows[store] = after;
+  });
+  finish(step, world);
+  step.emit(() => 'retires what the new state does not use, and is done');
+}
+
+function commitOffset(state: State, { history }: World, event: number): void {
+  const found = history.events[event];
+  if (found === undefined) return;
+  const { partition, offset } = found;
+  state.offsets[partition] = Math.max(state.offsets[partition] ?? 0, offset + 1);
+}
+
+export function leave(step: Step, text: string): void {
+  step.end();
+  step.emit(() => text);
+}
