@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { loadConfig, SettingsError, type Config } from '../config.js';
-import { ERROR_CODES } from '../errors.js';
+import { ConfigurationError, ERROR_CODES } from '../errors.js';
 import { EXIT, printJson, printLine, type Cli, type Done, type ExitCode } from './cli.js';
 import { failed, ok, warned, type CheckResult } from './doctor-check.js';
 import { commandLogger } from './logging.js';
+import { missingDatabase } from './read-database.js';
 import { examples, printable } from './text.js';
+import { writeDatabase } from './write-database.js';
 
 const SIGNS = { ok: 'ok      ', warning: 'warning ', failed: 'FAILED  ', skipped: 'skipped ' } as const;
 
@@ -12,18 +14,37 @@ export function defineDoctor(program: Command, cli: Cli, done: Done): void {
   program
     .command('doctor')
     .description('check configuration, keys, database, broker, topics and store; each with what to do')
+    .option(
+      '--restored',
+      'first declare the database restored from a backup: what is published from now on is newer to its readers than all before',
+    )
     .option('--json', 'print it as JSON')
     .addHelpText(
       'after',
-      examples('doctor', 'doctor --json') +
+      examples('doctor', 'doctor --json', 'doctor --restored') +
         '\n\nExit codes: 0 all well (there may be warnings), 1 a check failed, 2 the configuration is wrong.',
     )
-    .action(async ({ json }: { json?: true }) => {
-      const { results, code } = await examine(cli);
+    .action(async ({ json, restored }: { json?: true; restored?: true }) => {
+      const declared = restored ? [await declareRestored(cli)] : [];
+      const { results: examined, code } = await examine(cli);
+      const results = [...declared, ...examined];
       if (json) printJson(cli, { ok: code === EXIT.ok, checks: results });
       else printLine(cli, results.map(asText).join('\n'));
       done(code);
     });
+}
+
+async function declareRestored(cli: Cli): Promise<CheckResult> {
+  const { requireCurrentSchema } = await import('../database/schema.js');
+  const { renewGeneration } = await import('../database/settings.js');
+  const config = loadConfig(cli.env, { need: ['keys'] });
+  const missing = missingDatabase(config);
+  if (missing !== null) throw new ConfigurationError('CONFIG_INVALID', missing);
+  const generation = await writeDatabase(config, async (database) => {
+    await requireCurrentSchema(database);
+    return renewGeneration(database);
+  });
+  return ok('restored', `the database has the new generation ${generation}; start the workers again`);
 }
 
 async function examine(cli: Cli): Promise<{ results: readonly CheckResult[]; code: ExitCode }> {

@@ -136,7 +136,7 @@ export class DatabaseLedger implements Ledger {
       if ((await lockManagerEpoch(tx)) !== managerEpoch)
         throw new ConfigurationError(
           'MANAGER_MISMATCH',
-          'the secrets manager of this database was changed by another process',
+          'the secrets manager of this database was changed, or the database declared restored: start again',
         );
       return work(tx, startedMs);
     });

@@ -53,6 +53,20 @@ export async function loadIdentity(
   });
 }
 
+/**
+ * After a restore from a backup, whose revisions are behind what was published: a new generation, so that everything
+ * published from now on is newer to its readers. Workers that still run stop at their next transaction. Returns it.
+ */
+export async function renewGeneration(database: Database): Promise<number> {
+  return database.transaction(async (tx) => {
+    const epoch = await lockManagerEpoch(tx);
+    const generation = await databaseNowMs(tx);
+    await tx.manager.update(tx.tables.setting, { name: 'generation' }, { value: String(generation) });
+    await tx.manager.update(tx.tables.setting, { name: 'manager_epoch' }, { value: String(epoch + 1) });
+    return generation;
+  });
+}
+
 /** The identity as it lies there, without making anything; null before the first start. */
 export async function readIdentity(
   database: Database,

@@ -398,3 +398,32 @@ async function createEnv(): Promise<{ env: Record<string, string> }> {
   const { url } = await createDatabase('sqlite');
   return { env: { DATABASE_URL: url } };
 }
+
+describe('doctor --restored', () => {
+  it('gives the database a newer generation, which the next secured event has', async () => {
+    const setup = await appliedSetup();
+    const outFile = join(setup.dir, 'out.ndjson');
+    const doctor = await runCli(['doctor', '--restored', '--json'], { env: setup.env });
+    expect(JSON.parse(doctor.stdout)).toMatchObject({
+      checks: expect.arrayContaining([expect.objectContaining({ check: 'restored', result: 'ok' })]),
+    });
+    const second = changeEvent({
+      eventId: 'second',
+      eventType: 'entityUpdated',
+      timestampMs: 1_790_000_000_001,
+    });
+    await runCli(['pipe', '--out', outFile], { env: setup.env, input: `${second}\n` });
+    const generations = readFileSync(outFile, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { data: { generation: number } }).data.generation);
+    expect(generations).toHaveLength(2);
+    expect(generations[1]).toBeGreaterThan(generations[0] ?? Infinity);
+  });
+
+  it('is refused where there is no database of ours yet', async () => {
+    const setup = localSetup();
+    expect((await runCli(['doctor', '--restored'], { env: setup.env })).code).toBe(2);
+    expect(existsSync(setup.databaseFile)).toBe(false);
+  });
+});
