@@ -15,7 +15,7 @@ import {
 
 /** How each part is started as a process of this machine. */
 export const LAUNCHERS: Record<PartName, () => Promise<PartHandle>> = {
-  kafka: launchKafka,
+  kafka: () => launchKafka(),
   postgres: launchPostgres,
   mariadb: launchMariadb,
   moto: launchMoto,

@@ -17,14 +17,32 @@ export function checkKafkaTools(): void {
   requireExecutable('mvn', 'Maven, for the download of Kafka');
 }
 
+/** What a broker has beside the plain listener that its {@link PartHandle.address} tells. */
+export interface KafkaExtras {
+  readonly listeners?: readonly ExtraListener[];
+  /** Further lines of server.properties. */
+  readonly properties?: Readonly<Record<string, string | number>>;
+  /** Further arguments of `StorageTool format`: users of SCRAM are made there. */
+  readonly formatArgs?: readonly string[];
+}
+
+export interface ExtraListener {
+  /** Upper case; `listener.name.<lower case>.…` are its own properties. */
+  readonly name: string;
+  readonly protocol: 'SSL' | 'SASL_SSL' | 'SASL_PLAINTEXT';
+  readonly port: number;
+}
+
 /** One Kafka node in KRaft mode on 127.0.0.1, topics are not created by themselves. About 6 s. */
-export async function launchKafka(): Promise<PartHandle> {
+export async function launchKafka(extras: KafkaExtras = {}): Promise<PartHandle> {
   checkKafkaTools();
   const libs = join(await cached(`kafka-${KAFKA_VERSION}`, downloadKafka), 'libs');
   const dataDir = makeDataDir('kafka');
   const [port, controllerPort] = [await freePort(), await freePort()];
   const properties = join(dataDir, 'server.properties');
-  writeFileSync(properties, serverProperties(port, controllerPort, join(dataDir, 'log')));
+  writeFileSync(properties, serverProperties(port, controllerPort, join(dataDir, 'log'), extras), {
+    mode: 0o600,
+  });
   const logging = join(dataDir, 'log4j2.properties');
   writeFileSync(logging, LOGGING);
   mkdirSync(join(dataDir, 'log'));
@@ -47,6 +65,7 @@ export async function launchKafka(): Promise<PartHandle> {
     clusterId(),
     '-c',
     properties,
+    ...(extras.formatArgs ?? []),
   ]);
   const address = `127.0.0.1:${port}`;
   const handle = await LocalPart.launch({
@@ -132,15 +151,25 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d %p %c{1}: %m%n
 `;
 
-function serverProperties(port: number, controllerPort: number, logDir: string): string {
+function serverProperties(
+  port: number,
+  controllerPort: number,
+  logDir: string,
+  { listeners = [], properties = {} }: KafkaExtras,
+): string {
+  const outside = [
+    `PLAINTEXT://127.0.0.1:${port}`,
+    ...listeners.map((each) => `${each.name}://127.0.0.1:${each.port}`),
+  ].join(',');
+  const protocols = listeners.map((each) => `,${each.name}:${each.protocol}`).join('');
   return Object.entries({
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
     'controller.listener.names': 'CONTROLLER',
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    listeners: `${outside},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': outside,
+    'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols}`,
     'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': logDir,
     'auto.create.topics.enable': false,
@@ -163,6 +192,7 @@ function serverProperties(port: number, controllerPort: number, logDir: string):
     // The default buffer of the log cleaner is 128 MB.
     'log.cleaner.dedupe.buffer.size': 8_388_608,
     'log.cleaner.backoff.ms': 1000,
+    ...properties,
   })
     .map(([name, value]) => `${name}=${value}\n`)
     .join('');
