@@ -34,7 +34,7 @@ interface Hold {
 const LOOK_AGAIN_MS = 1_000;
 
 /**
- * Partitions that kafkajs must not fetch for now: one whose record failed (until its backoff is over) and one whose
+ * Partitions that kafkajs must not fetch at present: one whose record failed (until its backoff is over) and one whose
  * records take longer than a batch may (until they are finished). So no partition holds up the others: kafkajs has one
  * fetcher per broker, which waits for all handlers before it fetches again.
  *

@@ -404,9 +404,8 @@ describe('doctor --restored', () => {
     const setup = await appliedSetup();
     const outFile = join(setup.dir, 'out.ndjson');
     const doctor = await runCli(['doctor', '--restored', '--json'], { env: setup.env });
-    expect(JSON.parse(doctor.stdout)).toMatchObject({
-      checks: expect.arrayContaining([expect.objectContaining({ check: 'restored', result: 'ok' })]),
-    });
+    const { checks } = JSON.parse(doctor.stdout) as { checks: { check: string; result: string }[] };
+    expect(checks[0]).toMatchObject({ check: 'restored', result: 'ok' });
     const second = changeEvent({
       eventId: 'second',
       eventType: 'entityUpdated',
