@@ -222,7 +222,11 @@ export const ERROR_CODES = {
     'Renew the credentials or grant the permissions: tried again.',
   ),
   DATABASE_UNAVAILABLE: entry('transient', 'The database does not answer.', 'None needed: tried again.'),
-  BROKER_UNAVAILABLE: entry('transient', 'The broker does not answer.', 'None needed: tried again.'),
+  BROKER_UNAVAILABLE: entry(
+    'transient',
+    'The broker does not answer, or refuses us.',
+    'Tried again; where it lasts, check address, certificates and credentials.',
+  ),
   CLAIM_LOST: entry(
     'transient',
     'Another worker took the connection over, or the claim ran out.',

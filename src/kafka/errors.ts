@@ -20,9 +20,13 @@ function field(of: unknown, name: string): unknown {
 
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
 
-/** Kafka's name of the error (`NOT_LEADER_FOR_PARTITION`), else Node's (`ECONNREFUSED`), else the class's name. */
+/**
+ * Kafka's name of the error (`NOT_LEADER_FOR_PARTITION`), else Node's (`ECONNREFUSED`), else the class's name. An error
+ * of our own that came through kafkajs (no token to log in with) says itself what happened.
+ */
 export function brokerErrorName(error: unknown): string {
   const root = rootCause(error);
+  if (root instanceof WorkerError) return root.message;
   return (
     text(field(root, 'type')) ??
     text(field(error, 'type')) ??
@@ -64,8 +68,11 @@ function isNamedIn(names: ReadonlySet<string>, error: unknown): boolean {
   );
 }
 
-/** Whether no broker answers. */
-export const isUnreachable = (error: unknown): boolean => isNamedIn(UNREACHABLE, error);
+/** Whether no broker answers, or there is no token to ask it with: who gives tokens can be away as well. */
+export const isUnreachable = (error: unknown): boolean => {
+  const root = rootCause(error);
+  return root instanceof WorkerError ? root.code === 'BROKER_UNAVAILABLE' : isNamedIn(UNREACHABLE, error);
+};
 
 /** Whether the broker answers, but its group coordinator is not up yet. */
 export const isCoordinatorStarting = (error: unknown): boolean => isNamedIn(COORDINATOR_STARTS, error);

@@ -1,7 +1,8 @@
 import type { ConnectionOptions } from 'node:tls';
-import type { SASLOptions } from 'kafkajs';
+import type { Mechanism, SASLOptions } from 'kafkajs';
 import { ConfigurationError } from '../errors.js';
 import type { SecretValue } from '../secret-value.js';
+import { oauthBearer } from './oauth-bearer.js';
 
 /** A broker's certificate authority and a client's own certificate, PEM texts. */
 export interface KafkaTls {
@@ -46,13 +47,12 @@ export function toTlsOptions(ssl: KafkaSettings['ssl']): ConnectionOptions | boo
 }
 
 /** What kafkajs calls `sasl`: from here on the password is text, kept by kafkajs for reconnecting. */
-export function toSaslOptions(sasl: KafkaSasl): SASLOptions {
-  if (sasl.mechanism === 'oauthbearer') {
-    return {
-      mechanism: 'oauthbearer',
-      oauthBearerProvider: async () => ({ value: (await sasl.token()).reveal() }),
-    };
-  }
+export function toSaslOptions(sasl: KafkaSasl): SASLOptions | Mechanism {
+  if (sasl.mechanism === 'oauthbearer') return oauthBearer(sasl.token);
+  return withPassword(sasl);
+}
+
+function withPassword(sasl: Exclude<KafkaSasl, { mechanism: 'oauthbearer' }>): SASLOptions {
   return { mechanism: sasl.mechanism, username: sasl.username, password: sasl.password.reveal() };
 }
 

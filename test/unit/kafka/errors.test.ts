@@ -52,6 +52,16 @@ describe('errors of brokers', () => {
     expect(fatalError(kafkaError('KafkaJSNonRetriableError', { cause: inner }))).toBe(inner);
   });
 
+  it('say in our words why there is no token to log in with, which is waited for like a broker', () => {
+    const noToken = new WorkerError('BROKER_UNAVAILABLE', 'the endpoint gave no token: status 503');
+    const error = kafkaError('KafkaJSNonRetriableError', { cause: noToken });
+    expect(brokerUnavailable('sending', error).message).toBe(
+      'sending failed: the endpoint gave no token: status 503',
+    );
+    expect(isUnreachable(error)).toBe(true);
+    expect(isUnreachable(new WorkerError('STORE_ACCESS', 'denied'))).toBe(false);
+  });
+
   it('say which compression is read where a batch has another', () => {
     expect(fatalError(kafkaError('KafkaJSNotImplemented')).message).toMatch(/gzip and snappy/);
   });

@@ -1,4 +1,6 @@
 import { inspect } from 'node:util';
+import { Kafka, logLevel } from 'kafkajs';
+import type { AuthenticationProviderArgs } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { toKafkaConfig } from '../../../src/kafka/client.js';
 import { toConsumerConfig } from '../../../src/kafka/consumer.js';
@@ -14,6 +16,8 @@ const SETTINGS: KafkaSettings = {
   rebalanceTimeoutMs: 60_000,
   requestTimeoutMs: 10_000,
 };
+
+const NO_LOG = new Kafka({ brokers: ['a:1'], logLevel: logLevel.NOTHING }).logger();
 
 describe('toKafkaConfig', () => {
   it('uses neither TLS nor SASL unless told', () => {
@@ -37,13 +41,23 @@ describe('toKafkaConfig', () => {
     });
   });
 
-  it('asks the provider for each token', async () => {
+  it('asks for a new token for each login', async () => {
     let calls = 0;
     const token = async (): Promise<SecretValue> => Promise.resolve(new SecretValue(`token-${(calls += 1)}`));
     const { sasl } = toKafkaConfig({ ...SETTINGS, sasl: { mechanism: 'oauthbearer', token } });
-    if (sasl === undefined || !('oauthBearerProvider' in sasl)) throw new Error('no provider');
-    expect(await sasl.oauthBearerProvider()).toEqual({ value: 'token-1' });
-    expect(await sasl.oauthBearerProvider()).toEqual({ value: 'token-2' });
+    if (sasl === undefined || !('authenticationProvider' in sasl)) throw new Error('no provider');
+    const sent: string[] = [];
+    const saslAuthenticate: AuthenticationProviderArgs['saslAuthenticate'] = async ({
+      request,
+      response,
+    }) => {
+      sent.push((await request.encode()).subarray(4).toString());
+      return response?.parse(await response.decode(Buffer.alloc(4)));
+    };
+    const provider = sasl.authenticationProvider({ host: 'a', port: 1, logger: NO_LOG, saslAuthenticate });
+    await provider.authenticate();
+    await provider.authenticate();
+    expect(sent).toEqual(['1', '2'].map((n) => `n,,\u0001auth=Bearer token-${n}\u0001\u0001`));
   });
 
   it('keeps passwords out of what is printed of the settings', () => {

@@ -1,0 +1,183 @@
+import { pbkdf2Sync, randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { disposeLater } from '../cleanup.js';
+import { freePort } from '../free-port.js';
+import { requireExecutable, runCommand } from '../run-command.js';
+import { tmpDir } from '../tmp-dir.js';
+import { launchKafka } from './kafka.js';
+import type { PartHandle } from './local-part.js';
+
+/** A certificate and its key, PEM files. */
+export interface CertificateFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+export interface SecureKafka {
+  readonly broker: PartHandle;
+  /** `host:port` of the listener that asks for a client certificate. */
+  readonly mutualTls: string;
+  /** `host:port` of the listener that has TLS and asks for a login; `127.0.0.1` is in its certificate, no name is. */
+  readonly login: string;
+  /** The authority of the broker's certificate and of `client`. */
+  readonly caFile: string;
+  /** An authority that nobody here has to do with. */
+  readonly otherCaFile: string;
+  readonly client: CertificateFiles;
+  /** Signed by the other authority. */
+  readonly stranger: CertificateFiles;
+  readonly users: Users;
+}
+
+/** One password for all of them. */
+interface Users {
+  /** Of PLAIN. */
+  readonly plain: string;
+  /** Of SCRAM-SHA-256 and SCRAM-SHA-512. */
+  readonly scram: string;
+  readonly password: string;
+}
+
+/** After this long, in milliseconds, the broker drops a connection whose client has not logged in with a token anew. */
+export const TOKEN_SESSION_MS = 12_000;
+
+/**
+ * A Kafka broker of this test's own with three listeners: plain (`broker.address`), mutual TLS, and TLS with PLAIN,
+ * SCRAM and OAUTHBEARER (unsigned tokens are believed). About 8 s; ended with the test or the file.
+ */
+export async function startSecureKafka(): Promise<SecureKafka> {
+  const dir = tmpDir('certificates');
+  const [ca, otherCa] = [await makeAuthority(dir, 'ca'), await makeAuthority(dir, 'other-ca')];
+  const server = await makeCertificate(dir, 'server', ca);
+  const client = await makeCertificate(dir, 'client', ca);
+  const stranger = await makeCertificate(dir, 'stranger', otherCa);
+  const [tlsPort, loginPort] = [await freePort(), await freePort()];
+  const users: Users = {
+    plain: 'alice',
+    // SCRAM escapes this character in names.
+    scram: 'al=ice',
+    password: `pä"ss=wörd\\,${randomBytes(9).toString('hex')}`,
+  };
+  const broker = await launchKafka({
+    listeners: [
+      { name: 'MUTUAL', protocol: 'SSL', port: tlsPort },
+      { name: 'LOGIN', protocol: 'SASL_SSL', port: loginPort },
+    ],
+    properties: { ...tlsProperties(server, ca.certFile), ...loginProperties(users) },
+    formatArgs: scramUsers(users),
+  });
+  disposeLater(() => broker.dispose());
+  return {
+    broker,
+    mutualTls: `127.0.0.1:${tlsPort}`,
+    login: `127.0.0.1:${loginPort}`,
+    caFile: ca.certFile,
+    otherCaFile: otherCa.certFile,
+    client,
+    stranger,
+    users,
+  };
+}
+
+/** A token that the broker believes, made by RFC 7515's `none` algorithm. */
+export function unsignedToken(subject: string, lifetimeSeconds: number): string {
+  const nowSeconds = Math.floor(Date.now() / 1_000);
+  const claims = { sub: subject, iat: nowSeconds - 60, exp: nowSeconds + lifetimeSeconds };
+  const encoded = [{ alg: 'none' }, claims].map((part) =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  );
+  return `${encoded.join('.')}.`;
+}
+
+function tlsProperties(server: CertificateFiles, caFile: string): Record<string, string> {
+  const keyStore = join(dirname(server.certFile), 'server-both.pem');
+  const both = [server.keyFile, server.certFile].map((file) => readFileSync(file, 'utf8')).join('');
+  writeFileSync(keyStore, both, { mode: 0o600 });
+  return {
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.location': keyStore,
+    'ssl.truststore.type': 'PEM',
+    'ssl.truststore.location': caFile,
+    'listener.name.mutual.ssl.client.auth': 'required',
+  };
+}
+
+function loginProperties({ plain, password }: Users): Record<string, string | number> {
+  const modules = 'org.apache.kafka.common.security';
+  const quoted = `"${password.replace(/[\\"]/g, '\\$&')}"`;
+  const jaas = {
+    plain: `${modules}.plain.PlainLoginModule required user_${plain}=${quoted};`,
+    'scram-sha-256': `${modules}.scram.ScramLoginModule required;`,
+    'scram-sha-512': `${modules}.scram.ScramLoginModule required;`,
+    oauthbearer: `${modules}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
+  };
+  return {
+    'listener.name.login.sasl.enabled.mechanisms': Object.keys(jaas).join(',').toUpperCase(),
+    'listener.name.login.oauthbearer.connections.max.reauth.ms': TOKEN_SESSION_MS,
+    ...Object.fromEntries(
+      Object.entries(jaas).map(([mechanism, module]) => [
+        `listener.name.login.${mechanism}.sasl.jaas.config`,
+        inPropertiesFile(module),
+      ]),
+    ),
+  };
+}
+
+/** Java reads these files as Latin-1, a backslash begins an escape. */
+function inPropertiesFile(text: string): string {
+  return text
+    .replaceAll('\\', '\\\\')
+    .replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Salted here (RFC 5802, section 3), so that the password depends on no locale and stands in no list of processes. */
+function scramUsers({ scram, password }: Users): string[] {
+  const iterations = 4_096;
+  return [256, 512].flatMap((bits) => {
+    const salt = randomBytes(16);
+    const salted = pbkdf2Sync(password, salt, iterations, bits / 8, `sha${bits}`);
+    const user = [
+      `name="${scram}"`,
+      `iterations=${iterations}`,
+      `salt="${salt.toString('base64')}"`,
+      `saltedpassword="${salted.toString('base64')}"`,
+    ];
+    return ['--add-scram', `SCRAM-SHA-${bits}=[${user.join(',')}]`];
+  });
+}
+
+const EC_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+
+async function makeAuthority(dir: string, name: string): Promise<CertificateFiles> {
+  const files = filesOf(dir, name);
+  const { certFile, keyFile } = files;
+  await openssl('req', '-x509', ...EC_KEY, '-subj', `/CN=${name}`, '-keyout', keyFile, '-out', certFile);
+  return files;
+}
+
+/** Good for servers at 127.0.0.1 and for clients, for a day. */
+async function makeCertificate(
+  dir: string,
+  name: string,
+  authority: CertificateFiles,
+): Promise<CertificateFiles> {
+  const files = filesOf(dir, name);
+  const request = join(dir, `${name}.csr`);
+  const extensions = join(dir, `${name}.ext`);
+  writeFileSync(extensions, 'subjectAltName=IP:127.0.0.1\n');
+  await openssl('req', ...EC_KEY, '-subj', `/CN=${name}`, '-keyout', files.keyFile, '-out', request);
+  await openssl(
+    ...['x509', '-req', '-in', request, '-CA', authority.certFile, '-CAkey', authority.keyFile],
+    ...['-CAcreateserial', '-days', '1', '-extfile', extensions, '-out', files.certFile],
+  );
+  return files;
+}
+
+function filesOf(dir: string, name: string): CertificateFiles {
+  return { certFile: join(dir, `${name}.pem`), keyFile: join(dir, `${name}.key`) };
+}
+
+async function openssl(...args: string[]): Promise<void> {
+  await runCommand(requireExecutable('openssl', 'OpenSSL, for certificates'), args);
+}
