@@ -1,0 +1,60 @@
+import com.fasterxml.jackson.core.JsonPointer;
+import com.fasterxml.jackson.databind.*;
+import com.fasterxml.jackson.databind.node.*;
+import java.time.Duration;
+import java.util.*;
+import java.util.function.*;
+import org.apache.kafka.clients.consumer.*;
+import software.amazon.awssdk.services.secretsmanager.SecretsManagerClient;
+
+/** connection.secured in Java: hands over each connection's entity with its passwords filled in (docs/ingestion.md). */
+public class Ingest {
+  static final SecretsManagerClient STORE = SecretsManagerClient.create();
+
+  static String valueOf(String reference) {
+    if (!reference.startsWith("secret:")) throw new IllegalArgumentException("sealed: open it with a Fernet library");
+    return STORE.getSecretValue(request -> request.secretId(reference.substring("secret:".length()))).secretString();
+  }
+
+  static JsonNode fill(JsonNode data) {
+    for (JsonNode field : data.get("secretFields")) {
+      JsonPointer path = JsonPointer.compile(field.get("path").asText());
+      JsonNode parent = data.get("entity").at(path.head());
+      TextNode value = TextNode.valueOf(valueOf(field.get("reference").asText()));
+      if (parent instanceof ArrayNode array) array.set(path.last().getMatchingIndex(), value);
+      else ((ObjectNode) parent).set(path.last().getMatchingProperty(), value);
+    }
+    return data.get("entity");
+  }
+
+  /** Until the handler says that it has enough. */
+  static void run(BiPredicate<JsonNode, JsonNode> handler) throws Exception {
+    Map<String, String> env = System.getenv();
+    Map<String, Object> settings = Map.of("bootstrap.servers", env.get("KAFKA_BROKERS"), "group.id",
+        env.getOrDefault("KAFKA_GROUP_ID", "ingestion"), "enable.auto.commit", false, "auto.offset.reset", "earliest");
+    var text = new org.apache.kafka.common.serialization.StringDeserializer();
+    Map<String, long[]> newest = new HashMap<>();
+    try (var consumer = new KafkaConsumer<>(settings, text, text)) {
+      consumer.subscribe(List.of(env.getOrDefault("TOPIC_SECURED", "connection.secured")));
+      for (boolean more = true; more; consumer.commitSync()) {
+        for (var record : consumer.poll(Duration.ofSeconds(1))) {
+          if (record.value() == null) continue;
+          JsonNode data = new ObjectMapper().readTree(record.value()).get("data");
+          long[] order = {data.get("generation").asLong(), data.get("revision").asLong()};
+          String id = data.get("connectionId").asText();
+          if (Arrays.compare(order, newest.getOrDefault(id, new long[2])) <= 0) continue;
+          more = handler.test(data, fill(data)); // an error ends the program: at the next start the record comes again
+          newest.put(id, order);
+        }
+      }
+    }
+  }
+
+  public static void main(String[] args) throws Exception {
+    run((event, entity) -> {
+      System.out.printf("%s revision %s has %d secrets%n", event.get("name").asText(), event.get("revision"),
+          event.get("secretFields").size());
+      return true;
+    });
+  }
+}

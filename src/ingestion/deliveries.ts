@@ -1,0 +1,245 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
+import type { Logger } from 'pino';
+import { backoffMs } from '../kafka/backoff.js';
+import type { BackoffOptions } from '../kafka/backoff.js';
+import { safeError } from '../observability/safe-error.js';
+import type { JsonObject, SecuredEvent } from '../terms.js';
+import { UnresolvedReferenceError } from './errors.js';
+import type { FilledObject } from './fill.js';
+import type { Resolver } from './resolver.js';
+import { isNewer, isSame } from './revisions.js';
+import type { Revision } from './revisions.js';
+import { Turns } from './turns.js';
+
+/** One secured event on its way to the handler. Each attempt gets a copy of its own. */
+export interface SecuredDelivery {
+  readonly event: SecuredEvent;
+  /** `event.entity`: as it came, with references in place of values; null after a hard deletion. */
+  readonly entity: JsonObject | null;
+  /** From 1. */
+  readonly attempt: number;
+  /** Aborted where the outcome no longer matters: the partition went to another member, or the grace of `stop` is over. */
+  readonly signal: AbortSignal;
+  /**
+   * A copy of the entity with values in place of references; null after a hard deletion. From the second attempt on the
+   * store is asked, whatever is kept in memory.
+   * @throws UnresolvedReferenceError its class tells why
+   */
+  resolve(): Promise<FilledObject | null>;
+}
+
+/** Resolves when the event is dealt with. Whatever it throws, the same event is delivered again later. */
+export type SecuredHandler = (delivery: SecuredDelivery) => Promise<void> | void;
+
+export interface DeliveriesOptions {
+  readonly handler: SecuredHandler;
+  readonly resolver: Resolver;
+  readonly concurrency: number;
+  readonly backoff: BackoffOptions;
+  readonly logger: Logger;
+}
+
+interface Item {
+  readonly event: SecuredEvent;
+  /** Where it came from: dropped when that goes to another member. */
+  readonly origin: string;
+  /** Told when it is dealt with; several, where the same event was read again meanwhile. */
+  readonly done: (() => void)[];
+  isLost: boolean;
+  abort: AbortController;
+}
+
+/** The events of one connection, oldest first; the first one is with the handler or waits for its next attempt. */
+interface Lane {
+  readonly items: Item[];
+  /** Ends the wait for the next attempt. */
+  wake: () => void;
+}
+
+type Outcome = 'handled' | 'failed' | 'failed for good';
+
+/** Of one that is no longer known, an old event that comes again is delivered again. */
+const MAX_CONNECTIONS = 100_000;
+
+/**
+ * Events of one connection go to the handler one after another, in their order; different ones at the same time. What is
+ * not newer than what was handled is dropped. What fails is tried again for as long as it takes, with one exception: an
+ * event whose references are gone for good makes way as soon as a newer event of its connection is there.
+ */
+export class Deliveries {
+  readonly #options: DeliveriesOptions;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #handled = new LRUCache<string, Revision>({ max: MAX_CONNECTIONS });
+  readonly #turns: Turns;
+  readonly #running = new Set<Promise<void>>();
+  #halted = false;
+
+  constructor(options: DeliveriesOptions) {
+    this.#options = options;
+    this.#turns = new Turns(options.concurrency);
+  }
+
+  /** @param done called once, when the event was handled or turned out to be old */
+  accept(event: SecuredEvent, origin: string, done: () => void): void {
+    const { connectionId } = event;
+    const lane = this.#lanes.get(connectionId);
+    // What is lost counts for nothing: whoever has its partition now gets it from there, perhaps we ourselves.
+    const waiting = lane?.items.filter((item) => !item.isLost) ?? [];
+    const again = waiting.find((item) => isSame(item.event, event));
+    if (again !== undefined) {
+      again.done.push(done);
+      return;
+    }
+    const newest = waiting.at(-1)?.event ?? this.#handled.get(connectionId);
+    if (newest !== undefined && !isNewer(event, newest)) {
+      done();
+      return;
+    }
+    this.#options.resolver.note(event);
+    const item = { event, origin, done: [done], isLost: false, abort: new AbortController() };
+    if (lane === undefined) this.#open(connectionId, item);
+    else {
+      lane.items.push(item);
+      lane.wake();
+    }
+  }
+
+  /** What came from there belongs to another member now: not begun any more, and told so where it is under way. */
+  lose(origin: string): void {
+    for (const lane of this.#lanes.values()) {
+      for (const item of lane.items) {
+        if (item.origin !== origin) continue;
+        item.isLost = true;
+        item.abort.abort();
+      }
+      lane.wake();
+    }
+  }
+
+  /** Begins nothing more, waits for what is with the handler; what is not done after `graceMs` is told to abort. */
+  async stop(graceMs: number, abortMs: number): Promise<void> {
+    this.#halted = true;
+    this.#turns.close();
+    for (const lane of this.#lanes.values()) lane.wake();
+    await this.#settled(graceMs);
+    for (const lane of this.#lanes.values()) lane.items[0]?.abort.abort();
+    await this.#settled(abortMs);
+  }
+
+  async #settled(ms: number): Promise<void> {
+    const over = new AbortController();
+    const limit = sleep(ms, undefined, { signal: over.signal }).catch(() => undefined);
+    await Promise.race([Promise.all(this.#running), limit]);
+    over.abort();
+  }
+
+  #open(connectionId: string, item: Item): void {
+    const lane: Lane = { items: [item], wake: () => undefined };
+    this.#lanes.set(connectionId, lane);
+    const running = this.#run(connectionId, lane).finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Until the lane is empty. Between its last look at the items and its removal nothing is awaited. */
+  async #run(connectionId: string, lane: Lane): Promise<void> {
+    for (let item = lane.items[0]; item !== undefined && !this.#halted; item = lane.items[0]) {
+      if (item.isLost || (await this.#deliver(item, lane))) lane.items.shift();
+    }
+    this.#lanes.delete(connectionId);
+  }
+
+  /** @returns whether the item is over: handled, made way, or somebody else's */
+  async #deliver(item: Item, lane: Lane): Promise<boolean> {
+    for (let attempt = 1; ; attempt += 1) {
+      if (!(await this.#turns.take())) return false;
+      let outcome: Outcome;
+      try {
+        if (item.isLost) return true;
+        outcome = this.#isHandled(item) ? 'handled' : await this.#attempt(item, attempt);
+      } finally {
+        this.#turns.give();
+      }
+      if (outcome === 'handled') {
+        this.#finish(item);
+        return true;
+      }
+      await this.#wait(item, lane, attempt, outcome);
+      if (item.isLost) return true;
+      if (this.#halted) return false;
+      if (outcome === 'failed for good' && lane.items.length > 1) {
+        this.#options.logger.warn(
+          { ...namesOf(item.event), attempts: attempt },
+          'references are gone, a newer event replaces this one',
+        );
+        this.#finish(item);
+        return true;
+      }
+    }
+  }
+
+  /** By an attempt that went on after its partition was lost. */
+  #isHandled({ event }: Pick<Item, 'event'>): boolean {
+    const handled = this.#handled.get(event.connectionId);
+    return handled !== undefined && !isNewer(event, handled);
+  }
+
+  #finish({ event, done }: Item): void {
+    if (!this.#isHandled({ event })) {
+      const { connectionId, generation, revision } = event;
+      this.#handled.set(connectionId, { generation, revision });
+    }
+    for (const tell of done) tell();
+  }
+
+  async #attempt(item: Item, attempt: number): Promise<Outcome> {
+    const { handler, resolver, logger } = this.#options;
+    item.abort = new AbortController();
+    const event = structuredClone(item.event);
+    let isFinal = false;
+    const delivery: SecuredDelivery = {
+      event,
+      entity: event.entity,
+      attempt,
+      signal: item.abort.signal,
+      resolve: async () => {
+        try {
+          return await resolver.fill(item.event, { fresh: attempt > 1 });
+        } catch (error) {
+          if (error instanceof UnresolvedReferenceError) isFinal = error.isFinal;
+          throw error;
+        }
+      },
+    };
+    try {
+      await handler(delivery);
+      return 'handled';
+    } catch (error) {
+      // A handler's error may quote the password it connected with: of a stranger's only class and places are shown.
+      logger.warn({ ...namesOf(event), attempt, error: safeError(error) }, 'handling failed: tried again');
+      return isFinal ? 'failed for good' : 'failed';
+    }
+  }
+
+  /** The backoff; shorter where there is a reason to look again. */
+  async #wait(item: Item, lane: Lane, attempt: number, outcome: Outcome): Promise<void> {
+    const until = performance.now() + backoffMs(attempt, this.#options.backoff);
+    for (;;) {
+      const leftMs = until - performance.now();
+      const makesWay = outcome === 'failed for good' && lane.items.length > 1;
+      if (leftMs <= 0 || this.#halted || item.isLost || makesWay) return;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, leftMs);
+        lane.wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      lane.wake = () => undefined;
+    }
+  }
+}
+
+function namesOf({ connectionId, generation, revision }: SecuredEvent) {
+  return { connectionId, generation, revision };
+}

@@ -1,0 +1,52 @@
+import { loadConfig } from '../config.js';
+import { kafkaSettings } from '../service/kafka-settings.js';
+import type { ResolverOptions } from './resolver.js';
+import type { SubscribeOptions } from './subscribe.js';
+
+export interface IngestionSettings {
+  readonly resolver: ResolverOptions;
+  /** All that {@link subscribeSecured} needs, but the resolver. */
+  readonly subscription: Pick<SubscribeOptions, 'kafka' | 'groupId' | 'topic'>;
+}
+
+const GROUP_ID = 'connection-secrets-ingestion';
+
+/**
+ * Settings from environment variables, named as those of the worker (docs/configuration.md): KAFKA_… , TOPIC_SECURED,
+ * OM_SM_REGION, OM_SM_ACCESS_KEY_ID, OM_SM_ACCESS_KEY, AWS_ENDPOINT_URL, STORE_TIMEOUT_MS, INGESTION_FERNET_KEY (else
+ * FERNET_KEY). KAFKA_GROUP_ID is `connection-secrets-ingestion` by default.
+ *
+ * @param env usually `process.env`
+ * @throws ConfigurationError listing every mistake by the variable's name, never repeating a variable's text
+ */
+export function ingestionFromEnv(env: Readonly<Record<string, string | undefined>>): IngestionSettings {
+  const config = loadConfig(
+    { ...env, KAFKA_GROUP_ID: given(env['KAFKA_GROUP_ID']) ?? GROUP_ID },
+    {
+      need: ['kafka'],
+    },
+  );
+  const { aws, requestTimeoutMs } = config.secretsManager;
+  const { groupId, ...kafka } = kafkaSettings(config);
+  const fernetKeys = given(env['INGESTION_FERNET_KEY']) ?? given(env['FERNET_KEY']);
+  return {
+    resolver: {
+      ...(fernetKeys === null ? {} : { fernetKeys }),
+      aws: {
+        ...(aws.region === null ? {} : { region: aws.region }),
+        ...(aws.credentials ?? {}),
+        ...(aws.secretsManagerEndpoint === null
+          ? {}
+          : { secretsManagerEndpoint: aws.secretsManagerEndpoint }),
+        ...(aws.ssmEndpoint === null ? {} : { ssmEndpoint: aws.ssmEndpoint }),
+        requestTimeoutMs,
+      },
+    },
+    subscription: { kafka, groupId, topic: config.topics.secured },
+  };
+}
+
+/** An empty variable is an unset one. */
+function given(text: string | undefined): string | null {
+  return text === undefined || text.trim() === '' ? null : text;
+}

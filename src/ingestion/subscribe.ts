@@ -1,0 +1,124 @@
+import type { Logger } from 'pino';
+import { WorkerError } from '../errors.js';
+import { decodeSecuredEvent } from '../events/decode-secured.js';
+import type { BackoffOptions } from '../kafka/backoff.js';
+import type { KafkaSettings } from '../kafka/settings.js';
+import { createLogger } from '../observability/logger.js';
+import type { SecuredEvent, SourceRecord } from '../terms.js';
+import { Deliveries } from './deliveries.js';
+import type { SecuredHandler } from './deliveries.js';
+import { GroupReader } from './group-reader.js';
+import type { GroupReaderState } from './group-reader.js';
+import type { Resolver } from './resolver.js';
+
+/** How to reach Kafka: `brokers` as `host:port`, the rest as it is by default. */
+export type KafkaAccess = Pick<KafkaSettings, 'brokers'> &
+  Partial<Pick<KafkaSettings, 'clientId' | 'ssl' | 'sasl' | 'requestTimeoutMs' | 'sessionTimeoutMs'>>;
+
+export interface SubscribeOptions {
+  readonly kafka: KafkaAccess;
+  /** One group per ingestion deployment: its members share the partitions. */
+  readonly groupId: string;
+  readonly resolver: Resolver;
+  /** Default `connection.secured`. */
+  readonly topic?: string;
+  /** How many events may be with the handler at once. Default 8. */
+  readonly concurrency?: number;
+  /**
+   * How many events of one partition may be read and not yet handled before it is read no further. Default 1,000: so many
+   * connections whose events fail hold up no other one.
+   */
+  readonly maxPending?: number;
+  /** Between attempts. Default 200 to 30,000 ms, exponential with full jitter. */
+  readonly backoff?: BackoffOptions;
+  /**
+   * A record that is no secured event. `hold` (default): its offset is not committed, so that it is read again at the next
+   * start, by then perhaps by a program that understands it; all others go on. `skip`: logged and passed over.
+   */
+  readonly unreadable?: 'hold' | 'skip';
+  /** Gets names, ids, positions and codes, never a value. Default: silent. */
+  readonly logger?: Logger;
+}
+
+export interface Subscription {
+  state(): GroupReaderState;
+  /**
+   * Begins nothing more, lets handlers finish for up to `graceMs` (default 10,000), aborts the rest, commits what is
+   * handled and leaves the group. What was not finished comes again at the next start. Does not close the resolver.
+   */
+  stop(graceMs?: number): Promise<void>;
+}
+
+const DEFAULT_TOPIC = 'connection.secured';
+const GRACE_MS = 10_000;
+const ABORT_MS = 1_000;
+const BACKOFF: BackoffOptions = { minMs: 200, maxMs: 30_000 };
+
+/**
+ * Reads `connection.secured` and hands each event to the handler at least once, events of one connection in their order,
+ * only what is newer than the last one handled. Begins to connect and returns.
+ *
+ * @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make the Kafka client print records
+ */
+export function subscribeSecured(options: SubscribeOptions, handler: SecuredHandler): Subscription {
+  const { logger = createLogger({ level: 'silent' }), topic = DEFAULT_TOPIC } = options;
+  const deliveries = new Deliveries({
+    handler,
+    resolver: options.resolver,
+    concurrency: options.concurrency ?? 8,
+    backoff: options.backoff ?? BACKOFF,
+    logger,
+  });
+  const reader = new GroupReader({
+    settings: settingsOf(options),
+    topic,
+    maxOpen: options.maxPending ?? 1_000,
+    logger,
+    onLost: (origin) => {
+      deliveries.lose(origin);
+    },
+    onRecord: (record, origin, done) => {
+      const event = read(record, logger);
+      if (event === null || (event === 'unreadable' && options.unreadable === 'skip')) done();
+      else if (event !== 'unreadable') deliveries.accept(event, origin, done);
+    },
+  });
+  reader.start();
+  let stopped: Promise<void> | null = null;
+  return {
+    state: () => reader.state(),
+    stop: (graceMs = GRACE_MS) => {
+      stopped ??= (async () => {
+        reader.halt();
+        await deliveries.stop(graceMs, ABORT_MS);
+        await reader.leave();
+      })();
+      return stopped;
+    },
+  };
+}
+
+/** Null: a tombstone, which says nothing. */
+function read(record: SourceRecord, logger: Logger): SecuredEvent | null | 'unreadable' {
+  try {
+    return decodeSecuredEvent(record);
+  } catch (error) {
+    const { topic, partition, offset } = record;
+    const code = error instanceof WorkerError ? error.code : 'INTERNAL';
+    const reason = error instanceof WorkerError ? error.message : 'the record could not be read';
+    logger.error({ topic, partition, offset, code, reason }, 'a record is no secured event');
+    return 'unreadable';
+  }
+}
+
+function settingsOf({ kafka, groupId }: SubscribeOptions): KafkaSettings {
+  const sessionTimeoutMs = kafka.sessionTimeoutMs ?? 30_000;
+  return {
+    clientId: 'connection-secrets-ingestion',
+    requestTimeoutMs: 10_000,
+    ...kafka,
+    groupId,
+    sessionTimeoutMs,
+    rebalanceTimeoutMs: Math.max(60_000, sessionTimeoutMs),
+  };
+}

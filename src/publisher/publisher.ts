@@ -1,0 +1,141 @@
+import type { Logger } from 'pino';
+import { compileCatalogue, createFieldFinder, loadCatalogue, shippedCatalogue } from '../catalog/index.js';
+import type { CloudEventMode } from '../events/secured-event.js';
+import type { SourceTopics } from '../events/source-topics.js';
+import { KeyRing } from '../fernet/index.js';
+import { refuseUnsafeFlags } from '../kafka/settings.js';
+import type { KafkaSettings } from '../kafka/settings.js';
+import { createLogger } from '../observability/logger.js';
+import type { EntityChange } from './change.js';
+import { changeRecordOf } from './change-record.js';
+import type { ChangeRecord, ChangeRecordOptions } from './change-record.js';
+import { RecordSender } from './record-sender.js';
+
+/** Which fields are sealed: the same settings as the worker's (docs/catalog.md). */
+export interface SealingRules {
+  /** A catalogue of one's own (`connection-secrets catalog build`); default: the one that ships. */
+  readonly catalogFile?: string;
+  /** What only its name or text tells: sealed (default), or the change is refused. It never goes out in the clear. */
+  readonly byName?: 'externalise' | 'refuse';
+  /** A connector the catalogue does not know: searched by name (default), or refused. */
+  readonly unknownConnector?: 'heuristic' | 'refuse';
+  /** SECRET_PATHS_EXTRA */
+  readonly extraPaths?: readonly string[];
+  /** SECRET_PATHS_EXCLUDED: what lies there is plain, whatever it looks like. */
+  readonly excludedPaths?: readonly string[];
+}
+
+export interface SealerOptions {
+  /** A comma list, PUBLISHER_FERNET_KEY: the first one seals. The worker needs all that are in use. */
+  readonly fernetKeys: string;
+  /** Default: `connection.created`, `connection.updated`, `connection.deleted`. */
+  readonly topics?: Partial<SourceTopics>;
+  /** CloudEvents mode. Default `structured`. */
+  readonly mode?: CloudEventMode;
+  /** `source` of the CloudEvents. Default `/metadata-server`. */
+  readonly source?: string;
+  readonly rules?: SealingRules;
+}
+
+export interface PublisherOptions extends SealerOptions {
+  readonly kafka: Pick<KafkaSettings, 'brokers'> &
+    Partial<Pick<KafkaSettings, 'clientId' | 'ssl' | 'sasl' | 'requestTimeoutMs'>>;
+  /** The longest `publish` waits for the brokers, all attempts included. Default 30,000. */
+  readonly sendTimeoutMs?: number;
+  /** Gets names and codes, never a value. Default: silent. */
+  readonly logger?: Logger;
+}
+
+/** Builds records without sending them, for programs with a Kafka producer (or an outbox) of their own. */
+export interface ChangeSealer {
+  /** @throws EventError naming the member or field, never a value */
+  seal(change: EntityChange): ChangeRecord;
+}
+
+export interface Publisher extends ChangeSealer {
+  /**
+   * Seals and sends. Resolves when all in-sync replicas have the record; calls are sent in their order, nobody has to
+   * wait for one before the next.
+   *
+   * @returns what was sent
+   * @throws EventError where the change is refused: nothing was sent; publishing it again is of no use
+   * @throws WorkerError BROKER_UNAVAILABLE: it may have been sent or not; publish it again with the same `id`
+   */
+  publish(change: EntityChange): Promise<ChangeRecord>;
+  /** Several changes in one request, in this order. None is sent where one is refused. */
+  publishAll(changes: readonly EntityChange[]): Promise<readonly ChangeRecord[]>;
+  /** Waits for what is being sent, then closes the connection. */
+  close(): Promise<void>;
+}
+
+const TOPICS: SourceTopics = {
+  created: 'connection.created',
+  updated: 'connection.updated',
+  deleted: 'connection.deleted',
+};
+const SEND_TIMEOUT_MS = 30_000;
+
+/** @throws ConfigurationError CONFIG_INVALID for a bad key or catalogue */
+export function createChangeSealer(options: SealerOptions): ChangeSealer {
+  const { rules = {}, mode = 'structured', source = '/metadata-server' } = options;
+  const catalogue = compileCatalogue(
+    rules.catalogFile === undefined ? shippedCatalogue() : loadCatalogue(rules.catalogFile),
+    {
+      byName: rules.byName ?? 'externalise',
+      unknownConnector: rules.unknownConnector ?? 'heuristic',
+      extraPaths: rules.extraPaths ?? [],
+      excludedPaths: rules.excludedPaths ?? [],
+    },
+  );
+  const build: ChangeRecordOptions = {
+    topics: { ...TOPICS, ...options.topics },
+    mode,
+    source,
+    // Secret ids are the worker's business.
+    finder: createFieldFinder({ catalogue, cleanSegment: (text) => text }),
+    ring: KeyRing.parse('PUBLISHER_FERNET_KEY', options.fernetKeys),
+  };
+  return { seal: (change) => changeRecordOf(change, build, Date.now()) };
+}
+
+/**
+ * Makes a publisher. Connects when the first change is published.
+ *
+ * @throws ConfigurationError CONFIG_INVALID for a bad key or catalogue; UNSAFE_DEBUG_FLAG where the environment would make
+ *   the Kafka client print records
+ */
+export function createPublisher(options: PublisherOptions): Publisher {
+  // eslint-disable-next-line no-restricted-properties -- kafkajs reads these flags from there, whatever is configured
+  refuseUnsafeFlags(process.env);
+  const sealer = createChangeSealer(options);
+  const sender = new RecordSender({
+    settings: settingsOf(options.kafka),
+    sendTimeoutMs: options.sendTimeoutMs ?? SEND_TIMEOUT_MS,
+    logger: options.logger ?? createLogger({ level: 'silent' }),
+  });
+  const publishAll = async (changes: readonly EntityChange[]): Promise<readonly ChangeRecord[]> => {
+    const records = changes.map((change) => sealer.seal(change));
+    await sender.send(records);
+    return records;
+  };
+  return {
+    seal: (change) => sealer.seal(change),
+    publishAll,
+    publish: async (change) => {
+      const record = sealer.seal(change);
+      await sender.send([record]);
+      return record;
+    },
+    close: () => sender.close(),
+  };
+}
+
+function settingsOf(kafka: PublisherOptions['kafka']): KafkaSettings {
+  return {
+    clientId: 'connection-secrets-publisher',
+    requestTimeoutMs: 10_000,
+    ...kafka,
+    // A producer has no group.
+    ...{ groupId: '', sessionTimeoutMs: 30_000, rebalanceTimeoutMs: 60_000 },
+  };
+}

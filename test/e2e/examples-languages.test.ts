@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
+import { PutParameterCommand } from '@aws-sdk/client-ssm';
+import { describe, expect, it } from 'vitest';
+import { generateKey, KeyRing, sealReference, sealText } from '../../src/fernet/index.js';
+import type { JsonObject, Reference, SecuredEvent } from '../../src/terms.js';
+import { encodeSecuredEvent } from '../../src/events/secured-event.js';
+import { cached } from '../harness/cache.js';
+import {
+  AWS_CREDENTIALS,
+  AWS_REGION,
+  awsClients,
+  createTopics,
+  describeWith,
+  freshName,
+  produce,
+  PROJECT_DIR,
+  startProcess,
+  tmpDir,
+} from '../harness/index.js';
+import type { TestProcess } from '../harness/index.js';
+import { findExecutable, runCommand } from '../harness/run-command.js';
+import { securedEvent } from '../unit/ingestion/support.js';
+
+/** The fenced `sh` block of docs/ingestion.md in which this is said, line by line. */
+function commandsOf(mark: string): { prepare: string; run: string } {
+  const page = readFileSync(join(PROJECT_DIR, 'docs', 'ingestion.md'), 'utf8');
+  const blocks = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
+  const lines =
+    blocks
+      .find((block) => block.includes(mark))
+      ?.trimEnd()
+      .split('\n') ?? [];
+  // From the export on it is about running, before it about what is downloaded once.
+  const cut = lines.findIndex((line) => line.startsWith('export '));
+  return { prepare: lines.slice(0, cut).join('\n'), run: lines.slice(cut).join('\n') };
+}
+
+const script = (text: string): string[] => ['--norc', '-euo', 'pipefail', '-c', text];
+
+/** What is downloaded lies in the cache, under a name that changes with what is asked for. */
+async function download(language: string, file: string, prepare: string, place: string): Promise<string> {
+  const wanted = readFileSync(join(PROJECT_DIR, 'examples', language, file), 'utf8');
+  const version = createHash('sha256').update(wanted).digest('hex').slice(0, 12);
+  return cached(`example-${language}-${version}`, async (dir) => {
+    await runCommand('bash', script(prepare.replaceAll(place, dir)), { cwd: PROJECT_DIR });
+  });
+}
+
+interface World {
+  readonly env: Readonly<Record<string, string>>;
+  /** What the entity of the last event is with its values. */
+  readonly expected: JsonObject;
+}
+
+const PLACES = ['a/b~c', 'plain', 'list'] as const;
+
+/** Two revisions of one connection with secrets in a map, in an array and at odd keys; the older one comes again. */
+async function prepareWorld(
+  brokers: string,
+  moto: string,
+  kinds: readonly ('sm' | 'ssm' | 'fernet')[],
+): Promise<World> {
+  const clients = awsClients(moto);
+  const topic = freshName('secured');
+  await createTopics([topic], { brokers });
+  const key = generateKey();
+  const ring = KeyRing.parse('KEY', key);
+  const prefix = `/${freshName('language')}`;
+  const events: SecuredEvent[] = [];
+  for (const [at, kind] of kinds.entries()) {
+    const values = PLACES.map((_, index) => `välue "${index}" of ${kind} ${at}`);
+    const references: Reference[] = [];
+    for (const [index, value] of values.entries()) {
+      const name = `${prefix}/${kind}/${index}`;
+      if (kind === 'sm')
+        await clients.secretsManager.send(new CreateSecretCommand({ Name: name, SecretString: value }));
+      if (kind === 'ssm')
+        await clients.ssm.send(new PutParameterCommand({ Name: name, Value: value, Type: 'SecureString' }));
+      const sealed =
+        index === 0 ? sealText(ring, value) : sealReference(ring, `secret:${prefix}/sm/${index}`);
+      references.push(kind === 'fernet' ? sealed : `secret:${name}`);
+    }
+    const paths = [
+      '/connection/config/options/a~1b~0c',
+      '/connection/config/plain',
+      '/connection/config/list/1/key',
+    ];
+    events.push(
+      securedEvent({
+        name: 'orders',
+        revision: at + 1,
+        store: { provider: kind === 'ssm' ? 'aws-ssm' : 'aws-secrets-manager', region: AWS_REGION },
+        entity: entityOf(references),
+        secretFields: references.map((reference, index) => ({ path: paths[index]!, reference, owned: true })),
+      }),
+    );
+  }
+  const records = [...events, events[0]!].map((event) => encodeSecuredEvent(event));
+  await produce(topic, records, { brokers });
+  const last = kinds.at(-1);
+  const lastAt = kinds.length - 1;
+  const valueOf = (index: number): string => {
+    if (last !== 'fernet') return `välue "${index}" of ${last} ${lastAt}`;
+    return index === 0 ? `välue "0" of fernet ${lastAt}` : `välue "${index}" of sm 0`;
+  };
+  return {
+    expected: entityOf(PLACES.map((_, index) => valueOf(index))),
+    env: {
+      AWS_ENDPOINT_URL: moto,
+      AWS_ACCESS_KEY_ID: AWS_CREDENTIALS.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: AWS_CREDENTIALS.secretAccessKey,
+      INGESTION_FERNET_KEY: `${generateKey()},${key}`,
+      TOPIC_SECURED: topic,
+    },
+  };
+}
+
+function entityOf([first, second, third]: readonly string[]): JsonObject {
+  return {
+    name: 'orders',
+    connection: {
+      config: { options: { 'a/b~c': first! }, plain: second!, list: ['x', { key: third! }], hostPort: 'h:1' },
+    },
+  };
+}
+
+function start(
+  text: string,
+  brokers: string,
+  world: World,
+  env: Readonly<Record<string, string>> = {},
+): TestProcess {
+  const command = text.replaceAll('127.0.0.1:9092', brokers).replaceAll('eu-west-1', AWS_REGION);
+  return startProcess({
+    command: 'bash',
+    args: script(command.replace(/^(?=\S+\/python |java )/m, 'exec ')),
+    cwd: PROJECT_DIR,
+    env: { ...world.env, KAFKA_GROUP_ID: freshName('language'), ...env },
+  });
+}
+
+/** Skipped by name on a laptop without the tool, a failure where `CI=true`. */
+function describeLanguage(tool: string, title: string, define: () => void): void {
+  if (findExecutable(tool) !== undefined) define();
+  else
+    describe(title, () => {
+      if (process.env['CI'] === 'true')
+        it('has its tools', () => expect.fail(`${tool} is not installed, and CI=true`));
+      else it.skip(`needs ${tool}`);
+    });
+}
+
+describeLanguage('python3', 'the example in Python', () => {
+  describeWith(['kafka', 'moto'], 'the example in Python', ({ kafka, moto }) => {
+    it('fills every entity: both stores, sealed values and references, odd keys', async () => {
+      const { prepare, run } = commandsOf('ingest.py');
+      const venv = await download('python', 'requirements.txt', prepare, '.tmp/python');
+      const world = await prepareWorld(kafka, moto, ['sm', 'ssm', 'fernet']);
+      const example = start(run.replaceAll('.tmp/python', venv), kafka, world);
+      for (const revision of [1, 2, 3])
+        await example.waitForLine(`orders revision ${revision} has 3 secrets`, { timeoutMs: 60_000 });
+      example.kill();
+      expect(example.stdout() + example.stderr()).not.toContain('välue');
+
+      const check =
+        'import ingest, json\nfor event, entity in ingest.connections():\n  print(event["revision"], json.dumps(entity), flush=True)';
+      const checked = startProcess({
+        command: join(venv, 'bin', 'python'),
+        args: ['-c', check],
+        cwd: join(PROJECT_DIR, 'examples', 'python'),
+        env: {
+          ...world.env,
+          ...{ KAFKA_BROKERS: kafka, KAFKA_GROUP_ID: freshName('check'), PYTHONDONTWRITEBYTECODE: '1' },
+        },
+      });
+      const line = await checked.waitForLine(/^3 /, { timeoutMs: 60_000 });
+      expect(JSON.parse(line.slice(2))).toEqual(world.expected);
+    });
+  });
+});
+
+const CHECK = `public class Check {
+  public static void main(String[] args) throws Exception {
+    Ingest.run((event, entity) -> {
+      System.out.println(event.get("revision") + " " + entity);
+      return event.get("revision").asInt() < 2;
+    });
+  }
+}
+`;
+
+describeLanguage('mvn', 'the example in Java', () => {
+  describeWith(['kafka', 'moto'], 'the example in Java', ({ kafka, moto }) => {
+    it('fills every entity of Secrets Manager, odd keys included', async () => {
+      const { prepare, run } = commandsOf('Ingest.java');
+      const libs = await download('java', 'pom.xml', prepare, '$PWD/.tmp/java');
+      const world = await prepareWorld(kafka, moto, ['sm']);
+      const example = start(run.replaceAll('$PWD/.tmp/java', libs), kafka, world);
+      await example.waitForLine('orders revision 1 has 3 secrets', { timeoutMs: 60_000 });
+      example.kill();
+      expect(example.stdout() + example.stderr()).not.toContain('välue');
+
+      const classes = tmpDir('java');
+      writeFileSync(join(classes, 'Check.java'), CHECK);
+      const source = join(PROJECT_DIR, 'examples', 'java', 'Ingest.java');
+      await runCommand('javac', ['-cp', join(libs, '*'), '-d', classes, source, join(classes, 'Check.java')]);
+      const checked = startProcess({
+        command: 'java',
+        args: ['-Dfile.encoding=UTF-8', '-cp', [join(libs, '*'), classes].join(delimiter), 'Check'],
+        env: { ...world.env, KAFKA_BROKERS: kafka, KAFKA_GROUP_ID: freshName('check'), AWS_REGION },
+      });
+      const line = await checked.waitForLine(/^1 /, { timeoutMs: 60_000 });
+      expect(JSON.parse(line.slice(2))).toEqual(world.expected);
+    });
+  });
+});

@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import {
+  awsClients,
+  createDatabase,
+  describeWith,
+  freshName,
+  PROJECT_DIR,
+  queryDatabase,
+  readAll,
+  startProcess,
+  tmpDir,
+} from '../harness/index.js';
+import type { TestProcess } from '../harness/index.js';
+import { createWorld, startWorker } from './fixture.js';
+
+/** The lines of the fenced `sh` blocks of a page, block by block. */
+function blocksOf(page: string): string[] {
+  const text = readFileSync(join(PROJECT_DIR, 'docs', page), 'utf8');
+  return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
+}
+
+/** A block as the page has it, run by bash in the checkout. `values`: what a reader would put in its places. */
+function startBlock(
+  block: string,
+  values: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, string>>,
+): TestProcess {
+  let script = block;
+  for (const [from, to] of Object.entries(values)) script = script.replaceAll(from, to);
+  // The last command takes the shell's place, so that stopping the block stops it.
+  script = script.replace(/^node (?=.*\n$)/m, 'exec node ');
+  return startProcess({
+    command: 'bash',
+    args: ['--norc', '-euo', 'pipefail', '-c', script],
+    cwd: PROJECT_DIR,
+    env,
+  });
+}
+
+const block = (page: string, mark: string): string => {
+  const found = blocksOf(page).filter((each) => each.includes(mark));
+  expect(found, `blocks of ${page} with ${mark}`).toHaveLength(1);
+  return found[0]!;
+};
+
+describeWith(['kafka', 'moto', 'postgres'], 'the examples, as the pages say', ({ kafka, moto }) => {
+  it('log into a PostgreSQL with a password that is only in the store, and again after a change', async () => {
+    const clients = awsClients(moto);
+    const database = await createDatabase('postgres');
+    const server = new URL(database.url);
+    const role = freshName('role').replace('-', '_');
+    const [first, second] = [1, 2].map((at) => `pass'word-${at}-${randomBytes(6).toString('hex')}`);
+    const setPassword = async (verb: string, password: string) =>
+      queryDatabase(database, `${verb} ROLE ${role} LOGIN PASSWORD '${password.replaceAll("'", "''")}'`);
+    await setPassword('CREATE', first!);
+
+    const sealingKey = randomBytes(32).toString('base64');
+    const world = await createWorld({
+      brokers: kafka,
+      databaseUrl: `sqlite:${join(tmpDir('examples'), 'worker.sqlite')}`,
+      manager: 'managed-aws',
+      env: { ...clients.env, PUBLISHER_FERNET_KEY: sealingKey },
+    });
+    const { TOPIC_CREATED, TOPIC_UPDATED, TOPIC_DELETED, TOPIC_SECURED } = world.env as Record<
+      string,
+      string
+    >;
+    const topics = {
+      TOPIC_CREATED: TOPIC_CREATED!,
+      TOPIC_UPDATED: TOPIC_UPDATED!,
+      TOPIC_DELETED: TOPIC_DELETED!,
+    };
+    const worker = startWorker(world);
+    const name = freshName('sales');
+    const file = join(tmpDir('entity'), 'postgres.json');
+    const writeEntity = (password: string, version: number): void => {
+      const path = join(PROJECT_DIR, 'examples', 'publisher', 'postgres.json');
+      const entity = JSON.parse(readFileSync(path, 'utf8')) as { connection: { config: object } };
+      const config = {
+        ...entity.connection.config,
+        ...{
+          username: role,
+          authType: { password },
+          hostPort: server.host,
+          database: server.pathname.slice(1),
+        },
+      };
+      writeFileSync(file, JSON.stringify({ ...entity, id: name, name, version, connection: { config } }));
+    };
+    const publish = async (eventType: string): Promise<string> => {
+      const script = block('publishing.md', 'publish.mjs').replace('entityCreated', eventType);
+      const process = startBlock(
+        script,
+        {
+          '127.0.0.1:9092': kafka,
+          '$(npx connection-secrets generate-key)': `'${sealingKey}'`,
+          'examples/publisher/postgres.json': file,
+        },
+        topics,
+      );
+      const { code } = await process.waitForExit();
+      expect(process.stderr()).toBe('');
+      expect(code).toBe(0);
+      return process.stdout();
+    };
+
+    const ingestion = startBlock(
+      block('ingestion.md', 'worker.mjs'),
+      { '127.0.0.1:9092': kafka, 'eu-west-1': clients.env['OM_SM_REGION']! },
+      { ...clients.env, TOPIC_SECURED: TOPIC_SECURED!, KAFKA_GROUP_ID: freshName('ingestion') },
+    );
+    await ingestion.waitForLine('waiting for connections');
+    writeEntity(first!, 0.1);
+    expect(await publish('entityCreated')).toContain('sealed: /connection/config/authType/password');
+    await ingestion.waitForLine(`${name} revision 1: logged in as ${role}`, { timeoutMs: 60_000 });
+
+    await setPassword('ALTER', second!);
+    writeEntity(second!, 0.2);
+    await publish('entityUpdated');
+    await ingestion.waitForLine(`${name} revision 2: logged in as ${role}`, { timeoutMs: 30_000 });
+
+    await publish('entityDeleted');
+    await ingestion.waitForLine(`${name} revision 3: disconnected`, { timeoutMs: 30_000 });
+    expect((await ingestion.stop()).code).toBe(0);
+    await worker.stop();
+
+    const records = await Promise.all(
+      Object.values(world.topics).map((topic) => readAll(topic, { brokers: kafka })),
+    );
+    const texts = [
+      ...records.flat().map(({ value }) => value?.toString() ?? ''),
+      ...[ingestion, worker].map((process) => process.stdout() + process.stderr()),
+    ];
+    expect(records.flat()).toHaveLength(6);
+    for (const password of [first!, second!])
+      expect(texts.filter((text) => text.includes(password))).toEqual([]);
+  });
+});
