@@ -65,7 +65,8 @@ export const KAFKA_SETTINGS = {
   KAFKA_SASL_OAUTHBEARER_SCOPE: kafka(text, { meaning: 'Scope to ask the token endpoint for.' }),
   PURGE_SOURCE: kafka(oneOf(['off', 'secured']), {
     meaning:
-      '`secured`: delete source records (which may hold plain values) once everything up to them is secured.',
+      '`secured`: delete source records (which may hold plain values) once everything up to them is secured. ' +
+      'Has no effect in this version, which warns of it: set a short retention on the source topics.',
     default: 'off',
   }),
 };
