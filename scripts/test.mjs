@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { matchesLock } from './installed.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MODULES = join(ROOT, 'node_modules');
@@ -64,25 +65,9 @@ async function step(name, work, { counted = true } = {}) {
 }
 
 async function install() {
-  if (matchesLock()) return 'up to date';
+  if (matchesLock(ROOT)) return 'up to date';
   await runTool('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { show: true });
   return 'npm ci';
-}
-
-/** Whether what is installed is what the lock file says; packages for other systems may be missing. */
-function matchesLock() {
-  try {
-    const read = (path) => JSON.parse(readFileSync(path, 'utf8')).packages;
-    const installed = read(join(MODULES, '.package-lock.json'));
-    return Object.entries(read(join(ROOT, 'package-lock.json'))).every(
-      ([path, { version, optional, devOptional }]) =>
-        path === '' ||
-        installed[path]?.version === version ||
-        (installed[path] === undefined && (optional || devOptional)),
-    );
-  } catch {
-    return false;
-  }
 }
 
 async function suites() {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { matchesLock } from '../installed.mjs';
 
 const SOURCES = ['src', 'consumers', 'producers', 'migrations'];
 const SOURCE_FILES = ['package.json', 'tsconfig.json', 'tsconfig.build.json'];
@@ -40,22 +41,6 @@ async function timed(printer, name, isDone, work) {
     throw new Error(`${name}: ${error.message}`);
   });
   return printer.endLine(`${((performance.now() - begin) / 1000).toFixed(1)} s`);
-}
-
-/** Whether what is installed is what the lock file says; packages for other systems may be missing. */
-function matchesLock(root) {
-  try {
-    const read = (...path) => JSON.parse(readFileSync(join(root, ...path), 'utf8')).packages;
-    const installed = read('node_modules', '.package-lock.json');
-    return Object.entries(read('package-lock.json')).every(
-      ([path, { version, optional, devOptional }]) =>
-        path === '' ||
-        installed[path]?.version === version ||
-        (installed[path] === undefined && (optional || devOptional)),
-    );
-  } catch {
-    return false;
-  }
 }
 
 /** Whether the built program is newer than everything it is made of. */
