@@ -92,6 +92,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       guard,
       rules: { manager: manager.name, ...context.rules },
       tokenKey: identity.fingerprintKey,
+      ring: keys.database,
     });
     const pipeline = new Pipeline({
       topics: config.topics,

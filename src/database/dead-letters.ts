@@ -3,6 +3,7 @@ import { In } from 'typeorm';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
 import type { DeadLetterRow } from './rows.js';
 import type { ErrorCode } from '../errors.js';
+import { isLoss, lossHash } from '../pipeline/loss.js';
 
 /** A kept event without its payload. */
 export type KeptEvent = Omit<DeadLetterRow, 'payload'>;
@@ -38,8 +39,29 @@ export async function scheduleRetry(
       const nextAttemptAtMs = nowMs - kept.length + index;
       await tx.manager.update(tx.tables.deadLetter, { eventHash }, { nextAttemptAtMs });
     }
+    for (const loss of kept.filter(isLoss)) await lookAgain(tx, loss, nowMs);
     return kept;
   });
+}
+
+/**
+ * No event is behind it: the janitor is to look at the store again. Only where its next look is still the one that was
+ * planned, for one that waits for late requests must not come earlier.
+ */
+async function lookAgain({ manager, tables }: Transaction, loss: KeptEvent, nowMs: number): Promise<void> {
+  const { connectionId, eventHash, nextAttemptAtMs } = loss;
+  if (connectionId === null || nextAttemptAtMs === null) return;
+  const place = { connectionId, state: 'live', suspectUntilMs: nextAttemptAtMs } as const;
+  const lost = (await manager.find(tables.storedSecret, { where: place })).find(
+    (row) => lossHash(row) === eventHash,
+  );
+  if (lost === undefined) return;
+  await manager.update(
+    tables.storedSecret,
+    { ...place, manager: lost.manager, secretIdHash: lost.secretIdHash },
+    { suspectUntilMs: nowMs },
+  );
+  await manager.update(tables.deadLetter, { eventHash }, { nextAttemptAtMs: nowMs });
 }
 
 /** Gives kept events up, which the audit says; returns them. */

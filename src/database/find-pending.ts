@@ -1,4 +1,4 @@
-import { IsNull, LessThanOrEqual } from 'typeorm';
+import { IsNull, LessThanOrEqual, Not } from 'typeorm';
 import type { Ledger } from '../pipeline/ledger.js';
 import { databaseNowMs, type Transaction } from './database.js';
 import type { ManagerName } from '../terms.js';
@@ -36,7 +36,8 @@ export async function findDue(
   return tx.manager.find(tx.tables.deadLetter, {
     where:
       connectionId === undefined && !allWaiting
-        ? { nextAttemptAtMs: LessThanOrEqual(nowMs) }
+        ? // Without a payload there is no event to handle: that is the janitor's.
+          { nextAttemptAtMs: LessThanOrEqual(nowMs), payload: Not('') }
         : { state: 'waiting', ...(connectionId === undefined ? {} : { connectionId }) },
     order: { nextAttemptAtMs: 'ASC', createdAtMs: 'ASC' },
     take: limit,

@@ -121,7 +121,7 @@ export interface DeadLetterRow {
   eventOrder: EventOrder | null;
   /** Paths of the fields it was to set: a later event that masks one of them is kept behind it. Null: not known. */
   sets: string[] | null;
-  /** `fernet:` + token of the whole source record, under the dead-letter key. */
+  /** `fernet:` + token of the whole source record, under the dead-letter key; empty where no record is behind it. */
   payload: string;
   attempts: number;
   /** `waiting`: when it becomes a dead letter. */

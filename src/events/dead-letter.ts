@@ -22,7 +22,7 @@ export interface DeadLetterNotice {
  * sealed payload, or null where the record would be longer than `maxBytes`: the table keeps it then, which the header
  * `payload` says.
  *
- * @param sealedPayload `fernet:` token of `packRecord`'s bytes
+ * @param sealedPayload `fernet:` token of `packRecord`'s bytes; null: no source record is behind it
  */
 export function encodeDeadLetter(
   notice: DeadLetterNotice,
@@ -33,7 +33,10 @@ export function encodeDeadLetter(
     stream: 'dead-letter',
     key: notice.connectionId,
     value,
-    headers: { ...headersOf(notice), payload: value === null ? 'table' : 'sealed' },
+    headers: {
+      ...headersOf(notice),
+      payload: sealedPayload === null ? 'none' : value === null ? 'table' : 'sealed',
+    },
   });
   const whole = record(sealedPayload === null ? null : Buffer.from(sealedPayload, 'utf8'));
   return byteSize(whole) <= maxBytes ? whole : record(null);

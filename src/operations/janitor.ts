@@ -1,8 +1,10 @@
 import { createHmac } from 'node:crypto';
 import type { AuditRow, StoredSecretRow } from '../database/rows.js';
 import { auditRow, type AuditAction } from '../pipeline/audit.js';
+import type { Sealer } from '../pipeline/context.js';
 import type { ClaimGuard } from '../pipeline/claim-guard.js';
-import type { ClaimResult, Decision, Ledger, LockedState } from '../pipeline/ledger.js';
+import type { Changes, ClaimResult, Decision, Ledger, LockedState } from '../pipeline/ledger.js';
+import { lossChanges, lossHash } from '../pipeline/loss.js';
 import type { Publisher } from '../pipeline/publisher.js';
 import { toReference } from '../pipeline/references.js';
 import type { SecretsManager, StoreCall, StoreError } from '../secrets-managers/port.js';
@@ -15,7 +17,7 @@ const OURSELVES = 'connection-secrets-worker';
 const ROUND_LIMIT = 100;
 /** What the store refused for certain is tried again after this, milliseconds. */
 const RETRY_MS = 60_000;
-/** What is lost stays lost until somebody publishes it again: the audit need not say so every minute. */
+/** What is lost stays lost until somebody publishes it again: it need not be looked at every minute. */
 const LOST_RETRY_MS = 3_600_000;
 
 export interface JanitorParts {
@@ -26,6 +28,8 @@ export interface JanitorParts {
   readonly rules: TidyRules;
   /** Keys the idempotency tokens. */
   readonly tokenKey: Buffer;
+  /** Seals records that wait to be published. */
+  readonly ring: Sealer;
 }
 
 /** What a round did. `lost`: recorded versions that the store no longer has; somebody has to publish those again. */
@@ -97,7 +101,8 @@ export class Janitor {
     }
     const update = handled.map(({ row }) => row);
     const audit = await this.#audit(handled, state);
-    const [committed] = await ledger.commit([{ claim, changes: { stored: { update }, audit } }]);
+    const losses = this.#losses(handled, state);
+    const [committed] = await ledger.commit([{ claim, changes: { stored: { update }, audit, ...losses } }]);
     if (committed == null)
       throw new WorkerError(
         'CLAIM_LOST',
@@ -151,18 +156,40 @@ export class Janitor {
     };
   }
 
-  /** A deletion is the act of whoever retired the secret; the rest is nobody's but ours. */
+  /** A dead letter for what is lost; it goes again where the recorded version turned out to be there after all. */
+  #losses(handled: readonly Handled[], state: LockedState): Pick<Changes, 'deadLetters' | 'outbox'> {
+    const told = handled
+      .filter(({ action }) => action === 'lost')
+      .map(({ row }) => lossChanges(row, state, this.#parts.ring));
+    const found = handled.filter(({ row }) => row.suspectUntilMs === null).map(({ row }) => lossHash(row));
+    return {
+      outbox: told.flatMap(({ outbox = [] }) => outbox),
+      deadLetters: {
+        set: told.flatMap(({ deadLetters }) => deadLetters?.set ?? []),
+        update: told.flatMap(({ deadLetters }) => deadLetters?.update ?? []),
+        removeEventHashes: found.filter((hash) => state.deadLetters.some((head) => head.eventHash === hash)),
+      },
+    };
+  }
+
+  /**
+   * A deletion is the act of whoever retired the secret; the rest is nobody's but ours. A loss that has its dead letter
+   * was told of before.
+   */
   async #audit(
     handled: readonly Handled[],
-    { nowMs, connection, references }: LockedState,
+    { nowMs, connection, references, deadLetters }: LockedState,
   ): Promise<AuditRow[]> {
     const deletedIds = handled.filter(({ action }) => action === 'delete').map(({ row }) => row.secretId);
     const retirements =
       deletedIds.length === 0
         ? new Map<string, AuditRow>()
         : await this.#parts.ledger.retirements(connection.id, deletedIds);
-    return handled.flatMap(({ action, row: { secretId } }) => {
-      if (action === null) return [];
+    const isTold = (row: StoredSecretRow): boolean =>
+      deadLetters.some((head) => head.eventHash === lossHash(row));
+    return handled.flatMap(({ action, row }) => {
+      if (action === null || (action === 'lost' && isTold(row))) return [];
+      const { secretId } = row;
       const path = references.find((row) => row.secretId === secretId)?.path ?? null;
       const { actor, eventId, ...cause } = retirements.get(secretId) ?? {
         actor: OURSELVES,
@@ -212,7 +239,7 @@ function decideTidying(state: LockedState, rules: TidyRules): Decision<TidyPlan>
   return plan.rows.length > 0 ? { kind: 'commit', outcome, changes } : { kind: 'settle', outcome, changes };
 }
 
-/** Stays in doubt, and is looked at again; a version that is gone is somebody's job, which the audit says. */
+/** Stays in doubt, and is looked at again; a version that is gone is somebody's job, which its dead letter says. */
 function unrepaired(row: StoredSecretRow, error: StoreError, nowMs: number): Handled {
   if (error.class === 'not-found' || error.code === 'SECRET_VERSION_GONE') return lost(row, nowMs);
   // Of unknown outcome: the mark that was set before the request stands for as long as the request can land.

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../errors.js';
 import { compareOrder } from '../events/order.js';
 import type { DeadLetterHead } from './ledger.js';
+import { isLoss } from './loss.js';
 import type { PreparedEvent } from './prepare.js';
 
 /** Codes of records of which nobody knows what they were to set, nor when. */
@@ -23,7 +24,7 @@ export function blockerOf(
     (prepared.fields ?? []).filter(({ incoming }) => incoming.kind === 'mask').map(({ path }) => path),
   );
   const blocks = (head: DeadLetterHead): boolean => {
-    if (head.state !== 'dead' || isOwn(head, prepared)) return false;
+    if (head.state !== 'dead' || isLoss(head) || isOwn(head, prepared)) return false;
     if (head.eventOrder === null) return NOT_DECODED.has(head.code) || masked.size > 0;
     if (compareOrder(head.eventOrder, prepared.order) >= 0) return false;
     return head.sets === null ? masked.size > 0 : head.sets.some((path) => masked.has(path));
@@ -41,9 +42,7 @@ function isOwn(head: DeadLetterHead, { eventHash, record }: PreparedEvent): bool
 /** Events are full state: an applied one supersedes the older dead letters that it did not have to wait for. */
 export function supersededBy(prepared: PreparedEvent, deadLetters: readonly DeadLetterHead[]): string[] {
   return deadLetters
-    .filter(
-      ({ state, eventOrder }) =>
-        state === 'dead' && (eventOrder === null || compareOrder(eventOrder, prepared.order) < 0),
-    )
+    .filter((head) => head.state === 'dead' && !isLoss(head))
+    .filter(({ eventOrder }) => eventOrder === null || compareOrder(eventOrder, prepared.order) < 0)
     .map(({ eventHash }) => eventHash);
 }

@@ -10,6 +10,7 @@ import { blockerOf, supersededBy } from './blocking.js';
 import type { PlanContext } from './context.js';
 import { FieldRules } from './field-rules.js';
 import type { Changes, Decision, LockedState } from './ledger.js';
+import { endedLosses } from './loss.js';
 import type { PlannedWrite } from './new-references.js';
 import { deletedState, patchedState, wholeState, type Encounter, type NewState } from './new-state.js';
 import { outboxRow } from './outbox.js';
@@ -218,6 +219,7 @@ class EventDecision {
     // A patch is not full state: what it does not set may still be somebody's only text.
     const isWhole = connection.appliedOrder === this.#prepared.order;
     const superseded = isWhole ? supersededBy(this.#prepared, deadLetters) : [];
+    const ended = endedLosses(references, this.#state);
     const place = { connectionId: connection.id, revision: connection.revision, nowMs };
     return {
       connection,
@@ -225,7 +227,7 @@ class EventDecision {
       stored: secrets.committed(stored),
       inbox: this.#inbox('applied'),
       outbox: [outboxRow(record, place, this.#context.rings.database)],
-      deadLetters: { set: [], removeEventHashes: [...superseded, this.#prepared.eventHash] },
+      deadLetters: { set: [], removeEventHashes: [...superseded, ...ended, this.#prepared.eventHash] },
       audit: [
         ...this.#audit.written(references.writes, stored, formerOwner),
         ...this.#audit.referred(references, before, ownStored, formerOwner),

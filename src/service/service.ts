@@ -217,7 +217,7 @@ class Service {
     if (counts.lost > 0)
       this.#options.logger.error(
         { lost: counts.lost, code: 'SECRET_VERSION_GONE' },
-        'the store has lost recorded versions: see `audit list --action lost`, publish those entities again',
+        'the store has lost recorded versions: see `dead-letters list --code SECRET_VERSION_GONE`, publish those entities again',
       );
   }
 

@@ -241,6 +241,7 @@ export class Bench {
       guard: new ClaimGuard({ gate, ledger, clock, storeTimeoutMs: 1_000 }),
       rules: { manager: manager.name, ...context.rules },
       tokenKey: identity.fingerprintKey,
+      ring: context.rings.database,
     });
   }
 
