@@ -14,28 +14,22 @@ import {
   awsClients,
   createTopics,
   describeWith,
+  docBlock,
   freshName,
   produce,
   PROJECT_DIR,
+  startBlock,
   startProcess,
   tmpDir,
 } from '../harness/index.js';
-import type { TestProcess } from '../harness/index.js';
+import type { DocBlock } from '../harness/index.js';
 import { findExecutable, runCommand } from '../harness/run-command.js';
 import { securedEvent } from '../unit/ingestion/support.js';
 
-/** The fenced `sh` block of docs/ingestion.md in which this is said, line by line. */
-function commandsOf(mark: string): { prepare: string; run: string } {
-  const page = readFileSync(join(PROJECT_DIR, 'docs', 'ingestion.md'), 'utf8');
-  const blocks = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
-  const lines =
-    blocks
-      .find((block) => block.includes(mark))
-      ?.trimEnd()
-      .split('\n') ?? [];
-  // From the export on it is about running, before it about what is downloaded once.
-  const cut = lines.findIndex((line) => line.startsWith('export '));
-  return { prepare: lines.slice(0, cut).join('\n'), run: lines.slice(cut).join('\n') };
+/** From the first export on a block is about running; before it stands what is downloaded once. */
+function partsOf({ text, ...block }: DocBlock): { prepare: string; run: DocBlock } {
+  const cut = text.indexOf('export ');
+  return { prepare: text.slice(0, cut), run: { ...block, text: text.slice(cut) } };
 }
 
 const script = (text: string): string[] => ['--norc', '-euo', 'pipefail', '-c', text];
@@ -127,18 +121,10 @@ function entityOf([first, second, third]: readonly string[]): JsonObject {
   };
 }
 
-function start(
-  text: string,
-  brokers: string,
-  world: World,
-  env: Readonly<Record<string, string>> = {},
-): TestProcess {
-  const command = text.replaceAll('127.0.0.1:9092', brokers).replaceAll('eu-west-1', AWS_REGION);
-  return startProcess({
-    command: 'bash',
-    args: script(command.replace(/^(?=\S+\/python |java )/m, 'exec ')),
-    cwd: PROJECT_DIR,
-    env: { ...world.env, KAFKA_GROUP_ID: freshName('language'), ...env },
+function start(run: DocBlock, brokers: string, world: World, values: Readonly<Record<string, string>>) {
+  return startBlock(run, {
+    values: { ...values, '127.0.0.1:9092': brokers, 'eu-west-1': AWS_REGION },
+    env: { ...world.env, KAFKA_GROUP_ID: freshName('language') },
   });
 }
 
@@ -156,10 +142,10 @@ function describeLanguage(tool: string, title: string, define: () => void): void
 describeLanguage('python3', 'the example in Python', () => {
   describeWith(['kafka', 'moto'], 'the example in Python', ({ kafka, moto }) => {
     it('fills every entity: both stores, sealed values and references, odd keys', async () => {
-      const { prepare, run } = commandsOf('ingest.py');
+      const { prepare, run } = partsOf(docBlock('docs/ingestion.md', 'sh', 'ingest.py'));
       const venv = await download('python', 'requirements.txt', prepare, '.tmp/python');
       const world = await prepareWorld(kafka, moto, ['sm', 'ssm', 'fernet']);
-      const example = start(run.replaceAll('.tmp/python', venv), kafka, world);
+      const example = start(run, kafka, world, { '.tmp/python': venv });
       for (const revision of [1, 2, 3])
         await example.waitForLine(`orders revision ${revision} has 3 secrets`, { timeoutMs: 60_000 });
       example.kill();
@@ -195,10 +181,10 @@ const CHECK = `public class Check {
 describeLanguage('mvn', 'the example in Java', () => {
   describeWith(['kafka', 'moto'], 'the example in Java', ({ kafka, moto }) => {
     it('fills every entity of Secrets Manager, odd keys included', async () => {
-      const { prepare, run } = commandsOf('Ingest.java');
+      const { prepare, run } = partsOf(docBlock('docs/ingestion.md', 'sh', 'Ingest.java'));
       const libs = await download('java', 'pom.xml', prepare, '$PWD/.tmp/java');
       const world = await prepareWorld(kafka, moto, ['sm']);
-      const example = start(run.replaceAll('$PWD/.tmp/java', libs), kafka, world);
+      const example = start(run, kafka, world, { '$PWD/.tmp/java': libs });
       await example.waitForLine('orders revision 1 has 3 secrets', { timeoutMs: 60_000 });
       example.kill();
       expect(example.stdout() + example.stderr()).not.toContain('välue');

@@ -3,48 +3,20 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import {
+  AWS_REGION,
   awsClients,
   createDatabase,
   describeWith,
+  docBlock,
   freshName,
   PROJECT_DIR,
   queryDatabase,
   readAll,
-  startProcess,
+  runBlock,
+  startBlock,
   tmpDir,
 } from '../harness/index.js';
-import type { TestProcess } from '../harness/index.js';
 import { createWorld, startWorker } from './fixture.js';
-
-/** The lines of the fenced `sh` blocks of a page, block by block. */
-function blocksOf(page: string): string[] {
-  const text = readFileSync(join(PROJECT_DIR, 'docs', page), 'utf8');
-  return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
-}
-
-/** A block as the page has it, run by bash in the checkout. `values`: what a reader would put in its places. */
-function startBlock(
-  block: string,
-  values: Readonly<Record<string, string>>,
-  env: Readonly<Record<string, string>>,
-): TestProcess {
-  let script = block;
-  for (const [from, to] of Object.entries(values)) script = script.replaceAll(from, to);
-  // The last command takes the shell's place, so that stopping the block stops it.
-  script = script.replace(/^node (?=.*\n$)/m, 'exec node ');
-  return startProcess({
-    command: 'bash',
-    args: ['--norc', '-euo', 'pipefail', '-c', script],
-    cwd: PROJECT_DIR,
-    env,
-  });
-}
-
-const block = (page: string, mark: string): string => {
-  const found = blocksOf(page).filter((each) => each.includes(mark));
-  expect(found, `blocks of ${page} with ${mark}`).toHaveLength(1);
-  return found[0]!;
-};
 
 describeWith(['kafka', 'moto', 'postgres'], 'the examples, as the pages say', ({ kafka, moto }) => {
   it('log into a PostgreSQL with a password that is only in the store, and again after a change', async () => {
@@ -91,27 +63,23 @@ describeWith(['kafka', 'moto', 'postgres'], 'the examples, as the pages say', ({
       writeFileSync(file, JSON.stringify({ ...entity, id: name, name, version, connection: { config } }));
     };
     const publish = async (eventType: string): Promise<string> => {
-      const script = block('publishing.md', 'publish.mjs').replace('entityCreated', eventType);
-      const process = startBlock(
-        script,
-        {
+      const { code, stdout, stderr } = await runBlock(docBlock('docs/publishing.md', 'sh', 'publish.mjs'), {
+        values: {
           '127.0.0.1:9092': kafka,
           '$(npx connection-secrets generate-key)': `'${sealingKey}'`,
-          'examples/publisher/postgres.json': file,
+          'entityCreated examples/publisher/postgres.json': `${eventType} ${file}`,
         },
-        topics,
-      );
-      const { code } = await process.waitForExit();
-      expect(process.stderr()).toBe('');
+        env: topics,
+      });
+      expect(stderr).toBe('');
       expect(code).toBe(0);
-      return process.stdout();
+      return stdout;
     };
 
-    const ingestion = startBlock(
-      block('ingestion.md', 'worker.mjs'),
-      { '127.0.0.1:9092': kafka, 'eu-west-1': clients.env['OM_SM_REGION']! },
-      { ...clients.env, TOPIC_SECURED: TOPIC_SECURED!, KAFKA_GROUP_ID: freshName('ingestion') },
-    );
+    const ingestion = startBlock(docBlock('docs/ingestion.md', 'sh', 'worker.mjs'), {
+      values: { '127.0.0.1:9092': kafka, 'eu-west-1': AWS_REGION },
+      env: { ...clients.env, TOPIC_SECURED: TOPIC_SECURED!, KAFKA_GROUP_ID: freshName('ingestion') },
+    });
     await ingestion.waitForLine('waiting for connections');
     writeEntity(first!, 0.1);
     expect(await publish('entityCreated')).toContain('sealed: /connection/config/authType/password');

@@ -4,6 +4,17 @@ export { PROJECT_DIR } from './cache.js';
 export { disposeLater } from './cleanup.js';
 export { createDatabase, queryDatabase, type DatabaseEngine, type TestDatabase } from './database.js';
 export { describeWith, describeWithOwn, partState, partsUp, usePart } from './describe-with.js';
+export {
+  docBlock,
+  docBlocks,
+  expectShown,
+  runBlock,
+  startBlock,
+  startModule,
+  type BlockOptions,
+  type BlockResult,
+  type DocBlock,
+} from './doc-blocks.js';
 export { freePort } from './free-port.js';
 export {
   committedOffsets,

@@ -1,0 +1,174 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, delimiter, join } from 'node:path';
+import { PROJECT_DIR } from './cache.js';
+import { disposeLater } from './cleanup.js';
+import { CLI_FILE, startProcess } from './start-process.js';
+import type { Exit, TestProcess } from './start-process.js';
+import { freshName, tmpDir } from './tmp-dir.js';
+
+/** A fenced block of a page, as its readers see it. */
+export interface DocBlock {
+  /** From the root of the checkout: `docs/ingestion.md`. */
+  readonly page: string;
+  /** The line its fence stands on, from 1. */
+  readonly line: number;
+  /** What stands behind the fence: `sh`, `js`, `json`, `text`. */
+  readonly language: string;
+  readonly text: string;
+}
+
+const BLOCK = /^```(\w*)[^\n]*\n(.*?)^```$/gms;
+
+/** All fenced blocks of a page, in their order. */
+export function docBlocks(page: string): DocBlock[] {
+  const text = readFileSync(join(PROJECT_DIR, page), 'utf8');
+  return [...text.matchAll(BLOCK)].map(({ index, 1: language = '', 2: block = '' }) => ({
+    page,
+    line: text.slice(0, index).split('\n').length,
+    language,
+    text: block,
+  }));
+}
+
+/**
+ * The one block of a page in this language that has this text. Give all three as literals: the unit test of the pages
+ * (`test/unit/docs/blocks.test.ts`) reads these calls in the sources to find the blocks that no test takes.
+ *
+ * @throws where there is none, or more than one
+ */
+export function docBlock(page: string, language: string, mark: string): DocBlock {
+  const found = docBlocks(page).filter((block) => block.language === language && block.text.includes(mark));
+  const [block] = found;
+  if (block !== undefined && found.length === 1) return block;
+  throw new Error(`${page} has ${found.length} blocks of ${language} with "${mark}", wanted is one`);
+}
+
+export interface BlockOptions {
+  /** What a reader would put in place of a page's samples: each text is replaced wherever it stands; it must be there. */
+  readonly values?: Readonly<Record<string, string>>;
+  /** All that the commands get besides PATH and HOME. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: the checkout. */
+  readonly cwd?: string;
+}
+
+/**
+ * Starts a block (several: one after another in one shell, as a reader would paste them) in bash, which stops at the first
+ * command that fails. `connection-secrets` and `npx connection-secrets` are the program in `dist/`. Where the block ends
+ * with a program that goes on, the program takes the shell's place: stopping the process stops it in order.
+ */
+export function startBlock(
+  blocks: DocBlock | readonly DocBlock[],
+  { values = {}, env = {}, cwd = PROJECT_DIR }: BlockOptions = {},
+): TestProcess {
+  const script = withValues(
+    asList(blocks)
+      .map(({ text }) => text)
+      .join(''),
+    values,
+  );
+  return startProcess({
+    command: 'bash',
+    args: ['--norc', '-euo', 'pipefail', '-c', lastInPlaceOfShell(script)],
+    cwd,
+    env: { ...env, PATH: [programFolder(), env['PATH'] ?? process.env['PATH'] ?? ''].join(delimiter) },
+  });
+}
+
+/**
+ * Starts a `js` block as a module of the checkout, which can import the package by its name.
+ *
+ * @param before what the page leaves to its reader: the declarations of what the block uses and does not make
+ */
+export function startModule(
+  { page, text }: DocBlock,
+  before: string,
+  { values = {}, env = {} }: BlockOptions = {},
+): TestProcess {
+  const folder = join(PROJECT_DIR, '.tmp');
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, `${freshName(basename(page, '.md'))}.mjs`);
+  writeFileSync(file, `${before}\n${withValues(text, values)}`);
+  disposeLater(() => {
+    rmSync(file, { force: true });
+  });
+  return startProcess({ command: process.execPath, args: [file], cwd: PROJECT_DIR, env });
+}
+
+export interface BlockResult extends Exit {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a block to its end. Default time-out 120,000 ms. Says nothing of a code other than 0: the test does. */
+export async function runBlock(
+  blocks: DocBlock | readonly DocBlock[],
+  { timeoutMs = 120_000, ...options }: BlockOptions & { readonly timeoutMs?: number } = {},
+): Promise<BlockResult> {
+  const block = startBlock(blocks, options);
+  block.end();
+  const exit = await block.waitForExit(timeoutMs);
+  return { ...exit, stdout: block.stdout(), stderr: block.stderr() };
+}
+
+/**
+ * Throws unless a program printed what a page shows. In the page `…` stands for any text within a line, a line of nothing
+ * but `…` for any lines, also none. Lines that begin with `$ ` are the commands and not compared; nor are spaces at the end.
+ */
+export function expectShown(shown: DocBlock, printed: string): void {
+  const wanted = linesOf(shown.text).filter((line) => !line.startsWith('$ '));
+  const pattern = wanted.map((line) => (line.trim() === '…' ? '(?:.*\n)*?' : `${linePattern(line)}\n`));
+  const lines = linesOf(printed).map((line) => `${line}\n`);
+  if (new RegExp(`^${pattern.join('')}$`).test(lines.join(''))) return;
+  throw new Error(`${shown.page}:${shown.line} shows\n${shown.text}\nprinted was\n${printed}`);
+}
+
+/** Puts values in place of a page's samples; each must be there, or the page has changed under the test. */
+export function withValues(text: string, values: Readonly<Record<string, string>>): string {
+  return Object.entries(values).reduce((changed, [from, to]) => {
+    if (!changed.includes(from)) throw new Error(`"${from}" is not in:\n${text}`);
+    return changed.replaceAll(from, to);
+  }, text);
+}
+
+/** Of a chain (`a && b`, `a | b`) or an assignment nothing can take the shell's place. */
+function lastInPlaceOfShell(script: string): string {
+  const lines = script.trimEnd().split('\n');
+  const last = lines.pop() ?? '';
+  const isSimple = /^[\w./"$-]+ /.test(last) && !/[|&;()]|^(?:export|cd|set) /.test(last);
+  const follows = lines.at(-1)?.endsWith('\\') === true;
+  return [...lines, isSimple && !follows ? `exec ${last}` : last, ''].join('\n');
+}
+
+function linePattern(line: string): string {
+  const parts = line.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return parts.join('.*');
+}
+
+function linesOf(text: string): string[] {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.trimEnd());
+}
+
+function asList(blocks: DocBlock | readonly DocBlock[]): readonly DocBlock[] {
+  return 'text' in blocks ? [blocks] : blocks;
+}
+
+/** A folder with the program under the two names that pages call it by. */
+function programFolder(): string {
+  if (!existsSync(CLI_FILE)) throw new Error('dist is missing: run `npm run build` first');
+  const folder = join(tmpDir('program'), 'bin');
+  mkdirSync(folder, { recursive: true });
+  const program = `exec "${process.execPath}" "${CLI_FILE}" "$@"`;
+  const files = {
+    'connection-secrets': `#!/bin/sh\n${program}\n`,
+    npx: `#!/bin/sh\n[ "$1" = connection-secrets ] || { echo "npx $1: no test runs that" >&2; exit 1; }\nshift\n${program}\n`,
+  };
+  for (const [name, text] of Object.entries(files)) {
+    writeFileSync(join(folder, name), text);
+    chmodSync(join(folder, name), 0o755);
+  }
+  return folder;
+}
