@@ -40,7 +40,11 @@ describe('a dead letter', () => {
     expect(encodeDeadLetter(NOTICE, 'x'.repeat(5000), limit)).toEqual(whole);
     const cut = encodeDeadLetter(NOTICE, 'x'.repeat(5000), limit - 1);
     expect(cut).toMatchObject({ value: null, headers: { payload: 'table', code: 'NUMBER_NOT_EXACT' } });
-    expect(encodeDeadLetter(NOTICE, null, limit)).toEqual(cut);
+  });
+
+  it('says so where no record is behind it', () => {
+    const bare = encodeDeadLetter({ ...NOTICE, eventId: null }, null, 10_000);
+    expect(bare).toMatchObject({ value: null, headers: { payload: 'none' } });
   });
 
   it.each([
