@@ -7,7 +7,7 @@ import { isSecretKeyText, meaningOfMember, reasonFor, typeOf } from './field-rul
 import type { KeyMeaning } from './key-names.js';
 import { namesOf, pointerOf } from './place.js';
 import type { FieldNames, Place } from './place.js';
-import { isSecretFlag } from './secret-text.js';
+import { isSealedText, isSecretFlag, isStandIn } from './secret-text.js';
 
 export type { FindTarget } from './declared.js';
 
@@ -24,10 +24,13 @@ export const MAX_ENTITY_DEPTH = 1000;
  * - `value`: null where the field is there and empty
  * - `because`: a schema declares it; its key says it; its text is a URL or the like; its text stands for a secret
  * - `positional`: the arrays on its way whose elements are told apart by position only
+ * - `onlyIfStored`: with `SECRET_BY_NAME=report`, a mask or reference that only its key or itself tells: it is a secret field
+ *   where the connection has this field's secret already, and else left as it is
  */
 export interface FoundField extends FieldNames {
   readonly value: string | null;
   readonly because: 'declared' | 'name' | 'url' | 'reference';
+  readonly onlyIfStored: boolean;
 }
 
 export interface FoundFields {
@@ -179,7 +182,7 @@ class Search {
     if (mode === 'externalise') {
       this.add(parent, segment, value, because);
     } else if (mode === 'report') {
-      this.reported.push(pointerOf(parent, segment));
+      this.addOrReport(parent, segment, value, because);
     } else {
       const pointer = pointerOf(parent, segment);
       throw new EventError(
@@ -190,13 +193,29 @@ class Search {
     }
   }
 
+  /**
+   * What came sealed was never in the clear: its publisher told that it is a secret, and nobody behind us has its key. What
+   * stands for a secret that we keep must not be taken for its text, or the secret would be given up.
+   */
+  private addOrReport(
+    parent: Place,
+    segment: string | number,
+    value: string,
+    because: FoundField['because'],
+  ): void {
+    if (isStandIn(value)) this.add(parent, segment, value, because, !isSealedText(value));
+    else this.reported.push(pointerOf(parent, segment));
+  }
+
   private add(
     parent: Place,
     segment: string | number,
     value: string | null,
     because: FoundField['because'],
+    onlyIfStored = false,
   ): void {
-    this.fields.push({ ...namesOf(parent, segment, this.root, this.cleanSegment), value, because });
+    const names = namesOf(parent, segment, this.root, this.cleanSegment);
+    this.fields.push({ ...names, value, because, onlyIfStored });
   }
 
   private refuseType(parent: Place, segment: string | number, value: Json): never {

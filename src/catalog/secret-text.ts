@@ -12,7 +12,12 @@ const LONGEST_AUTHORITY = 4096;
 
 /** A text that stands in place of a secret: the mask, a reference or a sealed value. */
 export function isStandIn(text: string): boolean {
-  return text === MASK || REFERENCE.test(text) || (text.startsWith(FERNET_PREFIX) && SEALED.test(text));
+  return text === MASK || REFERENCE.test(text) || isSealedText(text);
+}
+
+/** A text of the form that publishers seal to; whether a key opens it is another question. */
+export function isSealedText(text: string): boolean {
+  return text.startsWith(FERNET_PREFIX) && SEALED.test(text);
 }
 const REFERENCE = /^secrets?:[A-Za-z0-9/_+=.@-]+$/;
 const SEALED = /^fernet:[A-Za-z0-9_-]+={0,2}$/;

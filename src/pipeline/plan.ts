@@ -15,7 +15,7 @@ import type { PlannedWrite } from './new-references.js';
 import { deletedState, patchedState, wholeState, type Encounter, type NewState } from './new-state.js';
 import { outboxRow } from './outbox.js';
 import { setsField } from './incoming.js';
-import type { PreparedEvent } from './prepare.js';
+import { knownFields, type PreparedEvent } from './prepare.js';
 import { securedRecord } from './secured-record.js';
 import { StoredSecretPlan } from './stored-secrets.js';
 import { inboxRow, refusal, unprocessed, waiting } from './unprocessed.js';
@@ -84,7 +84,8 @@ class EventDecision {
   readonly #encounter: Encounter;
   readonly #audit: EventAudit;
 
-  constructor(prepared: PreparedEvent, state: LockedState, context: PlanContext) {
+  constructor(given: PreparedEvent, state: LockedState, context: PlanContext) {
+    const prepared = knownFields(given, state.references);
     this.#prepared = prepared;
     this.#state = state;
     this.#context = context;

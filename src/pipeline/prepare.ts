@@ -54,6 +54,14 @@ export function prepareEvent(
   }
 }
 
+/** The event with what counts as a secret field of this connection: {@link FoundField.onlyIfStored}. */
+export function knownFields(prepared: PreparedEvent, references: readonly { path: string }[]): PreparedEvent {
+  if (prepared.fields?.some(({ found }) => found.onlyIfStored) !== true) return prepared;
+  const stored = new Set(references.map(({ path }) => path));
+  const fields = prepared.fields.filter(({ found, path }) => !found.onlyIfStored || stored.has(path));
+  return { ...prepared, fields };
+}
+
 function firstRefusal(fields: readonly PreparedField[]): EventError | null {
   for (const { incoming } of fields) if (incoming.kind === 'refused') return incoming.error;
   return null;

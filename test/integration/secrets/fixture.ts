@@ -17,8 +17,10 @@ import { FakeOutlet, FakeTopics } from '../pipeline/fake-outlet.js';
 import type { SentEvent } from '../pipeline/sent-event.js';
 
 export const NEVER = new AbortController().signal;
+/** FERNET_KEY of every bench; the publisher's, too, where nothing else is set. */
+export const BENCH_KEY = 'mJ3wQx2mD0vJb0nqk3p0v9u3a1ZkXb7mV2c5t8y1R4E=';
 const ENV = {
-  FERNET_KEY: 'mJ3wQx2mD0vJb0nqk3p0v9u3a1ZkXb7mV2c5t8y1R4E=',
+  FERNET_KEY: BENCH_KEY,
   DEAD_LETTER_FERNET_KEY: 'AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=',
   SECRET_MANAGER_WRITES_PER_SECOND: '100000',
 };

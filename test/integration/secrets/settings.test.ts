@@ -1,12 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { KeyRing, sealText } from '../../../src/fernet/index.js';
+import type { Json } from '../../../src/terms.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import { InMemoryStore } from '../../../src/secrets-managers/in-memory/store.js';
 import { tmpDir } from '../../harness/index.js';
 import { CONNECTION, deletion, eventRecord, MASKED, OTHER, PASSWORD_ID } from '../pipeline/events.js';
 import { configOf, referencesOf } from '../pipeline/sent-event.js';
-import { Bench } from './fixture.js';
+import { Bench, BENCH_KEY } from './fixture.js';
 
 const idOf = (...keys: string[]): string => PASSWORD_ID.replace('/password', `/${keys.join('/')}`);
 const config = (bench: Bench, id = CONNECTION): Record<string, unknown> => configOf(bench.sent(id));
@@ -42,6 +44,46 @@ describe('SECRET_BY_NAME', () => {
     });
     expect(bench.puts.map(({ secretId }) => secretId)).toEqual([PASSWORD_ID]);
     await bench.expectNowhereElse('MARK-declared');
+  });
+
+  it('report: what the publisher sealed is no guess any more, and is kept like a declared field', async () => {
+    const bench = await Bench.open({ SECRET_BY_NAME: 'report' });
+    const ring = KeyRing.parse('PUBLISHER_FERNET_KEY', BENCH_KEY);
+    const options = (more: Record<string, Json>) => ({ connectionOptions: { sslmode: 'require', ...more } });
+    const sealed = { api_key: sealText(ring, 'MARK-key'), url: sealText(ring, 'ftp://u:MARK-url@h') };
+    await bench.handle(eventRecord({ at: 1, config: options({ ...sealed, plain_token: 'left' }) }));
+    const references = {
+      api_key: `secret:${idOf('connectionoptions', 'api_key')}`,
+      url: `secret:${idOf('connectionoptions', 'url')}`,
+    };
+    expect(config(bench)).toMatchObject(options({ ...references, plain_token: 'left' }));
+    expect(bench.last?.reported).toEqual(['/connection/config/connectionOptions/plain_token']);
+    expect(await bench.valueOf(idOf('connectionoptions', 'api_key'))).toBe('MARK-key');
+    // Masks and references are the stored ones' from now on; elsewhere they are left as they are.
+    const masked = { api_key: MASKED, url: references.url, plain_token: MASKED };
+    await bench.handle(eventRecord({ at: 2, config: options(masked) }));
+    expect(config(bench)).toMatchObject(options({ ...references, plain_token: MASKED }));
+    await bench.handle(eventRecord({ at: 3, config: options({ url: '' }) }));
+    expect(config(bench)).toMatchObject(options({ url: '' }));
+    expect(Object.values(await bench.stored())).toEqual(['retired', 'retired']);
+    await bench.handle(eventRecord({ at: 4, config: options({ api_key: 'fernet:gAAAAABk' }) }));
+    expect(bench.last).toMatchObject({ outcome: 'refused', code: 'TOKEN_NOT_OPENED' });
+    await bench.expectNowhereElse('MARK-');
+  });
+
+  it('report, after it was externalise: a mask keeps the secret that it stands for', async () => {
+    const bench = await Bench.open();
+    await bench.handle(eventRecord({ at: 1, config: byName }));
+    const before = config(bench)['connectionOptions'];
+    // The in-memory store does not outlive its process.
+    await bench.restart({ SECRET_BY_NAME: 'report' });
+    const masked = { connectionOptions: { api_key: MASKED, sslmode: 'require' } };
+    await bench.handle(eventRecord({ at: 2, config: masked }));
+    expect(config(bench)['connectionOptions']).toEqual(before);
+    expect(await bench.stored()).toEqual({ [idOf('connectionoptions', 'api_key')]: 'live' });
+    // Its text in the clear is what the setting leaves as it is.
+    await bench.handle(eventRecord({ at: 3, config: byName }));
+    expect(config(bench)).toMatchObject(byName);
   });
 
   it('refuse: the event, naming the key', async () => {

@@ -38,6 +38,7 @@ describe('declared fields', () => {
           idPath: ['password'],
           value: 's3cr3t-pa55',
           because: 'declared',
+          onlyIfStored: false,
           positional: null,
         },
       ],
@@ -323,6 +324,22 @@ describe('by name', () => {
       '/connection/config/connectionOptions/token',
     ]);
     expect(finderOf({ byName: 'refuse' }).find(mysql({ password: 'declared' })).fields).toHaveLength(1);
+  });
+
+  it('reports no stand-in: what is sealed is told, masks and references are it where they are stored', () => {
+    const stored = { token: '*********', api_key: 'secret:/a', note: 'secrets:/b' };
+    const target = mysql({
+      connectionOptions: { ...stored, url: 'fernet:gAAAAABk', client_secret: 'fernet: no' },
+    });
+    const { fields, reported } = finderOf({ byName: 'report' }).find(target);
+    const found = fields.map(({ keyPath, onlyIfStored }) => [keyPath.at(-1), onlyIfStored]);
+    expect(Object.fromEntries(found)).toEqual({ token: true, api_key: true, note: true, url: false });
+    expect(reported).toEqual(['/connection/config/connectionOptions/client_secret']);
+    expect(
+      finderOf()
+        .find(target)
+        .fields.every(({ onlyIfStored }) => !onlyIfStored),
+    ).toBe(true);
   });
 });
 
