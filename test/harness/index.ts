@@ -19,6 +19,7 @@ export { freePort } from './free-port.js';
 export {
   committedOffsets,
   createTopics,
+  eachRecord,
   endOffsets,
   jsonOf,
   produce,

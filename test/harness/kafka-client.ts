@@ -123,17 +123,28 @@ export async function committedOffsets(
  */
 export async function readAll(
   topic: string,
-  { brokers = usePart('kafka'), timeoutMs = 30_000 }: OnBrokers & { readonly timeoutMs?: number } = {},
+  options: OnBrokers & { readonly timeoutMs?: number } = {},
 ): Promise<ReceivedRecord[]> {
+  const records: ReceivedRecord[] = [];
+  await eachRecord(topic, (record) => records.push(record), options);
+  return records.sort((a, b) => a.partition - b.partition || a.offset - b.offset);
+}
+
+/** The same for topics that are too long to be kept: one record after another, in order within each partition. */
+export async function eachRecord(
+  topic: string,
+  visit: (record: ReceivedRecord) => void,
+  { brokers = usePart('kafka'), timeoutMs = 30_000 }: OnBrokers & { readonly timeoutMs?: number } = {},
+): Promise<void> {
   const ranges = await offsetRanges(topic, brokers);
   const left = new Map(
     [...ranges].filter(([, { low, high }]) => high > low).map(([p, { high }]) => [p, high]),
   );
-  const records: ReceivedRecord[] = [];
-  if (left.size === 0) return records;
+  if (left.size === 0) return;
   const groupId = freshName('read-all');
   const kafka = quietKafka(brokers);
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 250 });
+  const nextOffsets = new Map<number, number>();
   let idleFetches = 0;
   consumer.on(consumer.events.FETCH, ({ payload }) => {
     idleFetches = payload.numberOfBatches === 0 ? idleFetches + 1 : 0;
@@ -146,7 +157,11 @@ export async function readAll(
       eachBatch: ({ batch }) => {
         const end = left.get(batch.partition);
         for (const message of batch.messages) {
-          if (Number(message.offset) < (end ?? 0)) records.push(received(topic, batch.partition, message));
+          const offset = Number(message.offset);
+          // A rebalance begins again at the first one.
+          if (offset >= (end ?? 0) || offset < (nextOffsets.get(batch.partition) ?? 0)) continue;
+          nextOffsets.set(batch.partition, offset + 1);
+          visit(received(topic, batch.partition, message));
         }
         if (end !== undefined && Number(batch.lastOffset()) + 1 >= end) left.delete(batch.partition);
         return Promise.resolve();
@@ -161,7 +176,6 @@ export async function readAll(
     await consumer.disconnect();
     await deleteGroup(brokers, groupId);
   }
-  return records.sort((a, b) => a.partition - b.partition || a.offset - b.offset);
 }
 
 /** {@link readAll} again and again until `enough` says so. */
