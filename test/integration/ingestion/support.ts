@@ -4,6 +4,7 @@ import { encodeSecuredEvent } from '../../../src/events/secured-event.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import type { AwsOptions } from '../../../src/ingestion/index.js';
 import type { SecuredEvent } from '../../../src/terms.js';
+import { requireMessage } from '../../harness/asyncapi.js';
 import { AWS_CREDENTIALS, AWS_REGION, produce } from '../../harness/index.js';
 import type { AwsClients, RecordToSend } from '../../harness/index.js';
 import { securedEvent } from '../../unit/ingestion/support.js';
@@ -50,6 +51,7 @@ export function eventOf(id: string, revision: number, name: string, changes: Par
 
 export function recordOf(event: SecuredEvent): RecordToSend {
   const { key, value, headers } = encodeSecuredEvent(event);
+  requireMessage('secured', { key, value, headers });
   return { key, value, headers };
 }
 
