@@ -22,7 +22,7 @@ export function defineAudit(program: Command, cli: Cli, done: Done): void {
     .option('--connection <id>', 'of this connection')
     .option(
       '--action <word>',
-      'create, update, adopt, restore, retire, delete, forget, repair, lost, refuse, discard',
+      'create, update, adopt, restore, retire, delete, forget, repair, lost, refuse, discard, rotate',
     )
     .option('--since <time>', 'not older: 2030-01-31T12:00:00Z, or an age such as 24h', (text) =>
       pointInTime(text),

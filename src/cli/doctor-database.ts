@@ -4,6 +4,7 @@ import { opensKeyCheck, readIdentity } from '../database/settings.js';
 import type { Database } from '../database/database.js';
 import { ERROR_CODES } from '../errors.js';
 import { attempt, failed, ok, skipped, warned, type CheckResult } from './doctor-check.js';
+import { checkOldKeys } from './doctor-rotation.js';
 import { missingDatabase, openForReading } from './read-database.js';
 
 /** Reachable, its schema, whether the key opens it, whether the manager is its. Reads only. */
@@ -39,8 +40,9 @@ async function checkIdentity(database: Database, config: Config<'keys'>): Promis
   const identity = await readIdentity(database);
   if (identity === null) return [skipped('database key', 'nothing is sealed yet: there was no first start')];
   const configured = config.secretsManager.name;
+  const isOurs = opensKeyCheck(config.keys.database, identity.keyCheck);
   return [
-    opensKeyCheck(config.keys.database, identity.keyCheck)
+    isOurs
       ? ok('database key', 'FERNET_KEY opens what the database holds')
       : failed(
           'database key',
@@ -48,6 +50,7 @@ async function checkIdentity(database: Database, config: Config<'keys'>): Promis
           ERROR_CODES.KEY_MISMATCH.remedy,
           'KEY_MISMATCH',
         ),
+    ...(isOurs ? await attempt('old keys', () => checkOldKeys(config, database)) : []),
     identity.activeManager === configured
       ? ok('manager', `${configured}, as the database works with`)
       : failed(

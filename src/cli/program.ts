@@ -11,6 +11,7 @@ import { reportError } from './errors.js';
 import { defineGenerateKey } from './generate-key.js';
 import { definePipe } from './pipe.js';
 import { defineResolve } from './resolve.js';
+import { defineRotateKeys } from './rotate-keys.js';
 import { defineStart } from './start.js';
 import { examples } from './text.js';
 import { defineTopics } from './topics.js';
@@ -28,6 +29,7 @@ const COMMANDS = [
   defineAudit,
   defineDeadLetters,
   defineDatabase,
+  defineRotateKeys,
   defineTopics,
   defineCatalog,
   defineGenerateKey,

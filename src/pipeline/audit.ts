@@ -6,10 +6,21 @@ import type { PreparedEvent } from './prepare.js';
 
 /**
  * What is done to a secret, or to an event. By events: `create` to `refuse`. By the janitor: `retire`, `delete`, and
- * `forget` (not ours any more, left alone), `repair` (the recorded version put back), `lost` (the store has it no more).
+ * `forget` (not ours any more, left alone), `repair` (the recorded version put back), `lost` (the store has it no more). By an
+ * operator: `rotate` (everything sealed anew).
  */
 export type AuditAction =
-  'create' | 'update' | 'adopt' | 'restore' | 'retire' | 'delete' | 'refuse' | 'forget' | 'repair' | 'lost';
+  | 'create'
+  | 'update'
+  | 'adopt'
+  | 'restore'
+  | 'retire'
+  | 'delete'
+  | 'refuse'
+  | 'forget'
+  | 'repair'
+  | 'lost'
+  | 'rotate';
 
 export type AuditEntry = Omit<AuditRow, 'id' | 'action'> & { readonly action: AuditAction };
 

@@ -53,11 +53,17 @@ export function toReference(secretId: string): Reference {
   return `${SECRET_PREFIX}${secretId}`;
 }
 
+/** What {@link emittedReference} needs of its surroundings. */
+export interface EmitContext {
+  readonly rings: Pick<PlanContext['rings'], 'database' | 'ingestion'>;
+  readonly output: Pick<PlanContext['output'], 'references'>;
+}
+
 /**
  * What stands in a secured event in place of the value: the reference, plain or sealed for the ingestion workers; where
  * the value stays with us, its token under their key.
  */
-export function emittedReference(row: ReferenceRow, { rings, output }: PlanContext): Reference {
+export function emittedReference(row: ReferenceRow, { rings, output }: EmitContext): Reference {
   const text = rings.database.open(tokenOf(row.sealed));
   if (row.holds === 'reference' && output.references === 'plain') return text as Reference;
   return seal(rings.ingestion, text);

@@ -4,7 +4,11 @@ import type { JsonObject, SecuredEvent } from '../terms.js';
 import type { OutgoingRecord } from '../transport.js';
 import type { PlanContext } from './context.js';
 import { fillEntity } from './entity.js';
-import { emittedReference } from './references.js';
+import { emittedReference, type EmitContext } from './references.js';
+
+/** What a secured event is made from besides the connection's state. */
+export type SecuredContext = EmitContext &
+  Pick<PlanContext, 'manager' | 'generation'> & { readonly output: Pick<PlanContext['output'], 'format'> };
 
 /** The record of `connection.secured` that says a connection's present state. */
 export function securedRecord(
@@ -12,7 +16,7 @@ export function securedRecord(
   references: readonly ReferenceRow[],
   source: SecuredEvent['source'],
   nowMs: number,
-  context: PlanContext,
+  context: SecuredContext,
 ): OutgoingRecord {
   const { manager, generation, output } = context;
   const emitted = references.map((row) => ({ row, reference: emittedReference(row, context) }));

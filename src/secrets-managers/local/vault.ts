@@ -84,6 +84,12 @@ export class Vault {
     return Number(this.#database.prepare('SELECT count(*) FROM secret').pluck().get());
   }
 
+  countVersionsAfter(after: number): number {
+    return Number(
+      this.#database.prepare('SELECT count(*) FROM version WHERE version > ?').pluck().get(after),
+    );
+  }
+
   /** Versions after `after`, oldest first: for sealing them anew in batches. */
   versionsAfter(after: number, limit: number): VaultVersion[] {
     return this.#database

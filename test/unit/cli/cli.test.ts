@@ -37,6 +37,7 @@ describe('help', () => {
     [['topics', 'check']],
     [['catalog', 'show']],
     [['catalog', 'build']],
+    [['rotate-keys']],
     [['generate-key']],
   ])('of %j has examples and ends with 0', async (args) => {
     const cli = fakeCli();

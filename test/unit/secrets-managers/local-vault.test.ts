@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { ConfigurationError } from '../../../src/errors.js';
 import { KeyRing } from '../../../src/fernet/key-ring.js';
 import { openLocalStore } from '../../../src/secrets-managers/local/store.js';
-import { rotateVault } from '../../../src/secrets-managers/local/rotate.js';
+import { rotateVault, type VaultBatch } from '../../../src/secrets-managers/local/rotate.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import type { PutItem, StoreCall } from '../../../src/secrets-managers/port.js';
 import { tmpDir } from '../../harness/tmp-dir.js';
@@ -149,8 +149,8 @@ describe('rotateVault', () => {
       keys: bothKeys,
       busyTimeoutMs: 1_000,
       batchSize: 3,
-      onBatch: (_position: number, versions: number) => {
-        batches.push(versions);
+      onBatch: ({ rotated }: VaultBatch) => {
+        batches.push(rotated);
         if (batches.length === 1) controller.abort();
       },
     };
@@ -163,5 +163,20 @@ describe('rotateVault', () => {
     for (let count = 1; count <= 7; count += 1)
       expect(await textOf(file, newKeys, `/s${count}`)).toBe(`v${count}`);
     await store.close();
+  });
+
+  it('counts what no key of the list opens, and leaves it as it is', async () => {
+    const file = join(tmpDir('vault'), 'v.vault');
+    const store = openLocalStore(file, oldKeys, 1_000);
+    await store.put([item('/s1', 'v1'), item('/s2', 'v2')], call);
+    const other = openLocalStore(file, newKeys, 1_000);
+    await other.put([item('/s3', 'v3')], call);
+    const batches: VaultBatch[] = [];
+    const signal = new AbortController().signal;
+    const onBatch = (batch: VaultBatch): void => void batches.push(batch);
+    await rotateVault({ file, keys: newKeys, busyTimeoutMs: 1_000, batchSize: 9, after: 0, onBatch, signal });
+    expect(batches).toEqual([{ position: 3, rotated: 0, current: 1, unknown: 2 }]);
+    expect(await textOf(file, oldKeys, '/s1')).toBe('v1');
+    await Promise.all([store.close(), other.close()]);
   });
 });

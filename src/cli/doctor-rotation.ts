@@ -1,0 +1,82 @@
+import type { Config } from '../config.js';
+import type { Database } from '../database/database.js';
+import { countTables, type PlaceCounts } from '../operations/token-counts.js';
+import { previewRotation } from '../operations/rotation-preview.js';
+import { countPublisherTokens } from '../operations/publisher-tokens.js';
+import { failed, ok, warned, type CheckResult } from './doctor-check.js';
+import { rotationSources } from './rotation-parts.js';
+
+const NEVER = new AbortController().signal;
+
+/**
+ * Which of the keys in the lists are needed by what the database holds. Every token is looked at and none is opened;
+ * with one key in each list only those that a worker has to open.
+ */
+export async function checkOldKeys(
+  config: Config<'keys'>,
+  database: Database,
+): Promise<readonly CheckResult[]> {
+  const { keys } = config;
+  const rings = [...new Set([keys.database, keys.deadLetter, keys.ingestion])];
+  if (rings.every(({ size }) => size === 1) && keys.publisher.size === 1)
+    return unknownTokens(
+      await countTables(database, keys, NEVER, ['secret_reference', 'dead_letter', 'setting']),
+    );
+  const places = await previewRotation(await rotationSources(config, database), NEVER);
+  const results = rings
+    .filter(({ size }) => size > 1)
+    .map(({ name }) =>
+      judge(
+        name,
+        places.filter(({ keys: list }) => list === name),
+      ),
+    );
+  return [...unknownTokens(places), ...results, ...(await publisherKeys(config, database))];
+}
+
+function judge(name: string, places: readonly PlaceCounts[]): CheckResult {
+  const needing = places.filter(({ old }) => old > 0);
+  const check = `${name}, old keys`;
+  if (needing.length === 0)
+    return ok(check, `nothing needs them: ${name} can be reduced to its first key, on every worker`);
+  return warned(
+    check,
+    `still needed by ${needing.map(({ place, old }) => `${old} of ${place}`).join(', ')}`,
+    'Run `connection-secrets rotate-keys` once every worker has the new key first in its list.',
+  );
+}
+
+function unknownTokens(places: readonly PlaceCounts[]): CheckResult[] {
+  return places
+    .filter(({ unknown }) => unknown > 0)
+    .map(({ place, keys, unknown }) => {
+      const remedy = `Add the key that made them to ${keys}; then run \`connection-secrets rotate-keys\`.`;
+      const detail = `${unknown} tokens are opened by no key of ${keys}`;
+      // What is sent is kept for looking back only.
+      return place === 'outbox'
+        ? warned(place, detail, remedy)
+        : failed(place, detail, remedy, 'KEY_MISMATCH');
+    });
+}
+
+/** What publishers sealed lies in the source topics, where nobody can seal it anew, and inside of kept events. */
+async function publisherKeys({ keys }: Config<'keys'>, database: Database): Promise<CheckResult[]> {
+  const { publisher } = keys;
+  if (publisher.size === 1) return [];
+  const old = await countPublisherTokens(database, { deadLetter: keys.deadLetter, publisher });
+  const check = `${publisher.name}, what publishers sealed`;
+  if (old > 0)
+    return [
+      warned(
+        check,
+        `${old} fields of kept events are sealed with an old key`,
+        'Retry or discard those events first (`connection-secrets dead-letters list`).',
+      ),
+    ];
+  return [
+    ok(
+      check,
+      'no kept event needs an old key; events in the source topics may, until their retention is over',
+    ),
+  ];
+}

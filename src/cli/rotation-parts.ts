@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { openSecretsManager } from '../app.js';
+import type { Config } from '../config.js';
+import type { Database } from '../database/database.js';
+import type { DatabaseIdentity } from '../database/settings.js';
+import type { PreviewParts } from '../operations/rotation-preview.js';
+import { SecuredTokens } from '../operations/secured-tokens.js';
+import type { SecuredContext } from '../pipeline/secured-record.js';
+import type { VaultAccess } from '../operations/rotate-keys.js';
+import { countVaultVersions, rotateVault, type VaultBatch } from '../secrets-managers/local/rotate.js';
+import type { ManagerName } from '../terms.js';
+
+const VAULT_BATCH = 100;
+const VAULT_BUSY_MS = 5_000;
+
+/** What a rotation goes through, and a preview of one. */
+export async function rotationSources(
+  config: Config<'keys'>,
+  database: Database,
+): Promise<PreviewParts & { readonly vault: VaultAccess | null }> {
+  const { keys, secured } = config;
+  return {
+    database,
+    keys,
+    ingestion: keys.ingestion,
+    secured: new SecuredTokens({
+      database,
+      ring: keys.database,
+      ingestion: keys.ingestion,
+      withReferences: secured.references === 'sealed',
+    }),
+    vault: await vaultAccess(config, database),
+  };
+}
+
+async function vaultAccess(
+  config: Config<'keys'>,
+  database: Database,
+): Promise<(VaultAccess & PreviewParts['vault']) | null> {
+  const file = await vaultFileOf(config, database);
+  if (file === null) return null;
+  return {
+    keys: config.keys.database.name,
+    count: (after) => countVaultVersions({ file, busyTimeoutMs: VAULT_BUSY_MS, after }),
+    look: (onBatch, signal) => goThroughVault(config, file, { after: 0, dryRun: true, onBatch, signal }),
+    rotate: (after, onBatch, signal) =>
+      goThroughVault(config, file, { after, dryRun: false, onBatch, signal }),
+  };
+}
+
+interface VaultPass {
+  readonly after: number;
+  readonly dryRun: boolean;
+  readonly onBatch: (batch: VaultBatch) => void | Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+async function goThroughVault(config: Config<'keys'>, file: string, pass: VaultPass): Promise<void> {
+  const keys = config.keys.database;
+  await rotateVault({ file, keys, busyTimeoutMs: VAULT_BUSY_MS, batchSize: VAULT_BATCH, ...pass });
+}
+
+/** The vault, where this database has secrets in one. */
+async function vaultFileOf(config: Config<'keys'>, database: Database): Promise<string | null> {
+  const { localVaultFile: file } = config.secretsManager;
+  if (!existsSync(file)) return null;
+  const isUsed = await database.run(({ manager, tables }) =>
+    manager.existsBy(tables.storedSecret, { manager: 'local' }),
+  );
+  return isUsed ? file : null;
+}
+
+/** Contexts for secured events, one a manager: a store is opened for its name and region, and asked nothing. */
+export function securedContexts(config: Config<'keys'>, identity: DatabaseIdentity) {
+  const opened = new Map<ManagerName, Promise<SecuredContext>>();
+  const closers: (() => Promise<void>)[] = [];
+  const open = async (name: ManagerName): Promise<SecuredContext> => {
+    const manager = await openSecretsManager(config, config.keys, {}, name);
+    closers.push(() => manager.store.close());
+    const { references, format } = config.secured;
+    return {
+      manager,
+      generation: identity.generation,
+      rings: config.keys,
+      output: { references, format },
+    };
+  };
+  return {
+    of: (name: ManagerName): Promise<SecuredContext> => {
+      const context = opened.get(name) ?? open(name);
+      opened.set(name, context);
+      return context;
+    },
+    close: async (): Promise<void> => {
+      for (const close of closers) await close();
+    },
+  };
+}

@@ -1,0 +1,270 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database } from '../database/database.js';
+import { saveIngestionKey, type LastSecured } from '../database/secured-state.js';
+import { countTokens, type TokenTable } from '../database/tokens.js';
+import type { Ledger } from '../pipeline/ledger.js';
+import type { SecuredContext } from '../pipeline/secured-record.js';
+import type { VaultBatch } from '../secrets-managers/local/rotate.js';
+import type { ManagerName } from '../terms.js';
+import type { Progress } from './progress.js';
+import { republish } from './republish.js';
+import { rotatePage, type RotatingKeys } from './rotate-tables.js';
+import type { SecuredTokens } from './secured-tokens.js';
+import { countTables, keysOf, type DatabaseKeys, type PlaceCounts } from './token-counts.js';
+
+/** Places in the order in which they are worked through. The settings are the last: see {@link KeyRotation}. */
+export const STEPS = [
+  'secret_reference',
+  'dead_letter',
+  'outbox',
+  'local vault',
+  'connection.secured',
+  'setting',
+] as const;
+export type Step = (typeof STEPS)[number];
+
+/** How far a rotation has come: everything before `step`, and of `step` what lies before `after`. */
+export interface RotationPosition {
+  readonly step: Step;
+  readonly after: string;
+}
+
+/** The local vault; its versions are gone through by number. */
+export interface VaultAccess {
+  /** The setting whose keys open it. */
+  readonly keys: string;
+  count(after: number): number;
+  rotate(after: number, onBatch: (batch: VaultBatch) => Promise<void>, signal: AbortSignal): Promise<void>;
+}
+
+export interface RotationParts {
+  readonly database: Database;
+  readonly ledger: Ledger;
+  readonly keys: DatabaseKeys<RotatingKeys>;
+  readonly ingestion: { readonly name: string; readonly primaryKeyId: string };
+  readonly secured: SecuredTokens;
+  /** What a secured event of a connection of this manager is made from. */
+  readonly securedContext: (manager: ManagerName) => Promise<SecuredContext>;
+  /** Null: there is none. */
+  readonly vault: VaultAccess | null;
+  /** How long somebody else's claim may last, milliseconds. */
+  readonly claimMs: number;
+  /** Called where it can be stopped, with the position to go on from. */
+  readonly onPosition: (position: RotationPosition) => Promise<void>;
+  readonly progress: Progress;
+}
+
+/** What became of one place: counts as they are afterwards, and how many were sealed anew (or published anew). */
+export interface PlaceReport extends PlaceCounts {
+  readonly rotated: number;
+}
+
+export interface RotationReport {
+  /** Empty where it was interrupted. */
+  readonly places: readonly PlaceReport[];
+  /** Tokens sealed anew and events published anew by this run. */
+  readonly rotated: number;
+  /** Told to stop before the end. */
+  readonly interrupted: boolean;
+  /** Nothing is left under an old key, and every token can be opened. */
+  readonly complete: boolean;
+}
+
+const BUSY_POLL_MS = 250;
+/** Workers that still seal with the old key add tokens while we work: after so many rounds it is said, not followed. */
+const ROUNDS = 3;
+const TABLES_BEFORE_SETTINGS = ['secret_reference', 'dead_letter', 'outbox'] as const;
+
+/**
+ * Seals everything anew that was sealed with another key than the first of its list, and publishes anew what readers of
+ * `connection.secured` could not open with the first key alone. Page by page, each durable by itself: it may be stopped,
+ * or killed, anywhere and repeated.
+ *
+ * The key check comes last: until all else is done, a start with the new key alone is refused (`KEY_MISMATCH`).
+ */
+export class KeyRotation {
+  readonly #parts: RotationParts;
+  readonly #rotated = new Map<Step, number>();
+  #done = 0;
+  #total = 0;
+  #vault = { current: 0, unknown: 0 };
+  #secured = { current: 0, old: 0 };
+
+  constructor(parts: RotationParts) {
+    this.#parts = parts;
+  }
+
+  /** @param from where an interrupted one goes on; null: from the beginning */
+  async run(from: RotationPosition | null, signal: AbortSignal): Promise<RotationReport> {
+    const steps = STEPS.slice(from === null ? 0 : STEPS.indexOf(from.step));
+    for (const step of steps) this.#total += await this.#size(step, step === from?.step ? from.after : '');
+    this.#advance(0);
+    for (const step of steps) {
+      if (signal.aborted) break;
+      if (step === 'setting' && !(await this.#isAllElseDone(signal))) break;
+      await this.#step(step, step === from?.step ? from.after : '', signal);
+    }
+    return this.#report(signal);
+  }
+
+  async #size(step: Step, after: string): Promise<number> {
+    const { database, secured, vault } = this.#parts;
+    switch (step) {
+      case 'local vault':
+        return vault?.count(Number(after)) ?? 0;
+      case 'connection.secured':
+        return secured.count(after);
+      case 'secret_reference':
+      case 'dead_letter':
+      case 'outbox':
+      case 'setting':
+        return database.run((tx) => countTokens(tx, step, after));
+    }
+  }
+
+  async #step(step: Step, after: string, signal: AbortSignal): Promise<void> {
+    switch (step) {
+      case 'local vault':
+        return this.#rotateVault(Number(after), signal);
+      case 'connection.secured':
+        return this.#republishAll(after, signal);
+      case 'secret_reference':
+      case 'dead_letter':
+      case 'outbox':
+      case 'setting':
+        return this.#rotateTable(step, after, signal);
+    }
+  }
+
+  async #rotateTable(table: TokenTable, from: string, signal: AbortSignal): Promise<void> {
+    const { database, keys, onPosition } = this.#parts;
+    const busy: string[] = [];
+    for (let after: string | null = from; after !== null && !signal.aborted;) {
+      const page = await rotatePage(database, table, keysOf(table, keys), after);
+      busy.push(...page.busy);
+      this.#count(table, page.rotated);
+      this.#advance(page.seen);
+      after = page.next;
+      // Connections left behind are found again by a run that begins before them.
+      if (after !== null && busy.length === 0) await onPosition({ step: table, after });
+    }
+    if (busy.length > 0) await this.#untilFree(table, signal);
+  }
+
+  /** Somebody works on some of the connections: for as long as a claim may last the table is gone through again. */
+  async #untilFree(table: TokenTable, signal: AbortSignal): Promise<void> {
+    const { database, keys, claimMs } = this.#parts;
+    for (const untilMs = performance.now() + 2 * claimMs; performance.now() < untilMs && !signal.aborted;) {
+      let isFree = true;
+      for (let after: string | null = ''; after !== null && !signal.aborted;) {
+        const page = await rotatePage(database, table, keysOf(table, keys), after);
+        this.#count(table, page.rotated);
+        isFree &&= page.busy.length === 0;
+        after = page.next;
+      }
+      if (isFree) return;
+      await pause(signal);
+    }
+  }
+
+  /** Takes care of what was sealed with an old key while we were at other tables. */
+  async #isAllElseDone(signal: AbortSignal): Promise<boolean> {
+    const { database, keys } = this.#parts;
+    for (let round = 0; !signal.aborted; round += 1) {
+      const counts = await countTables(database, keys, signal, TABLES_BEFORE_SETTINGS);
+      const left = TABLES_BEFORE_SETTINGS.filter((_, index) => (counts[index]?.old ?? 0) > 0);
+      if (left.length === 0 || round === ROUNDS) return left.length === 0 && this.#secured.old === 0;
+      for (const table of left) await this.#rotateTable(table, '', signal);
+    }
+    return false;
+  }
+
+  async #rotateVault(after: number, signal: AbortSignal): Promise<void> {
+    const { vault, onPosition } = this.#parts;
+    const onBatch = async ({ position, rotated, current, unknown }: VaultBatch): Promise<void> => {
+      this.#count('local vault', rotated);
+      this.#vault = {
+        current: this.#vault.current + current + rotated,
+        unknown: this.#vault.unknown + unknown,
+      };
+      this.#advance(rotated + current + unknown);
+      await onPosition({ step: 'local vault', after: String(position) });
+    };
+    await vault?.rotate(after, onBatch, signal);
+  }
+
+  async #republishAll(from: string, signal: AbortSignal): Promise<void> {
+    const { secured, database, ingestion, onPosition } = this.#parts;
+    let busy: LastSecured[] = [];
+    for (let after: string | null = from; after !== null && !signal.aborted;) {
+      const { judged, next } = await secured.page(after);
+      for (const { last, isCurrent } of judged) {
+        if (signal.aborted) break;
+        if (isCurrent) this.#secured.current += 1;
+        else if (!(await this.#republish(last))) busy.push(last);
+        this.#advance(1);
+      }
+      after = next;
+      if (after !== null && busy.length === 0) await onPosition({ step: 'connection.secured', after });
+    }
+    const untilMs = performance.now() + 2 * this.#parts.claimMs;
+    while (busy.length > 0 && performance.now() < untilMs && !signal.aborted) {
+      await pause(signal);
+      const still: LastSecured[] = [];
+      for (const last of busy) if (!(await this.#republish(last))) still.push(last);
+      busy = still;
+    }
+    this.#secured.old = busy.length;
+    if (busy.length === 0 && !signal.aborted)
+      await database.transaction((tx) => saveIngestionKey(tx, ingestion.primaryKeyId));
+  }
+
+  /**
+   * False: somebody works on it. Whoever published a newer revision meanwhile did so with his first key; if that was an
+   * old one the next look finds it.
+   */
+  async #republish({ connectionId, manager, revision }: LastSecured): Promise<boolean> {
+    if (manager === null) return true;
+    const context = await this.#parts.securedContext(manager);
+    const result = await republish(this.#parts.ledger, context, {
+      connectionId,
+      operation: 'rotated',
+      only: (row) => row.revision === revision && row.manager === manager,
+    });
+    if (result === 'busy') return false;
+    if (result === 'done') this.#count('connection.secured', 1);
+    this.#secured.current += 1;
+    return true;
+  }
+
+  async #report(signal: AbortSignal): Promise<RotationReport> {
+    const rotated = [...this.#rotated.values()].reduce((sum, count) => sum + count, 0);
+    if (signal.aborted) return { places: [], rotated, interrupted: true, complete: false };
+    const { database, keys, vault, ingestion } = this.#parts;
+    const counted: PlaceCounts[] = [
+      ...(await countTables(database, keys, signal)),
+      ...(vault === null ? [] : [{ place: 'local vault', keys: vault.keys, old: 0, ...this.#vault }]),
+      { place: 'connection.secured', keys: ingestion.name, unknown: 0, ...this.#secured },
+    ];
+    const places = counted.map((counts) => ({
+      ...counts,
+      rotated: this.#rotated.get(counts.place as Step) ?? 0,
+    }));
+    const complete = places.every(({ old, unknown }) => old === 0 && unknown === 0);
+    return { places, rotated, interrupted: false, complete };
+  }
+
+  /** Tables gone through once more, and rows added meanwhile, make the total grow. */
+  #advance(by: number): void {
+    this.#done += by;
+    this.#parts.progress.report({ done: this.#done, total: Math.max(this.#done, this.#total), failed: 0 });
+  }
+
+  #count(step: Step, rotated: number): void {
+    this.#rotated.set(step, (this.#rotated.get(step) ?? 0) + rotated);
+  }
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await sleep(BUSY_POLL_MS, undefined, { signal }).catch(() => undefined);
+}

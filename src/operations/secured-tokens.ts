@@ -1,0 +1,96 @@
+import type { Database } from '../database/database.js';
+import type { OutboxRow } from '../database/rows.js';
+import {
+  countTokenHolders,
+  findTokenHolders,
+  readIngestionKey,
+  type LastSecured,
+} from '../database/secured-state.js';
+import { FERNET_PREFIX } from '../terms.js';
+import type { Sealer } from '../pipeline/context.js';
+import { outgoingRecord } from '../pipeline/outbox.js';
+import type { TokenKeys } from './token-counts.js';
+
+const PAGE_SIZE = 100;
+
+/** The key list of what secured events carry. */
+export interface IngestionKeys extends TokenKeys {
+  readonly size: number;
+  /** Id of the key that seals. */
+  readonly primaryKeyId: string;
+}
+
+export interface SecuredTokensParts {
+  readonly database: Database;
+  /** Opens the outbox. */
+  readonly ring: Sealer;
+  readonly ingestion: IngestionKeys;
+  /** `SECURED_REFERENCES=sealed`. */
+  readonly withReferences: boolean;
+}
+
+export interface JudgedPage {
+  readonly judged: readonly { readonly last: LastSecured; readonly isCurrent: boolean }[];
+  /** Where the next page begins; null: this was the last one. */
+  readonly next: string | null;
+}
+
+/**
+ * Which connections' last record in `connection.secured` is readable with the first key of INGESTION_FERNET_KEY alone.
+ * Told from the record itself while the outbox keeps it; from then on by the key under which the last rotation ended.
+ * A list of one key leaves nothing to compare with, where no rotation has ended yet.
+ */
+export class SecuredTokens {
+  readonly #parts: SecuredTokensParts;
+
+  constructor(parts: SecuredTokensParts) {
+    this.#parts = parts;
+  }
+
+  /** How many connections {@link page} goes through from a position on. */
+  count(after: string): Promise<number> {
+    const { database, withReferences } = this.#parts;
+    return database.run((tx) => countTokenHolders(tx, { after, withReferences }));
+  }
+
+  async page(after: string): Promise<JudgedPage> {
+    const { database, withReferences, ingestion } = this.#parts;
+    const { holders, endedUnder } = await database.run(async (tx) => ({
+      holders: await findTokenHolders(tx, { after, limit: PAGE_SIZE, withReferences }),
+      endedUnder: await readIngestionKey(tx),
+    }));
+    const byDefault = endedUnder === null ? ingestion.size === 1 : endedUnder === ingestion.primaryKeyId;
+    return {
+      judged: holders.map((last) => ({ last, isCurrent: this.isCurrent(last.record) ?? byDefault })),
+      next: holders.length < PAGE_SIZE ? null : (holders.at(-1)?.connectionId ?? null),
+    };
+  }
+
+  /** Null where the record is not there, or not readable. */
+  isCurrent(row: OutboxRow | null): boolean | null {
+    if (row === null) return null;
+    const tokens = tokensOf(row, this.#parts.ring);
+    return tokens === null ? null : tokens.every((token) => this.#parts.ingestion.indexOf(token) === 0);
+  }
+}
+
+interface SecuredData {
+  readonly secretFields?: readonly { readonly reference?: unknown }[];
+}
+
+/** Raw tokens in a secured event, structured or binary. */
+function tokensOf(row: OutboxRow, ring: Sealer): string[] | null {
+  try {
+    const { value } = outgoingRecord(row, ring);
+    const event = JSON.parse(value?.toString('utf8') ?? '{}') as SecuredData & {
+      readonly data?: SecuredData;
+    };
+    return ((event.data ?? event).secretFields ?? []).flatMap(({ reference }) =>
+      typeof reference === 'string' && reference.startsWith(FERNET_PREFIX)
+        ? [reference.slice(FERNET_PREFIX.length)]
+        : [],
+    );
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { generateKey, KeyRing, tokenOf } from '../../../src/fernet/index.js';
+import { createDatabase } from '../../harness/index.js';
+import { CONNECTION, eventRecord, OTHER } from '../pipeline/events.js';
+import type { SentEvent } from '../pipeline/sent-event.js';
+import { Bench, NEVER } from '../secrets/fixture.js';
+import { BOTH, NEW_ALONE, OLD_ALONE, placesOf, Rotations, type Settings } from './rotation.js';
+
+const [OLD_OUT, NEW_OUT] = [generateKey(), generateKey()];
+const OUT_OLD = { INGESTION_FERNET_KEY: OLD_OUT };
+const OUT_BOTH = { INGESTION_FERNET_KEY: `${NEW_OUT},${OLD_OUT}` };
+const OUT_NEW = { INGESTION_FERNET_KEY: NEW_OUT };
+
+async function benchWith(env: Settings): Promise<{ bench: Bench; rotations: Rotations }> {
+  const { url } = await createDatabase('sqlite');
+  const bench = await Bench.open({ DATABASE_URL: url, ...env, ...OLD_ALONE, ...OUT_OLD });
+  await bench.handle(eventRecord({ password: 'MARK-one', at: 1 }));
+  await bench.handle(eventRecord({ id: OTHER, name: 'plain', at: 1 }));
+  return { bench, rotations: new Rotations(bench, env) };
+}
+
+function tokenIn(event: SentEvent | undefined): string {
+  return tokenOf(event?.secretFields[0]?.reference ?? '');
+}
+
+describe('what was published under an old key', () => {
+  it.each([
+    { title: 'values of the manager db', env: { SECRET_MANAGER: 'db' }, inside: 'MARK-one' },
+    {
+      title: 'references with SECURED_REFERENCES=sealed',
+      env: { SECURED_REFERENCES: 'sealed' },
+      inside: 'secret:/openmetadata/database/mysql-test/password',
+    },
+  ])('$title: published once more, as the last record of the connection', async ({ env, inside }) => {
+    const { bench, rotations } = await benchWith(env);
+    await bench.close();
+    expect(placesOf((await rotations.run({ ...BOTH, ...OUT_BOTH }, '--dry-run')).report)).toMatchObject({
+      'connection.secured': { keys: 'INGESTION_FERNET_KEY', current: 0, old: 1 },
+    });
+    const { code, report } = await rotations.run({ ...BOTH, ...OUT_BOTH });
+    expect(code).toBe(0);
+    expect(placesOf(report)['connection.secured']).toMatchObject({ rotated: 1, current: 1, old: 0 });
+
+    await bench.restart({ ...NEW_ALONE, ...OUT_NEW });
+    expect(bench.sent(CONNECTION)).toMatchObject({ revision: 1 });
+    await bench.worker.relay.run(NEVER);
+    const event = bench.sent(CONNECTION);
+    expect(event).toMatchObject({ revision: 2, operation: 'rotated' });
+    expect(KeyRing.parse('k', NEW_OUT).open(tokenIn(event))).toBe(inside);
+    expect(bench.sent(OTHER)).toMatchObject({ revision: 1 });
+    // Unchanged text is still no change, and the next revision follows.
+    await bench.handle(eventRecord({ password: 'MARK-one', at: 2 }));
+    expect(bench.sent(CONNECTION)).toMatchObject({ revision: 3, operation: 'updated' });
+    expect(await bench.query('SELECT COUNT(*) AS n FROM audit WHERE path IS NOT NULL')).toEqual([{ n: 1 }]);
+  });
+
+  it('plain references depend on no key: nothing is published', async () => {
+    const { bench, rotations } = await benchWith({});
+    await bench.close();
+    const { report } = await rotations.run({ ...BOTH, ...OUT_BOTH });
+    expect(placesOf(report)['connection.secured']).toMatchObject({ rotated: 0, current: 0, old: 0 });
+    await bench.restart({ ...NEW_ALONE, ...OUT_NEW });
+    expect(await bench.worker.relay.run(NEVER)).toBe(0);
+  });
+
+  it('the database key alone has changed: nothing is published', async () => {
+    const { bench, rotations } = await benchWith({ SECRET_MANAGER: 'db' });
+    await bench.close();
+    const { code, report } = await rotations.run({ ...BOTH, ...OUT_OLD });
+    expect({ code, rotated: placesOf(report)['connection.secured']?.rotated }).toEqual({
+      code: 0,
+      rotated: 0,
+    });
+    await bench.restart({ ...NEW_ALONE, ...OUT_OLD });
+    expect(await bench.worker.relay.run(NEVER)).toBe(0);
+    await bench.handle(eventRecord({ password: 'MARK-one', at: 2 }));
+    expect(await bench.query('SELECT COUNT(*) AS n FROM audit WHERE path IS NOT NULL')).toEqual([{ n: 1 }]);
+  });
+
+  it('a record that the outbox no longer has counts as old, until a rotation has ended', async () => {
+    const { bench, rotations } = await benchWith({ SECRET_MANAGER: 'db' });
+    await bench.change('DELETE FROM outbox');
+    await bench.close();
+    const keys = { ...BOTH, ...OUT_BOTH };
+    expect(placesOf((await rotations.run(keys)).report)['connection.secured']).toMatchObject({ rotated: 1 });
+    await bench.restart(keys);
+    await bench.worker.relay.run(NEVER);
+    await bench.change('DELETE FROM outbox');
+    await bench.close();
+    expect((await rotations.run(keys)).report).toMatchObject({ rotated: 0, complete: true });
+    expect(await rotations.doctor(keys)).toContainEqual(
+      expect.objectContaining({ check: 'INGESTION_FERNET_KEY, old keys', result: 'ok' }),
+    );
+  });
+});
