@@ -3,6 +3,8 @@ import type { PutItem } from './port.js';
 
 const MANAGED_BY_KEY = 'managed-by';
 const MANAGED_BY = 'connection-secrets-worker';
+/** The tag that every secret of ours carries, of whatever connection. */
+export const OUR_TAG = { key: MANAGED_BY_KEY, value: MANAGED_BY } as const;
 const CONNECTION_ID_KEY = 'connection-id';
 
 /** The tags of a secret we create: the two that say it is ours come first and can not be configured away. */

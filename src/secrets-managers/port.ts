@@ -94,6 +94,31 @@ export interface RestoreItem {
   readonly clientToken: string;
 }
 
+/** A secret that carries our tags, whatever database it is of. */
+export interface ListedSecret {
+  readonly secretId: string;
+  /** Connection id of our ownership tags. */
+  readonly ownedBy: string;
+  readonly scheduledForDeletion: boolean;
+}
+
+export interface ListPage {
+  readonly secrets: readonly ListedSecret[];
+  /** Where the next page begins; null: this was the last one. */
+  readonly next: string | null;
+}
+
+/** What operators' commands need of a store that keeps secrets, and the way of an event does not. */
+export interface OwnedSecrets {
+  /** Secrets with our tags whose id begins with `prefix`, page by page; `after` null: the first page. Reads only. */
+  list(prefix: string, after: string | null, call: StoreCall): Promise<StoreResult<ListPage>>;
+  /** Puts our tags (and the configured ones) on a secret as it is, whatever tags of ours it carries; no value moves. */
+  tag(
+    item: { readonly reference: Reference; readonly connectionId: string },
+    call: StoreCall,
+  ): Promise<StoreResult<'tagged'>>;
+}
+
 /**
  * The one port to a key management store. Arrays in and out have the same length and order; no method throws for what
  * the store says of one item. Methods throw only what `admitWrite` throws, and for defects.
@@ -111,6 +136,8 @@ export interface SecretStore {
   restore(item: RestoreItem, call: StoreCall): Promise<StoreResult<{ version: string }>>;
   /** Reachable and permitted? Reads only. */
   check(call: StoreCall): Promise<StoreResult<{ detail: string }>>;
+  /** Null where nothing of ours lies in a store (`db` and the managers that are not managed). */
+  readonly owned: OwnedSecrets | null;
   close(): Promise<void>;
 }
 

@@ -14,6 +14,7 @@ import {
   type Capabilities,
   type Fixture,
 } from './fixture.js';
+import { describeOwned } from './owned-conformance.js';
 import { describeDeletion, describeOwnership } from './ownership-conformance.js';
 
 /** What every store that keeps values promises: run for each provider, on every server there is. */
@@ -32,6 +33,7 @@ export function describeStore(title: string, open: () => Promise<Fixture>, capab
     describeMany(given);
     describeOwnership(given);
     describeDeletion(given, capabilities);
+    describeOwned(given, capabilities);
     describeAdmission(given);
   });
 }

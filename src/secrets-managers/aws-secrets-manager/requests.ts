@@ -2,6 +2,7 @@ import {
   CreateSecretCommand,
   DeleteSecretCommand,
   DescribeSecretCommand,
+  ListSecretsCommand,
   PutSecretValueCommand,
   RestoreSecretCommand,
   TagResourceCommand,
@@ -10,12 +11,13 @@ import {
   type SecretsManagerClient,
   type Tag as AwsTag,
 } from '@aws-sdk/client-secrets-manager';
-import { ownerOf, tagsFor } from '../ownership.js';
+import { OUR_TAG, ownerOf, tagsFor } from '../ownership.js';
 import type { Answer, AwsRequester } from '../aws-client/requester.js';
-import type { Description, PutItem, StoreCall } from '../port.js';
+import type { Description, ListPage, PutItem, StoreCall } from '../port.js';
 import type { ManagerSettings } from '../settings.js';
 
 export const CURRENT = 'AWSCURRENT';
+const LIST_PAGE = 100;
 
 /** The single requests to Secrets Manager that change something, and the description they are decided by. */
 export class SecretsManagerRequests {
@@ -62,6 +64,33 @@ export class SecretsManagerRequests {
       this.#client.send(command, options),
     );
     return answer.ok ? { ok: true, value: descriptionOf(answer.value) } : answer;
+  }
+
+  /** Up to a hundred secrets with our tags, those that are scheduled for deletion among them. */
+  async list(prefix: string, after: string | null, call: StoreCall): Promise<Answer<ListPage>> {
+    const command = new ListSecretsCommand({
+      MaxResults: LIST_PAGE,
+      IncludePlannedDeletion: true,
+      Filters: [
+        { Key: 'name', Values: [prefix] },
+        { Key: 'tag-key', Values: [OUR_TAG.key] },
+        { Key: 'tag-value', Values: [OUR_TAG.value] },
+      ],
+      ...(after === null ? {} : { NextToken: after }),
+    });
+    const answer = await this.#requester.read('ListSecrets', call, (options) =>
+      this.#client.send(command, options),
+    );
+    if (!answer.ok) return answer;
+    // The filters take beginnings for the whole, and tags apart from each other: looked at again.
+    const secrets = (answer.value.SecretList ?? []).flatMap(
+      ({ Name: name, Tags: tags, DeletedDate: date }) => {
+        const ownedBy = ownerOf(tags);
+        if (name?.startsWith(prefix) !== true || ownedBy === null) return [];
+        return [{ secretId: name, ownedBy, scheduledForDeletion: date !== undefined }];
+      },
+    );
+    return { ok: true, value: { secrets, next: answer.value.NextToken ?? null } };
   }
 
   tag(secretId: string, connectionId: string, call: StoreCall): Promise<Answer<unknown>> {

@@ -19,6 +19,7 @@ import type {
   Description,
   Fetched,
   GetItem,
+  OwnedSecrets,
   PutItem,
   RestoreItem,
   SecretStore,
@@ -48,6 +49,17 @@ export interface SecretsManagerStoreParts {
  * the missing tags, and deleting, which can not be undone, always looks first.
  */
 export class SecretsManagerStore implements SecretStore {
+  readonly owned: OwnedSecrets = {
+    list: async (prefix, after, call) => {
+      const answer = await this.#requests.list(prefix, after, call);
+      return answer.ok ? success(answer.value) : answer.failure;
+    },
+    tag: ({ reference, connectionId }, call) =>
+      withSecretId(this.#provider, reference, call, async (id) => {
+        const answer = await this.#requests.tag(id, connectionId, call);
+        return answer.ok ? success('tagged' as const) : answer.failure;
+      }),
+  };
   readonly #provider: string;
   readonly #requests: SecretsManagerRequests;
   readonly #parts: SecretsManagerStoreParts;

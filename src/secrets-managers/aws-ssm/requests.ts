@@ -1,6 +1,7 @@
 import {
   AddTagsToResourceCommand,
   DeleteParameterCommand,
+  DescribeParametersCommand,
   GetParametersCommand,
   ListTagsForResourceCommand,
   PutParameterCommand,
@@ -9,12 +10,13 @@ import {
   type Tag as AwsTag,
 } from '@aws-sdk/client-ssm';
 import type { SecretValue } from '../../secret-value.js';
-import { ownerOf, tagsFor } from '../ownership.js';
+import { OUR_TAG, ownerOf, tagsFor } from '../ownership.js';
 import type { Answer, AwsRequester } from '../aws-client/requester.js';
 import type { StoreCall } from '../port.js';
 import type { ManagerSettings } from '../settings.js';
 
 const RESOURCE_TYPE = 'Parameter';
+const LIST_PAGE = 50;
 
 export interface ParametersAnswer {
   readonly found: readonly Parameter[];
@@ -82,6 +84,30 @@ export class SsmRequests {
       this.#client.send(command, options),
     );
     return answer.ok ? { ok: true, value: ownerOf(answer.value.TagList) } : answer;
+  }
+
+  /** Up to fifty names that carry our tag; of which connection only {@link owner} tells. */
+  async list(
+    prefix: string,
+    after: string | null,
+    call: StoreCall,
+  ): Promise<Answer<{ readonly names: readonly string[]; readonly next: string | null }>> {
+    const command = new DescribeParametersCommand({
+      MaxResults: LIST_PAGE,
+      ParameterFilters: [
+        { Key: 'Path', Option: 'Recursive', Values: [prefix.replace(/\/+$/, '')] },
+        { Key: `tag:${OUR_TAG.key}`, Values: [OUR_TAG.value] },
+      ],
+      ...(after === null ? {} : { NextToken: after }),
+    });
+    const answer = await this.#requester.read('DescribeParameters', call, (options) =>
+      this.#client.send(command, options),
+    );
+    if (!answer.ok) return answer;
+    const names = (answer.value.Parameters ?? []).flatMap(({ Name: name }) =>
+      name?.startsWith(prefix) === true ? [name] : [],
+    );
+    return { ok: true, value: { names, next: answer.value.NextToken ?? null } };
   }
 
   /** At most ten names, no parameter twice. The service answers in any order. */

@@ -19,6 +19,9 @@ import type {
   Description,
   Fetched,
   GetItem,
+  ListedSecret,
+  ListPage,
+  OwnedSecrets,
   PutItem,
   RestoreItem,
   SecretStore,
@@ -32,6 +35,7 @@ import type { SsmRequests } from './requests.js';
 
 /** The service takes a few writes per second by default, and refuses changes of one parameter at the same time. */
 const WRITES_AT_ONCE = 2;
+const TAG_READS_AT_ONCE = 4;
 
 export interface SsmStoreParts {
   readonly provider: string;
@@ -49,6 +53,14 @@ export interface SsmStoreParts {
  * token: a repeated put is a new version with the same value.
  */
 export class SsmStore implements SecretStore {
+  readonly owned: OwnedSecrets = {
+    list: (prefix, after, call) => this.#list(prefix, after, call),
+    tag: ({ reference, connectionId }, call) =>
+      withSecretId(this.#provider, reference, call, async (name) => {
+        const answer = await this.#requests.tag(name, connectionId, call);
+        return answer.ok ? success('tagged' as const) : answer.failure;
+      }),
+  };
   readonly #provider: string;
   readonly #requests: SsmRequests;
   readonly #parts: SsmStoreParts;
@@ -168,6 +180,25 @@ export class SsmStore implements SecretStore {
     if (owner.value !== connectionId) return notOwned(this.#provider, name, owner.value);
     const deleted = await this.#requests.delete(name, call);
     return deleted.ok ? success('deleted') : absentOr(deleted);
+  }
+
+  async #list(prefix: string, after: string | null, call: StoreCall): Promise<StoreResult<ListPage>> {
+    const answer = await this.#requests.list(prefix, after, call);
+    if (!answer.ok) return answer.failure;
+    const { names, next } = answer.value;
+    const listed = await mapLimited(names, TAG_READS_AT_ONCE, (name) => this.#listed(name, call));
+    const failed = listed.find((result) => !result.ok);
+    if (failed?.ok === false) return failed;
+    const secrets = listed.flatMap((result) => (result.ok && result.value !== null ? [result.value] : []));
+    return success({ secrets, next });
+  }
+
+  /** Null where it has gone meanwhile, or its tags have. */
+  async #listed(name: string, call: StoreCall): Promise<StoreResult<ListedSecret | null>> {
+    const owner = await this.#requests.owner(name, call);
+    if (!owner.ok) return owner.failure.error.class === 'not-found' ? success(null) : owner.failure;
+    const { value: ownedBy } = owner;
+    return success(ownedBy === null ? null : { secretId: name, ownedBy, scheduledForDeletion: false });
   }
 
   /** Puts the recorded value again: its version is a new one. */

@@ -17,6 +17,8 @@ import type {
   Description,
   Fetched,
   GetItem,
+  ListedSecret,
+  OwnedSecrets,
   PutItem,
   RestoreItem,
   SecretStore,
@@ -45,6 +47,17 @@ interface Entry {
 
 /** Secrets in the memory of this process: for tests. Versions are numbered over all secrets and never come again. */
 export class InMemoryStore implements SecretStore {
+  readonly owned: OwnedSecrets = {
+    list: (prefix) => Promise.resolve(success({ secrets: this.#listed(prefix), next: null })),
+    tag: ({ reference, connectionId }, call) =>
+      withSecretId(PROVIDER, reference, call, async (id) => {
+        await call.admitWrite();
+        const entry = this.#entries.get(id);
+        if (entry === undefined) return notFound(PROVIDER, id);
+        entry.owner = connectionId;
+        return success('tagged' as const);
+      }),
+  };
   readonly #entries = new Map<string, Entry>();
   #lastVersion = 0;
 
@@ -107,6 +120,14 @@ export class InMemoryStore implements SecretStore {
   /** A secret that somebody else put there, without our tags: what adoption and ownership are tried against. */
   placeUnowned(secretId: string, value: SecretValue): void {
     this.#entries.set(secretId, this.#newEntry(null, { value, token: null }));
+  }
+
+  #listed(prefix: string): ListedSecret[] {
+    return [...this.#entries].flatMap(([secretId, { owner }]) =>
+      owner !== null && secretId.startsWith(prefix)
+        ? [{ secretId, ownedBy: owner, scheduledForDeletion: false }]
+        : [],
+    );
   }
 
   async #put(item: PutItem, call: StoreCall): Promise<StoreResult<Stored>> {

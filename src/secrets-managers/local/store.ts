@@ -21,6 +21,8 @@ import type {
   Description,
   Fetched,
   GetItem,
+  ListPage,
+  OwnedSecrets,
   PutItem,
   RestoreItem,
   SecretStore,
@@ -32,6 +34,7 @@ import type {
 import type { SealingKeys } from '../settings.js';
 
 const PROVIDER = 'local';
+const LIST_PAGE = 200;
 
 export const LOCAL_LIMITS: StoreLimits = { maxValueBytes: 65_536, maxIdLength: 2_048, refusedTexts: [] };
 
@@ -40,6 +43,14 @@ export const LOCAL_LIMITS: StoreLimits = { maxValueBytes: 65_536, maxIdLength: 2
  * Versions are numbered over the whole file and never come again, 100 per secret are kept.
  */
 export class LocalStore implements SecretStore {
+  readonly owned: OwnedSecrets = {
+    list: (prefix, after) => Promise.resolve(guarded(() => this.#list(prefix, after ?? ''))),
+    tag: ({ reference, connectionId }, call) =>
+      withSecretId(PROVIDER, reference, call, async (id) => {
+        await call.admitWrite();
+        return guarded(() => this.#vault.write(() => this.#tag(id, connectionId)));
+      }),
+  };
   readonly #vault: Vault;
   readonly #keys: SealingKeys;
 
@@ -104,6 +115,22 @@ export class LocalStore implements SecretStore {
   close(): Promise<void> {
     this.#vault.close();
     return Promise.resolve();
+  }
+
+  #list(prefix: string, after: string): StoreResult<ListPage> {
+    const found = this.#vault.ownedAfter(prefix, after, LIST_PAGE);
+    const secrets = found.map(({ id, owner }) => ({
+      secretId: id,
+      ownedBy: owner,
+      scheduledForDeletion: false,
+    }));
+    return success({ secrets, next: found.length < LIST_PAGE ? null : (found.at(-1)?.id ?? null) });
+  }
+
+  #tag(secretId: string, connectionId: string): StoreResult<'tagged'> {
+    if (this.#vault.secret(secretId) === null) return notFound(PROVIDER, secretId);
+    this.#vault.setOwner(secretId, connectionId);
+    return success('tagged');
   }
 
   #put(item: PutItem): StoreResult<Stored> {

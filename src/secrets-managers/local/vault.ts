@@ -39,6 +39,16 @@ export class Vault {
     return row ?? null;
   }
 
+  /** Owned secrets whose id begins with `prefix`, behind an id, in their order. */
+  ownedAfter(prefix: string, after: string, limit: number): { id: string; owner: string }[] {
+    return this.#database
+      .prepare<[string, number, string, number], { id: string; owner: string }>(
+        `SELECT id, owner FROM secret
+         WHERE id > ? AND substr(id, 1, ?) = ? AND owner IS NOT NULL ORDER BY id LIMIT ?`,
+      )
+      .all(after, prefix.length, prefix, limit);
+  }
+
   version(id: string, version: number): VaultVersion | null {
     return this.#oneVersion('secret_id = ? AND version = ?', id, version);
   }

@@ -17,6 +17,7 @@ import type {
  * references that users typed themselves. It sees no call for anything this worker writes, deletes or checks.
  */
 export class NonManagedStore implements SecretStore {
+  readonly owned = null;
   readonly #provider: string;
   readonly #sealed: SecretStore;
   readonly #external: SecretStore;

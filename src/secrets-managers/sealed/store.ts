@@ -32,6 +32,7 @@ function versionOf(token: string): string {
  * `fernet:` token, which the caller keeps; no request is made, so nothing is admitted and nothing can be left behind.
  */
 export class SealedStore implements SecretStore {
+  readonly owned = null;
   readonly #keys: SealingKeys;
 
   constructor(keys: SealingKeys) {

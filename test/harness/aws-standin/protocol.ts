@@ -15,6 +15,32 @@ export interface Tag {
   Value: string;
 }
 
+export interface Filter {
+  key: string;
+  option: string;
+  values: string[];
+}
+
+/**
+ * A page, and the members that say how to go on. Pages are short here, and some are empty although more follow: the
+ * services promise neither full pages nor that an empty one is the last.
+ */
+export function pageOf<T>(
+  found: readonly T[],
+  input: Input,
+  maxPerPage: number,
+  tooMany: () => AwsError,
+): { page: readonly T[]; next: { NextToken?: string } } {
+  const wanted = input.number('MaxResults') ?? maxPerPage;
+  if (wanted < 1 || wanted > maxPerPage) throw tooMany();
+  const token = input.text('NextToken');
+  if (token === undefined && found.length > 0) return { page: [], next: { NextToken: 'from-0' } };
+  const start = Number(/^from-(\d+)$/.exec(token ?? 'from-0')?.[1] ?? NaN);
+  if (Number.isNaN(start)) throw new AwsError('InvalidNextTokenException', 'not a token of ours');
+  const end = start + Math.min(wanted, 3);
+  return { page: found.slice(start, end), next: end < found.length ? { NextToken: `from-${end}` } : {} };
+}
+
 /** The input of one operation, read with the type each member must have. */
 export class Input {
   readonly #members: Record<string, unknown>;
@@ -50,6 +76,16 @@ export class Input {
     if (value === undefined) return [];
     if (!Array.isArray(value)) throw new AwsError('SerializationException', `${name} is not a list`);
     return value.map(String);
+  }
+
+  filters(name: string): Filter[] {
+    const value = this.#members[name];
+    if (!Array.isArray(value)) return [];
+    return value.map((one: { Key?: string; Option?: string; Values?: string[] }) => ({
+      key: one.Key ?? '',
+      option: one.Option ?? 'Equals',
+      values: one.Values ?? [],
+    }));
   }
 
   tags(): Tag[] | undefined {

@@ -3,8 +3,10 @@ import {
   AwsError,
   checkTags,
   mergeTags,
+  pageOf,
   tagList,
   tagRecord,
+  type Filter,
   type Input,
   type SeededSecret,
   type Service,
@@ -29,6 +31,19 @@ interface Secret {
   tags: Tag[];
   versions: Version[];
   deletedAt: number | null;
+}
+
+/** All keys have to match, of each key one value: a value matches what begins with it, `!` in front negates it. */
+function matches({ name, tags }: Secret, { key, values }: Filter): boolean {
+  const texts = {
+    name: [name],
+    'tag-key': tags.map((tag) => tag.Key),
+    'tag-value': tags.map((tag) => tag.Value),
+  }[key];
+  if (texts === undefined) throw invalid(`no filter ${key}`);
+  return values.some((value) =>
+    texts.some((text) => (value.startsWith('!') ? !text.startsWith(value.slice(1)) : text.startsWith(value))),
+  );
 }
 
 const invalid = (message: string): AwsError => new AwsError('InvalidParameterException', message);
@@ -62,7 +77,7 @@ export class StandinSecretsManager implements Service {
       case 'DescribeSecret':
         return this.#describe(this.#known(input.required('SecretId')));
       case 'ListSecrets':
-        return this.#list(input.flag('IncludePlannedDeletion'));
+        return this.#list(input);
       case 'TagResource':
         return this.#tag(this.#live(input.required('SecretId')), input.tags() ?? []);
       case 'DeleteSecret':
@@ -179,10 +194,15 @@ export class StandinSecretsManager implements Service {
     };
   }
 
-  /** All on one page. */
-  #list(withDeleted: boolean): unknown {
-    const listed = [...this.#secrets.values()].filter((one) => withDeleted || one.deletedAt === null);
-    return { SecretList: listed.map((secret) => this.#describe(secret)) };
+  #list(input: Input): unknown {
+    const withDeleted = input.flag('IncludePlannedDeletion');
+    const found = [...this.#secrets.values()].filter(
+      (one) =>
+        (withDeleted || one.deletedAt === null) &&
+        input.filters('Filters').every((filter) => matches(one, filter)),
+    );
+    const { page, next } = pageOf(found, input, 100, () => invalid('a page has 1 to 100 secrets'));
+    return { SecretList: page.map((secret) => this.#describe(secret)), ...next };
   }
 
   #tag(secret: Secret, tags: Tag[]): unknown {

@@ -2,8 +2,10 @@ import {
   AwsError,
   checkTags,
   mergeTags,
+  pageOf,
   tagList,
   tagRecord,
+  type Filter,
   type Input,
   type SeededSecret,
   type Service,
@@ -31,6 +33,17 @@ interface Parameter {
 
 const invalid = (message: string): AwsError => new AwsError('ValidationException', message);
 
+function matches({ name, tags }: Parameter, { key, option, values }: Filter): boolean {
+  if (key.startsWith('tag:')) {
+    const tag = tags.find(({ Key }) => Key === key.slice('tag:'.length));
+    return tag !== undefined && (values.length === 0 || values.includes(tag.Value));
+  }
+  if (key !== 'Path' || option !== 'Recursive') throw invalid(`no filter ${key} ${option}`);
+  if (values.some((value) => !/^\/.*[^/]$/.test(value)))
+    throw invalid('a path begins with a slash, and ends in none');
+  return values.some((value) => name.startsWith(`${value}/`));
+}
+
 /** The SSM Parameter Store as documented, as far as this project uses it; as strict as the service itself. */
 export class StandinSsm implements Service {
   readonly targetPrefix = 'AmazonSSM.';
@@ -57,9 +70,7 @@ export class StandinSsm implements Service {
       case 'GetParameter':
         return { Parameter: this.#get(input.required('Name'), input.flag('WithDecryption')) };
       case 'DescribeParameters':
-        return {
-          Parameters: [...this.#parameters.values()].map(({ name, tier }) => ({ Name: name, Tier: tier })),
-        };
+        return this.#describeMany(input);
       case 'DeleteParameter':
         return this.#delete(input.required('Name'));
       case 'ListTagsForResource':
@@ -158,6 +169,21 @@ export class StandinSsm implements Service {
       Version: version.number,
       ...(wanted === undefined ? {} : { Selector: `:${wanted}` }),
     };
+  }
+
+  /** Without tags, as the service: its filters alone know them. */
+  #describeMany(input: Input): unknown {
+    const found = [...this.#parameters.values()].filter((one) =>
+      input.filters('ParameterFilters').every((filter) => matches(one, filter)),
+    );
+    const { page, next } = pageOf(found, input, 50, () => invalid('a page has 1 to 50 parameters'));
+    const described = page.map(({ name, tier, versions }) => ({
+      Name: name,
+      Tier: tier,
+      Type: versions.at(-1)?.type,
+      Version: versions.at(-1)?.number,
+    }));
+    return { Parameters: described, ...next };
   }
 
   #delete(name: string): unknown {

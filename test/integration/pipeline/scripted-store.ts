@@ -27,6 +27,7 @@ const NO_GUARD: StoreCall = { signal: new AbortController().signal, admitWrite: 
 
 /** The in-memory store with a script of faults, a call log, and requests that land when the test says so. */
 export class ScriptedStore implements SecretStore {
+  readonly owned = null;
   readonly inner = new InMemoryStore();
   readonly calls: { readonly operation: 'put' | 'get' | 'delete' | 'restore'; readonly secretId: string }[] =
     [];
