@@ -38,7 +38,8 @@ export const SERVICE_KINDS = [
 export type ServiceKind = (typeof SERVICE_KINDS)[number];
 
 /** First segment of a secret id after the cluster. A pipeline *service* and an ingestion pipeline share the word. */
-export type Kind = ServiceKind | 'bot' | 'workflow';
+export const KINDS = [...SERVICE_KINDS, 'bot', 'workflow'] as const;
+export type Kind = (typeof KINDS)[number];
 
 /** What sort of entity a connection is: decides where its secret fields are looked for. */
 export type EntityRoot = 'service' | 'bot' | 'ingestionPipeline' | 'workflow';

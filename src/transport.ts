@@ -33,3 +33,8 @@ export interface RecordHandler {
    */
   handle(record: SourceRecord, signal: AbortSignal): Promise<RecordOutcome>;
 }
+
+/** A {@link RecordHandler} as a transport calls it: what became of a record is none of its business. */
+export interface RecordSink {
+  handle(record: SourceRecord, signal: AbortSignal): Promise<unknown>;
+}

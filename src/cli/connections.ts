@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { loadConfig } from '../config.js';
 import { ConfigurationError } from '../errors.js';
-import { SERVICE_KINDS } from '../terms.js';
+import { KINDS } from '../terms.js';
 import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
 import { listConnections, type ListedConnection, type ListFilter } from './connection-list.js';
 import { showConnection, type ShownConnection } from './connection-show.js';
@@ -9,7 +9,6 @@ import { wholeNumber } from './parse.js';
 import { readDatabase } from './read-database.js';
 import { examples, formatFields, formatTable, printable } from './text.js';
 
-const KINDS = [...SERVICE_KINDS, 'bot', 'workflow'];
 const STATES = ['live', 'softDeleted', 'deleted'];
 
 export function defineConnections(program: Command, cli: Cli, done: Done): void {

@@ -6,7 +6,7 @@ import { FailureLog } from '../observability/failure-log.js';
 import { createLogger } from '../observability/logger.js';
 import type { LineSink } from '../pipe/file-outlet.js';
 import { EXIT, type Cli, type Done, type ExitCode } from './cli.js';
-import { OutcomeCounts } from './pipe-outcomes.js';
+import { OutcomeCounts } from '../observability/outcome-counts.js';
 import { stopSignals } from './signals.js';
 import { examples } from './text.js';
 import { untilAborted } from './until-aborted.js';

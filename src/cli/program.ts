@@ -10,6 +10,7 @@ import { defineDoctor } from './doctor.js';
 import { reportError } from './errors.js';
 import { defineGenerateKey } from './generate-key.js';
 import { definePipe } from './pipe.js';
+import { defineReplay } from './replay.js';
 import { defineResolve } from './resolve.js';
 import { defineRotateKeys } from './rotate-keys.js';
 import { defineStart } from './start.js';
@@ -28,6 +29,7 @@ const COMMANDS = [
   defineConnections,
   defineAudit,
   defineDeadLetters,
+  defineReplay,
   defineDatabase,
   defineRotateKeys,
   defineTopics,

@@ -49,6 +49,10 @@ export class Batches {
     const { topic, partition } = payload.batch;
     const { holds, failures } = this.#context;
     const key = partitionKey(topic, partition);
+    if (this.#isBehindRange(payload)) {
+      holds.pause({ topic, partition });
+      return;
+    }
     if (holds.has(key) || this.#context.halted()) {
       holds.pause({ topic, partition });
       return;
@@ -73,6 +77,16 @@ export class Batches {
     for (const run of this.#active) {
       if (!this.#context.membership.owns(run.key)) run.abort();
     }
+  }
+
+  /** What lies behind the end of a range is not read on; everything before it has been. */
+  #isBehindRange({ batch: { topic, partition, messages } }: EachBatchPayload): boolean {
+    const { range } = this.#context.run;
+    if (range === undefined) return false;
+    const end = range.end({ topic, partition });
+    if (Number(messages[0]?.offset ?? 0) < end) return false;
+    range.advance({ topic, partition }, end);
+    return true;
   }
 
   /** @returns what kafkajs has to be told: an error of a heartbeat makes it join again */

@@ -1,16 +1,17 @@
 import type { Logger } from 'pino';
 import type { ErrorCode, WorkerError } from '../errors.js';
-import type { RecordHandler } from '../transport.js';
+import type { RecordSink } from '../transport.js';
 import type { BackoffOptions } from './backoff.js';
 import type { BatchReport } from './batches.js';
 import type { FailingPartition } from './failures.js';
 import type { TopicPartition } from './membership.js';
+import type { ReadRange } from './read-range.js';
 import type { KafkaSettings } from './settings.js';
 
 export interface SourceConsumerOptions {
   readonly settings: KafkaSettings;
   readonly topics: readonly string[];
-  readonly handler: RecordHandler;
+  readonly handler: RecordSink;
   /** How many records may be with the handler at once, over all partitions. */
   readonly concurrency: number;
   readonly logger: Logger;
@@ -23,6 +24,8 @@ export interface SourceConsumerOptions {
   readonly onResume?: (event: TopicPartition) => void;
   /** Between attempts of a failing partition; 100 to 30,000 ms by default. */
   readonly backoff?: BackoffOptions;
+  /** Reads a part of the topics, by positions of the caller's own: no group's offsets are read or written. */
+  readonly range?: ReadRange;
   /** How long the broker may answer without this consumer getting into its group; 60,000 by default. */
   readonly joinTimeoutMs?: number;
 }

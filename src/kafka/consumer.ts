@@ -90,7 +90,7 @@ class KafkaSourceConsumer implements SourceConsumer {
       ...{ control, membership, failures, bell, logger, halted, onFatal },
       ...{ onPause, onResume },
     });
-    const run = { handler, slots: new Slots(concurrency), bell, onFatal };
+    const run = { handler, slots: new Slots(concurrency), bell, range: options.range, onFatal };
     this.#batches = new Batches({ run, holds: this.#holds, failures, membership, halted, onBatch });
     this.#watch = new JoinWatch({
       joined: () => this.#alive,
@@ -234,6 +234,7 @@ class KafkaSourceConsumer implements SourceConsumer {
       const { topic, partition, batchSize, highWatermark, lastOffset } = payload;
       if (batchSize > 0) return;
       const [high, last] = [Number(highWatermark), Number(lastOffset)];
+      this.#options.range?.advance({ topic, partition }, last + 1);
       this.#guarded(this.#options.onBatch)({ topic, partition, highWatermark: high, lastOffset: last });
     });
   }
@@ -247,12 +248,24 @@ class KafkaSourceConsumer implements SourceConsumer {
     for (const { topic, partition } of this.#failures.list()) {
       if (!this.#membership.owns(`${topic}|${partition}`)) this.#failures.forget(`${topic}|${partition}`);
     }
+    this.#seekInRange();
     this.#batches.reassigned();
     this.#holds.reassigned();
     if (this.#halted) this.#halt();
     const { partitions } = this.#membership;
     this.#options.logger.info({ partitions: partitions.length }, 'joined the group');
     this.#guarded(this.#options.onAssignment)(partitions);
+  }
+
+  /** A range's positions are the caller's: kafkajs would begin where the group's offsets are, or at the beginning. */
+  #seekInRange(): void {
+    const { range } = this.#options;
+    if (range === undefined) return;
+    for (const at of this.#membership.partitions) {
+      const position = range.position(at);
+      this.#consumer?.seek({ ...at, offset: String(position) });
+      if (position >= range.end(at)) this.#holds.pause(at);
+    }
   }
 
   #crashed({ payload }: ConsumerCrashEvent, consumer: Consumer): void {

@@ -1,7 +1,8 @@
-import type { EachBatchPayload } from 'kafkajs';
+import type { EachBatchPayload, KafkaMessage } from 'kafkajs';
 import { WorkerError } from '../errors.js';
-import type { RecordHandler } from '../transport.js';
+import type { RecordSink } from '../transport.js';
 import { withoutText } from './errors.js';
+import type { ReadRange } from './read-range.js';
 import { toSourceRecord } from './records.js';
 import type { Bell, Slots } from './slots.js';
 import { Watermark } from './watermark.js';
@@ -10,10 +11,12 @@ export type PartitionKey = `${string}|${number}`;
 export const partitionKey = (topic: string, partition: number): PartitionKey => `${topic}|${partition}`;
 
 export interface RunContext {
-  readonly handler: RecordHandler;
+  readonly handler: RecordSink;
   readonly slots: Slots;
   /** Rung whenever a record of any partition finishes. */
   readonly bell: Bell;
+  /** Left out: positions are the group's offsets. */
+  readonly range?: ReadRange | undefined;
   /** A rejection that no repetition will cure. */
   readonly onFatal: (error: WorkerError) => void;
 }
@@ -31,6 +34,9 @@ export class PartitionRun {
   /** The first failure that is worth another attempt. Nothing is begun after it. */
   failure: WorkerError | null = null;
   readonly #payload: EachBatchPayload;
+  readonly #messages: readonly KafkaMessage[];
+  /** Behind the last record of this run: the gap after it belongs to what is done. */
+  readonly #endOffset: number;
   readonly #context: RunContext;
   readonly #watermark: Watermark;
   readonly #abort = new AbortController();
@@ -50,6 +56,9 @@ export class PartitionRun {
     this.partition = partition;
     this.startOffset = Number(messages[0]?.offset ?? 0);
     this.#payload = payload;
+    const endOffset = context.range?.end({ topic, partition }) ?? Infinity;
+    this.#messages = messages.filter(({ offset }) => Number(offset) < endOffset);
+    this.#endOffset = Math.min(Number(payload.batch.lastOffset()) + 1, endOffset);
     this.#context = context;
     this.#watermark = new Watermark(this.startOffset);
     this.#committed = this.startOffset;
@@ -68,7 +77,7 @@ export class PartitionRun {
   /** Whether records are left that this run may still begin. */
   get hasMore(): boolean {
     return (
-      this.#next < this.#payload.batch.messages.length &&
+      this.#next < this.#messages.length &&
       this.failure === null &&
       !this.#broken &&
       !this.#abort.signal.aborted
@@ -110,11 +119,17 @@ export class PartitionRun {
   }
 
   async #commitOnce(): Promise<void> {
-    const { position } = this;
+    const { position, topic, partition } = this;
     if (position <= this.#committed) return;
-    const partitions = [{ partition: this.partition, offset: String(position) }];
+    const { range } = this.#context;
+    if (range !== undefined) {
+      range.advance({ topic, partition }, position);
+      this.#committed = position;
+      return;
+    }
+    const partitions = [{ partition, offset: String(position) }];
     // Not `consumer.commitOffsets`: that one does nothing, silently, once the consumer is being stopped.
-    await this.#payload.commitOffsetsIfNecessary({ topics: [{ topic: this.topic, partitions }] });
+    await this.#payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });
     this.#committed = position;
   }
 
@@ -127,14 +142,13 @@ export class PartitionRun {
   }
 
   #beginNext(): void {
-    const { messages } = this.#payload.batch;
-    const message = messages[this.#next];
+    const message = this.#messages[this.#next];
     if (message === undefined) return;
     this.#next += 1;
     this.#inFlight += 1;
     const record = toSourceRecord(this.topic, this.partition, message);
     this.#watermark.begin(record.offset);
-    if (this.#next === messages.length) this.#watermark.end(Number(this.#payload.batch.lastOffset()) + 1);
+    if (this.#next === this.#messages.length) this.#watermark.end(this.#endOffset);
     const handled = (async () => this.#context.handler.handle(record, this.#abort.signal))();
     void handled
       .then(

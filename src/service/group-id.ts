@@ -25,6 +25,12 @@ export async function claimGroupId(
   });
 }
 
+/** The group that works on this database; null: none has yet. */
+export async function readGroupId(database: Database): Promise<string | null> {
+  const row = await database.run(({ manager, tables }) => manager.findOneBy(tables.setting, { name: NAME }));
+  return row?.value ?? null;
+}
+
 function otherGroup(configured: string, known: string): ConfigurationError {
   return new ConfigurationError(
     'CONFIG_INVALID',

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { EXIT, type Cli } from '../../../src/cli/cli.js';
 import { exitCodeOf, reportError } from '../../../src/cli/errors.js';
 import { pointInTime, retention, wholeNumber } from '../../../src/cli/parse.js';
-import { OutcomeCounts } from '../../../src/cli/pipe-outcomes.js';
+import { OutcomeCounts } from '../../../src/observability/outcome-counts.js';
 import { runProgram } from '../../../src/cli/program.js';
 import { formatTable, printable } from '../../../src/cli/text.js';
 import { untilAborted } from '../../../src/cli/until-aborted.js';
@@ -29,6 +29,9 @@ describe('help', () => {
     [['resolve']],
     [['connections', 'list']],
     [['connections', 'show']],
+    [['replay']],
+    [['replay', 'resume']],
+    [['replay', 'status']],
     [['audit', 'list']],
     [['database', 'status']],
     [['database', 'migrate']],

@@ -1,4 +1,4 @@
-import type { EventCounters } from '../observability/event-log.js';
+import type { EventCounters } from './event-log.js';
 import type { HandledRecord } from '../pipeline/observer.js';
 import type { RecordOutcome } from '../terms.js';
 

@@ -1,0 +1,27 @@
+import type { Database } from '../../database/database.js';
+import { ConfigurationError } from '../../errors.js';
+import { readGroup, type KafkaSettings } from '../../kafka/index.js';
+import type { Logger } from '../../observability/index.js';
+import { readGroupId } from '../../service/group-id.js';
+
+/**
+ * A group that was named for a replay must be nobody's: joining another's would take its partitions away.
+ * @throws ConfigurationError USAGE_INVALID for the workers' group, or one that is in use
+ */
+export async function requireOwnGroup(
+  database: Database,
+  group: string | null,
+  settings: KafkaSettings,
+  topics: readonly string[],
+  logger: Logger,
+): Promise<void> {
+  if (group === null) return;
+  if (group === settings.groupId || group === (await readGroupId(database)))
+    throw new ConfigurationError('USAGE_INVALID', `--group: ${group} is the workers' own group`);
+  const facts = await readGroup({ ...settings, groupId: group }, topics, logger);
+  if (facts.members > 0 || facts.topics.length > 0)
+    throw new ConfigurationError(
+      'USAGE_INVALID',
+      `--group: ${group} is in use (${facts.members} members, offsets of ${facts.topics.length} source topics): name a new one`,
+    );
+}

@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { consumeAgain } from '../../../consumers/replay.js';
+import type { SourceTopics } from '../../events/source-topics.js';
+import { ConfigurationError, WorkerError } from '../../errors.js';
+import {
+  readOffsetRanges,
+  type KafkaSettings,
+  type SourceConsumer,
+  type TopicPartition,
+} from '../../kafka/index.js';
+import type { Logger } from '../../observability/index.js';
+import type { RecordSink } from '../../transport.js';
+import { ChosenRecords } from './filter.js';
+import type { ReplaySelection } from './plan.js';
+import type { ReplayPositions } from './positions.js';
+
+export interface ReadAgainOptions {
+  /** With the group to read with. */
+  readonly settings: KafkaSettings;
+  readonly topics: SourceTopics;
+  readonly selection: ReplaySelection;
+  readonly positions: ReplayPositions;
+  readonly handler: RecordSink;
+  readonly concurrency: number;
+  readonly logger: Logger;
+  readonly onSkipped: () => void;
+  /** Called every now and then, and at the end: positions to be made durable. */
+  readonly onProgress: () => Promise<void>;
+  /** What is under way at a stop may take so long. */
+  readonly graceMs: number;
+  readonly signal: AbortSignal;
+}
+
+const LOOK_MS = 100;
+const SAVE_MS = 2_000;
+/** A partition that says nothing for so long is asked whether its records are still there. */
+const STALLED_MS = 5_000;
+
+/**
+ * Reads the chosen records again until every partition is at its end, or the signal says to stop. Positions are durable
+ * when it resolves.
+ * @throws WorkerError what it can not go on with; positions are durable then, too
+ */
+export async function readAgain(options: ReadAgainOptions): Promise<void> {
+  if (options.positions.isDone) return;
+  const run = new Reading(options);
+  try {
+    await run.untilEnd();
+  } finally {
+    await run.stop();
+  }
+}
+
+class Reading {
+  readonly #options: ReadAgainOptions;
+  readonly #records: ChosenRecords;
+  readonly #consumer: SourceConsumer;
+  #fatal: WorkerError | null = null;
+
+  constructor(options: ReadAgainOptions) {
+    this.#options = options;
+    const { settings, positions, handler, selection, topics, concurrency, logger, onSkipped } = options;
+    this.#records = new ChosenRecords({ inner: handler, selection, topics, onSkipped });
+    this.#consumer = consumeAgain([...new Set(positions.list().map(({ topic }) => topic))], positions, {
+      settings,
+      handler: this.#records,
+      concurrency,
+      logger,
+      onFatal: (error) => (this.#fatal ??= error),
+      onAssignment: (partitions) => this.#requireAll(partitions),
+    });
+  }
+
+  async untilEnd(): Promise<void> {
+    const { positions, signal, onProgress } = this.#options;
+    this.#consumer.start();
+    let savedAtMs = performance.now();
+    let askedAtMs = performance.now();
+    while (!positions.isDone && !signal.aborted) {
+      await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+      if (this.#fatal !== null) throw this.#fatal;
+      if (performance.now() - savedAtMs > SAVE_MS) {
+        await onProgress();
+        savedAtMs = performance.now();
+      }
+      if (performance.now() - askedAtMs > STALLED_MS) {
+        await this.#lookForDeleted();
+        askedAtMs = performance.now();
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#consumer.stop(this.#options.graceMs);
+    await this.#options.onProgress();
+  }
+
+  /** Positions are ours alone: another member would take partitions away, and nobody would read them. */
+  #requireAll(partitions: readonly TopicPartition[]): void {
+    const { positions, settings } = this.#options;
+    const isOurs = (open: TopicPartition): boolean =>
+      partitions.some(({ topic, partition }) => topic === open.topic && partition === open.partition);
+    if (positions.open().every(isOurs)) return;
+    this.#fatal ??= new ConfigurationError(
+      'USAGE_INVALID',
+      `another process reads with the consumer group ${settings.groupId}: give the replay a group of its own`,
+    );
+  }
+
+  /** A partition that does not get on, although nothing of it is under way, may have lost what is still to be read. */
+  async #lookForDeleted(): Promise<void> {
+    const { positions, settings, logger } = this.#options;
+    const failing = this.#consumer.state().failing;
+    const stalled = positions.stalled(STALLED_MS).filter((partition) => !this.#records.isBusy(partition));
+    if (stalled.length === 0) return;
+    const topics = [...new Set(stalled.map(({ topic }) => topic))];
+    const ranges = await readOffsetRanges(settings, topics, logger).catch((error: unknown) => {
+      if (error instanceof WorkerError && error.retryable) return [];
+      throw error;
+    });
+    for (const range of ranges) {
+      const isOf = (one: TopicPartition): boolean =>
+        one.topic === range.topic && one.partition === range.partition;
+      const isHeld = failing.some((one) => isOf(one) && one.offset >= range.low);
+      if (stalled.some(isOf) && !isHeld && !this.#records.isBusy(range)) positions.withoutDeleted(range);
+    }
+  }
+}

@@ -1,0 +1,173 @@
+import { randomUUID } from 'node:crypto';
+import { deadLetters } from '../../../producers/dead-letters.js';
+import { securedEvents } from '../../../producers/secured.js';
+import { openWorker, type Worker } from '../../app.js';
+import type { Config } from '../../config.js';
+import { WorkerError } from '../../errors.js';
+import {
+  checkTopics,
+  createKafkaOutlet,
+  forgetGroup,
+  readOffsetRanges,
+  type KafkaOutlet,
+  type KafkaSettings,
+} from '../../kafka/index.js';
+import { EventLog, FailureLog, type Logger } from '../../observability/index.js';
+import { kafkaSettings } from '../../service/kafka-settings.js';
+import { judgeTopicProblems } from '../../service/topics.js';
+import { ReplayCounts } from './counts.js';
+import { requireOwnGroup } from './group.js';
+import { chosenTopics, planPositions, type ReplayPlan } from './plan.js';
+import { ReplayPositions } from './positions.js';
+import { readAgain } from './read-again.js';
+import { createReplay, saveReplay, unfinishedReplay, type ReplayRecord } from './record.js';
+
+/** A new replay, or one that was interrupted (`id` null: the newest of them). */
+export type ReplayRequest =
+  | { readonly kind: 'start'; readonly plan: ReplayPlan }
+  | { readonly kind: 'resume'; readonly id: string | null };
+
+export interface ReplayOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly request: ReplayRequest;
+  /** Events worked on at the same time. */
+  readonly concurrency: number;
+  /** Told once, before the first record: positions go on changing. */
+  readonly onStart: (record: ReplayRecord, positions: ReplayPositions) => void;
+  readonly signal: AbortSignal;
+}
+
+const CLOSE_DEADLINE_MS = 2_000;
+
+/**
+ * Reads source records again, through the same pipeline as the workers do, beside them if they run. Returns how it
+ * stands: done, or interrupted by the signal.
+ * @throws WorkerError what it can not go on with; the record then says `failed`, and can be resumed
+ */
+export async function replay(options: ReplayOptions): Promise<ReplayRecord> {
+  const { config, logger } = options;
+  const settings = kafkaSettings(config);
+  const outlet = createKafkaOutlet({
+    settings,
+    bindings: [securedEvents(config.topics), deadLetters(config.topics)],
+    logger,
+  });
+  const failures = new FailureLog(logger);
+  const counts = new ReplayCounts();
+  try {
+    judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
+    await outlet.readLimits();
+    // Spread: a configuration with more parts is one with fewer, which the type alone does not see.
+    const worker = await openWorker(
+      { ...config },
+      { outlet, observer: new EventLog(logger, failures, counts) },
+    );
+    try {
+      return await new Replay(options, settings, worker, counts).run();
+    } finally {
+      await worker.close();
+    }
+  } finally {
+    await closeAll(outlet, failures);
+  }
+}
+
+async function closeAll(outlet: KafkaOutlet, failures: FailureLog): Promise<void> {
+  await outlet.close(CLOSE_DEADLINE_MS);
+  failures.close();
+}
+
+class Replay {
+  readonly #options: ReplayOptions;
+  readonly #settings: KafkaSettings;
+  readonly #worker: Worker;
+  readonly #counts: ReplayCounts;
+
+  constructor(options: ReplayOptions, settings: KafkaSettings, worker: Worker, counts: ReplayCounts) {
+    this.#options = options;
+    this.#settings = settings;
+    this.#worker = worker;
+    this.#counts = counts;
+  }
+
+  async run(): Promise<ReplayRecord> {
+    const { onStart, signal } = this.#options;
+    const record = await this.#record();
+    const positions = new ReplayPositions(record.positions);
+    this.#counts.continueFrom(record.totals);
+    onStart(record, positions);
+    const save = (state: ReplayRecord['state']): Promise<void> =>
+      saveReplay(this.#worker.database, record.id, state, this.#progress(positions));
+    try {
+      await this.#read(record, positions, () => save('running'));
+      await this.#publishRest();
+    } catch (error) {
+      await save('failed').catch(() => undefined);
+      throw error;
+    }
+    const state = signal.aborted && !positions.isDone ? 'interrupted' : 'done';
+    await save(state);
+    return { ...record, ...this.#progress(positions), state };
+  }
+
+  #progress(positions: ReplayPositions): Pick<ReplayRecord, 'positions' | 'totals'> {
+    return { positions: positions.list(), totals: this.#counts.totals() };
+  }
+
+  async #record(): Promise<ReplayRecord> {
+    const { request, logger } = this.#options;
+    const { database } = this.#worker;
+    if (request.kind === 'resume') return unfinishedReplay(database, request.id);
+    const { plan } = request;
+    const { created, updated, deleted } = this.#options.config.topics;
+    const topics = chosenTopics([created, updated, deleted], plan.selection);
+    await requireOwnGroup(database, plan.group, this.#settings, topics, logger);
+    const sinceMs = plan.start.kind === 'time' ? plan.start.timeMs : null;
+    const ranges = await readOffsetRanges(this.#settings, topics, logger, sinceMs);
+    return createReplay(database, plan, {
+      positions: planPositions(ranges, plan),
+      totals: this.#counts.totals(),
+    });
+  }
+
+  async #read(record: ReplayRecord, positions: ReplayPositions, save: () => Promise<void>): Promise<void> {
+    const { config, concurrency, logger, signal } = this.#options;
+    const base = this.#settings;
+    // A group of its own for each run: what a killed one left behind is nobody to wait for.
+    const groupId = record.plan.group ?? `${base.groupId}-replay-${randomUUID().slice(0, 8)}`;
+    const settings = { ...base, groupId };
+    await readAgain({
+      settings,
+      topics: config.topics,
+      selection: record.plan.selection,
+      positions,
+      handler: this.#worker.pipeline,
+      concurrency,
+      logger,
+      onSkipped: () => this.#counts.skipped(),
+      onProgress: () => unlessUnavailable(save, logger),
+      graceMs: config.worker.shutdownGraceMs,
+      signal,
+    });
+    await forgetGroup(settings, logger);
+  }
+
+  /** The replay's own events are published, or came again; this is what others left behind before it. */
+  async #publishRest(): Promise<void> {
+    const { signal, logger } = this.#options;
+    await unlessUnavailable(async () => {
+      while (!signal.aborted && (await this.#worker.relay.run(signal)) > 0);
+    }, logger);
+  }
+}
+
+/** What is passing is no reason to end: the next attempt follows. */
+async function unlessUnavailable(work: () => Promise<void>, logger: Logger): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof WorkerError && error.retryable)) throw error;
+    logger.warn({ code: error.code }, 'replay: not possible at present, tried again');
+  }
+}
