@@ -44,7 +44,7 @@ export function replayTable(records: readonly ReplayRecord[]): string {
 
 /** How a replay ended, for people. */
 export function replayText(record: ReplayRecord): string {
-  const { id, state, positions, totals } = record;
+  const { positions, totals } = record;
   const counts = Object.entries(totals.outcomes).map(([outcome, count]) => `${count} ${outcome}`);
   const filtered = totals.filtered === 0 ? [] : [`${totals.filtered} left out`];
   const said = [...counts, ...filtered].join(', ');
@@ -54,9 +54,6 @@ export function replayText(record: ReplayRecord): string {
       ['TOPIC', 'PARTITION', 'FROM', 'POSITION', 'END'],
       positions.map(({ topic, partition, from, position, end }) => [topic, partition, from, position, end]),
     ),
-    ...(state === 'done'
-      ? []
-      : [`interrupted: go on with \`connection-secrets replay resume ${id.slice(0, 8)}\``]),
   ].join('\n');
 }
 

@@ -1,15 +1,14 @@
 import { Option, type Command } from 'commander';
 import { loadConfig, type Config } from '../config.js';
 import { ConfigurationError } from '../errors.js';
-import type { ReplayPositions } from '../operations/replay/positions.js';
 import type { ReplayPlan, ReplaySelection, ReplayStart } from '../operations/replay/plan.js';
-import type { ReplayRecord } from '../operations/replay/record.js';
 import type { ReplayRequest } from '../operations/replay/replay.js';
 import { KINDS, type Kind } from '../terms.js';
 import { EXIT, printJson, printLine, type Cli, type Done, type ExitCode } from './cli.js';
 import { commandLogger } from './logging.js';
 import { pointInTime, wholeNumber } from './parse.js';
 import { replayJson, replayTable, replayText } from './replay-text.js';
+import { howToResume, showProgress } from './progress.js';
 import { readDatabase } from './read-database.js';
 import { stopSignals } from './signals.js';
 import { examples } from './text.js';
@@ -95,31 +94,29 @@ export function defineReplay(program: Command, cli: Cli, done: Done): void {
 async function runReplay(cli: Cli, request: ReplayRequest, options: RunOptions): Promise<ExitCode> {
   const config = loadConfig(cli.env);
   const stop = stopSignals(config.worker.shutdownGraceMs + CLOSE_MS);
-  try {
-    const { replay } = await import('../operations/replay/replay.js');
-    const record = await replay({
-      config,
-      logger: commandLogger(cli, config),
-      request,
-      concurrency: options.concurrency ?? defaultConcurrency(config),
-      onStart: (started, positions) => sayStart(cli, started, positions),
-      signal: stop.signal,
-    });
-    if (options.json) printJson(cli, replayJson(record));
-    else printLine(cli, replayText(record));
-    return record.state === 'done' ? EXIT.ok : EXIT.failed;
-  } finally {
+  const progress = showProgress(cli, { title: 'replaying', unit: 'records' });
+  const { replay } = await import('../operations/replay/replay.js');
+  const record = await replay({
+    config,
+    logger: commandLogger(cli, config),
+    request,
+    concurrency: options.concurrency ?? defaultConcurrency(config),
+    onStart: ({ id }) => cli.stderr.write(`replay ${id}\n`),
+    progress,
+    signal: stop.signal,
+  }).finally(() => {
+    progress.stop();
     stop.release();
-  }
+  });
+  if (record.state !== 'done') cli.stderr.write(howToResume(`replay resume ${record.id.slice(0, 8)}`));
+  if (options.json) printJson(cli, replayJson(record));
+  else printLine(cli, replayText(record));
+  return record.state === 'done' ? EXIT.ok : EXIT.failed;
 }
 
 /** Half of a worker's: a replay is not to take the database from those who work beside it. */
 function defaultConcurrency({ worker }: Config): number {
   return Math.max(1, Math.floor(worker.concurrency / 2));
-}
-
-function sayStart(cli: Cli, { id }: ReplayRecord, positions: ReplayPositions): void {
-  cli.stderr.write(`replay ${id}: ${positions.total - positions.done} records\n`);
 }
 
 function planOf(options: ReplayOptions): ReplayPlan {

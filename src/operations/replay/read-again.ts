@@ -10,6 +10,7 @@ import {
 } from '../../kafka/index.js';
 import type { Logger } from '../../observability/index.js';
 import type { RecordSink } from '../../transport.js';
+import type { Progress } from '../progress.js';
 import { ChosenRecords } from './filter.js';
 import type { ReplaySelection } from './plan.js';
 import type { ReplayPositions } from './positions.js';
@@ -25,7 +26,8 @@ export interface ReadAgainOptions {
   readonly logger: Logger;
   readonly onSkipped: () => void;
   /** Called every now and then, and at the end: positions to be made durable. */
-  readonly onProgress: () => Promise<void>;
+  readonly onPositions: () => Promise<void>;
+  readonly progress: Progress;
   /** What is under way at a stop may take so long. */
   readonly graceMs: number;
   readonly signal: AbortSignal;
@@ -72,15 +74,17 @@ class Reading {
   }
 
   async untilEnd(): Promise<void> {
-    const { positions, signal, onProgress } = this.#options;
+    const { positions, signal, onPositions } = this.#options;
+    this.#report();
     this.#consumer.start();
     let savedAtMs = performance.now();
     let askedAtMs = performance.now();
     while (!positions.isDone && !signal.aborted) {
       await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
       if (this.#fatal !== null) throw this.#fatal;
+      this.#report();
       if (performance.now() - savedAtMs > SAVE_MS) {
-        await onProgress();
+        await onPositions();
         savedAtMs = performance.now();
       }
       if (performance.now() - askedAtMs > STALLED_MS) {
@@ -92,7 +96,13 @@ class Reading {
 
   async stop(): Promise<void> {
     await this.#consumer.stop(this.#options.graceMs);
-    await this.#options.onProgress();
+    this.#report();
+    await this.#options.onPositions();
+  }
+
+  #report(): void {
+    const { positions, progress } = this.#options;
+    progress.report({ done: positions.done, total: positions.total, failed: 0 });
   }
 
   /** Positions are ours alone: another member would take partitions away, and nobody would read them. */

@@ -1,18 +1,22 @@
-import { randomUUID } from 'node:crypto';
-import { databaseNowMs, type Database } from '../../database/database.js';
-import type { OperationRow } from '../../database/rows.js';
+import type { Database } from '../../database/database.js';
+import {
+  beginOperation,
+  listOperations,
+  unfinishedOperation,
+  updateOperation,
+  type Operation,
+  type OperationState,
+} from '../../database/operations.js';
 import { ConfigurationError } from '../../errors.js';
+import type { Json } from '../../terms.js';
 import type { ReplayTotals } from './counts.js';
 import type { ReplayPlan } from './plan.js';
 import type { PartitionPosition } from './positions.js';
 
-/** `running` is also what a killed process leaves behind. */
-export type ReplayState = 'running' | 'interrupted' | 'failed' | 'done';
-
 /** What the database remembers of a replay, so that it can be resumed. */
 export interface ReplayRecord {
   readonly id: string;
-  readonly state: ReplayState;
+  readonly state: OperationState;
   readonly plan: ReplayPlan;
   readonly positions: readonly PartitionPosition[];
   readonly totals: ReplayTotals;
@@ -20,53 +24,30 @@ export interface ReplayRecord {
   readonly updatedAtMs: number;
 }
 
-type Progress = Pick<ReplayRecord, 'positions' | 'totals'>;
+type ReplayProgress = Pick<ReplayRecord, 'positions' | 'totals'>;
 
 const KIND = 'replay';
 
 export async function createReplay(
   database: Database,
   plan: ReplayPlan,
-  progress: Progress,
+  progress: ReplayProgress,
 ): Promise<ReplayRecord> {
-  return database.transaction(async (tx) => {
-    const nowMs = await databaseNowMs(tx);
-    const row: OperationRow = {
-      id: randomUUID(),
-      kind: KIND,
-      state: 'running',
-      parameters: JSON.stringify(plan),
-      progress: JSON.stringify(progress),
-      createdAtMs: nowMs,
-      updatedAtMs: nowMs,
-    };
-    await tx.manager.insert(tx.tables.operation, row);
-    return asRecord(row);
-  });
+  return asRecord(await beginOperation(database, KIND, asJson(plan), asJson(progress)));
 }
 
 export async function saveReplay(
   database: Database,
   id: string,
-  state: ReplayState,
-  progress: Progress,
+  state: OperationState,
+  progress: ReplayProgress,
 ): Promise<void> {
-  await database.transaction(async (tx) => {
-    const updatedAtMs = await databaseNowMs(tx);
-    await tx.manager.update(
-      tx.tables.operation,
-      { id },
-      { state, progress: JSON.stringify(progress), updatedAtMs },
-    );
-  });
+  await updateOperation(database, id, { state, progress: asJson(progress) });
 }
 
 /** The newest first. */
 export async function findReplays(database: Database, limit: number): Promise<ReplayRecord[]> {
-  const rows = await database.run(({ manager, tables }) =>
-    manager.find(tables.operation, { where: { kind: KIND }, order: { createdAtMs: 'DESC' }, take: limit }),
-  );
-  return rows.map(asRecord);
+  return (await listOperations(database, KIND, limit)).map(asRecord);
 }
 
 /**
@@ -74,20 +55,28 @@ export async function findReplays(database: Database, limit: number): Promise<Re
  * @throws ConfigurationError USAGE_INVALID where there is none
  */
 export async function unfinishedReplay(database: Database, id: string | null): Promise<ReplayRecord> {
-  const known = await findReplays(database, Number.MAX_SAFE_INTEGER);
-  const found = known.find((one) => (id === null ? one.state !== 'done' : one.id.startsWith(id)));
-  if (found === undefined)
+  const found = id === null ? await unfinishedOperation(database, KIND) : await replayOf(database, id);
+  if (found === null)
     throw new ConfigurationError(
       'USAGE_INVALID',
       id === null ? 'there is no unfinished replay' : `there is no replay whose id begins with ${id}`,
     );
   if (found.state === 'done')
     throw new ConfigurationError('USAGE_INVALID', `the replay ${found.id} has ended`);
-  return found;
+  return asRecord(found);
 }
 
-function asRecord({ id, state, parameters, progress, createdAtMs, updatedAtMs }: OperationRow): ReplayRecord {
-  const plan = JSON.parse(parameters) as ReplayPlan;
-  const { positions, totals } = JSON.parse(progress) as Progress;
-  return { id, state: state as ReplayState, plan, positions, totals, createdAtMs, updatedAtMs };
+async function replayOf(database: Database, id: string): Promise<Operation | null> {
+  const all = await listOperations(database, KIND, Number.MAX_SAFE_INTEGER);
+  return all.find((one) => one.id.startsWith(id)) ?? null;
+}
+
+function asRecord(operation: Operation): ReplayRecord {
+  const { id, state, parameters, progress, createdAtMs, updatedAtMs } = operation;
+  const plan = parameters as unknown as ReplayPlan;
+  return { id, state, plan, ...(progress as unknown as ReplayProgress), createdAtMs, updatedAtMs };
+}
+
+function asJson(value: ReplayPlan | ReplayProgress): Json {
+  return value as unknown as Json;
 }

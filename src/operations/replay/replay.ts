@@ -12,6 +12,7 @@ import {
   type KafkaOutlet,
   type KafkaSettings,
 } from '../../kafka/index.js';
+import type { Progress } from '../progress.js';
 import { EventLog, FailureLog, type Logger } from '../../observability/index.js';
 import { kafkaSettings } from '../../service/kafka-settings.js';
 import { judgeTopicProblems } from '../../service/topics.js';
@@ -33,8 +34,9 @@ export interface ReplayOptions {
   readonly request: ReplayRequest;
   /** Events worked on at the same time. */
   readonly concurrency: number;
-  /** Told once, before the first record: positions go on changing. */
-  readonly onStart: (record: ReplayRecord, positions: ReplayPositions) => void;
+  /** Told once, before the first record. */
+  readonly onStart: (record: ReplayRecord) => void;
+  readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
@@ -43,7 +45,7 @@ const CLOSE_DEADLINE_MS = 2_000;
 /**
  * Reads source records again, through the same pipeline as the workers do, beside them if they run. Returns how it
  * stands: done, or interrupted by the signal.
- * @throws WorkerError what it can not go on with; the record then says `failed`, and can be resumed
+ * @throws WorkerError what it can not go on with; it can be resumed when that is put right
  */
 export async function replay(options: ReplayOptions): Promise<ReplayRecord> {
   const { config, logger } = options;
@@ -96,14 +98,14 @@ class Replay {
     const record = await this.#record();
     const positions = new ReplayPositions(record.positions);
     this.#counts.continueFrom(record.totals);
-    onStart(record, positions);
+    onStart(record);
     const save = (state: ReplayRecord['state']): Promise<void> =>
       saveReplay(this.#worker.database, record.id, state, this.#progress(positions));
     try {
       await this.#read(record, positions, () => save('running'));
       await this.#publishRest();
     } catch (error) {
-      await save('failed').catch(() => undefined);
+      await save('interrupted').catch(() => undefined);
       throw error;
     }
     const state = signal.aborted && !positions.isDone ? 'interrupted' : 'done';
@@ -132,7 +134,7 @@ class Replay {
   }
 
   async #read(record: ReplayRecord, positions: ReplayPositions, save: () => Promise<void>): Promise<void> {
-    const { config, concurrency, logger, signal } = this.#options;
+    const { config, concurrency, logger, progress, signal } = this.#options;
     const base = this.#settings;
     // A group of its own for each run: what a killed one left behind is nobody to wait for.
     const groupId = record.plan.group ?? `${base.groupId}-replay-${randomUUID().slice(0, 8)}`;
@@ -146,7 +148,8 @@ class Replay {
       concurrency,
       logger,
       onSkipped: () => this.#counts.skipped(),
-      onProgress: () => unlessUnavailable(save, logger),
+      onPositions: () => unlessUnavailable(save, logger),
+      progress,
       graceMs: config.worker.shutdownGraceMs,
       signal,
     });
