@@ -14,7 +14,7 @@ const GROUP_ID = 'connection-secrets-ingestion';
 /**
  * Settings from environment variables, named as those of the worker (docs/configuration.md): KAFKA_… , TOPIC_SECURED,
  * OM_SM_REGION, OM_SM_ACCESS_KEY_ID, OM_SM_ACCESS_KEY, AWS_ENDPOINT_URL, STORE_TIMEOUT_MS, INGESTION_FERNET_KEY (else
- * FERNET_KEY). KAFKA_GROUP_ID is `connection-secrets-ingestion` by default.
+ * FERNET_KEY); LOCAL_VAULT_FILE with FERNET_KEY for the worker's `local` manager. KAFKA_GROUP_ID is `connection-secrets-ingestion` by default.
  *
  * @param env usually `process.env`
  * @throws ConfigurationError listing every mistake by the variable's name, never repeating a variable's text
@@ -29,8 +29,11 @@ export function ingestionFromEnv(env: Readonly<Record<string, string | undefined
   const { aws, requestTimeoutMs } = config.secretsManager;
   const { groupId, ...kafka } = kafkaSettings(config);
   const fernetKeys = given(env['INGESTION_FERNET_KEY']) ?? given(env['FERNET_KEY']);
+  const vaultFile = given(env['LOCAL_VAULT_FILE']);
+  const vaultKeys = given(env['FERNET_KEY']);
   return {
     resolver: {
+      ...(vaultFile === null || vaultKeys === null ? {} : { local: { vaultFile, fernetKeys: vaultKeys } }),
       ...(fernetKeys === null ? {} : { fernetKeys }),
       aws: {
         ...(aws.region === null ? {} : { region: aws.region }),

@@ -22,6 +22,6 @@ export type { IngestionSettings } from './from-env.js';
 export type { GroupReaderState as SubscriptionState } from './group-reader.js';
 export { createResolver } from './resolver.js';
 export type { ResolvableEvent, ResolveOptions, Resolver, ResolverOptions } from './resolver.js';
-export type { AwsOptions, SecretReader, StoreAddress } from './stores.js';
+export type { AwsOptions, LocalOptions, SecretReader, StoreAddress } from './stores.js';
 export { subscribeSecured } from './subscribe.js';
 export type { KafkaAccess, SubscribeOptions, Subscription } from './subscribe.js';

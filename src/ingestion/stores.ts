@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs';
 import type { GetItem, SecretStore, StoreCall, StoreResult } from '../secrets-managers/port.js';
 import { createSecretsManager } from '../secrets-managers/registry.js';
 import type { ManagerSettings } from '../secrets-managers/settings.js';
 import { isStandIn } from '../catalog/secret-text.js';
 import { WorkerError } from '../errors.js';
+import { KeyRing } from '../fernet/index.js';
 import type { SecretValue } from '../secret-value.js';
 import type { ManagerName } from '../terms.js';
 import { BatchReads } from './batch-reads.js';
@@ -15,7 +17,7 @@ import {
 
 /** Where a value is kept: `store` of a secured event. */
 export interface StoreAddress {
-  /** `aws-secrets-manager`, `aws-ssm`, or a name of one's own with a reader in {@link StoreOptions.readers}. */
+  /** `aws-secrets-manager`, `aws-ssm`, `local`, or a name of one's own with a reader in {@link StoreOptions.readers}. */
   readonly provider: string;
   readonly region?: string;
 }
@@ -43,8 +45,17 @@ export interface AwsOptions {
   readonly requestTimeoutMs?: number;
 }
 
+/** The worker's vault file (`SECRET_MANAGER=local`) on this machine: development and demos. */
+export interface LocalOptions {
+  /** LOCAL_VAULT_FILE. It must be there: it is read, never made. */
+  readonly vaultFile: string;
+  /** FERNET_KEY of the worker, a comma list: what the vault is sealed with. */
+  readonly fernetKeys: string;
+}
+
 export interface StoreOptions {
   readonly aws?: AwsOptions;
+  readonly local?: LocalOptions;
   /** By provider name; they come before the built-in ones. */
   readonly readers?: Readonly<Record<string, SecretReader>>;
 }
@@ -121,6 +132,8 @@ export class Stores {
         close: async () => reader.close?.(),
       });
     }
+    const { local } = this.#options;
+    if (address.provider === 'local' && local !== undefined) return this.#openVault(local);
     const manager = MANAGERS.get(address.provider);
     if (manager === undefined) {
       throw new WorkerError(
@@ -130,6 +143,15 @@ export class Stores {
     }
     const settings = this.#settings(address, manager);
     const { store } = await createSecretsManager(manager, settings, { keys: NO_KEYS });
+    return readsOf(store, settings.requestTimeoutMs);
+  }
+
+  async #openVault({ vaultFile, fernetKeys }: LocalOptions): Promise<BatchReads> {
+    // Opening would make an empty one, in which nothing is found for good.
+    if (!existsSync(vaultFile)) throw new WorkerError('STORE_ACCESS', 'local: the vault file is not there');
+    const keys = KeyRing.parse('FERNET_KEY', fernetKeys);
+    const settings = { ...this.#settings({ provider: 'local' }, 'local'), vaultFile };
+    const { store } = await createSecretsManager('local', settings, { keys });
     return readsOf(store, settings.requestTimeoutMs);
   }
 

@@ -18,6 +18,14 @@ describe('settings of ingestion from the environment', () => {
     expect(() => ingestionFromEnv({})).toThrow(/KAFKA_BROKERS/);
   });
 
+  it('open the vault of a worker on this machine only where both file and key are named', () => {
+    const env = { ...KAFKA, LOCAL_VAULT_FILE: '/v/demo.vault', FERNET_KEY: generateKey() };
+    const local = { vaultFile: env.LOCAL_VAULT_FILE, fernetKeys: env.FERNET_KEY };
+    expect(ingestionFromEnv({ ...env, INGESTION_FERNET_KEY: generateKey() }).resolver.local).toEqual(local);
+    for (const missing of ['LOCAL_VAULT_FILE', 'FERNET_KEY'])
+      expect(ingestionFromEnv({ ...env, [missing]: '' }).resolver.local).toBeUndefined();
+  });
+
   it('take the worker’s names', () => {
     const key = generateKey();
     const { resolver, subscription } = ingestionFromEnv({
