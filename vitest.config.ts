@@ -15,6 +15,7 @@ interface Suite {
 /** Sized for two cores: what starts processes of its own and measures time runs alone. */
 const SUITES: readonly Suite[] = [
   { name: 'unit', folders: ['unit', 'model'], order: 0, workers: 2, timeoutMs: 20_000, parts: false },
+  { name: 'fuzz', folders: ['fuzz'], order: 0, workers: 2, timeoutMs: 20_000, parts: false },
   { name: 'conformance', folders: ['conformance'], order: 0, workers: 2, timeoutMs: 60_000, parts: true },
   { name: 'integration', folders: ['integration'], order: 1, workers: 2, timeoutMs: 60_000, parts: true },
   { name: 'e2e', folders: ['e2e'], order: 2, workers: 2, timeoutMs: 120_000, parts: true },

@@ -1,7 +1,7 @@
 import type { Json, JsonObject, SourceRecord } from '../terms.js';
 import { EVENT_TYPES } from '../terms.js';
 import { EventError } from '../errors.js';
-import { isObject, member } from './fields.js';
+import { isObject, MAX_NAME_CHARACTERS, member } from './fields.js';
 import { DEFAULT_JSON_LIMITS, readJson } from './json.js';
 import type { JsonReading } from './json.js';
 import type { JsonScan } from './json-scan.js';
@@ -62,12 +62,19 @@ function recordOf(line: JsonReading): Content | null {
   const { value: object } = line;
   if (!isObject(object) || isFlawedRecord(line.scan.flaw)) return null;
   const { topic } = object;
-  if (typeof topic !== 'string' || topic === '' || !Object.hasOwn(object, 'value')) return null;
+  if (!isTopic(topic) || !Object.hasOwn(object, 'value')) return null;
   const key = member(object, 'key');
   const headers = headersOf(member(object, 'headers'));
   const value = valueOf(object, line);
   if (headers === null || value === undefined || (key !== null && typeof key !== 'string')) return null;
   return { topic, key: key === null ? null : Buffer.from(key, 'utf8'), value, headers };
+}
+
+/** Whether a secured event can name it as its source: Kafka's own topics are shorter and plainer. */
+function isTopic(topic: Json | undefined): topic is string {
+  return (
+    typeof topic === 'string' && topic !== '' && topic.length <= MAX_NAME_CHARACTERS && !topic.includes('\0')
+  );
 }
 
 /** A flaw within the event is for decoding to name; one of the record around it makes the line malformed. */

@@ -81,6 +81,12 @@ describe('a line of a pipe', () => {
     ['no object', '5', 'EVENT_INVALID'],
     ['a topic that is no text', JSON.stringify({ topic: 5, value: change() }), 'EVENT_INVALID'],
     [
+      'a topic longer than a secured event names',
+      JSON.stringify({ topic: 't'.repeat(513), value: change() }),
+      'EVENT_INVALID',
+    ],
+    ['a topic with NUL', JSON.stringify({ topic: 'a\0b', value: change() }), 'EVENT_INVALID'],
+    [
       'a key that is no text',
       JSON.stringify({ topic: TOPICS.updated, key: 5, value: change() }),
       'EVENT_INVALID',
