@@ -7,6 +7,8 @@ export type SafeError =
   | { readonly name: string; readonly frames: readonly string[] };
 
 const MAX_FRAMES = 12;
+/** What {@link safeError} has made: harmless by its making, which a look at its members can not tell. */
+const MADE_HERE = new WeakSet<object>();
 const CLASS_NAME = /^[A-Za-z_$][\w$]{0,79}$/;
 /** `at name (file:line:column)` as V8 writes it; the place must look like one. */
 const FRAME =
@@ -17,8 +19,17 @@ const FRAME =
  * and the places in the code. Messages of drivers, SDKs and parsers quote what they were given.
  */
 export function safeError(error: unknown): SafeError {
-  if (error instanceof WorkerError) return { code: error.code, message: error.message };
-  return { name: classNameOf(error), frames: framesOf(error) };
+  const shown =
+    error instanceof WorkerError
+      ? { code: error.code, message: error.message }
+      : { name: classNameOf(error), frames: framesOf(error) };
+  MADE_HERE.add(shown);
+  return shown;
+}
+
+/** Whether this very object came out of {@link safeError}. */
+export function isSafeError(value: object): value is SafeError {
+  return MADE_HERE.has(value);
 }
 
 /** The code, or for a stranger's error its class: a label with few values. */

@@ -1,5 +1,5 @@
 import { meaningOfKey } from '../catalog/key-names.js';
-import { safeError } from './safe-error.js';
+import { isSafeError, safeError } from './safe-error.js';
 
 const HIDDEN = '[hidden]';
 const MAX_TEXT = 1_000;
@@ -35,6 +35,7 @@ function show(key: string, value: unknown, depth: number): Shown {
 
 function showObject(key: string, value: object, depth: number): Shown {
   if (value instanceof Error) return { ...safeError(value) } as Shown;
+  if (isSafeError(value)) return { ...value } as Shown;
   if (Array.isArray(value)) {
     if (meaningOfKey(key) !== 'plain') return HIDDEN;
     return value

@@ -21,7 +21,11 @@ it('logs the first at once and what follows as one line a minute with the count'
   const { log, lines } = failureLog();
   for (let i = 0; i < 1_000; i += 1) log.failed('relay failed', down);
   expect(lines).toHaveLength(1);
-  expect(lines[0]).toMatchObject({ msg: 'relay failed', code: 'STORE_UNAVAILABLE' });
+  expect(lines[0]).toMatchObject({
+    msg: 'relay failed',
+    code: 'STORE_UNAVAILABLE',
+    error: { code: 'STORE_UNAVAILABLE', message: 'the store is away' },
+  });
   vi.advanceTimersByTime(60_000);
   expect(lines).toHaveLength(2);
   expect(lines[1]).toMatchObject({ msg: 'relay failed, again', code: 'STORE_UNAVAILABLE', count: 999 });
@@ -30,6 +34,14 @@ it('logs the first at once and what follows as one line a minute with the count'
   log.failed('relay failed', down);
   expect(lines).toHaveLength(3);
   expect(lines[2]).toMatchObject({ msg: 'relay failed' });
+});
+
+it('says of a stranger’s error the class and the places, and nothing of its text', () => {
+  const { log, lines } = failureLog();
+  log.failed('relay failed', new RangeError('hunter2'));
+  expect(lines[0]).toMatchObject({ code: 'RangeError', error: { name: 'RangeError' } });
+  expect(JSON.stringify(lines[0]?.['error'])).toContain('failure-log.test');
+  expect(JSON.stringify(lines)).not.toContain('hunter2');
 });
 
 it('tells kinds and codes apart', () => {
