@@ -44,14 +44,14 @@ export class PartitionFailures {
    * Takes down the failure of a run.
    * @returns milliseconds until the next attempt
    */
-  record(run: PartitionRun, code: ErrorCode): number {
+  record(run: Pick<PartitionRun, 'key' | 'topic' | 'partition' | 'position'>, code: ErrorCode): number {
     const before = this.#failing.get(run.key);
     const nowMs = Date.now();
     const failing: FailingPartition = {
       topic: run.topic,
       partition: run.partition,
       offset: run.position,
-      code,
+      code: causeOf(code, before?.code),
       sinceMs: before?.sinceMs ?? nowMs,
       attempts: (before?.attempts ?? 0) + 1,
     };
@@ -82,4 +82,12 @@ export class PartitionFailures {
     this.#loggedAtMs.set(key, nowMs);
     this.#logger.warn({ ...failing, delayMs }, 'partition is held and tried again');
   }
+}
+
+/**
+ * After a request of unknown outcome the claim runs out instead of being released, and the next attempts meet it: what
+ * is the matter is still what was the matter before.
+ */
+function causeOf(code: ErrorCode, before: ErrorCode | undefined): ErrorCode {
+  return code === 'CLAIM_LOST' ? (before ?? code) : code;
 }
