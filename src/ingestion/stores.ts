@@ -206,6 +206,7 @@ function unresolved(
     case 'not-found':
       return new SecretNotFoundError(reference, message);
     case 'access':
+    case 'credentials':
       return new SecretAccessError(reference, message);
     case 'invalid':
       return new SecretUnreadableError(reference, message);

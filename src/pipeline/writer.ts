@@ -126,6 +126,8 @@ export class Writer {
         if (performance.now() - this.#lastGrantedMs < GRANTED_WITHIN_MS)
           return { kind: 'denied', detail: error.message };
         return { kind: 'failed', error: new WorkerError('STORE_ACCESS', error.message), outcomeKnown };
+      case 'credentials':
+        return { kind: 'failed', error: new WorkerError('STORE_ACCESS', error.message), outcomeKnown };
       case 'not-found':
       case 'quota':
       case 'transient':
@@ -141,7 +143,8 @@ function unreadable(path: string, error: StoreError): WriteResult {
       kind: 'refused',
       error: new EventError('SECRET_VERSION_GONE', `${path}: the recorded version is not in the store`, path),
     };
-  const code = error.class === 'access' ? 'STORE_ACCESS' : 'STORE_UNAVAILABLE';
+  const isAccess = error.class === 'access' || error.class === 'credentials';
+  const code = isAccess ? 'STORE_ACCESS' : 'STORE_UNAVAILABLE';
   return { kind: 'failed', error: new WorkerError(code, error.message), outcomeKnown: true };
 }
 

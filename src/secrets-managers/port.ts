@@ -6,12 +6,14 @@ import type { ManagerName, Reference } from '../terms.js';
  * How a store can fail. Only `not-found` means absent: a secret that can not be read is not a secret that is not there.
  *
  * - `transient`: throttling, 5xx, network, time-out
- * - `access`: credentials or permissions
+ * - `access`: permissions: this id, or all of them
+ * - `credentials`: ours are expired, unknown or not to be had: it concerns every id
  * - `quota`: the account's number of secrets is used up
  * - `conflict`: somebody else's secret (`SECRET_NOT_OWNED`), or a change at the same time
  * - `invalid`: the store refuses the name or the value as such
  */
-export type StoreErrorClass = 'not-found' | 'transient' | 'access' | 'quota' | 'conflict' | 'invalid';
+export type StoreErrorClass =
+  'not-found' | 'transient' | 'access' | 'credentials' | 'quota' | 'conflict' | 'invalid';
 
 /**
  * A failed call for one secret. `message` names provider, call and error name, never the text of the SDK.

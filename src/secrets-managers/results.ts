@@ -6,6 +6,7 @@ const CODE_OF_CLASS: Readonly<Record<StoreErrorClass, StoreError['code']>> = {
   'not-found': 'SECRET_NOT_FOUND',
   transient: 'STORE_UNAVAILABLE',
   access: 'STORE_ACCESS',
+  credentials: 'STORE_ACCESS',
   quota: 'STORE_UNAVAILABLE',
   conflict: 'STORE_UNAVAILABLE',
   invalid: 'VALUE_REFUSED_BY_STORE',

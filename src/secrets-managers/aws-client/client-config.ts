@@ -1,24 +1,20 @@
 import { ConfigurationError } from '../../errors.js';
 import { GatedHttpHandler } from './attempt.js';
+import type { AwsCredentials } from './credentials.js';
+import { NO_LOG } from './no-log.js';
 import type { ManagerSettings } from '../settings.js';
 
 /** Connections a store opens at most; lanes beyond it wait for a free one. */
 const MAX_SOCKETS = 64;
 
-const silent = (): void => undefined;
-/** The SDK's own log lines can carry inputs and outputs of commands: none is written. */
-const NO_LOG = { trace: silent, debug: silent, info: silent, warn: silent, error: silent };
-
 /** The SDK configuration that both AWS stores share. Makes no call and opens no connection. */
-export function awsClientConfig(settings: ManagerSettings) {
-  const { region, endpointUrl, accessKeyId, secretAccessKey, requestTimeoutMs } = settings;
+export function awsClientConfig(settings: ManagerSettings, { credentials }: AwsCredentials) {
+  const { region, endpointUrl, requestTimeoutMs } = settings;
   const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
   return {
     ...(region === undefined ? {} : { region }),
     ...(endpointUrl === undefined ? {} : { endpoint: endpointUrl }),
-    ...(accessKeyId === undefined || secretAccessKey === undefined
-      ? {}
-      : { credentials: { accessKeyId, secretAccessKey: secretAccessKey.reveal() } }),
+    credentials,
     // Each attempt is the caller's: it checks its claim before the next one.
     maxAttempts: 1,
     logger: NO_LOG,

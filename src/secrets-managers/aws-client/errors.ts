@@ -6,7 +6,7 @@ import type { StoreErrorClass } from '../port.js';
  * one status (400) stands for almost everything in AWS's JSON protocols.
  */
 const NAMES: Readonly<
-  Record<'throttle' | 'quota' | 'access' | 'not-found' | 'conflict' | 'invalid', string>
+  Record<'throttle' | 'quota' | 'access' | 'credentials' | 'not-found' | 'conflict' | 'invalid', string>
 > = {
   throttle:
     'Throttling ThrottlingException ThrottledException TooManyRequestsException TooManyUpdates SlowDown ' +
@@ -14,13 +14,14 @@ const NAMES: Readonly<
     'ProvisionedThroughputExceededException BandwidthLimitExceeded EC2ThrottledException',
   quota: 'LimitExceededException ParameterLimitExceeded ParameterMaxVersionLimitExceeded',
   access:
-    'AccessDenied AccessDeniedException UnauthorizedException NotAuthorized AuthFailure OptInRequired ' +
-    'UnrecognizedClientException InvalidClientTokenId InvalidAccessKeyId InvalidSignatureException ' +
-    'SignatureDoesNotMatch IncompleteSignature IncompleteSignatureException MissingAuthenticationToken ' +
-    'MissingAuthenticationTokenException ExpiredToken ExpiredTokenException RequestExpired ' +
-    'RequestTimeTooSkewed InvalidToken CredentialsProviderError TokenProviderError ProviderError ' +
+    'AccessDenied AccessDeniedException UnauthorizedException NotAuthorized OptInRequired ' +
     'DecryptionFailure EncryptionFailure InvalidKeyId KMSAccessDeniedException KMSDisabledException ' +
     'KMSInvalidStateException KMSNotFoundException',
+  credentials:
+    'AuthFailure UnrecognizedClientException InvalidClientTokenId InvalidAccessKeyId ' +
+    'InvalidSignatureException SignatureDoesNotMatch IncompleteSignature IncompleteSignatureException ' +
+    'MissingAuthenticationToken MissingAuthenticationTokenException ExpiredToken ExpiredTokenException ' +
+    'RequestExpired RequestTimeTooSkewed InvalidToken CredentialsProviderError TokenProviderError ProviderError',
   'not-found': 'ResourceNotFoundException ParameterNotFound ParameterVersionNotFound InvalidResourceId',
   conflict: 'ResourceExistsException ParameterAlreadyExists PreconditionNotMetException',
   invalid:

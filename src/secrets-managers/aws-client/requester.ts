@@ -9,6 +9,11 @@ export type Answer<T> = { readonly ok: true; readonly value: T } | AwsFailure;
 /** Sends one command with the given options: `(options) => client.send(command, options)`. */
 export type Send<T> = (options: { abortSignal: AbortSignal }) => Promise<T>;
 
+export interface RequesterHooks extends Pick<ManagerDeps, 'onRequest' | 'onThrottle'> {
+  /** The service does not take the credentials a request was signed with. */
+  readonly onCredentialsRefused?: () => void;
+}
+
 class DeadlineError extends Error {
   override readonly name = 'TimeoutError';
 }
@@ -24,12 +29,12 @@ class CallAbortedError extends Error {
 export class AwsRequester {
   readonly #provider: string;
   readonly #timeoutMs: number;
-  readonly #deps: Pick<ManagerDeps, 'onRequest' | 'onThrottle'>;
+  readonly #hooks: RequesterHooks;
 
-  constructor(provider: string, timeoutMs: number, deps: Pick<ManagerDeps, 'onRequest' | 'onThrottle'>) {
+  constructor(provider: string, timeoutMs: number, hooks: RequesterHooks) {
     this.#provider = provider;
     this.#timeoutMs = timeoutMs;
-    this.#deps = deps;
+    this.#hooks = hooks;
   }
 
   read<T>(callName: string, call: StoreCall, send: Send<T>): Promise<Answer<T>> {
@@ -41,7 +46,7 @@ export class AwsRequester {
     if (call.signal.aborted) return this.#notBegun(callName);
     await call.admitWrite();
     const answer = await this.#attempt(callName, call, send);
-    if (!answer.ok && answer.throttled) this.#deps.onThrottle?.();
+    if (!answer.ok && answer.throttled) this.#hooks.onThrottle?.();
     return answer;
   }
 
@@ -54,8 +59,9 @@ export class AwsRequester {
       answer = { ok: true, value: await this.#raced(call.signal, attempt, send) };
     } catch (error) {
       answer = classify(this.#provider, callName, error, attempt.sent);
+      if (answer.failure.error.class === 'credentials') this.#hooks.onCredentialsRefused?.();
     }
-    this.#deps.onRequest?.({
+    this.#hooks.onRequest?.({
       provider: this.#provider,
       call: callName,
       result: answer.ok ? 'ok' : answer.name,

@@ -1,5 +1,6 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { awsClientConfig, resolveRegion } from '../aws-client/client-config.js';
+import { awsCredentials } from '../aws-client/credentials.js';
 import { AwsRequester } from '../aws-client/requester.js';
 import { SecretsManagerReader } from './reader.js';
 import { SecretsManagerRequests } from './requests.js';
@@ -19,8 +20,12 @@ export async function openSecretsManagerStore(
   settings: ManagerSettings,
   deps: ManagerDeps,
 ): Promise<{ store: SecretStore; region: string }> {
-  const client = new SecretsManagerClient(awsClientConfig(settings));
-  const requester = new AwsRequester(SECRETS_MANAGER_PROVIDER, settings.requestTimeoutMs, deps);
+  const credentials = awsCredentials(settings);
+  const client = new SecretsManagerClient(awsClientConfig(settings, credentials));
+  const requester = new AwsRequester(SECRETS_MANAGER_PROVIDER, settings.requestTimeoutMs, {
+    ...deps,
+    onCredentialsRefused: credentials.renew,
+  });
   const requests = new SecretsManagerRequests(client, requester, settings);
   const store = new SecretsManagerStore({
     provider: SECRETS_MANAGER_PROVIDER,

@@ -1,5 +1,6 @@
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { awsClientConfig, resolveRegion } from '../aws-client/client-config.js';
+import { awsCredentials } from '../aws-client/credentials.js';
 import { AwsRequester } from '../aws-client/requester.js';
 import { ssmLimits } from './limits.js';
 import { SsmReader } from './reader.js';
@@ -20,8 +21,12 @@ export async function openSsmStore(
   settings: ManagerSettings,
   deps: ManagerDeps,
 ): Promise<{ store: SecretStore; region: string }> {
-  const client = new SSMClient(awsClientConfig(settings));
-  const requester = new AwsRequester(SSM_PROVIDER, settings.requestTimeoutMs, deps);
+  const credentials = awsCredentials(settings);
+  const client = new SSMClient(awsClientConfig(settings, credentials));
+  const requester = new AwsRequester(SSM_PROVIDER, settings.requestTimeoutMs, {
+    ...deps,
+    onCredentialsRefused: credentials.renew,
+  });
   const requests = new SsmRequests(client, requester, settings);
   const store = new SsmStore({
     provider: SSM_PROVIDER,

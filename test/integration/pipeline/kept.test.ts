@@ -253,6 +253,16 @@ describe('one id that the store denies while it grants others', () => {
     await bench.expectNoLeak();
   });
 
+  it('is told from credentials that are refused: these concern every id, nothing is kept', async () => {
+    const { bench, worker } = await openBench();
+    await worker.handle(eventRecord({ id: 'c2', name: 'granted', password: 'MARK-b' }));
+    bench.store.arm('credentials');
+    const event = eventRecord({ password: 'MARK-a' });
+    await expect(worker.handle(event)).rejects.toMatchObject({ code: 'STORE_ACCESS' });
+    expect(await bench.kept()).toEqual([]);
+    expect(await worker.handle(event)).toBe('applied');
+  });
+
   it('is refused after its time; the value that was live stays live', async () => {
     const { bench, worker } = await openBench();
     await worker.handle(eventRecord({ password: 'MARK-a', at: 1 }));

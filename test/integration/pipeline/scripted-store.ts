@@ -12,10 +12,10 @@ import type {
 import type { ManagerName } from '../../../src/terms.js';
 
 /**
- * What a put runs into: `throttle`, `access`: not carried out; `lost`: not carried out, outcome unknown; `lost-after`:
+ * What a put runs into: `throttle`, `access`, `credentials`: not carried out; `lost`: not carried out, outcome unknown; `lost-after`:
  * carried out, outcome unknown; `late`: outcome unknown, carried out by {@link ScriptedStore.land}.
  */
-export type PutFault = 'throttle' | 'access' | 'lost' | 'lost-after' | 'late';
+export type PutFault = 'throttle' | 'access' | 'credentials' | 'lost' | 'lost-after' | 'late';
 
 interface Armed {
   readonly kind: PutFault;
@@ -78,6 +78,8 @@ export class ScriptedStore implements SecretStore {
         return failure('transient', 'scripted: throttled');
       case 'access':
         return failure('access', 'scripted: access denied');
+      case 'credentials':
+        return failure('credentials', 'scripted: expired');
       case 'lost':
         return unknown;
       case 'late':

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { SecretsManagerClient, DescribeSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { describe, expect, it } from 'vitest';
 import { awsClientConfig } from '../../../src/secrets-managers/aws-client/client-config.js';
+import { awsCredentials } from '../../../src/secrets-managers/aws-client/credentials.js';
 import { AwsRequester } from '../../../src/secrets-managers/aws-client/requester.js';
 import type { ManagerSettings } from '../../../src/secrets-managers/settings.js';
 import { SecretValue } from '../../../src/secret-value.js';
@@ -24,7 +25,7 @@ async function bench() {
     forceDelete: false,
     vaultFile: '',
   };
-  const config = awsClientConfig(settings);
+  const config = awsClientConfig(settings, awsCredentials(settings));
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
   // Credentials that take their time, as those of an instance's metadata service can.
