@@ -47,3 +47,4 @@ export {
 } from './start-process.js';
 export { freshName, tmpDir } from './tmp-dir.js';
 export { waitFor, type WaitOptions } from './wait-for.js';
+export { metricOf, readyz, untilDown, untilReady, urlOf, type Readyz } from './worker-http.js';

@@ -37,12 +37,16 @@ export interface Fault {
   readonly name?: string;
   readonly status?: number;
   readonly delayMs?: number;
+  /** Only requests signed with this key: others go through. */
+  readonly accessKeyId?: string;
 }
 
 export interface RequestFacts {
   readonly service: 'secretsmanager' | 'ssm';
   readonly operation: string;
   readonly ids: readonly string[];
+  /** Who signed it; null where nobody did. */
+  readonly accessKeyId: string | null;
 }
 
 interface Armed {
@@ -60,6 +64,7 @@ function idMatches(pattern: string | undefined, id: string): boolean {
 function matches(fault: Fault, facts: RequestFacts): boolean {
   if (fault.service !== undefined && fault.service !== facts.service) return false;
   if (fault.operation !== undefined && fault.operation !== facts.operation) return false;
+  if (fault.accessKeyId !== undefined && fault.accessKeyId !== facts.accessKeyId) return false;
   return fault.secretId === undefined || facts.ids.some((id) => idMatches(fault.secretId, id));
 }
 

@@ -131,19 +131,19 @@ export class Standin implements AwsStandin {
       answerError(response, new AwsError('UnknownOperationException', 'no such target'));
       return;
     }
-    await this.#operate(name, target.slice(target.indexOf('.') + 1), body, response);
+    await this.#operate(
+      { service: name, operation: target.slice(target.indexOf('.') + 1), accessKeyId: signerOf(request) },
+      body,
+      response,
+    );
   }
 
-  async #operate(
-    name: 'secretsmanager' | 'ssm',
-    operation: string,
-    body: string,
-    response: ServerResponse,
-  ): Promise<void> {
-    const service = this.#service(name);
+  async #operate(asked: Omit<RequestFacts, 'ids'>, body: string, response: ServerResponse): Promise<void> {
+    const { operation } = asked;
+    const service = this.#service(asked.service);
     const input = new Input(JSON.parse(body));
     const write = service.isWrite(operation);
-    const facts = { service: name, operation, ids: service.idsOf(input) };
+    const facts = { ...asked, ids: service.idsOf(input) };
     const logged: LoggedCall = { ...facts, atMs: Date.now(), write, outcome: 'pending', applied: false };
     this.calls.push(logged);
     const fault = this.faults.next(facts);
@@ -197,6 +197,11 @@ export class Standin implements AwsStandin {
     if (this.#writesMs.length >= limit) throw new AwsError('ThrottlingException', 'Rate exceeded');
     this.#writesMs.push(nowMs);
   }
+}
+
+/** The key id in a signature of version 4. */
+function signerOf(request: IncomingMessage): string | null {
+  return /Credential=([^/]+)\//.exec(request.headers.authorization ?? '')?.[1] ?? null;
 }
 
 /** Null where the client went away in the middle of its request. */

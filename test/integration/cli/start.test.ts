@@ -12,17 +12,14 @@ import {
   produce,
   queryDatabase,
   readUntil,
+  readyz,
   runCli,
   startCli,
+  untilReady,
+  urlOf,
   waitFor,
-  type TestProcess,
 } from '../../harness/index.js';
 import { changeEvent, CONNECTION_ID, MARKER } from './support.js';
-
-interface Readyz {
-  readonly ready: boolean;
-  readonly parts: readonly { part: string; state: string; code: string | null }[];
-}
 
 const TOPICS = ['CREATED', 'UPDATED', 'DELETED', 'SECURED', 'DEAD_LETTER'] as const;
 
@@ -46,19 +43,6 @@ async function workerEnv(kafka: string, engine: 'postgres' | 'sqlite', makeTopic
   };
   return { env, topics, database };
 }
-
-async function urlOf(worker: TestProcess): Promise<string> {
-  const line = await worker.waitForLine('"msg":"http"', { stream: 'stdout' });
-  return (JSON.parse(line) as { url: string }).url;
-}
-
-async function readyz(url: string): Promise<Readyz & { status: number }> {
-  const response = await fetch(`${url}/readyz`);
-  return { status: response.status, ...((await response.json()) as Readyz) };
-}
-
-const untilReady = (url: string) =>
-  waitFor(async () => (await readyz(url)).ready, { what: 'readiness', timeoutMs: 30_000 });
 
 describeWith(['kafka', 'postgres'], 'start', ({ kafka }) => {
   it('applies an event, counts it, says that it is ready, and stops cleanly', async () => {
