@@ -24,7 +24,7 @@ describe('classify', () => {
     ['AccessDeniedException', 400, 'access', 'no'],
     ['ExpiredTokenException', 400, 'credentials', 'no'],
     ['UnrecognizedClientException', 400, 'credentials', 'no'],
-    ['CredentialsProviderError', null, 'access', 'no'],
+    ['CredentialsProviderError', null, 'credentials', 'no'],
     ['LimitExceededException', 400, 'quota', 'no'],
     ['ParameterLimitExceeded', 400, 'quota', 'no'],
     ['ResourceNotFoundException', 400, 'not-found', 'no'],
