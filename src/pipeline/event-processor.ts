@@ -19,6 +19,7 @@ import type {
 import { askedSecretIds, decideEvent, refuseEvent, type WritePlan } from './plan.js';
 import type { PreparedEvent } from './prepare.js';
 import type { Publisher } from './publisher.js';
+import type { Written } from './state-plan.js';
 import { Writer } from './writer.js';
 
 /** Longest time to wait for somebody else's claim before the record is handed back, milliseconds. */
@@ -106,7 +107,7 @@ export class EventProcessor {
     const request: ClaimRequest<WritePlan> = {
       connectionId: prepared.event.connectionId,
       eventHash: prepared.eventHash,
-      secretIds: (connection) => askedSecretIds(prepared, connection, context),
+      secretIds: (connection, references) => askedSecretIds(prepared, connection, references, context),
       decide,
     };
     for (;;) {
@@ -126,17 +127,18 @@ export class EventProcessor {
 
   async #write(
     prepared: PreparedEvent,
-    { claim, plan, state }: EventClaim,
+    { claim, plan }: EventClaim,
     signal: AbortSignal,
   ): Promise<Processed> {
     const { clock } = this.#parts;
     const startedMs = clock();
     const holder = { claim };
-    const request = { writes: plan.writes, claim, state, purpose: `event:${prepared.eventHash}` };
+    const { writes, sealings } = plan;
+    const request = { writes, sealings, claim, purpose: `event:${prepared.eventHash}` };
     const result = await this.#writer.write(request, this.#parts.guard.callFor(holder, signal));
     switch (result.kind) {
       case 'written':
-        return this.#commitOrRefuse(holder.claim, plan, plan.finish(result.stored), startedMs);
+        return this.#commitOrRefuse(holder.claim, plan, result.written, startedMs);
       case 'refused':
         return this.#commit(
           holder.claim,
@@ -162,13 +164,14 @@ export class EventProcessor {
   async #commitOrRefuse(
     claim: Claim,
     plan: WritePlan,
-    changes: Changes,
+    written: Written,
     startedMs: number,
   ): Promise<Processed> {
     try {
-      return await this.#commit(claim, changes, { name: 'applied', code: null }, plan.writes.length);
+      const applied = { name: 'applied', code: null } as const;
+      return await this.#commit(claim, plan.finish(written), applied, plan.writes.length);
     } catch (error) {
-      const refusal = unstorable(error);
+      const refusal = error instanceof EventError ? error : unstorable(error);
       if (refusal === null) throw error;
       return this.#commit(
         claim,

@@ -1,3 +1,4 @@
+import type { SecretsManager } from '../../src/secrets-managers/port.js';
 import { openFieldFinder } from '../../src/app.js';
 import { loadConfig } from '../../src/config.js';
 import type { ConnectionRow, StoredSecretRow } from '../../src/database/rows.js';
@@ -47,15 +48,17 @@ const VARIANTS: readonly Variant[] = [
 export function fuzzContexts(): PlanContext[] {
   return VARIANTS.map(({ manager, format, references, strict, env }) => {
     const config = loadConfig({ ...KEYS, ...env }, { need: ['keys'] });
+    const active: SecretsManager = {
+      name: manager,
+      provider: manager,
+      keeps: manager === 'db' ? 'database' : 'store',
+      idStyle: 'slash',
+      limits: SSM_TEST_LIMITS,
+      store: new InMemoryStore(),
+    };
     return {
-      manager: {
-        name: manager,
-        provider: manager,
-        keeps: manager === 'db' ? 'database' : 'store',
-        idStyle: 'slash',
-        limits: SSM_TEST_LIMITS,
-        store: new InMemoryStore(),
-      },
+      manager: active,
+      managers: { of: () => Promise.resolve(active) },
       ids: createSecretIdBuilder({
         idStyle: 'slash',
         strict,
@@ -110,7 +113,7 @@ export function newState(connectionId: string): LockedState {
     references: [],
     stored: [],
     foreign: [],
-    referencedIds: new Set(),
+    referenced: new Set(),
     inbox: null,
     deadLetters: [],
     hasUnsent: false,

@@ -8,6 +8,7 @@ import type { PlanContext } from '../../src/pipeline/context.js';
 import type { Changes, DeadLetterHead, LockedState, StoredChanges } from '../../src/pipeline/ledger.js';
 import { fingerprintOf, prepareEvent, type PreparedEvent } from '../../src/pipeline/prepare.js';
 import { referenceRow } from '../../src/pipeline/references.js';
+import type { SecretsManager } from '../../src/secrets-managers/port.js';
 import { InMemoryStore, IN_MEMORY_LIMITS } from '../../src/secrets-managers/in-memory/store.js';
 import {
   CONNECTION,
@@ -35,15 +36,17 @@ export function realContext(): PlanContext {
     { FERNET_KEY: 'mJ3wQx2mD0vJb0nqk3p0v9u3a1ZkXb7mV2c5t8y1R4E=' },
     { need: ['keys'] },
   );
+  const manager: SecretsManager = {
+    name: 'in-memory',
+    provider: 'in-memory',
+    keeps: 'store',
+    idStyle: 'slash',
+    limits: IN_MEMORY_LIMITS,
+    store: new InMemoryStore(),
+  };
   return {
-    manager: {
-      name: 'in-memory',
-      provider: 'in-memory',
-      keeps: 'store',
-      idStyle: 'slash',
-      limits: IN_MEMORY_LIMITS,
-      store: new InMemoryStore(),
-    },
+    manager,
+    managers: { of: () => Promise.resolve(manager) },
     ids: createSecretIdBuilder({
       idStyle: 'slash',
       strict: false,
@@ -143,7 +146,7 @@ export function realState(
           ],
     stored: realStored(state.rows[0] as Row),
     foreign: [],
-    referencedIds: new Set(reference === null ? [] : [PASSWORD_ID]),
+    referenced: new Set(reference === null ? [] : [`in-memory ${PASSWORD_ID}`]),
     inbox: inbox === '' ? null : ({ eventHash: prepared.eventHash, outcome: inbox } as InboxRow),
     deadLetters: state.kept.flatMap((kept, other) =>
       kept === '' ? [] : [deadLetter(kept, events[other] as PreparedEvent)],

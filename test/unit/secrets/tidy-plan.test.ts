@@ -7,7 +7,8 @@ const NOW = 1_000_000;
 const PAST = NOW - 1;
 const FUTURE = NOW + 1;
 const ID = '/openmetadata/database/x/password';
-const RULES = { manager: 'in-memory', graceMs: 500, lateRequestMs: 60 } as const;
+const MANAGER = 'in-memory';
+const RULES = { graceMs: 500, lateRequestMs: 60 };
 
 function stored(row: Partial<StoredSecretRow>): StoredSecretRow {
   return {
@@ -32,9 +33,10 @@ function plan(row: Partial<StoredSecretRow>, { isUsed = false, isNamed = false }
     nextEpoch: 4,
     stored: [stored(row)],
     references: isUsed ? [reference] : [],
-    referencedIds: new Set(isUsed || isNamed ? [ID] : []),
+    connection: { manager: MANAGER },
+    referenced: new Set(isUsed || isNamed ? [`${MANAGER} ${ID}`] : []),
   } as unknown as LockedState;
-  const { rows, abandoned, deletions, repairs } = planTidying(state, RULES);
+  const { rows, abandoned, deletions, repairs } = planTidying(state, MANAGER, RULES);
   return { rows: [...rows], abandoned: abandoned.length, deletions: [...deletions], repairs: repairs.length };
 }
 
