@@ -1,8 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { DeleteSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { expect, it } from 'vitest';
-import { createResolver, reveal, subscribeSecured } from '../../../src/ingestion/index.js';
+import {
+  createResolver,
+  reveal,
+  SecretNotFoundError,
+  subscribeSecured,
+} from '../../../src/ingestion/index.js';
 import type { SecuredHandler, SubscribeOptions, Subscription } from '../../../src/ingestion/index.js';
 import { createLogger } from '../../../src/observability/logger.js';
 import type { SecuredEvent } from '../../../src/terms.js';
@@ -290,6 +296,15 @@ describeWith(['kafka', 'moto'], 'a subscriber that is killed', ({ kafka: brokers
     await send([eventOf('m', 2, name, { store: STORES.ssm, operation: 'migrated' })]);
     await waitFor(() => values.length === 2, { what: 'the second value' });
     expect(values).toEqual(['value-one', 'value-two'].map((password) => ({ config: { password } })));
+    // Who still holds an event of before can use it for as long as its store has the secret, and no longer.
+    const older = await resolver.fill(eventOf('m', 1, name));
+    expect(reveal(older!)['connection']).toEqual({ config: { password: 'value-one' } });
+    await clients.secretsManager.send(
+      new DeleteSecretCommand({ SecretId: name, ForceDeleteWithoutRecovery: true }),
+    );
+    await expect(resolver.fill(eventOf('m', 1, name), { fresh: true })).rejects.toThrow(SecretNotFoundError);
+    const newest = await resolver.fill(eventOf('m', 2, name, { store: STORES.ssm }), { fresh: true });
+    expect(reveal(newest!)['connection']).toEqual({ config: { password: 'value-two' } });
   });
 });
 

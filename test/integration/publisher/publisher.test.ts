@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { createLogger } from '../../../src/observability/logger.js';
 import { createPublisher } from '../../../src/publisher/index.js';
 import type { EntityChange, Publisher, PublisherOptions } from '../../../src/publisher/index.js';
@@ -111,6 +112,18 @@ describeWith(['kafka'], 'publishing', ({ kafka: brokers }) => {
     await expect(publisher.publish(changeOf('a', 3))).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
   });
 
+  it('asks for the acknowledgement of all in-sync replicas', async () => {
+    // One broker alone can not refuse for want of replicas (it asks for no more than a topic has): so on the wire.
+    const sent = vi.spyOn(Socket.prototype, 'write');
+    disposeLater(() => {
+      sent.mockRestore();
+    });
+    const { publisher } = await bench(brokers);
+    await publisher.publish(changeOf('a', 1));
+    const acks = sent.mock.calls.flatMap(([bytes]) => acksOf(bytes) ?? []);
+    expect(acks).toEqual([-1]);
+  });
+
   it('says so where a topic or the broker is missing, or a record is too large', async () => {
     const missing = publisherOn(brokers, { topics: { updated: freshName('no-such-topic') } }).publisher;
     await expect(missing.publish(changeOf('a', 1))).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
@@ -125,6 +138,15 @@ describeWith(['kafka'], 'publishing', ({ kafka: brokers }) => {
     await publisher.publish(changeOf('a', 2));
   });
 });
+
+/** Of a Produce request (api key 0, version 3 or later) with the publisher's client id; null: it is something else. */
+function acksOf(request: unknown): number | null {
+  if (!Buffer.isBuffer(request) || request.length < 20 || request.readInt16BE(4) !== 0) return null;
+  const clientEnd = 14 + request.readInt16BE(12);
+  if (request.toString('latin1', 14, clientEnd) !== 'connection-secrets-publisher') return null;
+  const transactionalIdLength = Math.max(0, request.readInt16BE(clientEnd));
+  return request.readInt16BE(clientEnd + 2 + transactionalIdLength);
+}
 
 describeWithOwn(['kafka'], 'the log segments of a broker', () => {
   it('hold no plain value of what the publisher wrote', async () => {
