@@ -9,12 +9,11 @@ import type { Config, KeyConfig } from './config.js';
 import { Database } from './database/database.js';
 import { DatabaseLedger } from './database/ledger.js';
 import { migrateSchema, requireCurrentSchema } from './database/schema.js';
-import { changeActiveManager, loadIdentity, type DatabaseIdentity } from './database/settings.js';
+import { loadIdentity, type DatabaseIdentity } from './database/settings.js';
 import { pruneOldRows } from './database/retention.js';
 import { ConfigurationError } from './errors.js';
 import { cleanSegment, createSecretIdBuilder, ownPrefixOf } from './ids/index.js';
 import { Janitor } from './operations/janitor.js';
-import { Mover } from './operations/migration/mover.js';
 import { ClaimGuard } from './pipeline/claim-guard.js';
 import type { PlanContext } from './pipeline/context.js';
 import { EventProcessor } from './pipeline/event-processor.js';
@@ -24,7 +23,6 @@ import { Publisher } from './pipeline/publisher.js';
 import { Relay } from './pipeline/relay.js';
 import { UndecodableProcessor } from './pipeline/undecodable.js';
 import type { SecretsManager } from './secrets-managers/port.js';
-import { OpenedManagers } from './secrets-managers/opened-managers.js';
 import { createSecretsManager } from './secrets-managers/registry.js';
 import type { ManagerSettings, StoreRequest } from './secrets-managers/settings.js';
 import { WriteLimiter } from './secrets-managers/write-limiter.js';
@@ -52,9 +50,6 @@ export interface Worker {
   readonly pipeline: Pipeline;
   readonly relay: Relay;
   readonly janitor: Janitor;
-  readonly mover: Mover;
-  /** Ids of connections that another manager keeps, in order, from the one after `afterId` on. */
-  unmoved(afterId: string, limit: number): Promise<readonly string[]>;
   /** Removes rows that are past their retention; returns how many. */
   prune(): Promise<number>;
   close(): Promise<void>;
@@ -65,17 +60,17 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
   const { keys, claims, secretsManager } = config;
   const database = await openMigratedDatabase(config);
   try {
-    const identity = await settleManager(database, config);
+    const identity = await loadIdentity(database, keys.database, secretsManager.name);
+    requireManager(identity, secretsManager.name);
     const limiter = new WriteLimiter({ writesPerSecond: secretsManager.writesPerSecond });
-    const managers = openManagers(config, {
+    const manager = await openSecretsManager(config, keys, {
       onThrottle: () => {
         limiter.throttled();
       },
       ...(parts.onStoreRequest === undefined ? {} : { onRequest: parts.onStoreRequest }),
     });
-    const manager = await managers.of(secretsManager.name);
     const clock = (): number => performance.now();
-    const context = planContext(config, { manager, managers }, identity, parts.outlet);
+    const context = planContext(config, manager, identity, parts.outlet);
     const ledger = new DatabaseLedger(database, {
       claimMs: claims.claimMs,
       managerEpoch: identity.managerEpoch,
@@ -93,9 +88,9 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
     const janitor = new Janitor({
       ledger,
       publisher,
-      managers,
+      manager,
       guard,
-      rules: context.rules,
+      rules: { manager: manager.name, ...context.rules },
       tokenKey: identity.fingerprintKey,
       ring: keys.database,
     });
@@ -117,18 +112,9 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       pipeline,
       relay: new Relay(ledger, publisher, parts.outlet, keys.database),
       janitor,
-      mover: new Mover({
-        context,
-        ledger,
-        guard,
-        actor: 'connection-secrets-worker',
-        publish: (claim, unsent) => publisher.publish(claim, unsent),
-        release: (claim) => publisher.release(claim),
-      }),
-      unmoved: (afterId, limit) => ledger.unmoved({ active: manager.name, afterId }, limit),
       prune: () => pruneOldRows(database, config.database),
       close: async () => {
-        await managers.close();
+        await manager.store.close();
         await database.close();
       },
     };
@@ -160,14 +146,6 @@ export function openSecretsManager(
   name: ManagerName = config.secretsManager.name,
 ): Promise<SecretsManager> {
   return createSecretsManager(name, managerSettings(config, name), { keys: keys.database, ...hooks });
-}
-
-/** All managers that this configuration can open, for those who have to do with more than the active one. */
-export function openManagers(
-  config: CommonConfig & Pick<Config<'keys'>, 'keys'>,
-  hooks: Parameters<typeof openSecretsManager>[2] = {},
-): OpenedManagers {
-  return new OpenedManagers((name) => openSecretsManager(config, config.keys, hooks, name));
 }
 
 function managerSettings(config: CommonConfig, name: ManagerName): ManagerSettings {
@@ -203,14 +181,13 @@ export function openFieldFinder(config: CommonConfig): FieldFinder {
 
 function planContext(
   config: Config<'keys'>,
-  { manager, managers }: Pick<PlanContext, 'manager' | 'managers'>,
+  manager: SecretsManager,
   identity: DatabaseIdentity,
   outlet: Outlet,
 ): PlanContext {
   const { secretsManager, rules, secured, claims } = config;
   return {
     manager,
-    managers,
     ids: createSecretIdBuilder({
       idStyle: manager.idStyle,
       strict: secretsManager.strictIds,
@@ -238,25 +215,11 @@ function planContext(
   };
 }
 
-/**
- * This process works for the manager that the database works with; a start under another one changes that, and moves
- * all values there (`SECRET_MIGRATION=auto`). Going back is always explicit: else a worker that still has the former
- * configuration would undo the change by being restarted.
- */
-async function settleManager(database: Database, config: Config<'keys'>): Promise<DatabaseIdentity> {
-  const { name: configured, migration } = config.secretsManager;
-  const identity = await loadIdentity(database, config.keys.database, configured);
-  const { activeManager, formerManagers } = identity;
-  if (activeManager === configured) return identity;
-  const differs = `SECRET_MANAGER is ${configured}, but this database keeps its secrets in ${activeManager}`;
-  const remedy = `configure ${activeManager}, or run \`connection-secrets migrate-secrets --to ${configured}\``;
-  if (formerManagers.includes(configured))
+/** A connection has one manager and changes it as a whole: this process works for the one the database works with. */
+function requireManager({ activeManager }: DatabaseIdentity, configured: ManagerName): void {
+  if (activeManager !== configured)
     throw new ConfigurationError(
       'MANAGER_MISMATCH',
-      `${differs}, and ${configured} was migrated away from: ${remedy}, which moves them back`,
+      `SECRET_MANAGER is ${configured}, but this database keeps its secrets in ${activeManager}: configure ${activeManager}`,
     );
-  if (migration === 'manual')
-    throw new ConfigurationError('MANAGER_MISMATCH', `${differs} (SECRET_MIGRATION=manual): ${remedy}`);
-  await changeActiveManager(database, configured);
-  return loadIdentity(database, config.keys.database, configured);
 }

@@ -67,11 +67,6 @@ export const MANAGER_NAMES = [
 ] as const;
 export type ManagerName = (typeof MANAGER_NAMES)[number];
 
-/** The store in which a manager looks names up: a managed manager and its non-managed twin have one. */
-export function storeBehind(manager: ManagerName): string {
-  return manager.replace(/^managed-/, '');
-}
-
 export const SECRET_PREFIX = 'secret:';
 export const FERNET_PREFIX = 'fernet:';
 /** What stands in an entity in place of a value: the name of a secret in a store, or the sealed value itself. */

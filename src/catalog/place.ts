@@ -67,7 +67,7 @@ export function namesOf(
     pointer: formatPointer(path),
     path,
     keyPath,
-    idPath: idPathOf(keyPath, root),
+    idPath: belowRoot(keyPath, ID_ROOTS[root]),
     positional: arrayPointers.length === 0 ? null : { arrayPointers },
   };
 }
@@ -91,9 +91,7 @@ function keysOf(array: Place, cleanSegment: (text: string) => string): readonly 
   return array.keys;
 }
 
-/** The field path of a secret id (DESIGN §3), of a field that is named by these keys in its entity. */
-export function idPathOf(keyPath: readonly string[], root: EntityRoot): readonly string[] {
-  const above = ID_ROOTS[root];
-  const isBelow = keyPath.length > above.length && above.every((key, position) => keyPath[position] === key);
-  return isBelow ? keyPath.slice(above.length) : keyPath;
+function belowRoot(keyPath: readonly string[], root: readonly string[]): readonly string[] {
+  const isBelow = keyPath.length > root.length && root.every((key, position) => keyPath[position] === key);
+  return isBelow ? keyPath.slice(root.length) : keyPath;
 }

@@ -1,5 +1,5 @@
 import { IsNull, LessThanOrEqual, Not } from 'typeorm';
-import type { Ledger, UnmovedFilter } from '../pipeline/ledger.js';
+import type { Ledger } from '../pipeline/ledger.js';
 import { databaseNowMs, type Transaction } from './database.js';
 import type { ManagerName } from '../terms.js';
 import type { DeadLetterRow, OutboxRow } from './rows.js';
@@ -45,53 +45,20 @@ export async function findDue(
 }
 
 /** Whose stored secrets need somebody: see {@link Ledger.untidy}. */
-export async function findUntidy(
-  tx: Transaction,
-  except: readonly ManagerName[],
-  limit: number,
-): ReturnType<Ledger['untidy']> {
+export async function findUntidy(tx: Transaction, manager: ManagerName, limit: number): Promise<string[]> {
   const { tables } = tx;
   const nowMs = await databaseNowMs(tx);
-  const query = tx.manager
+  const rows = await tx.manager
     .createQueryBuilder(tables.storedSecret, 'stored')
     .select('stored.connectionId', 'connectionId')
-    .addSelect('stored.manager', 'manager')
     .innerJoin(tables.connection.options.name, 'connection', 'connection.id = stored.connectionId')
-    .where('connection.claimExpiresAtMs <= :nowMs', { nowMs })
+    .where('stored.manager = :manager AND connection.claimExpiresAtMs <= :nowMs', { manager, nowMs })
     .andWhere(
       `(stored.state = 'writing' OR stored.suspectUntilMs <= :nowMs
         OR (stored.state IN ('retired', 'deleting') AND stored.dueAtMs <= :nowMs AND stored.suspectUntilMs IS NULL))`,
     )
     .groupBy('stored.connectionId')
-    .addGroupBy('stored.manager')
-    .limit(limit);
-  if (except.length > 0) query.andWhere('stored.manager NOT IN (:...except)', { except });
-  return query.getRawMany<{ connectionId: string; manager: ManagerName }>();
-}
-
-/** Whose values another manager keeps: see {@link Ledger.unmoved}. */
-export async function findUnmoved(
-  tx: Transaction,
-  { active, afterId }: UnmovedFilter,
-  limit: number,
-): Promise<string[]> {
-  const nowMs = await databaseNowMs(tx);
-  const rows = await unmovedQuery(tx, active)
-    .select('connection.id', 'id')
-    .andWhere('connection.claimExpiresAtMs <= :nowMs AND connection.id > :afterId', { nowMs, afterId })
-    .orderBy('connection.id')
     .limit(limit)
-    .getRawMany<{ id: string }>();
-  return rows.map(({ id }) => id);
-}
-
-/** How many {@link findUnmoved} would go through, claimed or not. */
-export async function countUnmoved(tx: Transaction, active: ManagerName): Promise<number> {
-  return unmovedQuery(tx, active).getCount();
-}
-
-function unmovedQuery({ manager, tables }: Transaction, active: ManagerName) {
-  return manager
-    .createQueryBuilder(tables.connection, 'connection')
-    .where("connection.state IN ('live', 'softDeleted') AND connection.manager <> :active", { active });
+    .getRawMany<{ connectionId: string }>();
+  return rows.map(({ connectionId }) => connectionId);
 }

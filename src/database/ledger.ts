@@ -13,11 +13,10 @@ import type {
   Decision,
   Ledger,
   LockedState,
-  UnmovedFilter,
 } from '../pipeline/ledger.js';
 import { applyChanges } from './apply-changes.js';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
-import { findDue, findUnmoved, findUnsent, findUntidy } from './find-pending.js';
+import { findDue, findUnsent, findUntidy } from './find-pending.js';
 import { findRetirements } from './find-retirements.js';
 import { loadStates, lockConnections } from './load-state.js';
 import type { ConnectionRow, OutboxRow, StoredSecretRow } from './rows.js';
@@ -108,12 +107,8 @@ export class DatabaseLedger implements Ledger {
     return this.#database.run((tx) => findDue(tx, filter, limit));
   }
 
-  untidy(except: readonly ManagerName[], limit: number): ReturnType<Ledger['untidy']> {
-    return this.#database.run((tx) => findUntidy(tx, except, limit));
-  }
-
-  unmoved(filter: UnmovedFilter, limit: number): ReturnType<Ledger['unmoved']> {
-    return this.#database.run((tx) => findUnmoved(tx, filter, limit));
+  untidy(manager: ManagerName, limit: number): Promise<readonly string[]> {
+    return this.#database.run((tx) => findUntidy(tx, manager, limit));
   }
 
   retirements(connectionId: string, secretIds: readonly string[]): ReturnType<Ledger['retirements']> {
@@ -178,15 +173,15 @@ class ClaimGroup {
     this.#decidedIds.add(connection.id);
     const decision = request.decide({
       ...state,
-      foreign: [...state.foreign, ...this.#takenBefore(request, state)],
+      foreign: [...state.foreign, ...this.#takenBefore(request, connection)],
     });
     if (decision.kind !== 'later') this.#taken.push(...rowsOf(decision.changes));
     return this.#carryOut(decision, state);
   }
 
-  #takenBefore(request: ClaimRequest<unknown>, { connection, references }: LockedState): StoredSecretRow[] {
+  #takenBefore(request: ClaimRequest<unknown>, connection: ConnectionRow): StoredSecretRow[] {
     if (this.#taken.length === 0) return [];
-    const hashes = new Set(request.secretIds(connection, references).map(sha256Hex));
+    const hashes = new Set(request.secretIds(connection).map(sha256Hex));
     return this.#taken.filter((row) => row.connectionId !== connection.id && hashes.has(row.secretIdHash));
   }
 

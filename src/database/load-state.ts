@@ -1,11 +1,10 @@
 import { In, IsNull, type SelectQueryBuilder } from 'typeorm';
-import { storedKey, type ClaimRequest, type LockedState } from '../pipeline/ledger.js';
-import { storeBehind, type ManagerName } from '../terms.js';
+import type { ClaimRequest, LockedState } from '../pipeline/ledger.js';
 import { sha256Hex } from '../hash.js';
 import { valueChunks } from './chunks.js';
 import type { Transaction } from './database.js';
 import { databaseNowMs } from './database.js';
-import type { ConnectionRow, InboxRow, ReferenceRow, StoredSecretRow } from './rows.js';
+import type { ConnectionRow, InboxRow, StoredSecretRow } from './rows.js';
 
 /** Locks the rows of these connections, in the order of their ids; missing ones are not in the answer. */
 export async function lockConnections(
@@ -69,13 +68,13 @@ export async function loadStates(
   const nowMs = await databaseNowMs(tx);
   const references = groupBy(await manager.find(tables.reference, { where: { connectionId: In(ids) } }));
   const stored = groupBy(await manager.find(tables.storedSecret, { where: { connectionId: In(ids) } }));
-  const asked = requests.map((request) => askedIds(request, connections, references));
+  const asked = requests.map((request) => askedIds(request, connections));
   const byHash = await secretsByHash(tx, asked.flat());
-  const referenced = await referencedAmong(
+  const referencedIds = await referencedAmong(
     tx,
     requests
       .filter(({ asksForReferences }) => asksForReferences === true)
-      .flatMap(({ connectionId }) => stored.get(connectionId) ?? []),
+      .flatMap(({ connectionId }) => (stored.get(connectionId) ?? []).map(({ secretId }) => secretId)),
   );
   const inbox = await inboxOf(tx, requests);
   const deadLetters = groupBy(
@@ -102,7 +101,7 @@ export async function loadStates(
       foreign: (asked[index] ?? []).flatMap((secretId) =>
         (byHash.get(sha256Hex(secretId)) ?? []).filter((row) => row.connectionId !== id),
       ),
-      referenced,
+      referencedIds,
       inbox: inbox.get(request.eventHash ?? '') ?? null,
       deadLetters: deadLetters.get(id) ?? [],
       hasUnsent: withUnsent.has(id),
@@ -141,10 +140,9 @@ async function lockOrInsert(tx: Transaction, ids: readonly string[]): Promise<Ma
 function askedIds(
   request: ClaimRequest<unknown>,
   connections: Map<string, ConnectionRow>,
-  references: Map<string, ReferenceRow[]>,
 ): readonly string[] {
   const connection = connections.get(request.connectionId);
-  return connection === undefined ? [] : request.secretIds(connection, references.get(connection.id) ?? []);
+  return connection === undefined ? [] : request.secretIds(connection);
 }
 
 async function secretsByHash(
@@ -158,27 +156,18 @@ async function secretsByHash(
   return groupBy(rows, (row) => row.secretIdHash);
 }
 
-/**
- * Those that a field names which is looked up where they are: in the store of the manager that keeps the field's
- * connection. The same name in another store is another secret.
- */
 async function referencedAmong(
   { manager, tables }: Transaction,
-  secrets: readonly StoredSecretRow[],
+  secretIds: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  const byHash = groupBy(secrets, ({ secretIdHash }) => secretIdHash);
+  const idByHash = new Map(secretIds.map((secretId) => [sha256Hex(secretId), secretId]));
   const referenced = new Set<string>();
-  for (const chunk of valueChunks([...byHash.keys()])) {
-    const fields = await manager
-      .createQueryBuilder(tables.reference, 'reference')
-      .select('reference.referenceHash', 'hash')
-      .addSelect('connection.manager', 'keeper')
-      .innerJoin(tables.connection.options.name, 'connection', 'connection.id = reference.connectionId')
-      .where({ referenceHash: In(chunk) })
-      .getRawMany<{ hash: string; keeper: ManagerName }>();
-    for (const { hash, keeper } of fields)
-      for (const secret of byHash.get(hash) ?? [])
-        if (storeBehind(secret.manager) === storeBehind(keeper)) referenced.add(storedKey(secret));
+  for (const chunk of valueChunks([...idByHash.keys()])) {
+    const rows = await manager.find(tables.reference, {
+      where: { referenceHash: In(chunk) },
+      select: { connectionId: true, pathHash: true, referenceHash: true },
+    });
+    for (const { referenceHash } of rows) referenced.add(idByHash.get(referenceHash ?? '') ?? '');
   }
   return referenced;
 }

@@ -19,8 +19,6 @@ export interface DatabaseIdentity {
   readonly activeManager: ManagerName;
   /** Grows with every change of the active manager. */
   readonly managerEpoch: number;
-  /** Managers that were active before and migrated away from. */
-  readonly formerManagers: readonly ManagerName[];
 }
 
 const KEY_CHECK = 'connection-secrets-worker';
@@ -41,7 +39,6 @@ export async function loadIdentity(
       fingerprint_key: ring.seal(randomBytes(32).toString('base64')),
       active_manager: configuredManager,
       manager_epoch: '1',
-      former_managers: '[]',
     });
     const settings = await readSettings(tx);
     if (openOrNull(ring, settings['key_check']) !== KEY_CHECK) throw keyMismatch();
@@ -52,7 +49,6 @@ export async function loadIdentity(
       fingerprintKey: Buffer.from(fingerprintKey, 'base64'),
       activeManager: settings['active_manager'] as ManagerName,
       managerEpoch: Number(settings['manager_epoch']),
-      formerManagers: managersOf(settings['former_managers']),
     };
   });
 }
@@ -63,41 +59,12 @@ export async function loadIdentity(
  */
 export async function renewGeneration(database: Database): Promise<number> {
   return database.transaction(async (tx) => {
-    const epoch = await lockManagerEpoch(tx, 'exclusive');
+    const epoch = await lockManagerEpoch(tx);
     const generation = await databaseNowMs(tx);
     await tx.manager.update(tx.tables.setting, { name: 'generation' }, { value: String(generation) });
     await tx.manager.update(tx.tables.setting, { name: 'manager_epoch' }, { value: String(epoch + 1) });
     return generation;
   });
-}
-
-/**
- * Makes another manager the active one. Workers of the one before end at their next transaction; those of the new one
- * move each connection before they do anything else with it. Changes nothing where it is the active one already.
- *
- * @returns the manager before; null: nothing was changed
- */
-export async function changeActiveManager(database: Database, to: ManagerName): Promise<ManagerName | null> {
-  return database.transaction(async (tx) => {
-    const epoch = await lockManagerEpoch(tx, 'exclusive');
-    const settings = await readSettings(tx);
-    const from = settings['active_manager'] as ManagerName;
-    if (from === to) return null;
-    const former = new Set([...managersOf(settings['former_managers']), from]);
-    former.delete(to);
-    const changed = {
-      active_manager: to,
-      manager_epoch: String(epoch + 1),
-      former_managers: JSON.stringify([...former]),
-    };
-    for (const [name, value] of Object.entries(changed))
-      await tx.manager.upsert(tx.tables.setting, { name, value }, ['name']);
-    return from;
-  });
-}
-
-function managersOf(text: string | undefined): readonly ManagerName[] {
-  return text === undefined ? [] : (JSON.parse(text) as ManagerName[]);
 }
 
 /** The identity as it lies there, without making anything; null before the first start. */
@@ -116,18 +83,12 @@ export function opensKeyCheck(ring: Sealer, keyCheck: string): boolean {
 }
 
 /** MariaDB does not know `FOR SHARE`, which TypeORM would send it: MySQL and MariaDB both know the older form. */
-const LOCKS = {
-  shared: { sqlite: '', postgres: 'FOR SHARE', mysql: 'LOCK IN SHARE MODE' },
-  exclusive: { sqlite: '', postgres: 'FOR UPDATE', mysql: 'FOR UPDATE' },
-} as const;
+const SHARE_LOCK = { sqlite: '', postgres: 'FOR SHARE', mysql: 'LOCK IN SHARE MODE' } as const;
 
 /** Locked for the rest of the transaction, so that the manager does not change under a commit. */
-export async function lockManagerEpoch(
-  { manager, dialect }: Transaction,
-  lock: keyof typeof LOCKS = 'shared',
-): Promise<number> {
+export async function lockManagerEpoch({ manager, dialect }: Transaction): Promise<number> {
   const rows = await manager.query<{ value: string }[]>(
-    `SELECT value FROM setting WHERE name = 'manager_epoch' ${LOCKS[lock][dialect]}`,
+    `SELECT value FROM setting WHERE name = 'manager_epoch' ${SHARE_LOCK[dialect]}`,
   );
   return Number(rows[0]?.value);
 }

@@ -1,15 +1,14 @@
 import { createHmac } from 'node:crypto';
 import type { AuditRow, StoredSecretRow } from '../database/rows.js';
 import { auditRow, type AuditAction } from '../pipeline/audit.js';
-import type { Managers, Sealer } from '../pipeline/context.js';
+import type { Sealer } from '../pipeline/context.js';
 import type { ClaimGuard } from '../pipeline/claim-guard.js';
 import type { Changes, ClaimResult, Decision, Ledger, LockedState } from '../pipeline/ledger.js';
 import { lossChanges, lossHash } from '../pipeline/loss.js';
 import type { Publisher } from '../pipeline/publisher.js';
 import { toReference } from '../pipeline/references.js';
-import type { SecretsManager, SecretStore, StoreCall, StoreError } from '../secrets-managers/port.js';
-import { ConfigurationError, WorkerError } from '../errors.js';
-import type { ManagerName } from '../terms.js';
+import type { SecretsManager, StoreCall, StoreError } from '../secrets-managers/port.js';
+import { WorkerError } from '../errors.js';
 import { planTidying, type TidyPlan, type TidyRules } from './tidy-plan.js';
 
 /** Who did it, where no event is behind it. */
@@ -24,8 +23,7 @@ const LOST_RETRY_MS = 3_600_000;
 export interface JanitorParts {
   readonly ledger: Ledger;
   readonly publisher: Publisher;
-  /** Former managers among them: their secrets are retired, not gone. */
-  readonly managers: Managers;
+  readonly manager: SecretsManager;
   readonly guard: ClaimGuard;
   readonly rules: TidyRules;
   /** Keys the idempotency tokens. */
@@ -56,8 +54,6 @@ type Claimed = Extract<ClaimResult<TidyPlan>, { kind: 'writing' }>;
  */
 export class Janitor {
   readonly #parts: JanitorParts;
-  /** Former managers that the present configuration can not open: what they keep is left until a start with one that can. */
-  readonly #unopened = new Map<ManagerName, ConfigurationError>();
 
   constructor(parts: JanitorParts) {
     this.#parts = parts;
@@ -65,38 +61,16 @@ export class Janitor {
 
   /** One round. Rejects with a `transient` WorkerError; what was done until then stays done. */
   async run(signal: AbortSignal): Promise<TidyCounts> {
-    const { ledger } = this.#parts;
+    const { ledger, manager } = this.#parts;
     const total: TidyCounts = { deleted: 0, repaired: 0, lost: 0 };
-    for (const { connectionId, manager } of await ledger.untidy([...this.#unopened.keys()], ROUND_LIMIT)) {
+    for (const connectionId of await ledger.untidy(manager.name, ROUND_LIMIT)) {
       if (signal.aborted) break;
-      const keeper = await this.#open(manager);
-      if (keeper !== null) await this.#tidy(connectionId, keeper, total, signal);
+      await this.#tidy(connectionId, total, signal);
     }
     return total;
   }
 
-  /** Why secrets of former managers are left alone. */
-  get unopened(): ReadonlyMap<ManagerName, ConfigurationError> {
-    return this.#unopened;
-  }
-
-  async #open(name: ManagerName): Promise<SecretsManager | null> {
-    if (this.#unopened.has(name)) return null;
-    try {
-      return await this.#parts.managers.of(name);
-    } catch (error) {
-      if (!(error instanceof ConfigurationError)) throw error;
-      this.#unopened.set(name, error);
-      return null;
-    }
-  }
-
-  async #tidy(
-    connectionId: string,
-    manager: SecretsManager,
-    total: TidyCounts,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #tidy(connectionId: string, total: TidyCounts, signal: AbortSignal): Promise<void> {
     const { ledger, publisher, rules } = this.#parts;
     const [result] = await ledger.claim<TidyPlan>([
       {
@@ -104,25 +78,20 @@ export class Janitor {
         eventHash: null,
         secretIds: () => [],
         asksForReferences: true,
-        decide: (state) => decideTidying(state, manager.name, rules),
+        decide: (state) => decideTidying(state, rules),
       },
     ]);
     if (result?.kind === 'committed') await publisher.publish(result.claim, result.unsent);
-    else if (result?.kind === 'writing') await this.#carryOut(result, manager.store, total, signal);
+    else if (result?.kind === 'writing') await this.#carryOut(result, total, signal);
   }
 
-  async #carryOut(
-    { claim, plan, state }: Claimed,
-    store: SecretStore,
-    total: TidyCounts,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #carryOut({ claim, plan, state }: Claimed, total: TidyCounts, signal: AbortSignal): Promise<void> {
     const { guard, ledger, publisher } = this.#parts;
     const call = guard.callWithin(claim, signal);
     const handled: Handled[] = [];
     const works = [
-      ...plan.deletions.map((row) => () => deleteSecret(store, row, state.nowMs, call)),
-      ...plan.repairs.map((row) => () => this.#repair(store, row, state.nowMs, claim.epoch, call)),
+      ...plan.deletions.map((row) => () => this.#delete(row, state.nowMs, call)),
+      ...plan.repairs.map((row) => () => this.#repair(row, state.nowMs, claim.epoch, call)),
     ];
     try {
       for (const work of works) handled.push(await work());
@@ -146,14 +115,25 @@ export class Janitor {
     if (handled.every(({ outcomeKnown }) => outcomeKnown)) await publisher.publish(claim, committed.unsent);
   }
 
+  async #delete(row: StoredSecretRow, nowMs: number, call: StoreCall): Promise<Handled> {
+    const { secretId, connectionId } = row;
+    const [result] = await this.#parts.manager.store.delete(
+      [{ reference: toReference(secretId), connectionId }],
+      call,
+    );
+    const deleted: StoredSecretRow = { ...row, state: 'deleted', version: null, dueAtMs: null };
+    if (result === undefined) throw new TypeError('the store gave no answer for a deletion');
+    if (result.ok) return { row: deleted, action: 'delete', outcomeKnown: true };
+    const { error } = result;
+    // Without our tag it is not ours to delete, whatever we once wrote there.
+    if (error.code === 'SECRET_NOT_OWNED') return { row: deleted, action: 'forget', outcomeKnown: true };
+    if (error.applied === 'unknown') return { row, action: null, outcomeKnown: false };
+    return { row: { ...row, state: 'retired', dueAtMs: nowMs + RETRY_MS }, action: null, outcomeKnown: true };
+  }
+
   /** The current version against the recorded one; the recorded one is put back where they differ. */
-  async #repair(
-    store: SecretStore,
-    row: StoredSecretRow,
-    nowMs: number,
-    epoch: number,
-    call: StoreCall,
-  ): Promise<Handled> {
+  async #repair(row: StoredSecretRow, nowMs: number, epoch: number, call: StoreCall): Promise<Handled> {
+    const { store } = this.#parts.manager;
     const reference = toReference(row.secretId);
     const current = await store.describe(reference, call);
     if (!current.ok) return unrepaired(row, current.error, nowMs);
@@ -237,26 +217,8 @@ export class Janitor {
   }
 }
 
-async function deleteSecret(
-  store: SecretStore,
-  row: StoredSecretRow,
-  nowMs: number,
-  call: StoreCall,
-): Promise<Handled> {
-  const { secretId, connectionId } = row;
-  const [result] = await store.delete([{ reference: toReference(secretId), connectionId }], call);
-  const deleted: StoredSecretRow = { ...row, state: 'deleted', version: null, dueAtMs: null };
-  if (result === undefined) throw new TypeError('the store gave no answer for a deletion');
-  if (result.ok) return { row: deleted, action: 'delete', outcomeKnown: true };
-  const { error } = result;
-  // Without our tag it is not ours to delete, whatever we once wrote there.
-  if (error.code === 'SECRET_NOT_OWNED') return { row: deleted, action: 'forget', outcomeKnown: true };
-  if (error.applied === 'unknown') return { row, action: null, outcomeKnown: false };
-  return { row: { ...row, state: 'retired', dueAtMs: nowMs + RETRY_MS }, action: null, outcomeKnown: true };
-}
-
-function decideTidying(state: LockedState, manager: ManagerName, rules: TidyRules): Decision<TidyPlan> {
-  const plan = planTidying(state, manager, rules);
+function decideTidying(state: LockedState, rules: TidyRules): Decision<TidyPlan> {
+  const plan = planTidying(state, rules);
   const changes = {
     stored: { update: [...plan.rows, ...plan.deletions, ...plan.repairs] },
     audit: plan.abandoned.map(({ connectionId, secretId }) =>

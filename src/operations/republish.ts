@@ -1,8 +1,8 @@
 import type { ConnectionRow } from '../database/rows.js';
 import type { Decision, Ledger, LockedState } from '../pipeline/ledger.js';
 import { outboxRow } from '../pipeline/outbox.js';
-import { appliedSource, securedRecord, type SecuredContext } from '../pipeline/secured-record.js';
-import type { Operation } from '../terms.js';
+import { securedRecord, type SecuredContext } from '../pipeline/secured-record.js';
+import type { Operation, SecuredEvent } from '../terms.js';
 
 export interface RepublishRequest {
   readonly connectionId: string;
@@ -50,11 +50,21 @@ function decide(
   const outcome = { name: 'applied', code: null } as const;
   if (!only(connection)) return { kind: 'settle', outcome, changes: {} };
   const next = { ...connection, operation, revision: connection.revision + 1, updatedAtMs: nowMs };
-  const record = securedRecord(next, references, appliedSource(connection), nowMs, context);
+  const record = securedRecord(next, references, sourceOf(connection), nowMs, context);
   const place = { connectionId: connection.id, revision: next.revision, nowMs };
   return {
     kind: 'commit',
     outcome,
     changes: { connection: next, outbox: [outboxRow(record, place, context.rings.database)] },
+  };
+}
+
+/** The event that the state comes from. */
+function sourceOf({ eventId, appliedOrder }: ConnectionRow): SecuredEvent['source'] {
+  return {
+    eventId: eventId ?? '',
+    topic: appliedOrder?.topic ?? '',
+    partition: appliedOrder?.partition ?? 0,
+    offset: appliedOrder?.offset ?? 0,
   };
 }

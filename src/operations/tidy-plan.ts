@@ -1,8 +1,9 @@
 import type { StoredSecretRow } from '../database/rows.js';
-import { storedKey, type LockedState } from '../pipeline/ledger.js';
+import type { LockedState } from '../pipeline/ledger.js';
 import type { ManagerName } from '../terms.js';
 
 export interface TidyRules {
+  readonly manager: ManagerName;
   /** After retiring, milliseconds until a secret is deleted. */
   readonly graceMs: number;
   /** How long after a claim's end one of its requests could still land, milliseconds. */
@@ -34,16 +35,14 @@ const DELETIONS_A_CLAIM = 20;
  * - in doubt, and nothing can land any more: a live one is compared with the store, a retired one may go its way
  * - retired and past its grace, in no field of any connection: deleted (in one: kept for another grace)
  * - deleting, and the request can no longer land: deleted again, since nobody knows whether it did
- *
- * @param manager whose secrets: what a former one keeps is looked after as well
  */
-export function planTidying(state: LockedState, manager: ManagerName, rules: TidyRules): TidyPlan {
+export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
   const rows: StoredSecretRow[] = [];
   const abandoned: StoredSecretRow[] = [];
   const deletions: StoredSecretRow[] = [];
   const repairs: StoredSecretRow[] = [];
   const { nowMs, nextEpoch } = state;
-  for (const row of state.stored.filter((one) => one.manager === manager)) {
+  for (const row of state.stored.filter(({ manager }) => manager === rules.manager)) {
     const isInDoubt = row.suspectUntilMs !== null;
     const isSettled = row.suspectUntilMs !== null && row.suspectUntilMs <= nowMs;
     const isDue = row.dueAtMs !== null && row.dueAtMs <= nowMs;
@@ -57,7 +56,7 @@ export function planTidying(state: LockedState, manager: ManagerName, rules: Tid
       rows.push({ ...row, suspectUntilMs: null, updatedAtMs: nowMs });
     else if ((row.state === 'retired' || row.state === 'deleting') && isDue && !isInDoubt) {
       // Somebody's field names it: it stays, and is looked at again a grace later.
-      if (state.referenced.has(storedKey(row))) rows.push({ ...row, dueAtMs: nowMs + rules.graceMs });
+      if (state.referencedIds.has(row.secretId)) rows.push({ ...row, dueAtMs: nowMs + rules.graceMs });
       else if (deletions.length < DELETIONS_A_CLAIM)
         deletions.push({
           ...row,
@@ -73,11 +72,10 @@ export function planTidying(state: LockedState, manager: ManagerName, rules: Tid
 
 function leftover(
   row: StoredSecretRow,
-  { nowMs, nextEpoch, connection, references }: LockedState,
+  { nowMs, nextEpoch, references }: LockedState,
   rules: TidyRules,
 ): StoredSecretRow {
-  const isUsed =
-    connection.manager === row.manager && references.some(({ secretId }) => secretId === row.secretId);
+  const isUsed = references.some(({ secretId }) => secretId === row.secretId);
   return {
     ...row,
     state: isUsed ? 'live' : 'retired',

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { AuditRow, ReferenceRow, StoredSecretRow } from '../database/rows.js';
 import type { Stored } from '../secrets-managers/port.js';
 import type { NewReferences, PlannedWrite } from './new-references.js';
+import type { PreparedEvent } from './prepare.js';
 
 /**
  * What is done to a secret, or to an event. By events: `create` to `refuse`. By the janitor: `retire`, `delete`, and
@@ -37,16 +38,13 @@ const ACTION_OF_EFFECT: Readonly<Record<Stored['effect'], AuditAction>> = {
 /** Who had a secret id before, of another connection; null: nobody. */
 type FormerOwner = (secretId: string) => string | null;
 
-/** On whose behalf secrets change: an event's, or (no event) an operation's. */
-export type AuditCause = Pick<AuditRow, 'actor' | 'eventId'> & { readonly connectionId: string };
-
-/** Audit rows of one new state: who, what, when. No values. */
-export class SecretAudit {
-  readonly #cause: AuditCause;
+/** Audit rows of one applied event: who (the event's actor), what, when. No values. */
+export class EventAudit {
+  readonly #prepared: PreparedEvent;
   readonly #nowMs: number;
 
-  constructor(cause: AuditCause, nowMs: number) {
-    this.#cause = cause;
+  constructor(prepared: PreparedEvent, nowMs: number) {
+    this.#prepared = prepared;
     this.#nowMs = nowMs;
   }
 
@@ -105,7 +103,7 @@ export class SecretAudit {
   }
 
   #row(action: AuditAction, path: string | null, secretId: string | null, detail: string | null): AuditRow {
-    const { actor, connectionId, eventId } = this.#cause;
+    const { actor, connectionId, eventId } = this.#prepared.event;
     return auditRow({ atMs: this.#nowMs, action, actor, connectionId, path, secretId, eventId, detail });
   }
 }

@@ -1,7 +1,6 @@
 import type { FieldFinder } from '../catalog/field-finder.js';
 import type { SecretIdBuilder } from '../ids/index.js';
 import type { SecretsManager } from '../secrets-managers/port.js';
-import type { ManagerName } from '../terms.js';
 import type { Stream } from '../transport.js';
 
 /** A Fernet key ring as the pipeline uses it: raw tokens, without the prefix. */
@@ -10,18 +9,9 @@ export interface Sealer {
   open(token: string): string;
 }
 
-/** The secrets managers that this configuration can open, each opened when it is first asked for. */
-export interface Managers {
-  /** @throws ConfigurationError where the configuration does not say enough to open it */
-  of(name: ManagerName): Promise<SecretsManager>;
-}
-
 /** Everything a decision depends on besides the event and the connection's state. Fixed while the process runs. */
 export interface PlanContext {
-  /** The active one: where values go. */
   readonly manager: SecretsManager;
-  /** All of them: where values may still be. */
-  readonly managers: Managers;
   readonly ids: SecretIdBuilder;
   readonly fields: FieldFinder;
   readonly rings: {

@@ -19,7 +19,6 @@ import type {
 import { askedSecretIds, decideEvent, refuseEvent, type WritePlan } from './plan.js';
 import type { PreparedEvent } from './prepare.js';
 import type { Publisher } from './publisher.js';
-import type { Written } from './state-plan.js';
 import { Writer } from './writer.js';
 
 /** Longest time to wait for somebody else's claim before the record is handed back, milliseconds. */
@@ -107,7 +106,7 @@ export class EventProcessor {
     const request: ClaimRequest<WritePlan> = {
       connectionId: prepared.event.connectionId,
       eventHash: prepared.eventHash,
-      secretIds: (connection, references) => askedSecretIds(prepared, connection, references, context),
+      secretIds: (connection) => askedSecretIds(prepared, connection, context),
       decide,
     };
     for (;;) {
@@ -127,18 +126,17 @@ export class EventProcessor {
 
   async #write(
     prepared: PreparedEvent,
-    { claim, plan }: EventClaim,
+    { claim, plan, state }: EventClaim,
     signal: AbortSignal,
   ): Promise<Processed> {
     const { clock } = this.#parts;
     const startedMs = clock();
     const holder = { claim };
-    const { writes, sealings } = plan;
-    const request = { writes, sealings, claim, purpose: `event:${prepared.eventHash}` };
+    const request = { writes: plan.writes, claim, state, purpose: `event:${prepared.eventHash}` };
     const result = await this.#writer.write(request, this.#parts.guard.callFor(holder, signal));
     switch (result.kind) {
       case 'written':
-        return this.#commitOrRefuse(holder.claim, plan, result.written, startedMs);
+        return this.#commitOrRefuse(holder.claim, plan, plan.finish(result.stored), startedMs);
       case 'refused':
         return this.#commit(
           holder.claim,
@@ -164,14 +162,13 @@ export class EventProcessor {
   async #commitOrRefuse(
     claim: Claim,
     plan: WritePlan,
-    written: Written,
+    changes: Changes,
     startedMs: number,
   ): Promise<Processed> {
     try {
-      const applied = { name: 'applied', code: null } as const;
-      return await this.#commit(claim, plan.finish(written), applied, plan.writes.length);
+      return await this.#commit(claim, changes, { name: 'applied', code: null }, plan.writes.length);
     } catch (error) {
-      const refusal = error instanceof EventError ? error : unstorable(error);
+      const refusal = unstorable(error);
       if (refusal === null) throw error;
       return this.#commit(
         claim,

@@ -5,7 +5,6 @@ import { idViolation, valueViolation } from '../secrets-managers/limits.js';
 import type { SecretValue } from '../secret-value.js';
 import type { EventOrder } from '../terms.js';
 import type { PlanContext } from './context.js';
-import { idOfStored, isAway, sourceOf, type CopySource } from './copy-source.js';
 import type { LockedState } from './ledger.js';
 import { fingerprintOf, type PreparedField } from './prepare.js';
 
@@ -13,8 +12,7 @@ import { fingerprintOf, type PreparedField } from './prepare.js';
  * What happens to one secret field: the one place that decides it (design §2.2).
  *
  * - `keep`: the stored reference stays; `order` is the event's where it named the value, the stored one where it masked it
- * - `copy`: stays in content, moves to `secretId`: the entity was renamed, or another manager than the active one keeps
- *   it; `order` as with `keep`
+ * - `copy`: stays in content, moves to `secretId` (the entity was renamed); `order` as with `keep`
  * - `text`: to be kept under `secretId`
  * - `refer`: `secretId` as the event names it
  */
@@ -22,7 +20,12 @@ export type Ruling =
   | { readonly kind: 'clear' }
   | { readonly kind: 'wait' }
   | { readonly kind: 'keep'; readonly row: ReferenceRow; readonly order: EventOrder }
-  | CopyRuling
+  | {
+      readonly kind: 'copy';
+      readonly row: ReferenceRow;
+      readonly order: EventOrder;
+      readonly secretId: string;
+    }
   | {
       readonly kind: 'text';
       readonly value: SecretValue;
@@ -31,16 +34,7 @@ export type Ruling =
     }
   | { readonly kind: 'refer'; readonly secretId: string; readonly owned: boolean };
 
-export interface CopyRuling {
-  readonly kind: 'copy';
-  readonly from: CopySource;
-  readonly order: EventOrder;
-  readonly secretId: string;
-  /** Null: not known for this field. */
-  readonly fingerprint: string | null;
-}
-
-/** The rules of one event (or of a move to another manager) on one locked state. */
+/** The rules of one event on one locked state. */
 export class FieldRules {
   readonly #context: PlanContext;
   readonly #state: LockedState;
@@ -59,14 +53,6 @@ export class FieldRules {
     this.#storedById = new Map(
       state.stored.filter((row) => row.manager === context.manager.name).map((row) => [row.secretId, row]),
     );
-  }
-
-  /** A stored reference that goes on although the event does not name its field (a patch, a move to another manager). */
-  carryOver(row: ReferenceRow): Ruling {
-    if (!isAway(row, this.#state.connection, this.#context.manager))
-      return { kind: 'keep', row, order: row.setOrder };
-    const newId = idOfStored(row, this.#state.connection, this.#context.ids);
-    return this.#copied(row, row, newId, row.setOrder);
   }
 
   /** Throws the EventErrors that refuse the whole event. */
@@ -101,22 +87,19 @@ export class FieldRules {
     );
     if (row?.fingerprint === fingerprint && this.#isComplete(row, secretId))
       return { kind: 'keep', row, order: this.#order };
-    this.#refuseBeyondLimits(field.found, secretId, value);
-    if (this.#context.manager.keeps === 'store') this.#refuseCollision(field.found, secretId);
+    this.#refuseBeyondLimits(field, secretId, value);
+    if (this.#context.manager.keeps === 'store') this.#refuseCollision(field, secretId);
     return { kind: 'text', value, secretId, fingerprint };
   }
 
   /** The store's limits, before any call: naming field, limit and store. */
-  #refuseBeyondLimits(
-    { pointer }: { readonly pointer: string },
-    secretId: string,
-    value: SecretValue | null,
-  ): void {
+  #refuseBeyondLimits(field: PreparedField, secretId: string, value: SecretValue | null): void {
     const { limits, provider, keeps } = this.#context.manager;
     const violation =
       (keeps === 'store' ? idViolation(limits, secretId) : null) ??
       (value === null ? null : valueViolation(limits, secretId, value));
     if (violation === null) return;
+    const { pointer } = field.found;
     throw new EventError(violation.code, `${pointer}: ${violation.message} (${provider})`, pointer);
   }
 
@@ -132,30 +115,12 @@ export class FieldRules {
   /** A stored reference that goes on; under the new name, where the entity was renamed. */
   #kept(row: ReferenceRow, field: PreparedField, kind: string, order: EventOrder): Ruling {
     const newId = this.ownId(field, kind);
-    const isAwayNow = isAway(row, this.#state.connection, this.#context.manager);
-    const isRenamed = row.secretId !== null && row.secretId !== newId && this.#wasNamedAfter(row, field);
-    if (isAwayNow || (row.owned && isRenamed))
-      return this.#copied(row, { path: field.path, pointer: field.found.pointer }, newId, order);
+    if (row.owned && row.secretId !== null && row.secretId !== newId && this.#wasNamedAfter(row, field)) {
+      this.#refuseBeyondLimits(field, newId, null);
+      this.#refuseCollision(field, newId);
+      return { kind: 'copy', row, order, secretId: newId };
+    }
     return { kind: 'keep', row, order };
-  }
-
-  /** @param to the field that has the value from now on: its own, but where ownership moves along */
-  #copied(
-    row: ReferenceRow,
-    to: { readonly path: string; readonly pointer: string },
-    secretId: string,
-    order: EventOrder,
-  ): Ruling {
-    this.#refuseBeyondLimits(to, secretId, null);
-    if (this.#context.manager.keeps === 'store') this.#refuseCollision(to, secretId);
-    return {
-      kind: 'copy',
-      from: sourceOf(row, this.#state),
-      order,
-      secretId,
-      // It is bound to its path.
-      fingerprint: row.path === to.path ? row.fingerprint : null,
-    };
   }
 
   #wasNamedAfter(row: ReferenceRow, field: PreparedField): boolean {
@@ -170,12 +135,10 @@ export class FieldRules {
     );
     if (secretId === own && foreign === undefined) return this.#ownReference(field, kind, row, own);
     const moved = this.#state.references.find((other) => other.owned && other.secretId === secretId);
-    if (
-      moved !== undefined &&
-      (moved === row || isAway(moved, this.#state.connection, this.#context.manager))
-    )
-      return this.#kept(moved, field, kind, this.#order);
-    if (moved !== undefined) return { kind: 'refer', secretId, owned: true };
+    if (moved !== undefined)
+      return moved === row
+        ? this.#kept(moved, field, kind, this.#order)
+        : { kind: 'refer', secretId, owned: true };
     const { allowedReferencePrefixes } = this.#context.rules;
     if (isAllowedReference(secretId, allowedReferencePrefixes))
       return { kind: 'refer', secretId, owned: false };
@@ -204,7 +167,7 @@ export class FieldRules {
   }
 
   /** An id that another connection holds, or has retired and not yet lost, is not free. */
-  #refuseCollision({ pointer }: { readonly pointer: string }, secretId: string): void {
+  #refuseCollision(field: PreparedField, secretId: string): void {
     const holder = this.#state.foreign.find(
       (stored) =>
         stored.secretId === secretId &&
@@ -214,8 +177,8 @@ export class FieldRules {
     if (holder !== undefined)
       throw new EventError(
         'SECRET_ID_COLLISION',
-        `${pointer} of connection ${this.#state.connection.id} would take the secret id ${secretId} of connection ${holder.connectionId}`,
-        pointer,
+        `${field.found.pointer} of connection ${this.#state.connection.id} would take the secret id ${secretId} of connection ${holder.connectionId}`,
+        field.found.pointer,
       );
   }
 }

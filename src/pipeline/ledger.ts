@@ -11,11 +11,6 @@ import type { ErrorCode } from '../errors.js';
 import type { ManagerName, RecordOutcome } from '../terms.js';
 import type { Claim } from './claim.js';
 
-/** One stored secret among those of all managers. */
-export function storedKey({ manager, secretId }: Pick<StoredSecretRow, 'manager' | 'secretId'>): string {
-  return `${manager} ${secretId}`;
-}
-
 /** A dead letter without its payload. */
 export type DeadLetterHead = Omit<DeadLetterRow, 'payload'>;
 
@@ -31,11 +26,8 @@ export interface LockedState {
   readonly stored: readonly StoredSecretRow[];
   /** Secrets of other connections that have one of the ids asked for. */
   readonly foreign: readonly StoredSecretRow[];
-  /**
-   * Which of `stored` some field names, of whatever connection: their {@link storedKey}s; empty unless
-   * `asksForReferences`.
-   */
-  readonly referenced: ReadonlySet<string>;
+  /** Which of `stored` some field names, of whatever connection; empty unless `asksForReferences`. */
+  readonly referencedIds: ReadonlySet<string>;
   /** What became of this event before; null: never seen. */
   readonly inbox: InboxRow | null;
   /** Waiting and dead events of this connection. */
@@ -97,7 +89,7 @@ export interface ClaimRequest<Plan> {
   /** Null where no event is behind it (relay, janitor). */
   readonly eventHash: string | null;
   /** Secret ids whose owners the decision wants to know; asked once the row is locked. */
-  secretIds(connection: ConnectionRow, references: readonly ReferenceRow[]): readonly string[];
+  secretIds(connection: ConnectionRow): readonly string[];
   /** Whether to look for fields of any connection that name one of this one's stored secrets. */
   readonly asksForReferences?: boolean;
   /** Pure; may be called more than once. */
@@ -126,12 +118,6 @@ export interface CommitResult {
   readonly hasWaiting: boolean;
 }
 
-export interface UnmovedFilter {
-  /** The manager that keeps all others already. */
-  readonly active: ManagerName;
-  readonly afterId: string;
-}
-
 /**
  * The database as the pipeline sees it. Every method takes many connections and is one transaction, rows locked in the
  * order of their ids. One that fails is rolled back whole.
@@ -157,16 +143,8 @@ export interface Ledger {
     filter: { readonly connectionId?: string; readonly allWaiting?: boolean },
     limit: number,
   ): Promise<readonly DeadLetterRow[]>;
-  /** Connections with secrets that somebody has to look after, whose claim is free; one entry for each manager but `except`. */
-  untidy(
-    except: readonly ManagerName[],
-    limit: number,
-  ): Promise<readonly { readonly connectionId: string; readonly manager: ManagerName }[]>;
-  /**
-   * Connections with values that another manager than this one keeps, whose claim is free, in the order of their ids,
-   * from the one after `afterId` on.
-   */
-  unmoved(filter: UnmovedFilter, limit: number): Promise<readonly string[]>;
+  /** Connections with secrets that somebody has to look after, whose claim is free. */
+  untidy(manager: ManagerName, limit: number): Promise<readonly string[]>;
   /** What the audit says of the last retirement of each of these secrets of one connection, by secret id. */
   retirements(connectionId: string, secretIds: readonly string[]): Promise<ReadonlyMap<string, AuditRow>>;
   /** Extends a claim whose epoch still is the newest; null otherwise. */

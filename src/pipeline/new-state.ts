@@ -1,17 +1,9 @@
 import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
-import type { EventOrder, EventType, JsonObject, Operation } from '../terms.js';
+import type { EventType, JsonObject, Operation } from '../terms.js';
 import type { PlanContext } from './context.js';
 import { maskEntity, refuseMovedElements } from './entity.js';
 import type { LockedState } from './ledger.js';
-import type { Ruling } from './field-rules.js';
-import {
-  newReferences,
-  placesOf,
-  refuseSharedIds,
-  type NewReferences,
-  type RuledField,
-  type RuledPlace,
-} from './new-references.js';
+import { newReferences, refuseSharedIds, type NewReferences, type RuledField } from './new-references.js';
 import type { PreparedEvent } from './prepare.js';
 
 /** What becomes of a connection. */
@@ -45,9 +37,9 @@ export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): 
   const masked = maskEntity(event.entity ?? {}, ruled);
   const maskedFields = ruled.map(({ field }) => field).filter(({ incoming }) => incoming.kind === 'mask');
   refuseMovedElements(maskedFields, prepared, storedState(state));
-  const next = newReferences(placesOf(ruled), connection.id, order, context);
+  const next = newReferences(ruled, connection.id, order, context);
   refuseSharedIds(next.rows);
-  const kept = new Set([...next.rows, ...next.sealings].map((row) => row.path));
+  const kept = new Set(next.rows.map((row) => row.path));
   return {
     connection: {
       ...nextRow(encounter, OPERATIONS[event.eventType]),
@@ -67,16 +59,8 @@ export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): 
   };
 }
 
-/**
- * The present state with some fields set by an older event; everything else stays the newer one's.
- *
- * @param carryOver what happens to a stored reference that the event does not set
- */
-export function patchedState(
-  encounter: Encounter,
-  ruled: readonly RuledField[],
-  carryOver: (row: ReferenceRow) => Ruling,
-): NewState {
+/** The present state with some fields set by an older event; everything else stays the newer one's. */
+export function patchedState(encounter: Encounter, ruled: readonly RuledField[]): NewState {
   const { prepared, state, context } = encounter;
   const { connection, references } = state;
   refuseMovedElements(
@@ -85,49 +69,16 @@ export function patchedState(
     storedState(state),
   );
   const pointerByPath = new Map(references.map((row) => [row.path, row.pointer]));
-  const set = placesOf(ruled).map((place) => ({
-    ...place,
-    pointer: pointerByPath.get(place.path) ?? place.pointer,
-  }));
-  const setPaths = new Set(set.map(({ path }) => path));
-  const others = references.filter(({ path }) => !setPaths.has(path));
-  const next = newReferences(
-    [...carriedOver(others, carryOver), ...set],
-    connection.id,
-    prepared.order,
-    context,
-  );
-  refuseSharedIds(next.rows);
-  return { connection: nextRow(encounter, 'updated'), references: next, removed: [] };
-}
-
-/** The present state under the active manager: nothing but where its values are changes. */
-export function movedState(
-  { state, context }: Pick<Encounter, 'state' | 'context'>,
-  order: EventOrder,
-  carryOver: (row: ReferenceRow) => Ruling,
-): NewState {
-  const { connection, references, nowMs } = state;
-  const next = newReferences(carriedOver(references, carryOver), connection.id, order, context);
-  refuseSharedIds(next.rows);
+  const set = newReferences(ruled, connection.id, prepared.order, context);
+  const changed = set.rows.map((row) => ({ ...row, pointer: pointerByPath.get(row.path) ?? row.pointer }));
+  const changedPaths = new Set(changed.map((row) => row.path));
+  const rows = [...references.filter((row) => !changedPaths.has(row.path)), ...changed];
+  refuseSharedIds(rows);
   return {
-    connection: {
-      ...connection,
-      manager: context.manager.name,
-      revision: connection.revision + 1,
-      operation: 'migrated',
-      updatedAtMs: nowMs,
-    },
-    references: next,
+    connection: nextRow(encounter, 'updated'),
+    references: { rows, writes: set.writes },
     removed: [],
   };
-}
-
-function carriedOver(
-  rows: readonly ReferenceRow[],
-  carryOver: (row: ReferenceRow) => Ruling,
-): readonly RuledPlace[] {
-  return rows.map((row) => ({ path: row.path, pointer: row.pointer, ruling: carryOver(row) }));
 }
 
 /** The tombstone: its order keeps late events from resurrecting the connection. */
@@ -148,7 +99,7 @@ export function deletedState(encounter: Encounter): NewState {
       entity: null,
       appliedOrder: order,
     },
-    references: { rows: [], writes: [], sealings: [] },
+    references: { rows: [], writes: [] },
     removed: references,
   };
 }

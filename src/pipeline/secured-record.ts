@@ -55,13 +55,3 @@ export function securedRecord(
   };
   return encodeSecuredEvent(event, output.format);
 }
-
-/** The event that a connection's present state comes from, as a secured event without an event of its own names it. */
-export function appliedSource({ eventId, appliedOrder }: ConnectionRow): SecuredEvent['source'] {
-  return {
-    eventId: eventId ?? '',
-    topic: appliedOrder?.topic ?? '',
-    partition: appliedOrder?.partition ?? 0,
-    offset: appliedOrder?.offset ?? 0,
-  };
-}

@@ -103,8 +103,7 @@ export class StoredSecretPlan {
   abandoned(elapsedMs: number): StoredChanges {
     const nowMs = this.#state.nowMs + Math.ceil(elapsedMs);
     const { graceMs, lateRequestMs } = this.#context.rules;
-    const isOurs = this.#state.connection.manager === this.#context.manager.name;
-    const inUse = new Set(isOurs ? this.#state.references.map(({ secretId }) => secretId) : []);
+    const inUse = new Set(this.#state.references.map(({ secretId }) => secretId));
     const update = this.#writes.map(({ secretId }): StoredSecretRow => {
       const version = this.#ownById.get(secretId)?.version ?? null;
       const isLive = inUse.has(secretId);
@@ -117,29 +116,25 @@ export class StoredSecretPlan {
     return { update };
   }
 
-  /** The rows that the new state no longer uses, those of former managers among them: deleted after the grace. */
+  /** The rows that the new state no longer uses: deleted after the grace. */
   retired(): StoredSecretRow[] {
-    const isUsed = ({ manager, secretId }: StoredSecretRow): boolean =>
-      manager === this.#context.manager.name && this.#used.has(secretId);
-    return this.#state.stored
-      .filter((row) => !isUsed(row) && (row.state === 'live' || row.state === 'writing'))
+    return [...this.#ownById.values()]
+      .filter(({ secretId, state }) => !this.#used.has(secretId) && (state === 'live' || state === 'writing'))
       .map((row) => ({
         ...row,
         state: 'retired',
         epoch: this.#state.nextEpoch,
         dueAtMs: this.#state.nowMs + this.#context.rules.graceMs,
-        suspectUntilMs: this.#suspicionOf(row),
+        suspectUntilMs: this.#suspicion(row.secretId),
         updatedAtMs: this.#state.nowMs,
       }));
   }
 
   #suspicion(secretId: string): number | null {
     const own = this.#ownById.get(secretId);
-    return own === undefined ? null : this.#suspicionOf(own);
-  }
-
-  #suspicionOf({ state, suspectUntilMs }: StoredSecretRow): number | null {
-    return state === 'writing' ? this.#state.nowMs + this.#context.rules.lateRequestMs : suspectUntilMs;
+    if (own === undefined) return null;
+    if (own.state === 'writing') return this.#state.nowMs + this.#context.rules.lateRequestMs;
+    return own.suspectUntilMs;
   }
 
   #row(secretId: string, state: StoredSecretRow['state'], version: string | null): StoredSecretRow {

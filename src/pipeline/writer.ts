@@ -1,18 +1,15 @@
 import { createHmac } from 'node:crypto';
 import { EventError, WorkerError } from '../errors.js';
-import { valueViolation } from '../secrets-managers/limits.js';
 import type { SecretValue } from '../secret-value.js';
 import type { PutItem, StoreCall, StoreError, StoreResult, Stored } from '../secrets-managers/port.js';
 import type { Claim } from './claim.js';
 import type { PlanContext } from './context.js';
-import { readCopies, type Copy } from './copy-reader.js';
-import type { PlannedSealing } from './new-references.js';
-import { toReference } from './references.js';
-import type { ReadyWrite, Written } from './state-plan.js';
+import type { LockedState } from './ledger.js';
+import type { WritePlan } from './plan.js';
 
 /** How the store took an event's values. */
 export type WriteResult =
-  | { readonly kind: 'written'; readonly written: Written }
+  | { readonly kind: 'written'; readonly stored: ReadonlyMap<string, Stored> }
   /** The event can not be processed as it is. */
   | { readonly kind: 'refused'; readonly error: EventError }
   /** The store denies some ids and grants others. */
@@ -22,11 +19,12 @@ export type WriteResult =
    */
   | { readonly kind: 'failed'; readonly error: WorkerError; readonly outcomeKnown: boolean };
 
+type PlannedWrite = WritePlan['writes'][number];
+
 export interface WriteRequest {
-  readonly writes: readonly ReadyWrite[];
-  /** Only read: their values stay with us. */
-  readonly sealings: readonly PlannedSealing[];
+  readonly writes: readonly PlannedWrite[];
   readonly claim: Claim;
+  readonly state: LockedState;
   /** What the idempotency tokens are bound to besides path and epoch: the event, the operation. */
   readonly purpose: string;
 }
@@ -34,7 +32,7 @@ export interface WriteRequest {
 /** How recently the store must have granted a write for a denial to count as one id's. */
 const GRANTED_WITHIN_MS = 60_000;
 
-/** Puts the values of one plan into the store: reads copies first, then creates, then changes, then reads copies back. */
+/** Puts the values of one plan into the store: reads copies first, then creates, then changes. */
 export class Writer {
   readonly #context: PlanContext;
   #lastGrantedMs = -Infinity;
@@ -44,12 +42,10 @@ export class Writer {
   }
 
   async write(request: WriteRequest, call: StoreCall): Promise<WriteResult> {
-    const read = await readCopies(copiesOf(request), this.#context, call);
-    if (read.kind === 'failed') return { ...read, outcomeKnown: true };
-    const error = read.kind === 'refused' ? read.error : this.#beyondLimits(request, read.values);
-    if (read.kind === 'refused' || error !== null) return { kind: 'refused', error: error as EventError };
+    const sources = await this.#readSources(request, call);
+    if (sources.kind !== 'read') return sources;
     const ordered = [...request.writes].sort((left, right) => Number(left.known) - Number(right.known));
-    const items = ordered.map((write) => this.#putItem(write, request, read.values));
+    const items = ordered.map((write) => this.#putItem(write, request, sources.values));
     const results: StoreResult<Stored>[] = [];
     try {
       for (const group of [items.filter((item) => !item.known), items.filter((item) => item.known)])
@@ -61,55 +57,39 @@ export class Writer {
         return { kind: 'failed', error, outcomeKnown: false };
       throw error;
     }
-    const judged = this.#judge(items, results);
-    if (judged.kind !== 'written') return judged;
-    const unequal = await this.#readBack(request, judged.written.stored, read.values, call);
-    return unequal ?? { kind: 'written', written: { ...judged.written, values: read.values } };
+    return this.#judge(items, results);
   }
 
-  /** What is copied was measured by another store's limits. */
-  #beyondLimits({ writes }: WriteRequest, copied: ReadonlyMap<string, SecretValue>): EventError | null {
-    const { limits, provider } = this.#context.manager;
-    for (const { path, secretId } of writes) {
-      const value = copied.get(path);
-      const violation = value === undefined ? null : valueViolation(limits, secretId, value);
-      if (violation !== null)
-        return new EventError(violation.code, `${path}: ${violation.message} (${provider})`, path);
-    }
-    return null;
-  }
-
-  /** Nobody has a second copy once the old one is deleted: each is read back and compared before the commit. */
-  async #readBack(
-    { writes }: WriteRequest,
-    stored: ReadonlyMap<string, Stored>,
-    copied: ReadonlyMap<string, SecretValue>,
+  /** The values of what is copied, in their recorded versions, before anything is written. */
+  async #readSources(
+    { writes, state }: WriteRequest,
     call: StoreCall,
-  ): Promise<WriteResult | null> {
+  ): Promise<{ kind: 'read'; values: ReadonlyMap<string, SecretValue> } | WriteResult> {
+    const values = new Map<string, SecretValue>();
     const copies = writes.filter(({ source }) => source.kind === 'copy');
-    if (copies.length === 0) return null;
-    const { store, provider } = this.#context.manager;
-    const items = copies.map(({ secretId }) => {
-      const version = stored.get(secretId)?.version;
-      return { reference: toReference(secretId), ...(version === undefined ? {} : { version }) };
-    });
-    const results = await store.get(items, call);
-    const isSame = copies.every(({ path }, index) => {
+    if (copies.length === 0) return { kind: 'read', values };
+    const results = await this.#context.manager.store.get(
+      copies.map(({ source }) => {
+        const { reference, secretId } = source as Extract<PlannedWrite['source'], { kind: 'copy' }>;
+        const version = state.stored.find((row) => row.secretId === secretId)?.version;
+        return version == null ? { reference } : { reference, version };
+      }),
+      call,
+    );
+    for (const [index, { path, secretId }] of copies.entries()) {
       const result = results[index];
-      const value = copied.get(path);
-      return result?.ok === true && value !== undefined && result.value.value.equals(value);
-    });
-    if (isSame) return null;
-    const message = `${provider}: a copied value could not be read back as it was written`;
-    return { kind: 'failed', error: new WorkerError('STORE_UNAVAILABLE', message), outcomeKnown: true };
+      if (result?.ok) values.set(secretId, result.value.value);
+      else if (result !== undefined) return unreadable(path, result.error);
+    }
+    return { kind: 'read', values };
   }
 
   #putItem(
-    { secretId, path, source, known, formerOwner }: ReadyWrite,
+    { secretId, path, source, known, formerOwner }: PlannedWrite,
     { claim, purpose }: WriteRequest,
     copied: ReadonlyMap<string, SecretValue>,
   ): PutItem {
-    const value = source.kind === 'text' ? source.value : copied.get(path);
+    const value = source.kind === 'text' ? source.value : copied.get(secretId);
     if (value === undefined) throw new TypeError(`no value was read for ${secretId}`);
     return {
       secretId,
@@ -131,7 +111,7 @@ export class Writer {
     });
     if (stored.size > 0) this.#lastGrantedMs = performance.now();
     const worst = errors.find((error) => error.class === 'transient') ?? errors[0];
-    if (worst === undefined) return { kind: 'written', written: { stored, values: new Map() } };
+    if (worst === undefined) return { kind: 'written', stored };
     return this.#judgeError(worst, results.every(isKnown));
   }
 
@@ -157,11 +137,15 @@ export class Writer {
   }
 }
 
-function copiesOf({ writes, sealings }: WriteRequest): Copy[] {
-  const copies = writes.flatMap(({ path, source }) =>
-    source.kind === 'copy' ? [{ path, from: source.from }] : [],
-  );
-  return [...copies, ...sealings];
+function unreadable(path: string, error: StoreError): WriteResult {
+  if (error.class === 'not-found')
+    return {
+      kind: 'refused',
+      error: new EventError('SECRET_VERSION_GONE', `${path}: the recorded version is not in the store`, path),
+    };
+  const isAccess = error.class === 'access' || error.class === 'credentials';
+  const code = isAccess ? 'STORE_ACCESS' : 'STORE_UNAVAILABLE';
+  return { kind: 'failed', error: new WorkerError(code, error.message), outcomeKnown: true };
 }
 
 function isKnown(result: StoreResult<Stored>): boolean {

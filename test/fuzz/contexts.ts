@@ -1,4 +1,3 @@
-import type { SecretsManager } from '../../src/secrets-managers/port.js';
 import { openFieldFinder } from '../../src/app.js';
 import { loadConfig } from '../../src/config.js';
 import type { ConnectionRow, StoredSecretRow } from '../../src/database/rows.js';
@@ -48,17 +47,15 @@ const VARIANTS: readonly Variant[] = [
 export function fuzzContexts(): PlanContext[] {
   return VARIANTS.map(({ manager, format, references, strict, env }) => {
     const config = loadConfig({ ...KEYS, ...env }, { need: ['keys'] });
-    const active: SecretsManager = {
-      name: manager,
-      provider: manager,
-      keeps: manager === 'db' ? 'database' : 'store',
-      idStyle: 'slash',
-      limits: SSM_TEST_LIMITS,
-      store: new InMemoryStore(),
-    };
     return {
-      manager: active,
-      managers: { of: () => Promise.resolve(active) },
+      manager: {
+        name: manager,
+        provider: manager,
+        keeps: manager === 'db' ? 'database' : 'store',
+        idStyle: 'slash',
+        limits: SSM_TEST_LIMITS,
+        store: new InMemoryStore(),
+      },
       ids: createSecretIdBuilder({
         idStyle: 'slash',
         strict,
@@ -113,7 +110,7 @@ export function newState(connectionId: string): LockedState {
     references: [],
     stored: [],
     foreign: [],
-    referenced: new Set(),
+    referencedIds: new Set(),
     inbox: null,
     deadLetters: [],
     hasUnsent: false,

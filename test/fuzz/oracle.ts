@@ -161,13 +161,14 @@ function changesOf(decision: Decision<WritePlan>): Changes | null {
 }
 
 function finished({ writes, finish }: WritePlan): Changes {
-  const stored = new Map(
-    writes.map(({ secretId }) => [
-      secretId,
-      { reference: toReference(secretId), version: 'v1', effect: 'created' as const },
-    ]),
+  return finish(
+    new Map(
+      writes.map(({ secretId }) => [
+        secretId,
+        { reference: toReference(secretId), version: 'v1', effect: 'created' as const },
+      ]),
+    ),
   );
-  return finish({ stored, values: new Map() });
 }
 
 function requireSound(

@@ -122,8 +122,7 @@ function compareDecisions(
   );
   commitState(after, actor, plan, 77, ALL);
   const stored: Stored = { reference: `secret:${PASSWORD_ID}`, version: '77', effect: 'changed' };
-  const written = { stored: new Map([[PASSWORD_ID, stored]]), values: new Map<string, never>() };
-  compareCommits(after, own, real.plan.finish(written), events, number, where);
+  compareCommits(after, own, real.plan.finish(new Map([[PASSWORD_ID, stored]])), events, number, where);
 }
 
 function compareAbandoned(
@@ -188,10 +187,10 @@ describe('the model tidies as the code does, whatever state a secret is in', () 
       suspectUntilMs: row.suspectUntilMs === null ? null : locked.nowMs,
       dueAtMs: row.dueAtMs === null ? null : locked.nowMs,
     }));
-    const plan = planTidying({ ...locked, stored }, 'in-memory', {
-      graceMs: GRACE_MS,
-      lateRequestMs: LATE_MS,
-    });
+    const plan = planTidying(
+      { ...locked, stored },
+      { manager: 'in-memory', graceMs: GRACE_MS, lateRequestMs: LATE_MS },
+    );
     const update = [...plan.rows, ...plan.deletions, ...plan.repairs];
     const after = (modelled as State | null)?.rows[0] ?? own;
     expect(modelRow(own, { update })).toEqual(after);
@@ -211,15 +210,15 @@ describe('a repair is marked anew in the transaction that claims, before its req
     const stored = locked.stored.map((row) => ({ ...row, suspectUntilMs: locked.nowMs }));
     const written: (StoredSecretRow | undefined)[] = [];
     const ledger = {
-      untidy: () => Promise.resolve([{ connectionId: CONNECTION, manager: 'in-memory' }]),
+      untidy: () => Promise.resolve([CONNECTION]),
       claim: (requests: readonly ClaimRequest<TidyPlan>[]) => {
         const decision = requests[0]?.decide({ ...locked, stored });
         if (decision?.kind === 'write') written.push(...(decision.changes.stored?.update ?? []));
         return Promise.resolve([{ kind: 'busy', waitMs: 1 }] as const);
       },
     } as unknown as Ledger;
-    const rules = { graceMs: GRACE_MS, lateRequestMs: LATE_MS };
-    const parts = { ledger, managers: context.managers, rules, tokenKey: context.fingerprintKey };
+    const rules = { manager: 'in-memory', graceMs: GRACE_MS, lateRequestMs: LATE_MS } as const;
+    const parts = { ledger, manager: context.manager, rules, tokenKey: context.fingerprintKey };
     await new Janitor(parts as JanitorParts).run(new AbortController().signal);
     expect(written.map((row) => row?.suspectUntilMs)).toEqual([locked.nowMs + LATE_MS]);
   });

@@ -8,7 +8,6 @@ import type { PlanContext } from '../../src/pipeline/context.js';
 import type { Changes, DeadLetterHead, LockedState, StoredChanges } from '../../src/pipeline/ledger.js';
 import { fingerprintOf, prepareEvent, type PreparedEvent } from '../../src/pipeline/prepare.js';
 import { referenceRow } from '../../src/pipeline/references.js';
-import type { SecretsManager } from '../../src/secrets-managers/port.js';
 import { InMemoryStore, IN_MEMORY_LIMITS } from '../../src/secrets-managers/in-memory/store.js';
 import {
   CONNECTION,
@@ -36,17 +35,15 @@ export function realContext(): PlanContext {
     { FERNET_KEY: 'mJ3wQx2mD0vJb0nqk3p0v9u3a1ZkXb7mV2c5t8y1R4E=' },
     { need: ['keys'] },
   );
-  const manager: SecretsManager = {
-    name: 'in-memory',
-    provider: 'in-memory',
-    keeps: 'store',
-    idStyle: 'slash',
-    limits: IN_MEMORY_LIMITS,
-    store: new InMemoryStore(),
-  };
   return {
-    manager,
-    managers: { of: () => Promise.resolve(manager) },
+    manager: {
+      name: 'in-memory',
+      provider: 'in-memory',
+      keeps: 'store',
+      idStyle: 'slash',
+      limits: IN_MEMORY_LIMITS,
+      store: new InMemoryStore(),
+    },
     ids: createSecretIdBuilder({
       idStyle: 'slash',
       strict: false,
@@ -146,7 +143,7 @@ export function realState(
           ],
     stored: realStored(state.rows[0] as Row),
     foreign: [],
-    referenced: new Set(reference === null ? [] : [`in-memory ${PASSWORD_ID}`]),
+    referencedIds: new Set(reference === null ? [] : [PASSWORD_ID]),
     inbox: inbox === '' ? null : ({ eventHash: prepared.eventHash, outcome: inbox } as InboxRow),
     deadLetters: state.kept.flatMap((kept, other) =>
       kept === '' ? [] : [deadLetter(kept, events[other] as PreparedEvent)],

@@ -90,7 +90,6 @@ export class Bench {
     const clock = (): number => performance.now() + worker.stoppedMs;
     const context: PlanContext = {
       manager,
-      managers: { of: () => Promise.resolve(manager) },
       ids: createSecretIdBuilder({
         idStyle: 'slash',
         strict: false,

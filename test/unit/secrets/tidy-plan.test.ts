@@ -7,8 +7,7 @@ const NOW = 1_000_000;
 const PAST = NOW - 1;
 const FUTURE = NOW + 1;
 const ID = '/openmetadata/database/x/password';
-const MANAGER = 'in-memory';
-const RULES = { graceMs: 500, lateRequestMs: 60 };
+const RULES = { manager: 'in-memory', graceMs: 500, lateRequestMs: 60 } as const;
 
 function stored(row: Partial<StoredSecretRow>): StoredSecretRow {
   return {
@@ -33,10 +32,9 @@ function plan(row: Partial<StoredSecretRow>, { isUsed = false, isNamed = false }
     nextEpoch: 4,
     stored: [stored(row)],
     references: isUsed ? [reference] : [],
-    connection: { manager: MANAGER },
-    referenced: new Set(isUsed || isNamed ? [`${MANAGER} ${ID}`] : []),
+    referencedIds: new Set(isUsed || isNamed ? [ID] : []),
   } as unknown as LockedState;
-  const { rows, abandoned, deletions, repairs } = planTidying(state, MANAGER, RULES);
+  const { rows, abandoned, deletions, repairs } = planTidying(state, RULES);
   return { rows: [...rows], abandoned: abandoned.length, deletions: [...deletions], repairs: repairs.length };
 }
 
