@@ -45,6 +45,26 @@ describe('the logger', () => {
     expect(lines[1]).toContain('logger.test.ts');
   });
 
+  it('shows what safeError made of an error, ours or a stranger’s, and of what is none', () => {
+    const { logger, lines } = loggerWithLines();
+    logger.fatal({ what: 'x', error: safeError(new WorkerError('INTERNAL', 'the consumer stopped')) }, 'a');
+    logger.fatal({ error: safeError(new TypeError(MARKER)) }, 'b');
+    logger.fatal({ error: safeError(MARKER) }, 'c');
+    logger.fatal(new WorkerError('INTERNAL', 'the consumer stopped'));
+    const [ours, theirs, none, alone] = lines.map((line) => JSON.parse(line) as object);
+    expect(ours).toMatchObject({ error: { code: 'INTERNAL', message: 'the consumer stopped' } });
+    expect(theirs).toMatchObject({ error: { name: 'TypeError', frames: expect.any(Array) as string[] } });
+    expect(none).toMatchObject({ error: { name: 'string', frames: [] } });
+    expect(alone).toMatchObject({ error: { code: 'INTERNAL', message: 'the consumer stopped' } });
+    expect(lines.join('')).not.toContain(MARKER);
+  });
+
+  it('hides the texts of what only looks like an error', () => {
+    const { logger, lines } = loggerWithLines();
+    logger.warn({ error: { code: MARKER, message: MARKER } }, 'a');
+    expect(lines.join('')).not.toContain(MARKER);
+  });
+
   const strangers: readonly { title: string; given: object }[] = [
     { title: 'a foreign error', given: new Error(MARKER) },
     { title: 'an error as a field', given: { error: new Error(MARKER, { cause: new Error(MARKER) }) } },
