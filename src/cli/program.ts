@@ -16,6 +16,7 @@ import { defineRotateKeys } from './rotate-keys.js';
 import { defineStart } from './start.js';
 import { examples } from './text.js';
 import { defineTopics } from './topics.js';
+import { defineVerify } from './verify.js';
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 (pipe) some lines became dead letters.
@@ -31,6 +32,7 @@ const COMMANDS = [
   defineDeadLetters,
   defineReplay,
   defineDatabase,
+  defineVerify,
   defineRotateKeys,
   defineTopics,
   defineCatalog,

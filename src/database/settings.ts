@@ -40,17 +40,26 @@ export async function loadIdentity(
       active_manager: configuredManager,
       manager_epoch: '1',
     });
-    const settings = await readSettings(tx);
-    if (openOrNull(ring, settings['key_check']) !== KEY_CHECK) throw keyMismatch();
-    const fingerprintKey = openOrNull(ring, settings['fingerprint_key']);
-    if (fingerprintKey === null) throw keyMismatch();
-    return {
-      generation: Number(settings['generation']),
-      fingerprintKey: Buffer.from(fingerprintKey, 'base64'),
-      activeManager: settings['active_manager'] as ManagerName,
-      managerEpoch: Number(settings['manager_epoch']),
-    };
+    return identityOf(await readSettings(tx), ring);
   });
+}
+
+/** The same without making anything; null before the first start. Throws KEY_MISMATCH. */
+export async function openIdentity(database: Database, ring: Sealer): Promise<DatabaseIdentity | null> {
+  const settings = await database.run(readSettings);
+  return settings['key_check'] === undefined ? null : identityOf(settings, ring);
+}
+
+function identityOf(settings: Record<string, string | undefined>, ring: Sealer): DatabaseIdentity {
+  if (openOrNull(ring, settings['key_check']) !== KEY_CHECK) throw keyMismatch();
+  const fingerprintKey = openOrNull(ring, settings['fingerprint_key']);
+  if (fingerprintKey === null) throw keyMismatch();
+  return {
+    generation: Number(settings['generation']),
+    fingerprintKey: Buffer.from(fingerprintKey, 'base64'),
+    activeManager: settings['active_manager'] as ManagerName,
+    managerEpoch: Number(settings['manager_epoch']),
+  };
 }
 
 /**

@@ -22,7 +22,7 @@ const LOST_RETRY_MS = 3_600_000;
 
 export interface JanitorParts {
   readonly ledger: Ledger;
-  readonly publisher: Publisher;
+  readonly publisher: Pick<Publisher, 'publish'>;
   readonly manager: SecretsManager;
   readonly guard: ClaimGuard;
   readonly rules: TidyRules;
@@ -67,6 +67,13 @@ export class Janitor {
       if (signal.aborted) break;
       await this.#tidy(connectionId, total, signal);
     }
+    return total;
+  }
+
+  /** What there is to do about one connection, as {@link run} does it; nothing where somebody else holds its claim. */
+  async tidy(connectionId: string, signal: AbortSignal): Promise<TidyCounts> {
+    const total: TidyCounts = { deleted: 0, repaired: 0, lost: 0 };
+    await this.#tidy(connectionId, total, signal);
     return total;
   }
 

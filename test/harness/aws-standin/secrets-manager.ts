@@ -80,6 +80,8 @@ export class StandinSecretsManager implements Service {
         return this.#list(input);
       case 'TagResource':
         return this.#tag(this.#live(input.required('SecretId')), input.tags() ?? []);
+      case 'UntagResource':
+        return this.#untag(this.#live(input.required('SecretId')), input.texts('TagKeys'));
       case 'DeleteSecret':
         return this.#delete(input);
       case 'RestoreSecret':
@@ -210,6 +212,11 @@ export class StandinSecretsManager implements Service {
     checkTags(tags, 'InvalidParameterException');
     checkTags(merged, 'InvalidParameterException');
     secret.tags = merged;
+    return {};
+  }
+
+  #untag(secret: Secret, keys: readonly string[]): unknown {
+    secret.tags = secret.tags.filter((tag) => !keys.includes(tag.Key));
     return {};
   }
 

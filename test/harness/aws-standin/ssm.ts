@@ -77,6 +77,8 @@ export class StandinSsm implements Service {
         return { TagList: this.#resource(input).tags };
       case 'AddTagsToResource':
         return this.#tag(this.#resource(input), input.tags() ?? []);
+      case 'RemoveTagsFromResource':
+        return this.#untag(this.#resource(input), input.texts('TagKeys'));
       default:
         throw new AwsError('UnknownOperationException', `no operation ${operation}`);
     }
@@ -196,6 +198,11 @@ export class StandinSsm implements Service {
     checkTags(tags, 'ValidationException');
     checkTags(merged, 'ValidationException');
     parameter.tags = merged;
+    return {};
+  }
+
+  #untag(parameter: Parameter, keys: readonly string[]): unknown {
+    parameter.tags = parameter.tags.filter((tag) => !keys.includes(tag.Key));
     return {};
   }
 

@@ -40,6 +40,7 @@ describe('help', () => {
     [['topics', 'check']],
     [['catalog', 'show']],
     [['catalog', 'build']],
+    [['verify']],
     [['rotate-keys']],
     [['generate-key']],
   ])('of %j has examples and ends with 0', async (args) => {

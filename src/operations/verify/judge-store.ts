@@ -1,0 +1,87 @@
+import type { ReferenceRow, StoredSecretRow } from '../../database/rows.js';
+import { fingerprintOf } from '../../pipeline/prepare.js';
+import type { Description, Fetched, StoreResult } from '../../secrets-managers/port.js';
+import type { SecretValue } from '../../secret-value.js';
+import type { Finding } from './finding.js';
+import { finding } from './judge-rows.js';
+import { withPermission } from './store-reader.js';
+
+/** A live secret with the field it belongs to. */
+export interface SecretInUse {
+  readonly row: StoredSecretRow;
+  readonly field: ReferenceRow;
+}
+
+/** Whether a value is the recorded one; null: the database does not know it either. */
+export function isRecordedValue(key: Buffer, { field }: SecretInUse, value: SecretValue): boolean | null {
+  const { fingerprint, connectionId, path } = field;
+  return fingerprint === null ? null : fingerprintOf(key, connectionId, path, value.reveal()) === fingerprint;
+}
+
+/**
+ * What the store's current value of a secret says; null: as recorded.
+ *
+ * @param describe asks for what the answer leaves open: why there is no value; whether that version really is the current
+ *   one (an answer for many may be behind)
+ */
+export async function judgeValue(
+  key: Buffer,
+  secret: SecretInUse,
+  result: StoreResult<Fetched>,
+  describe: () => Promise<StoreResult<Description>>,
+): Promise<Finding | null> {
+  if (result.ok) {
+    const judged = judgeVersion(key, secret, result.value);
+    if (judged?.kind !== 'changed') return judged;
+    const described = await describe();
+    const { value } = result.value;
+    return described.ok ? judgeVersion(key, secret, { value, version: described.value.version }) : judged;
+  }
+  const { error } = result;
+  const place = placeOf(secret);
+  if (error.class === 'access') return finding('denied', place, withPermission(error));
+  const described = await describe();
+  if (described.ok && described.value.scheduledForDeletion)
+    return finding('scheduled', place, 'scheduled for deletion');
+  return finding(error.class === 'not-found' ? 'missing' : 'denied', place, error.message);
+}
+
+function judgeVersion(
+  key: Buffer,
+  secret: SecretInUse,
+  { value, version }: Pick<Fetched, 'value' | 'version'>,
+): Finding | null {
+  const { version: recorded } = secret.row;
+  const isSame = isRecordedValue(key, secret, value);
+  if (recorded !== null && version !== recorded) {
+    const what = isSame === null ? 'a value' : isSame ? 'the recorded value' : 'another value';
+    return finding(
+      'changed',
+      placeOf(secret),
+      `${what} under the version ${version}, recorded is ${recorded}`,
+    );
+  }
+  // Numbers of versions begin anew where a secret is deleted and made again: only the value tells.
+  if (isSame === false)
+    return finding('replaced', placeOf(secret), `another value under the version ${version}`);
+  return null;
+}
+
+function placeOf({ row: { manager, connectionId, secretId }, field: { path } }: SecretInUse) {
+  return { manager, connectionId, secretId, path };
+}
+
+/** What its tags say; null: ours. */
+export function judgeTags(secret: SecretInUse, result: StoreResult<Description>): Finding | null {
+  const { connectionId } = secret.row;
+  const place = placeOf(secret);
+  if (!result.ok)
+    return result.error.class === 'access' ? finding('denied', place, withPermission(result.error)) : null;
+  const { ownedBy } = result.value;
+  if (ownedBy === connectionId) return null;
+  return finding(
+    'tags',
+    place,
+    ownedBy === null ? 'carries no tag of ours' : `is tagged for connection ${ownedBy}`,
+  );
+}

@@ -1,0 +1,85 @@
+import type { Database } from '../../database/database.js';
+import { loadKnownNames, wasOnceRecorded } from '../../database/verify-pages.js';
+import { toReference } from '../../pipeline/references.js';
+import type { ListedSecret } from '../../secrets-managers/port.js';
+import type { ManagerName } from '../../terms.js';
+import type { Finding } from './finding.js';
+import { finding } from './judge-rows.js';
+import { withPermission, type StoreReader } from './store-reader.js';
+
+/** What a store has with our tags below our prefix. */
+export interface Owned {
+  /** The connection that the tags of a secret name. */
+  readonly ownerById: ReadonlyMap<string, string>;
+  /** Orphans; or that they could not be looked for. */
+  readonly findings: readonly Finding[];
+  /** Secrets of connections that this database does not know: another database's, in the same account. */
+  readonly unknownConnections: number;
+}
+
+export const ONCE_RECORDED = 'was recorded once';
+
+/**
+ * Lists what carries our tags, and finds what the database has no record of. Its rows are asked *after* the store: a
+ * name is recorded before its first request is sent, so what a worker is writing is never taken for an orphan.
+ */
+export async function listOwned(
+  database: Database,
+  manager: ManagerName,
+  reader: StoreReader,
+  options: { readonly prefix: string; readonly connectionId: string | null; readonly signal: AbortSignal },
+): Promise<Owned> {
+  const ownerById = new Map<string, string>();
+  const findings: Finding[] = [];
+  let unknownConnections = 0;
+  for (let after: string | null | undefined = null; after !== undefined && !options.signal.aborted;) {
+    const page = await reader.list(options.prefix, after);
+    if (page === null) break;
+    if (!page.ok) {
+      findings.push(finding('denied', { manager }, `orphans: ${withPermission(page.error)}`));
+      break;
+    }
+    const { secrets, next }: { secrets: readonly ListedSecret[]; next: string | null } = page.value;
+    for (const { secretId, ownedBy } of secrets) ownerById.set(secretId, ownedBy);
+    const known = await database.run((tx) =>
+      loadKnownNames(
+        tx,
+        manager,
+        secrets.map(({ secretId }) => secretId),
+        secrets.map(({ ownedBy }) => ownedBy),
+      ),
+    );
+    for (const secret of secrets) {
+      const row = known.rows.get(secret.secretId);
+      if (!known.connections.has(secret.ownedBy)) unknownConnections += row === undefined ? 1 : 0;
+      else if (isAsked(secret, options.connectionId) && (row === undefined || row.state === 'deleted'))
+        findings.push(...(await judgeOrphan(database, manager, reader, secret)));
+    }
+    after = next ?? undefined;
+  }
+  return { ownerById, findings, unknownConnections };
+}
+
+function isAsked({ ownedBy, scheduledForDeletion }: ListedSecret, connectionId: string | null): boolean {
+  return !scheduledForDeletion && (connectionId === null || connectionId === ownedBy);
+}
+
+/** The list is behind what is there: the secret itself is asked, then the database once more. */
+async function judgeOrphan(
+  database: Database,
+  manager: ManagerName,
+  reader: StoreReader,
+  { secretId, ownedBy }: ListedSecret,
+): Promise<Finding[]> {
+  const described = await reader.describe(toReference(secretId));
+  if (!described.ok || described.value.ownedBy !== ownedBy || described.value.scheduledForDeletion) return [];
+  return database.run(async (tx) => {
+    const { rows } = await loadKnownNames(tx, manager, [secretId], [ownedBy]);
+    const row = rows.get(secretId);
+    if (row !== undefined && row.state !== 'deleted') return [];
+    const isOwnRow = row?.connectionId === ownedBy;
+    const isKnown = isOwnRow || (row === undefined && (await wasOnceRecorded(tx, ownedBy, secretId)));
+    const detail = isKnown ? ONCE_RECORDED : 'no record of it';
+    return [finding('orphan', { manager, connectionId: ownedBy, secretId }, detail)];
+  });
+}

@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WorkerError } from '../../errors.js';
+import type {
+  Description,
+  Fetched,
+  ListPage,
+  SecretsManager,
+  StoreCall,
+  StoreError,
+  StoreResult,
+} from '../../secrets-managers/port.js';
+import type { Reference } from '../../terms.js';
+
+/** How often a read that fails in passing is sent, and the first pause, milliseconds. */
+const TRIES = 5;
+const FIRST_PAUSE_MS = 250;
+/** Ids of one request, of the store that takes the fewest. */
+const IDS_A_REQUEST = 10;
+
+/** Waits for the read limit. */
+export interface ReadGate {
+  acquire(signal: AbortSignal): Promise<void>;
+}
+
+/** Reads of one store: paced, passing failures tried again, what lasts thrown. Writes nothing. */
+export class StoreReader {
+  readonly #manager: SecretsManager;
+  readonly #gate: ReadGate;
+  readonly #call: StoreCall;
+  #granted = false;
+
+  constructor(manager: SecretsManager, gate: ReadGate, signal: AbortSignal) {
+    this.#manager = manager;
+    this.#gate = gate;
+    this.#call = {
+      signal,
+      admitWrite: () => Promise.reject(new WorkerError('INTERNAL', 'a look was about to write')),
+    };
+  }
+
+  /** Current values, in the order asked for. @throws WorkerError STORE_UNAVAILABLE, STORE_ACCESS */
+  async values(references: readonly Reference[]): Promise<StoreResult<Fetched>[]> {
+    if (references.length === 0) return [];
+    const results = await this.#manager.store.get(
+      references.map((reference) => ({ reference })),
+      await this.#paced(Math.ceil(references.length / IDS_A_REQUEST)),
+    );
+    const read = await Promise.all(
+      results.map(async (result, index) => {
+        if (result.ok || result.error.class !== 'transient') return result;
+        return this.#again(result, async () => {
+          const [again] = await this.#manager.store.get(
+            [{ reference: references[index] as Reference }],
+            await this.#paced(1),
+          );
+          return again ?? result;
+        });
+      }),
+    );
+    this.#requireAccess(read);
+    return read;
+  }
+
+  async describe(reference: Reference): Promise<StoreResult<Description>> {
+    const look = async (): Promise<StoreResult<Description>> =>
+      this.#manager.store.describe(reference, await this.#paced(2));
+    return this.#again(await look(), look);
+  }
+
+  /** Null where the store lists nothing of ours. */
+  async list(prefix: string, after: string | null): Promise<StoreResult<ListPage> | null> {
+    const { owned } = this.#manager.store;
+    if (owned === null) return null;
+    const look = async (): Promise<StoreResult<ListPage>> => owned.list(prefix, after, await this.#paced(1));
+    const page = await this.#again(await look(), look);
+    // Parameter Store: whose a parameter is costs a request each.
+    if (page.ok && this.#manager.provider === 'aws-ssm') await this.#paced(page.value.secrets.length);
+    return page;
+  }
+
+  async #again<T>(first: StoreResult<T>, look: () => Promise<StoreResult<T>>): Promise<StoreResult<T>> {
+    let result = first;
+    for (let tries = 1; !result.ok && result.error.class === 'transient'; tries += 1) {
+      const { signal } = this.#call;
+      if (tries === TRIES || signal.aborted) throw new WorkerError(result.error.code, result.error.message);
+      await sleep(FIRST_PAUSE_MS * 2 ** tries, undefined, { signal }).catch(() => undefined);
+      result = await look();
+    }
+    return result;
+  }
+
+  /** Denied all along is a wrong login or policy, and not a matter of single secrets. */
+  #requireAccess(results: readonly StoreResult<Fetched>[]): void {
+    this.#granted ||= results.some((result) => result.ok || result.error.class === 'not-found');
+    if (this.#granted) return;
+    const [first] = results;
+    if (first?.ok === false && results.every((result) => !result.ok && result.error.class === 'access'))
+      throw new WorkerError('STORE_ACCESS', withPermission(first.error));
+  }
+
+  async #paced(requests: number): Promise<StoreCall> {
+    const { signal } = this.#call;
+    for (let count = 0; count < requests; count += 1)
+      await this.#gate.acquire(signal).catch(() => {
+        throw new WorkerError('STORE_UNAVAILABLE', 'stopped before its turn came');
+      });
+    return this.#call;
+  }
+}
+
+const SERVICES: Readonly<Record<string, string>> = {
+  'aws-secrets-manager': 'secretsmanager',
+  'aws-ssm': 'ssm',
+};
+
+/** A denial, with the permission that is missing by the name that policies have for it. */
+export function withPermission({ message }: StoreError): string {
+  const [, provider = '', call = ''] = /^([a-z-]+): (\w+) failed with /.exec(message) ?? [];
+  const service = SERVICES[provider];
+  return service === undefined ? message : `${message}: the permission ${service}:${call} is missing`;
+}

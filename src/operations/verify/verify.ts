@@ -1,0 +1,290 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database } from '../../database/database.js';
+import type { ReferenceRow } from '../../database/rows.js';
+import {
+  connectionIdsAfter,
+  countConnections,
+  findStrays,
+  findUnsentSince,
+  loadRecorded,
+  type RecordedConnection,
+} from '../../database/verify-pages.js';
+import { toReference } from '../../pipeline/references.js';
+import type { SecretsManager } from '../../secrets-managers/port.js';
+import { SECRET_PREFIX, type ManagerName, type Reference } from '../../terms.js';
+import type { Progress } from '../progress.js';
+import { isSettled, type Finding } from './finding.js';
+import { finding, judgeRows, openText, settledSecrets, type TokenRing } from './judge-rows.js';
+import { judgeTags, judgeValue, type SecretInUse } from './judge-store.js';
+import { listOwned, type Owned } from './owned.js';
+import { StoreReader, withPermission, type ReadGate } from './store-reader.js';
+
+export interface VerifyParts {
+  readonly database: Database;
+  readonly ring: TokenRing;
+  readonly fingerprintKey: Buffer;
+  /** The configured one: users' own references are read from its store. */
+  readonly active: ManagerName;
+  /** The managers that keep something. */
+  readonly managers: readonly SecretsManager[];
+  /** What every secret id of this configuration begins with. */
+  readonly ownPrefix: string;
+  readonly gate: ReadGate;
+  readonly progress: Progress;
+  /** Only this connection. */
+  readonly connectionId: string | null;
+}
+
+export interface VerifyReport {
+  readonly checked: {
+    readonly connections: number;
+    /** Of ours, held against the store. */
+    readonly secrets: number;
+    /** References of users. */
+    readonly external: number;
+    /** With our tags, below our prefix. */
+    readonly listed: number;
+  };
+  readonly skipped: {
+    /** Connections that somebody worked on all the time. */
+    readonly busy: number;
+    /** Secrets in doubt, which the janitor looks at. */
+    readonly inDoubt: number;
+    /** Listed secrets of connections that this database does not know. */
+    readonly unknownConnections: number;
+  };
+  readonly findings: readonly Finding[];
+  readonly interrupted: boolean;
+}
+
+const PAGE_SIZE = 100;
+/** What the relay has not published for so long waits for somebody, milliseconds. */
+const UNSENT_AFTER_MS = 30_000;
+/** A connection that changes while it is looked at is looked at again so often, and after so long, milliseconds. */
+const LOOKS = 5;
+const LOOK_AGAIN_MS = 500;
+
+/**
+ * Holds the database against the stores, both ways. Takes no claim and changes nothing: what a worker is just doing is
+ * told from what is wrong by looking at the rows once more after the store. A finding stands only where nobody held the
+ * connection and no row of it changed in between.
+ */
+export class Verification {
+  readonly #parts: VerifyParts;
+  readonly #signal: AbortSignal;
+  readonly #readers: ReadonlyMap<ManagerName, StoreReader>;
+  readonly #findings: Finding[] = [];
+  #owned: ReadonlyMap<ManagerName, Owned> = new Map();
+  #connections = 0;
+  #secrets = 0;
+  #external = 0;
+  #inDoubt = 0;
+  #busy = 0;
+  #total: number | null = null;
+
+  constructor(parts: VerifyParts, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#signal = signal;
+    this.#readers = new Map(
+      parts.managers.map((manager) => [manager.name, new StoreReader(manager, parts.gate, signal)]),
+    );
+  }
+
+  /** @throws WorkerError STORE_UNAVAILABLE, STORE_ACCESS, DATABASE_UNAVAILABLE */
+  async run(): Promise<VerifyReport> {
+    const { database, connectionId } = this.#parts;
+    this.#total = connectionId === null ? await database.run(countConnections) : 1;
+    this.#report();
+    const owned = new Map<ManagerName, Owned>();
+    for (const [name, reader] of this.#readers) owned.set(name, await this.#listOwned(name, reader));
+    this.#owned = owned;
+    if (connectionId !== null) await this.#look([connectionId]);
+    else await this.#lookAtAll();
+    if (!this.#signal.aborted) await this.#lookAtRest();
+    const owners = [...owned.values()];
+    return {
+      checked: {
+        connections: this.#connections,
+        secrets: this.#secrets,
+        external: this.#external,
+        listed: owners.reduce((sum, { ownerById }) => sum + ownerById.size, 0),
+      },
+      skipped: {
+        busy: this.#busy,
+        inDoubt: this.#inDoubt,
+        unknownConnections: owners.reduce((sum, { unknownConnections }) => sum + unknownConnections, 0),
+      },
+      findings: this.#findings,
+      interrupted: this.#signal.aborted,
+    };
+  }
+
+  async #listOwned(name: ManagerName, reader: StoreReader): Promise<Owned> {
+    const { database, ownPrefix, connectionId } = this.#parts;
+    const owned = await listOwned(database, name, reader, {
+      prefix: ownPrefix,
+      connectionId,
+      signal: this.#signal,
+    });
+    this.#findings.push(...owned.findings);
+    return owned;
+  }
+
+  async #lookAtAll(): Promise<void> {
+    for (let after = ''; !this.#signal.aborted;) {
+      const ids = await this.#parts.database.run((tx) => connectionIdsAfter(tx, after, PAGE_SIZE));
+      await this.#look(ids);
+      if (ids.length < PAGE_SIZE) return;
+      after = ids.at(-1) ?? '';
+    }
+  }
+
+  /** A page of connections; those that changed meanwhile again, until they hold still. */
+  async #look(ids: readonly string[]): Promise<void> {
+    let left = ids;
+    for (let look = 1; left.length > 0 && !this.#signal.aborted; look += 1) {
+      if (look > LOOKS) {
+        this.#busy += left.length;
+        return;
+      }
+      if (look > 1) await sleep(LOOK_AGAIN_MS, undefined, { signal: this.#signal }).catch(() => undefined);
+      left = await this.#lookOnce(left);
+    }
+  }
+
+  async #lookOnce(ids: readonly string[]): Promise<string[]> {
+    const { database, ring } = this.#parts;
+    const before = await database.run((tx) => loadRecorded(tx, ids));
+    const found = new Map<string, Finding[]>();
+    const note = (id: string, more: readonly Finding[]): void => {
+      found.set(id, [...(found.get(id) ?? []), ...more]);
+    };
+    for (const recorded of before) note(recorded.connection.id, judgeRows(recorded, ring));
+    const still = before.filter(({ isClaimed }) => !isClaimed);
+    for (const [id, more] of await this.#askStores(still)) note(id, more);
+    const after = new Map(
+      (await database.run((tx) => loadRecorded(tx, ids))).map((recorded) => [
+        recorded.connection.id,
+        recorded,
+      ]),
+    );
+    const moved: string[] = [];
+    for (const recorded of before) {
+      const { id } = recorded.connection;
+      if (!heldStill(recorded, after.get(id))) moved.push(id);
+      else this.#take(recorded, found.get(id) ?? []);
+    }
+    return moved;
+  }
+
+  #take({ stored, references }: RecordedConnection, found: readonly Finding[]): void {
+    this.#connections += 1;
+    this.#findings.push(...found);
+    const live = stored.filter((row) => row.state === 'live' && this.#readers.has(row.manager));
+    this.#secrets += live.filter(({ suspectUntilMs }) => suspectUntilMs === null).length;
+    this.#inDoubt += live.filter(({ suspectUntilMs }) => suspectUntilMs !== null).length;
+    this.#external += references.filter((row) => isExternal(row)).length;
+    this.#report();
+  }
+
+  async #askStores(recorded: readonly RecordedConnection[]): Promise<(readonly [string, Finding[]])[]> {
+    const answers: (readonly [string, Finding[]])[] = [];
+    for (const [name, reader] of this.#readers) {
+      const secrets = recorded.flatMap((one) =>
+        settledSecrets(one).flatMap(({ row, field }) =>
+          row.manager === name && field !== undefined ? [{ row, field }] : [],
+        ),
+      );
+      answers.push(...(await this.#askValues(name, reader, secrets)));
+    }
+    const reader = this.#readers.get(this.#parts.active);
+    if (reader !== undefined) answers.push(...(await this.#askExternal(reader, recorded)));
+    return answers;
+  }
+
+  async #askValues(
+    name: ManagerName,
+    reader: StoreReader,
+    secrets: readonly SecretInUse[],
+  ): Promise<(readonly [string, Finding[]])[]> {
+    const results = await reader.values(secrets.map(({ row }) => toReference(row.secretId)));
+    const answers: (readonly [string, Finding[]])[] = [];
+    for (const [index, secret] of secrets.entries()) {
+      const result = results[index];
+      if (result === undefined) continue;
+      const { secretId, connectionId } = secret.row;
+      const reference = toReference(secretId);
+      const describe = () => reader.describe(reference);
+      const value = await judgeValue(this.#parts.fingerprintKey, secret, result, describe);
+      // The list is behind what is there: what it does not have is asked for by itself.
+      const isListed = this.#owned.get(name)?.ownerById.get(secretId) === connectionId;
+      const tags = isListed || !result.ok ? null : judgeTags(secret, await describe());
+      answers.push([connectionId, [value, tags].filter((one) => one !== null)]);
+    }
+    return answers;
+  }
+
+  async #askExternal(
+    reader: StoreReader,
+    recorded: readonly RecordedConnection[],
+  ): Promise<(readonly [string, Finding[]])[]> {
+    const { ring, active } = this.#parts;
+    const fields = recorded.flatMap(({ references }) =>
+      references.filter(isExternal).flatMap((row) => {
+        const text = openText(row, ring);
+        return text?.startsWith(SECRET_PREFIX) === true ? [{ row, reference: text as Reference }] : [];
+      }),
+    );
+    const results = await reader.values(fields.map(({ reference }) => reference));
+    return fields.flatMap(({ row, reference }, index) => {
+      const result = results[index];
+      if (result === undefined || result.ok) return [];
+      const { path, connectionId } = row;
+      const secretId = reference.slice(SECRET_PREFIX.length);
+      const place = { manager: active, connectionId, path, secretId };
+      return [[connectionId, [finding('external', place, withPermission(result.error))]] as const];
+    });
+  }
+
+  /** What no connection's rows show. */
+  async #lookAtRest(): Promise<void> {
+    const { database, connectionId: only } = this.#parts;
+    const isAsked = (id: string): boolean => only === null || only === id;
+    const unsent = await database.run((tx) => findUnsentSince(tx, UNSENT_AFTER_MS));
+    for (const { connectionId, sinceMs } of unsent.filter((row) => isAsked(row.connectionId)))
+      this.#findings.push(
+        finding('unsent', { connectionId }, `unpublished since ${new Date(sinceMs).toISOString()}`),
+      );
+    const strays = await database.run(findStrays);
+    for (const { manager, connectionId, secretId } of strays.filter((row) => isAsked(row.connectionId)))
+      this.#findings.push(
+        finding('unreferenced', { manager, connectionId, secretId }, 'live, and its connection is not known'),
+      );
+  }
+
+  #report(): void {
+    const failed = this.#findings.filter((one) => !isSettled(one)).length;
+    this.#parts.progress.report({ done: this.#connections, total: this.#total, failed });
+  }
+}
+
+function isExternal({ owned, holds }: ReferenceRow): boolean {
+  return !owned && holds === 'reference';
+}
+
+/** Whether nobody held the connection, and no row of it that counts was changed. */
+function heldStill(before: RecordedConnection, after: RecordedConnection | undefined): boolean {
+  if (after === undefined || before.isClaimed || after.isClaimed) return false;
+  return shapeOf(before) === shapeOf(after);
+}
+
+function shapeOf({ connection, references, stored }: RecordedConnection): string {
+  return JSON.stringify([
+    connection.revision,
+    connection.state,
+    references.map((row) => [row.pathHash, row.fingerprint, row.referenceHash, row.secretId]).sort(),
+    stored
+      .map((row) => [row.secretIdHash, row.manager, row.state, row.epoch, row.version, row.suspectUntilMs])
+      .sort(),
+  ]);
+}

@@ -1,0 +1,123 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createDatabase, describeWith } from '../../harness/index.js';
+import { CONNECTION, eventRecord, OTHER } from '../pipeline/events.js';
+import { VerifyWorld, type ConsoleName } from './verify-worlds.js';
+
+const STRANGER = '99999999-0000-4000-8000-000000000009';
+
+function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): void {
+  let world: VerifyWorld;
+  const one = (): string => world.id('one');
+  beforeEach(async () => {
+    const more = openDatabase === undefined ? {} : { DATABASE_URL: await openDatabase() };
+    world = await VerifyWorld.open(name, more);
+    await world.bench.handle(eventRecord({ name: 'one', password: 'MARK-one', at: 1 }));
+    await world.bench.handle(eventRecord({ id: OTHER, name: 'two', password: 'MARK-two', at: 1 }));
+  });
+
+  it('finds nothing where all is well, whatever else lies in the account', async () => {
+    await world.console.create(`/${world.cluster}-other/database/x/password`, 'x', CONNECTION);
+    await world.console.create(world.id('of-a-stranger'), 'x', STRANGER);
+    await world.console.create(world.id('of-nobody'), 'x', null);
+    const { code, answer, stderr } = await world.verify();
+    expect({ code, findings: answer?.findings }, stderr).toEqual({ code: 0, findings: [] });
+    expect(answer).toMatchObject({
+      ok: true,
+      checked: { connections: 2, secrets: 2, external: 0, listed: 3 },
+      skipped: { busy: 0, inDoubt: 0, unknownConnections: 1 },
+    });
+    expect(await world.verify('--repair')).toMatchObject({ code: 0 });
+    expect(await world.console.owner(world.id('of-a-stranger'))).toBe(STRANGER);
+    expect(await world.console.owner(world.id('of-nobody'))).toBeNull();
+  });
+
+  it('changed behind our back: the recorded version is put back', async () => {
+    await world.console.change(one(), 'MARK-theirs');
+    const found = await world.verify();
+    expect(found).toMatchObject({ code: 1, kinds: ['changed: open'] });
+    expect(found.answer?.findings[0]).toMatchObject({ connectionId: CONNECTION, secretId: one() });
+    expect(await world.bench.valueOf(one())).toBe('MARK-theirs');
+    expect(await world.verify('--repair')).toMatchObject({ code: 0, kinds: ['changed: repaired'] });
+    expect(await world.bench.valueOf(one())).toBe('MARK-one');
+    expect(await world.bench.query(`SELECT secret_id FROM audit WHERE action = 'repair'`)).toEqual([
+      { secret_id: one() },
+    ]);
+    // Of one alone: moto's answers for many go by the version that was written last, not by the label.
+    expect(await world.verify('--connection', CONNECTION)).toMatchObject({ code: 0, kinds: [] });
+  });
+
+  it('missing: kept as lost, and published again it is well', async () => {
+    await world.console.remove(one());
+    expect(await world.verify()).toMatchObject({ code: 1, kinds: ['missing: open'] });
+    expect(await world.bench.kept()).toEqual([]);
+    expect(await world.verify('--repair')).toMatchObject({ code: 1, kinds: ['missing: lost'] });
+    expect(await world.bench.kept()).toEqual([{ state: 'dead', code: 'SECRET_VERSION_GONE' }]);
+    await world.bench.handle(eventRecord({ name: 'one', password: 'MARK-new', at: 5 }));
+    await world.bench.endDoubt();
+    await world.bench.tidy();
+    expect(await world.verify()).toMatchObject({ code: 0, kinds: [] });
+    expect(await world.bench.valueOf(one())).toBe('MARK-new');
+  });
+
+  it.each([null, STRANGER])('tags that are %s: put back, the value as it was', async (owner) => {
+    await world.console.tag(one(), owner);
+    expect(await world.verify()).toMatchObject({ code: 1, kinds: ['tags: open'] });
+    expect(await world.verify('--repair')).toMatchObject({ code: 0, kinds: ['tags: repaired'] });
+    expect(await world.console.owner(one())).toBe(CONNECTION);
+    expect(await world.bench.valueOf(one())).toBe('MARK-one');
+  });
+
+  it('tags that are gone with another value: not ours any more, and not touched', async () => {
+    await world.console.tag(one(), null);
+    await world.console.change(one(), 'MARK-theirs');
+    expect((await world.verify()).kinds.sort()).toEqual(['changed: open', 'tags: open']);
+    const { code, kinds } = await world.verify('--repair');
+    expect({ code, kinds: kinds.sort() }).toEqual({ code: 1, kinds: ['changed: lost', 'tags: left'] });
+    expect(await world.bench.valueOf(one())).toBe('MARK-theirs');
+    expect(await world.console.owner(one())).toBeNull();
+  });
+
+  it('orphans: what was recorded once is retired, what never was is only named', async () => {
+    await world.console.create(world.id('never'), 'x', CONNECTION);
+    await world.console.create(world.id('once'), 'x', CONNECTION);
+    await world.bench.change(
+      `INSERT INTO audit (id, at_ms, action, connection_id, secret_id) VALUES ('a1', 1, 'create', '${CONNECTION}', '${world.id('once')}')`,
+    );
+    const { code, answer } = await world.verify();
+    expect(code).toBe(1);
+    expect(answer?.findings.map(({ kind, secretId }) => [kind, secretId]).sort()).toEqual([
+      ['orphan', world.id('never')],
+      ['orphan', world.id('once')],
+    ]);
+    expect((await world.verify('--repair')).kinds.sort()).toEqual(['orphan: open', 'orphan: repaired']);
+    expect(await world.bench.stored()).toMatchObject({ [world.id('once')]: 'retired' });
+    expect((await world.bench.stored())[world.id('never')]).toBeUndefined();
+    await world.bench.endGrace();
+    expect(await world.bench.tidy()).toMatchObject({ deleted: 1 });
+    expect(await world.bench.valueOf(world.id('once'))).toBeNull();
+    expect(await world.bench.valueOf(world.id('never'))).toBe('x');
+    expect(await world.verify()).toMatchObject({ code: 1, kinds: ['orphan: open'] });
+  });
+}
+
+describe('verify on the local vault', () => {
+  verifying('local');
+});
+describe('verify on the stand-in of Secrets Manager', () => {
+  verifying('Secrets Manager, the stand-in');
+});
+describe('verify on the stand-in of Parameter Store', () => {
+  verifying('Parameter Store, the stand-in');
+});
+describeWith(['moto'], 'verify on moto’s Secrets Manager', () => {
+  verifying('Secrets Manager, moto');
+});
+describeWith(['moto'], 'verify on moto’s Parameter Store', () => {
+  verifying('Parameter Store, moto');
+});
+describeWith(['postgres'], 'verify with PostgreSQL', () => {
+  verifying('local', async () => (await createDatabase('postgres')).url);
+});
+describeWith(['mariadb'], 'verify with MariaDB', () => {
+  verifying('local', async () => (await createDatabase('mariadb')).url);
+});
