@@ -3,7 +3,9 @@ import { kafkaSettings } from '../service/kafka-settings.js';
 import type { ResolverOptions } from './resolver.js';
 import type { SubscribeOptions } from './subscribe.js';
 
+/** What {@link ingestionFromEnv} reads. */
 export interface IngestionSettings {
+  /** For `createResolver`. */
   readonly resolver: ResolverOptions;
   /** All that {@link subscribeSecured} needs, but the resolver. */
   readonly subscription: Pick<SubscribeOptions, 'kafka' | 'groupId' | 'topic'>;

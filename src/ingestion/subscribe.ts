@@ -40,7 +40,9 @@ export interface SubscribeOptions {
   readonly logger?: Logger;
 }
 
+/** A running subscription; it connects again by itself until {@link stop}. */
 export interface Subscription {
+  /** Whether it is a member of its group and reads, which partitions it has, what went wrong last: for health checks. */
   state(): GroupReaderState;
   /**
    * Begins nothing more, lets handlers finish for up to `graceMs` (default 10,000), aborts the rest, commits what is
