@@ -46,7 +46,7 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
   const { signal } = stop;
   const sink: LineSink = options.out === '-' ? streamSink(cli.stdout) : await openFileSink(options.out);
   try {
-    const outlet = new LineOutlet(sink);
+    const outlet = new LineOutlet(sink, config.claims.claimMs);
     const worker = await openWorker(config, {
       outlet,
       observer: new EventLog(logger, failures, counts),

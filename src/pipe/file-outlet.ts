@@ -1,11 +1,12 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { ConfigurationError, WorkerError } from '../errors.js';
+import { publishTimeoutMs } from '../pipeline/claim.js';
 import type { OutgoingRecord, Outlet } from '../transport.js';
 
 /** A pipe has no topics: its lines may be as long as they are. */
 const NO_LIMIT_BYTES = Number.MAX_SAFE_INTEGER;
-const REQUEST_TIMEOUT_MS = 5_000;
+const LONGEST_WRITE_MS = 5_000;
 const TAIL_BYTES = 1024 * 1024;
 
 /** Where the lines of a pipe go. */
@@ -17,11 +18,13 @@ export interface LineSink {
 
 /** Secured events as lines. Dead letters have no stream here: the table keeps them. */
 export class LineOutlet implements Outlet {
-  readonly requestTimeoutMs = REQUEST_TIMEOUT_MS;
+  readonly requestTimeoutMs: number;
   readonly #sink: LineSink;
 
-  constructor(sink: LineSink) {
+  /** @param claimMs how long a claim lasts: lines are written under it */
+  constructor(sink: LineSink, claimMs: number) {
     this.#sink = sink;
+    this.requestTimeoutMs = publishTimeoutMs(claimMs, LONGEST_WRITE_MS);
   }
 
   maxRecordBytes(): number {

@@ -15,6 +15,19 @@ export interface Claim {
   readonly deadlineMs: number;
 }
 
+/** What the transaction before and the marking after a publish may take of a claim. */
+const PUBLISH_MARGIN_MS = 2_000;
+const SHORTEST_PUBLISH_MS = 1_000;
+
+/**
+ * How long one attempt to publish may take, milliseconds: a claim must have room for two, whatever it lasts, or nothing
+ * would ever be published under it. At most `longestMs`.
+ */
+export function publishTimeoutMs(claimMs: number, longestMs: number): number {
+  const half = Math.floor((claimMs - PUBLISH_MARGIN_MS) / 2);
+  return Math.min(longestMs, Math.max(SHORTEST_PUBLISH_MS, half));
+}
+
 /**
  * Throws CLAIM_LOST unless the claim has more time left than a request may take: called before each single request that
  * changes a store or a topic. A request that starts in time ends, or is given up, while nobody else may start one.

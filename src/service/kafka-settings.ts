@@ -3,12 +3,10 @@ import { readFile } from 'node:fs/promises';
 import type { Config, KafkaConfig, OauthTokenSource, SaslConfig } from '../config.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import type { KafkaSasl, KafkaSettings, KafkaTls } from '../kafka/index.js';
+import { publishTimeoutMs } from '../pipeline/claim.js';
 import { SecretValue } from '../secret-value.js';
 
 const LONGEST_REQUEST_MS = 10_000;
-const SHORTEST_REQUEST_MS = 1_000;
-/** What the transaction before and the marking after a publish may take of a claim. */
-const CLAIM_MARGIN_MS = 2_000;
 const TOKEN_TIMEOUT_MS = 10_000;
 
 /** The configuration as src/kafka wants it: files read, tokens fetched when they are needed. */
@@ -19,14 +17,13 @@ export function kafkaSettings({
   kafka: KafkaConfig;
   claims: Config['claims'];
 }): KafkaSettings {
-  const half = Math.floor((claims.claimMs - CLAIM_MARGIN_MS) / 2);
   return {
     brokers: kafka.brokers,
     clientId: kafka.clientId,
     groupId: kafka.groupId,
     sessionTimeoutMs: kafka.sessionTimeoutMs,
     rebalanceTimeoutMs: kafka.rebalanceTimeoutMs,
-    requestTimeoutMs: Math.min(LONGEST_REQUEST_MS, Math.max(SHORTEST_REQUEST_MS, half)),
+    requestTimeoutMs: publishTimeoutMs(claims.claimMs, LONGEST_REQUEST_MS),
     ...(kafka.tls === null ? {} : { ssl: tlsOf(kafka.tls) }),
     ...(kafka.sasl === null ? {} : { sasl: saslOf(kafka.sasl) }),
   };

@@ -5,6 +5,7 @@ import { KeyRing, sealReference, sealText } from '../../../src/fernet/index.js';
 import {
   CLI_FILE,
   createDatabase,
+  queryDatabase,
   runCli,
   startCli,
   startProcess,
