@@ -76,7 +76,10 @@ export class UndecodableProcessor {
   }
 }
 
-/** An undecodable record has no event id that could be trusted: its place and time stand for it. */
-function recordHash({ topic, partition, offset, timestampMs }: SourceRecord): string {
-  return sha256Hex(JSON.stringify(['record', topic, partition, offset, timestampMs]));
+/**
+ * An undecodable record has no event id that could be trusted: its place and content stand for it. Not its time: that of
+ * a pipe's line is another one in every run.
+ */
+function recordHash({ topic, partition, offset, value }: SourceRecord): string {
+  return sha256Hex(JSON.stringify(['record', topic, partition, offset, value?.toString('base64') ?? null]));
 }

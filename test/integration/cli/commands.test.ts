@@ -93,6 +93,14 @@ describe('pipe', () => {
     expect(result.stdout + result.stderr).not.toContain(MARKER);
   });
 
+  it('comes to its end with the shortest claim there is', async () => {
+    const { env } = localSetup();
+    const short = { ...env, CLAIM_MS: '3000', STORE_TIMEOUT_MS: '500' };
+    const result = await runCli(['pipe'], { env: short, input: changeEvent(), timeoutMs: 20_000 });
+    expect(result.code).toBe(0);
+    expect(result.stdout.trim().split('\n')).toHaveLength(1);
+  });
+
   it('ends with 3 where a line became a dead letter, all others applied', async () => {
     const { env } = localSetup();
     const input = [
@@ -106,6 +114,15 @@ describe('pipe', () => {
     expect(result.stderr).toContain('"events":3');
     expect(result.stderr).toContain('FIELD_NOT_A_STRING');
     expect(result.stdout + result.stderr).not.toContain(MARKER);
+  });
+
+  it('keeps a line that is no event once, however often the same input comes', async () => {
+    const { env, databaseFile } = localSetup();
+    for (let run = 1; run <= 2; run += 1)
+      expect((await runCli(['pipe'], { env, input: 'no event\n' })).code).toBe(3);
+    const database = { url: `sqlite:${databaseFile}` };
+    expect(await queryDatabase(database, 'SELECT event_id FROM dead_letter')).toHaveLength(1);
+    expect(await queryDatabase(database, 'SELECT event_id FROM inbox')).toHaveLength(1);
   });
 
   it('counts a line that waited and was applied in the end as applied', async () => {
