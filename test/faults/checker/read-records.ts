@@ -47,8 +47,19 @@ async function each(source: RecordSource, visit: (raw: RawRecord) => void): Prom
   }
   let offset = 0;
   for await (const line of createInterface({ input: createReadStream(source.file), crlfDelay: Infinity })) {
-    visit({ key: null, partition: 0, offset, value: Buffer.from(line, 'utf8'), headers: {} });
+    const key = subjectOf(line);
+    visit({ key, partition: 0, offset, value: Buffer.from(line, 'utf8'), headers: {} });
     offset += 1;
+  }
+}
+
+/** A line has no key: what would be it stands in the event. */
+function subjectOf(line: string): string | null {
+  try {
+    const { subject } = JSON.parse(line) as { subject?: unknown };
+    return typeof subject === 'string' ? subject : null;
+  } catch {
+    return null;
   }
 }
 
