@@ -1,0 +1,230 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { queryDatabase, waitFor } from '../../harness/index.js';
+import type { TestProcess } from '../../harness/start-process.js';
+import { unsettled } from '../checker/index.js';
+import type { Boundary, Kill } from './boundary.js';
+import type { Column } from './columns.js';
+import { Guest } from './guest.js';
+import { Scenario } from './scenario.js';
+import { killDuring } from './store-kill.js';
+import { KillPlan, startHooked } from './worker.js';
+import type { World } from './world.js';
+
+const START_MS = 90_000;
+const REACH_MS = 120_000;
+const SETTLE_MS = 180_000;
+/** Between two rounds of events, as long as the boundary is not reached. */
+const ROUND_MS = 4_000;
+const MOST_ROUNDS = 8;
+const LOOK_MS = 20;
+
+/** Real workers on Kafka, one of which dies; returns what they printed. */
+export async function runStartCell(
+  world: World,
+  boundary: Boundary,
+  kills: readonly Kill[],
+  { workers, dies }: Pick<Column, 'dies'> & { workers: number },
+): Promise<Record<string, string>> {
+  const cell = new StartCell(world, boundary, kills, { workers, dies });
+  try {
+    return await cell.run();
+  } finally {
+    await cell.dispose();
+  }
+}
+
+class StartCell {
+  readonly #world: World;
+  readonly #boundary: Boundary;
+  readonly #plan: KillPlan;
+  readonly #names: readonly string[];
+  readonly #takesOver: boolean;
+  readonly #guest: Guest;
+  readonly #scenario = new Scenario();
+  /** Who runs now, by name. */
+  readonly #running = new Map<string, TestProcess>();
+  readonly #all: { readonly name: string; readonly worker: TestProcess }[] = [];
+
+  constructor(
+    world: World,
+    boundary: Boundary,
+    kills: readonly Kill[],
+    { workers, dies }: Pick<Column, 'dies'> & { workers: number },
+  ) {
+    this.#world = world;
+    this.#boundary = boundary;
+    this.#takesOver = dies === 'other';
+    this.#names = Array.from({ length: workers }, (_, index) => `worker-${index + 1}`);
+    this.#plan = new KillPlan(world.dir, kills, {
+      spare: this.#takesOver,
+      armed: boundary.rebalance === true,
+    });
+    this.#guest = new Guest(world);
+  }
+
+  async run(): Promise<Record<string, string>> {
+    const { atStart = false } = this.#boundary;
+    if (atStart) await this.#publishRound();
+    for (const name of this.#names) this.#start(name);
+    if (!atStart) await this.#joined();
+    for (const [index, kill] of this.#plan.kills.entries()) {
+      await this.#reach(index, kill);
+      await this.#replace(index);
+    }
+    this.#world.standin.clearFaults();
+    await this.#guest.leave();
+    await this.#publishRound();
+    await this.#settled();
+    await this.#stop();
+    return this.#logs();
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.allSettled([this.#guest.leave(), ...this.#all.map(({ worker }) => worker.dispose())]);
+  }
+
+  #start(name: string): void {
+    const worker = startHooked(['start'], this.#world, this.#plan, name);
+    this.#running.set(name, worker);
+    this.#all.push({ name, worker });
+  }
+
+  /** All of them have partitions: so each may come to the boundary. */
+  async #joined(): Promise<void> {
+    await this.#waitFor(() => this.#names.every((name) => partitionsOf(this.#running.get(name)) > 0), {
+      what: 'partitions for all workers',
+      timeoutMs: START_MS,
+      intervalMs: 100,
+    });
+  }
+
+  async #publishRound(): Promise<void> {
+    await this.#world.publish(this.#scenario.round({ orphan: this.#boundary.orphan ?? false }));
+  }
+
+  /** Events, until a process has died of it. */
+  async #reach(index: number, kill: Kill): Promise<void> {
+    const flow = new AbortController();
+    const flowing = this.#flow(flow.signal);
+    try {
+      if ('during' in kill)
+        await killDuring(
+          this.#world,
+          this.#plan,
+          { index, during: kill.during },
+          {
+            wait: (look, what) => this.#waitFor(look, { what, timeoutMs: REACH_MS, intervalMs: LOOK_MS }),
+            processOf: (client) => this.#running.get(client ?? ''),
+          },
+        );
+      else
+        await this.#waitFor(() => this.#plan.reachedBy(index) !== null, {
+          what: `kill ${index + 1} of ${this.#boundary.id}`,
+          timeoutMs: REACH_MS,
+          intervalMs: LOOK_MS,
+        });
+    } finally {
+      flow.abort();
+      await flowing;
+    }
+  }
+
+  async #flow(signal: AbortSignal): Promise<void> {
+    for (let round = 0; round < MOST_ROUNDS && !signal.aborted; round += 1) {
+      await this.#publishRound();
+      if (this.#boundary.rebalance === true && round === 0) {
+        this.#plan.arm();
+        await this.#guest.join();
+      }
+      await delay(ROUND_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** The one that died comes back: at once, or when the others have taken over all there was. */
+  async #replace(index: number): Promise<void> {
+    const pid = this.#plan.reachedBy(index);
+    const [name, victim] = [...this.#running].find(([, worker]) => worker.pid === pid) ?? [];
+    if (name === undefined || victim === undefined)
+      throw new Error(`nobody has the process id ${String(pid)}`);
+    const { signal, code } = await victim.waitForExit();
+    if (signal !== 'SIGKILL') throw new Error(`${name} ended with ${String(code ?? signal)}, not by SIGKILL`);
+    this.#running.delete(name);
+    const isLast = index === this.#plan.kills.length - 1;
+    if (this.#takesOver && isLast) {
+      this.#world.standin.clearFaults();
+      await this.#guest.leave();
+      await this.#publishRound();
+      await this.#settled(['names in doubt', 'names being written']);
+    }
+    this.#start(name);
+  }
+
+  async #settled(except: Parameters<typeof unsettled>[1] = []): Promise<void> {
+    const input = this.#world.checkInput({});
+    let open: readonly string[] = ['everything'];
+    const look = async (): Promise<boolean> => {
+      open = [...(await unsettled(input, except)), ...(except.length === 0 ? await this.#undeleted() : [])];
+      return open.length === 0;
+    };
+    const what = 'everything to be settled';
+    await this.#waitFor(look, { what, timeoutMs: SETTLE_MS, intervalMs: 500 }).catch((error: unknown) => {
+      throw new Error(`still open: ${open.join(', ')}`, { cause: error });
+    });
+  }
+
+  /** Where it is about deletions, they have to come to their end. */
+  async #undeleted(): Promise<string[]> {
+    if (!this.#boundary.id.startsWith('delete/')) return [];
+    const sql = `SELECT COUNT(*) AS n FROM stored_secret WHERE state IN ('retired', 'deleting')`;
+    const [row] = await queryDatabase({ url: this.#world.databaseUrl }, sql);
+    return Number(row?.['n']) > 0 ? [`${Number(row?.['n'])} secrets to be deleted`] : [];
+  }
+
+  async #stop(): Promise<void> {
+    for (const [name, worker] of this.#running) {
+      const { code, signal } = await worker.stop();
+      if (code !== 0)
+        throw new Error(`${name} ended with ${String(code ?? signal)} when it was told to stop`);
+    }
+    this.#running.clear();
+  }
+
+  /** {@link waitFor}; fails at once where a worker has ended that nobody has ended. */
+  async #waitFor<T>(
+    look: () => T | Promise<T>,
+    options: Parameters<typeof waitFor>[1],
+  ): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
+    let ended: Error | null = null;
+    const seen = await waitFor(async () => {
+      ended = this.#endedByItself();
+      return ended ?? (await look());
+    }, options);
+    if (ended !== null) throw ended as Error;
+    return seen as Exclude<T, false | null | undefined | 0 | ''>;
+  }
+
+  #endedByItself(): Error | null {
+    const planned = new Set(this.#plan.kills.map((_, index) => this.#plan.reachedBy(index)));
+    for (const [name, worker] of this.#running)
+      if (!worker.running && !planned.has(worker.pid))
+        return new Error(
+          `${name} ended by itself\n${worker.stdout().split('\n').slice(-6).join('\n')}${worker.stderr()}`,
+        );
+    return null;
+  }
+
+  #logs(): Record<string, string> {
+    return Object.fromEntries(
+      this.#all.map(({ name, worker }, index) => [
+        `process ${index + 1} (${name})`,
+        worker.stdout() + worker.stderr(),
+      ]),
+    );
+  }
+}
+
+/** What it was last given. */
+function partitionsOf(worker: TestProcess | undefined): number {
+  const joined = (worker?.stdout() ?? '').match(/"partitions":\d+[^\n]*"joined the group"/g)?.at(-1);
+  return Number(/\d+/.exec(joined ?? '')?.[0] ?? 0);
+}
