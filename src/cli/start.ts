@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config.js';
 import { createLogger } from '../observability/logger.js';
-import { safeError } from '../observability/safe-error.js';
 import { programVersion } from '../version.js';
 import { EXIT, type Cli, type Done } from './cli.js';
 import { stopSignals } from './signals.js';
@@ -31,7 +30,7 @@ export function defineStart(program: Command, cli: Cli, done: Done): void {
         const { runService } = await import('../service/service.js');
         await runService({ config, logger, version, allowGroupChange, stop: stop.signal });
       } catch (error) {
-        logger.fatal({ error: safeError(error) }, 'ended');
+        logger.fatal({ error }, 'ended');
         throw error;
       } finally {
         stop.release();

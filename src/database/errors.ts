@@ -27,8 +27,12 @@ const UNIQUE = new Set(['23505', 'ER_DUP_ENTRY', 'SQLITE_CONSTRAINT_PRIMARYKEY',
 const TRANSIENT_CLASSES = ['08', '53', '57', '58', '25', '28'];
 const TRANSIENT =
   /^(SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|PROTOCOL|NOMEM)|PROTOCOL_|ER_(DISK_FULL|RECORD_FILE_FULL|SERVER_SHUTDOWN|CON_COUNT_ERROR|TOO_MANY_USER_CONNECTIONS|QUERY_INTERRUPTED|CONNECTION_KILLED|OPTION_PREVENTS_STATEMENT|OUT_OF_RESOURCES|ERROR_ON_WRITE|ACCESS_DENIED|USER_LIMIT|NET_|READ_ONLY_MODE|LOCK_TABLE_FULL|OUTOFMEMORY|ENGINE_OUT_OF_MEMORY|TOO_MANY_CONCURRENT_TRXS|QUERY_TIMEOUT|NEW_ABORTING_CONNECTION|STATEMENT_TIMEOUT|UNKNOWN_COM)|E[A-Z]+$)/;
+/**
+ * What drivers, pools and TypeORM say without a code when the server has gone. TypeORM gives a connection back as soon as
+ * it hears of its end, in the middle of a transaction: what follows there finds it released, or without a transaction.
+ */
 const LOST_CONNECTION =
-  /connection (terminated|ended|timeout)|Query read timeout|after calling end on the pool|timeout exceeded when trying to connect|Connection lost|closed state|not queryable|Pool is closed|connect ETIMEDOUT|Driver not Connected/i;
+  /connection (terminated|ended|timeout)|Query read timeout|after calling end on the pool|timeout exceeded when trying to connect|timeout expired|Connection lost|closed state|not queryable|Pool is closed|connect ETIMEDOUT|Driver not Connected|query runner (was )?already released|Transaction is not started yet/i;
 
 function codeOf(error: unknown): string | null {
   for (let current = error, depth = 0; current instanceof Error && depth < 4; depth += 1) {

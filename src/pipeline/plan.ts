@@ -46,14 +46,14 @@ export function decideEvent(
   return new EventDecision(prepared, state, context).decide();
 }
 
-/** Makes a dead letter of an event for a reason that lies outside of it. */
+/** Makes a dead letter of an event for a reason that lies outside of it; nothing where it is settled by now. */
 export function refuseEvent(
   prepared: PreparedEvent,
   error: EventError,
   state: LockedState,
   context: PlanContext,
 ): Decision<WritePlan> {
-  return new EventDecision(prepared, state, context).refuse(error);
+  return new EventDecision(prepared, state, context).refuseUnlessSettled(error);
 }
 
 /** Secret ids whose owners {@link decideEvent} wants to know. */
@@ -94,17 +94,25 @@ class EventDecision {
   }
 
   decide(): Decision<WritePlan> {
-    const { inbox } = this.#state;
-    if (inbox !== null && SETTLED.has(inbox.outcome)) return this.#acknowledge('duplicate', false);
+    if (this.#isSettled()) return this.#acknowledge('duplicate', false);
     try {
       return this.#decideNew();
     } catch (error) {
-      if (error instanceof EventError) return this.refuse(error);
+      if (error instanceof EventError) return this.#refuse(error);
       throw error;
     }
   }
 
-  refuse(error: EventError): Decision<WritePlan> {
+  refuseUnlessSettled(error: EventError): Decision<WritePlan> {
+    return this.#isSettled() ? this.#acknowledge('duplicate', false) : this.#refuse(error);
+  }
+
+  #isSettled(): boolean {
+    const { inbox } = this.#state;
+    return inbox !== null && SETTLED.has(inbox.outcome);
+  }
+
+  #refuse(error: EventError): Decision<WritePlan> {
     return this.#commit(this.#refusal(error), outcomeOf(error), error.code);
   }
 

@@ -13,7 +13,7 @@ import {
   type KafkaSettings,
   type SourceConsumer,
 } from '../kafka/index.js';
-import { EventLog, FailureLog, Metrics, safeError, type Logger } from '../observability/index.js';
+import { EventLog, FailureLog, Metrics, type Logger } from '../observability/index.js';
 import { readBacklog } from './backlog.js';
 import { readinessChecks } from './checks.js';
 import { claimGroupId } from './group-id.js';
@@ -278,7 +278,7 @@ class Service {
   }
 
   #end(what: string, error: unknown): void {
-    this.#options.logger.fatal({ what, error: safeError(error) }, 'can not go on');
+    this.#options.logger.fatal({ what, error }, 'can not go on');
     this.#rejectFatal(error instanceof Error ? error : new WorkerError('INTERNAL', `${what} stopped`));
   }
 }

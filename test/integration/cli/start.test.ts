@@ -109,6 +109,8 @@ describeWith(['kafka', 'postgres'], 'start', ({ kafka }) => {
     const result = await runCli(['start'], { env });
     expect(result.code).toBe(2);
     expect(result.stderr).toContain('error: TOPICS_INVALID');
+    const ended = result.stdout.split('\n').find((line) => line.includes('"msg":"ended"'));
+    expect(JSON.parse(ended ?? '{}')).toMatchObject({ error: { code: 'TOPICS_INVALID' } });
     for (const topic of Object.values(topics)) expect(result.stderr).toContain(topic);
     const check = await runCli(['topics', 'check'], { env });
     expect(check.code).toBe(1);

@@ -133,6 +133,23 @@ describe('the database fails', () => {
   });
 });
 
+describe('the database refuses a state that was applied meanwhile', () => {
+  it('the event is a duplicate, no dead letter comes of it', async () => {
+    const { bench, worker } = await openBench();
+    const other = await bench.worker();
+    const event = eventRecord({ password: 'MARK-a' });
+    const claim = worker.ledger.claim.bind(worker.ledger);
+    worker.ledger.claim = async () => {
+      worker.ledger.claim = claim;
+      await other.handle(event);
+      throw new DatabaseError('refused', '22021');
+    };
+    expect(await worker.handle(event)).toBe('duplicate');
+    expect(await bench.kept()).toEqual([]);
+    expect(await bench.query('SELECT outcome FROM inbox')).toEqual([{ outcome: 'applied' }]);
+  });
+});
+
 describeWith(['postgres'], 'every connection to the database is cut', () => {
   it('in the middle of an event: it comes again, or goes on over a new connection', async () => {
     const { bench, worker } = await openBench({ engine: 'postgres' });

@@ -32,6 +32,10 @@ describe('what a failed statement means', () => {
     'Connection terminated unexpectedly',
     'Cannot use a pool after calling end on the pool',
     'timeout exceeded when trying to connect',
+    'timeout expired',
+    'Query runner already released. Cannot run queries anymore.',
+    'Database connection provided by a query runner was already released, cannot continue to use its querying methods anymore.',
+    'Transaction is not started yet, start transaction before committing or rolling it back.',
   ])('a driver that says without a code that it lost its server: %s', (message) => {
     expect(failureOf(new Error(message))).toBe('transient');
   });
