@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { inspect } from 'node:util';
 import type { FoundField } from '../catalog/field-finder.js';
 import { formatPointer } from '../catalog/json-pointer.js';
 import { EventError } from '../errors.js';
@@ -47,11 +48,17 @@ export function prepareEvent(
   };
   try {
     const { fields, reported } = readFields(event, context);
-    return { ...base, fields, reported, error: firstRefusal(fields) };
+    return quiet({ ...base, fields, reported, error: firstRefusal(fields) });
   } catch (error) {
     if (!(error instanceof EventError)) throw error;
-    return { ...base, fields: null, reported: [], error };
+    return quiet({ ...base, fields: null, reported: [], error });
   }
+}
+
+/** It holds the record and the entity, values and all: printed, it shows which event it is and nothing else. */
+function quiet(prepared: PreparedEvent): PreparedEvent {
+  const shown = (): string => `[event ${prepared.eventHash}]`;
+  return Object.defineProperties(prepared, { [inspect.custom]: { value: shown }, toJSON: { value: shown } });
 }
 
 /** The event with what counts as a secret field of this connection: {@link FoundField.onlyIfStored}. */
