@@ -9,19 +9,24 @@ import type { Config, KeyConfig } from './config.js';
 import { Database } from './database/database.js';
 import { DatabaseLedger } from './database/ledger.js';
 import { migrateSchema, requireCurrentSchema } from './database/schema.js';
-import { loadIdentity, type DatabaseIdentity } from './database/settings.js';
+import { loadActiveIdentity, type ManagerChange } from './app-manager.js';
+import type { DatabaseIdentity } from './database/settings.js';
 import { pruneOldRows } from './database/retention.js';
-import { ConfigurationError } from './errors.js';
+import type { ConfigurationError } from './errors.js';
 import { cleanSegment, createSecretIdBuilder, ownPrefixOf } from './ids/index.js';
-import { Janitor } from './operations/janitor.js';
+import { Janitor, OURSELVES } from './operations/janitor.js';
+import { Mover } from './operations/migrate/mover.js';
+import { RestOfMigration } from './operations/migrate/rest.js';
 import { ClaimGuard } from './pipeline/claim-guard.js';
-import type { PlanContext } from './pipeline/context.js';
+import type { ManagerSource, PlanContext } from './pipeline/context.js';
 import { EventProcessor } from './pipeline/event-processor.js';
+import type { Ledger } from './pipeline/ledger.js';
 import type { PipelineObserver } from './pipeline/observer.js';
 import { Pipeline } from './pipeline/pipeline.js';
 import { Publisher } from './pipeline/publisher.js';
 import { Relay } from './pipeline/relay.js';
 import { UndecodableProcessor } from './pipeline/undecodable.js';
+import { ManagerPool } from './secrets-managers/pool.js';
 import type { SecretsManager } from './secrets-managers/port.js';
 import { createSecretsManager } from './secrets-managers/registry.js';
 import type { ManagerSettings, StoreRequest } from './secrets-managers/settings.js';
@@ -32,6 +37,8 @@ import type { Outlet } from './transport.js';
 /** What every command has, whatever it asks for. */
 export type CommonConfig = Omit<Config, 'keys' | 'kafka'>;
 
+/** Connections moved at the same time, beside the events. */
+const MIGRATION_LANES = 4;
 /** A request may still land this many claim times after its claim ran out. */
 const LATE_REQUEST_CLAIMS = 4;
 
@@ -39,6 +46,15 @@ export interface WorkerParts {
   readonly outlet: Outlet;
   readonly observer: PipelineObserver;
   readonly onStoreRequest?: (request: StoreRequest) => void;
+  /** Default: by the configuration alone. */
+  readonly managerChange?: ManagerChange;
+  readonly onManagerChange?: (from: ManagerName, to: ManagerName) => void;
+  /** Told once of each former manager that can not be opened: its secrets are not looked after. */
+  readonly onUnopened?: (name: ManagerName, error: ConfigurationError) => void;
+  /** False: there is no broker; what is committed is published by the next worker. Default true. */
+  readonly publishes?: boolean;
+  /** Who moves connections, for the audit. */
+  readonly actor?: string;
 }
 
 /** Everything that works on events, whatever they come by. */
@@ -50,6 +66,13 @@ export interface Worker {
   readonly pipeline: Pipeline;
   readonly relay: Relay;
   readonly janitor: Janitor;
+  readonly ledger: Ledger;
+  /** Opened as they are asked for. */
+  readonly managers: ManagerSource;
+  /** Moves single connections to the active manager. */
+  readonly mover: Mover;
+  /** Moves what is not kept in the active manager yet. */
+  readonly migration: RestOfMigration;
   /** Removes rows that are past their retention; returns how many. */
   prune(): Promise<number>;
   close(): Promise<void>;
@@ -58,17 +81,22 @@ export interface Worker {
 /** Puts the parts together: the only place that builds adapters for the pipeline. */
 export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Promise<Worker> {
   const { keys, claims, secretsManager } = config;
+  const limiter = new WriteLimiter({ writesPerSecond: secretsManager.writesPerSecond });
+  const hooks = {
+    onThrottle: () => {
+      limiter.throttled();
+    },
+    ...(parts.onStoreRequest === undefined ? {} : { onRequest: parts.onStoreRequest }),
+  };
+  const managers = new ManagerPool((name) => openSecretsManager(config, keys, hooks, name));
   const database = await openMigratedDatabase(config);
   try {
-    const identity = await loadIdentity(database, keys.database, secretsManager.name);
-    requireManager(identity, secretsManager.name);
-    const limiter = new WriteLimiter({ writesPerSecond: secretsManager.writesPerSecond });
-    const manager = await openSecretsManager(config, keys, {
-      onThrottle: () => {
-        limiter.throttled();
-      },
-      ...(parts.onStoreRequest === undefined ? {} : { onRequest: parts.onStoreRequest }),
+    const identity = await loadActiveIdentity(database, config, {
+      change: parts.managerChange ?? 'configured',
+      open: (name) => managers.of(name),
+      ...(parts.onManagerChange === undefined ? {} : { onChange: parts.onManagerChange }),
     });
+    const manager = await managers.of(secretsManager.name);
     const clock = (): number => performance.now();
     const context = planContext(config, manager, identity, parts.outlet);
     const ledger = new DatabaseLedger(database, {
@@ -80,19 +108,31 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
     const publisher = new Publisher(parts.outlet, ledger, keys.database, clock);
     const processor = new EventProcessor({
       context,
+      managers,
       ledger,
       publisher,
       guard,
       clock,
     });
+    const mover = new Mover({
+      context,
+      managers,
+      ledger,
+      publisher,
+      publishes: parts.publishes ?? true,
+      guard,
+      clock,
+      actor: parts.actor ?? OURSELVES,
+    });
     const janitor = new Janitor({
       ledger,
       publisher,
-      manager,
+      managers,
       guard,
-      rules: { manager: manager.name, ...context.rules },
+      rules: context.rules,
       tokenKey: identity.fingerprintKey,
       ring: keys.database,
+      ...(parts.onUnopened === undefined ? {} : { onUnopened: parts.onUnopened }),
     });
     const pipeline = new Pipeline({
       topics: config.topics,
@@ -112,13 +152,25 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       pipeline,
       relay: new Relay(ledger, publisher, parts.outlet, keys.database),
       janitor,
+      ledger,
+      managers,
+      mover,
+      migration: new RestOfMigration({
+        database,
+        ledger,
+        mover,
+        active: manager.name,
+        concurrency: MIGRATION_LANES,
+        clock,
+      }),
       prune: () => pruneOldRows(database, config.database),
       close: async () => {
-        await manager.store.close();
+        await managers.close();
         await database.close();
       },
     };
   } catch (error) {
+    await managers.close();
     await database.close();
     throw error;
   }
@@ -213,13 +265,4 @@ function planContext(
       maxRecordBytes: (stream) => outlet.maxRecordBytes(stream),
     },
   };
-}
-
-/** A connection has one manager and changes it as a whole: this process works for the one the database works with. */
-function requireManager({ activeManager }: DatabaseIdentity, configured: ManagerName): void {
-  if (activeManager !== configured)
-    throw new ConfigurationError(
-      'MANAGER_MISMATCH',
-      `SECRET_MANAGER is ${configured}, but this database keeps its secrets in ${activeManager}: configure ${activeManager}`,
-    );
 }

@@ -46,7 +46,7 @@ export const ERROR_CODES = {
   MANAGER_MISMATCH: entry(
     'configuration',
     'SECRET_MANAGER is not the one this database works with.',
-    'Configure the manager the message names, or migrate.',
+    'Configure the manager that the message names, or run `migrate-secrets --to` (docs/migration.md).',
   ),
   SCHEMA_OUTDATED: entry(
     'configuration',

@@ -67,6 +67,19 @@ export const MANAGER_NAMES = [
 ] as const;
 export type ManagerName = (typeof MANAGER_NAMES)[number];
 
+/**
+ * The store in which a manager's names are looked up: a managed and a non-managed one of a provider share theirs.
+ */
+export const STORE_OF_MANAGER: Readonly<Record<ManagerName, string>> = {
+  db: 'db',
+  'in-memory': 'in-memory',
+  local: 'local',
+  'managed-aws': 'aws-secrets-manager',
+  aws: 'aws-secrets-manager',
+  'managed-aws-ssm': 'aws-ssm',
+  'aws-ssm': 'aws-ssm',
+};
+
 export const SECRET_PREFIX = 'secret:';
 export const FERNET_PREFIX = 'fernet:';
 /** What stands in an entity in place of a value: the name of a secret in a store, or the sealed value itself. */

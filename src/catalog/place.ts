@@ -2,7 +2,7 @@ import type { EntityRoot, Json, JsonObject } from '../terms.js';
 import { arrayKeys } from './array-keys.js';
 import type { PathNode } from './compile.js';
 import type { KeyMeaning } from './key-names.js';
-import { formatPointer } from './json-pointer.js';
+import { formatPointer, parsePointer } from './json-pointer.js';
 
 /** An object or array on the finder's way, with what led to it. */
 export interface Place {
@@ -89,6 +89,16 @@ function keysOf(array: Place, cleanSegment: (text: string) => string): readonly 
     array.keys = nameIsSecret || !Array.isArray(array.value) ? null : arrayKeys(array.value, cleanSegment);
   }
   return array.keys;
+}
+
+/**
+ * The segments of the secret id of a field that is known by its identity alone: what {@link FieldNames.idPath} was when
+ * it was found, whatever today's catalogue says of it.
+ *
+ * @param path the field's `keyPath` as a JSON Pointer
+ */
+export function idPathOf(path: string, root: EntityRoot): readonly string[] {
+  return belowRoot(parsePointer(path) ?? [], ID_ROOTS[root]);
 }
 
 function belowRoot(keyPath: readonly string[], root: readonly string[]): readonly string[] {

@@ -1,6 +1,7 @@
 import type { Config } from '../config.js';
 import { schemaStatus } from '../database/schema.js';
-import { opensKeyCheck, readIdentity } from '../database/settings.js';
+import { countElsewhere } from '../database/find-pending.js';
+import { opensKeyCheck, readIdentity, type StoredIdentity } from '../database/settings.js';
 import type { Database } from '../database/database.js';
 import { ERROR_CODES } from '../errors.js';
 import { attempt, failed, ok, skipped, warned, type CheckResult } from './doctor-check.js';
@@ -36,10 +37,41 @@ async function examine(database: Database, config: Config<'keys'>): Promise<read
   return [reachable, ok('schema', 'up to date'), ...(await checkIdentity(database, config))];
 }
 
+/** What a start would make of the configured manager, and whether something is still kept elsewhere. */
+async function checkManager(
+  database: Database,
+  { secretsManager: { name, migration } }: Config<'keys'>,
+  { activeManager, formerManagers }: StoredIdentity,
+): Promise<readonly CheckResult[]> {
+  const remaining = await database.run((tx) =>
+    countElsewhere(tx, { active: name, from: null, connectionIds: null, after: '' }),
+  );
+  if (name === activeManager)
+    return [
+      remaining === 0
+        ? ok('manager', `${name}, as the database works with`)
+        : warned(
+            'manager',
+            `${name}, as the database works with; ${remaining} connections are still kept elsewhere`,
+            'Nothing, while `start` or `migrate-secrets` runs: see `migrate-secrets status`.',
+          ),
+    ];
+  const detail = `SECRET_MANAGER is ${name}, the database works with ${activeManager}`;
+  const canMove = migration === 'auto' && !formerManagers.includes(name);
+  return [
+    canMove
+      ? warned(
+          'manager',
+          detail,
+          `Nothing, if it is meant: a start moves ${remaining} connections to ${name}.`,
+        )
+      : failed('manager', detail, ERROR_CODES.MANAGER_MISMATCH.remedy, 'MANAGER_MISMATCH'),
+  ];
+}
+
 async function checkIdentity(database: Database, config: Config<'keys'>): Promise<readonly CheckResult[]> {
   const identity = await readIdentity(database);
   if (identity === null) return [skipped('database key', 'nothing is sealed yet: there was no first start')];
-  const configured = config.secretsManager.name;
   const isOurs = opensKeyCheck(config.keys.database, identity.keyCheck);
   return [
     isOurs
@@ -51,13 +83,6 @@ async function checkIdentity(database: Database, config: Config<'keys'>): Promis
           'KEY_MISMATCH',
         ),
     ...(isOurs ? await attempt('old keys', () => checkOldKeys(config, database)) : []),
-    identity.activeManager === configured
-      ? ok('manager', `${configured}, as the database works with`)
-      : failed(
-          'manager',
-          `SECRET_MANAGER is ${configured}, the database works with ${identity.activeManager}`,
-          ERROR_CODES.MANAGER_MISMATCH.remedy,
-          'MANAGER_MISMATCH',
-        ),
+    ...(await checkManager(database, config, identity)),
   ];
 }

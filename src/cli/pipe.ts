@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import type { Worker } from '../app.js';
 import { loadConfig } from '../config.js';
 import { WorkerError } from '../errors.js';
 import { EventLog } from '../observability/event-log.js';
 import { FailureLog } from '../observability/failure-log.js';
-import { createLogger } from '../observability/logger.js';
+import { createLogger, type Logger } from '../observability/logger.js';
 import type { LineSink } from '../pipe/file-outlet.js';
 import { EXIT, type Cli, type Done, type ExitCode } from './cli.js';
 import { OutcomeCounts } from '../observability/outcome-counts.js';
@@ -50,6 +51,8 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
     const worker = await openWorker(config, {
       outlet,
       observer: new EventLog(logger, failures, counts),
+      onManagerChange: (from, to) =>
+        logger.warn({ from, to }, 'the secrets manager was changed: secrets move'),
     });
     try {
       await runPipe(
@@ -61,6 +64,7 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
           relay: (aborted) => worker.relay.run(aborted),
           retryDue: (aborted) => worker.pipeline.retryKept(aborted),
           refuseWaiting: (aborted) => worker.pipeline.retryKept(aborted, { isEnd: true }),
+          moveRest: (aborted) => moveRest(worker, logger, aborted),
           onRetry: (error, delayMs) => failures.failed('trying again', error, { delayMs }),
         },
         signal,
@@ -89,6 +93,14 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
   }
   logger.info(summary, 'pipe done');
   return counts.deadLetters > 0 ? EXIT.deadLetters : EXIT.ok;
+}
+
+/** What no event has brought along; what can not be moved stays where it is, for the next run. */
+async function moveRest({ migration, manager }: Worker, logger: Logger, signal: AbortSignal): Promise<void> {
+  const { moved, remaining, failures } = await migration.finish(signal);
+  for (const failure of failures)
+    logger.warn({ ...failure, to: manager.name }, 'a connection can not be moved yet');
+  if (moved + remaining > 0) logger.info({ to: manager.name, moved, remaining }, 'secrets moved');
 }
 
 /** A reader that goes away ends the write that is under way; without a listener it would end the process. */

@@ -105,11 +105,11 @@ export function repairers(
       .map((manager) => {
         const janitor = new Janitor({
           ledger,
-          manager,
+          managers: { of: () => Promise.resolve(manager) },
           guard,
           // Nothing is published from here: what there is, is published by a worker's relay.
           publisher: { publish: (claim) => ledger.settle([{ claim, sentIds: [] }]) },
-          rules: { manager: manager.name, graceMs, lateRequestMs: claimMs * LATE_REQUEST_CLAIMS },
+          rules: { graceMs, lateRequestMs: claimMs * LATE_REQUEST_CLAIMS },
           tokenKey: identity.fingerprintKey,
           ring: keys.database,
         });

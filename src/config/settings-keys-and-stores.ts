@@ -71,8 +71,9 @@ export const STORE_SETTINGS = {
   }),
   SECRET_MIGRATION: manager(oneOf(['auto', 'manual']), {
     meaning:
-      'What a start under another SECRET_MANAGER than the database’s does: `auto` moves everything; with `manual` only ' +
-      '`migrate-secrets` does. This version can not move secrets yet: it refuses such a start (`MANAGER_MISMATCH`).',
+      'What a start under another SECRET_MANAGER than the database’s does: `auto` makes it the active one and moves everything ' +
+      'to it, beside the events; with `manual` such a start is refused, and only `migrate-secrets` moves. A start under a ' +
+      'manager that was left is always refused: back goes only `migrate-secrets --to` (docs/migration.md).',
     default: 'auto',
   }),
   SECRET_MANAGER_WRITES_PER_SECOND: manager(positiveNumber, {

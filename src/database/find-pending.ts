@@ -1,5 +1,5 @@
 import { IsNull, LessThanOrEqual, Not } from 'typeorm';
-import type { Ledger } from '../pipeline/ledger.js';
+import type { ElsewhereConnection, ElsewhereFilter, Ledger } from '../pipeline/ledger.js';
 import { databaseNowMs, type Transaction } from './database.js';
 import type { ManagerName } from '../terms.js';
 import type { DeadLetterRow, OutboxRow } from './rows.js';
@@ -45,20 +45,59 @@ export async function findDue(
 }
 
 /** Whose stored secrets need somebody: see {@link Ledger.untidy}. */
-export async function findUntidy(tx: Transaction, manager: ManagerName, limit: number): Promise<string[]> {
+export async function findUntidy(
+  tx: Transaction,
+  limit: number,
+  except: readonly ManagerName[],
+): ReturnType<Ledger['untidy']> {
   const { tables } = tx;
   const nowMs = await databaseNowMs(tx);
-  const rows = await tx.manager
+  const query = tx.manager
     .createQueryBuilder(tables.storedSecret, 'stored')
     .select('stored.connectionId', 'connectionId')
+    .addSelect('stored.manager', 'manager')
     .innerJoin(tables.connection.options.name, 'connection', 'connection.id = stored.connectionId')
-    .where('stored.manager = :manager AND connection.claimExpiresAtMs <= :nowMs', { manager, nowMs })
+    .where('connection.claimExpiresAtMs <= :nowMs', { nowMs })
     .andWhere(
       `(stored.state = 'writing' OR stored.suspectUntilMs <= :nowMs
         OR (stored.state IN ('retired', 'deleting') AND stored.dueAtMs <= :nowMs AND stored.suspectUntilMs IS NULL))`,
-    )
+    );
+  if (except.length > 0) query.andWhere('stored.manager NOT IN (:...except)', { except });
+  return query
     .groupBy('stored.connectionId')
+    .addGroupBy('stored.manager')
     .limit(limit)
-    .getRawMany<{ connectionId: string }>();
-  return rows.map(({ connectionId }) => connectionId);
+    .getRawMany<{ connectionId: string; manager: ManagerName }>();
+}
+
+/** What is to be moved to the active manager: see {@link Ledger.elsewhere}. */
+export async function findElsewhere(
+  tx: Transaction,
+  filter: ElsewhereFilter,
+  limit: number,
+): ReturnType<Ledger['elsewhere']> {
+  return elsewhereQuery(tx, filter)
+    .select('connection.id', 'id')
+    .addSelect('connection.name', 'name')
+    .addSelect('connection.manager', 'manager')
+    .orderBy('connection.id')
+    .limit(limit)
+    .getRawMany<ElsewhereConnection>();
+}
+
+/** How many {@link findElsewhere} would give in all. */
+export function countElsewhere(tx: Transaction, filter: ElsewhereFilter): Promise<number> {
+  return elsewhereQuery(tx, filter).getCount();
+}
+
+function elsewhereQuery({ manager, tables }: Transaction, filter: ElsewhereFilter) {
+  const { active, from, connectionIds, after } = filter;
+  const query = manager
+    .createQueryBuilder(tables.connection, 'connection')
+    .where(`connection.manager <> :active AND connection.state IN ('live', 'softDeleted')`, { active })
+    .andWhere('connection.id > :after', { after });
+  if (from !== null) query.andWhere('connection.manager = :from', { from });
+  if (connectionIds !== null)
+    query.andWhere('connection.id IN (:...connectionIds)', { connectionIds: ['', ...connectionIds] });
+  return query;
 }

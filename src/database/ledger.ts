@@ -11,12 +11,13 @@ import type {
   CommitRequest,
   CommitResult,
   Decision,
+  ElsewhereFilter,
   Ledger,
   LockedState,
 } from '../pipeline/ledger.js';
 import { applyChanges } from './apply-changes.js';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
-import { findDue, findUnsent, findUntidy } from './find-pending.js';
+import { findDue, findElsewhere, findUnsent, findUntidy } from './find-pending.js';
 import { findRetirements } from './find-retirements.js';
 import { loadStates, lockConnections } from './load-state.js';
 import type { ConnectionRow, OutboxRow, StoredSecretRow } from './rows.js';
@@ -107,8 +108,12 @@ export class DatabaseLedger implements Ledger {
     return this.#database.run((tx) => findDue(tx, filter, limit));
   }
 
-  untidy(manager: ManagerName, limit: number): Promise<readonly string[]> {
-    return this.#database.run((tx) => findUntidy(tx, manager, limit));
+  untidy(limit: number, except: readonly ManagerName[]): ReturnType<Ledger['untidy']> {
+    return this.#database.run((tx) => findUntidy(tx, limit, except));
+  }
+
+  elsewhere(filter: ElsewhereFilter, limit: number): ReturnType<Ledger['elsewhere']> {
+    return this.#database.run((tx) => findElsewhere(tx, filter, limit));
   }
 
   retirements(connectionId: string, secretIds: readonly string[]): ReturnType<Ledger['retirements']> {
@@ -173,15 +178,15 @@ class ClaimGroup {
     this.#decidedIds.add(connection.id);
     const decision = request.decide({
       ...state,
-      foreign: [...state.foreign, ...this.#takenBefore(request, connection)],
+      foreign: [...state.foreign, ...this.#takenBefore(request, state)],
     });
     if (decision.kind !== 'later') this.#taken.push(...rowsOf(decision.changes));
     return this.#carryOut(decision, state);
   }
 
-  #takenBefore(request: ClaimRequest<unknown>, connection: ConnectionRow): StoredSecretRow[] {
+  #takenBefore(request: ClaimRequest<unknown>, { connection, references }: LockedState): StoredSecretRow[] {
     if (this.#taken.length === 0) return [];
-    const hashes = new Set(request.secretIds(connection).map(sha256Hex));
+    const hashes = new Set(request.secretIds(connection, references).map(sha256Hex));
     return this.#taken.filter((row) => row.connectionId !== connection.id && hashes.has(row.secretIdHash));
   }
 

@@ -4,7 +4,8 @@ import { sha256Hex } from '../hash.js';
 import { valueChunks } from './chunks.js';
 import type { Transaction } from './database.js';
 import { databaseNowMs } from './database.js';
-import type { ConnectionRow, InboxRow, StoredSecretRow } from './rows.js';
+import type { ConnectionRow, InboxRow, ReferenceRow, StoredSecretRow } from './rows.js';
+import type { ManagerName } from '../terms.js';
 
 /** Locks the rows of these connections, in the order of their ids; missing ones are not in the answer. */
 export async function lockConnections(
@@ -68,9 +69,9 @@ export async function loadStates(
   const nowMs = await databaseNowMs(tx);
   const references = groupBy(await manager.find(tables.reference, { where: { connectionId: In(ids) } }));
   const stored = groupBy(await manager.find(tables.storedSecret, { where: { connectionId: In(ids) } }));
-  const asked = requests.map((request) => askedIds(request, connections));
+  const asked = requests.map((request) => askedIds(request, connections, references));
   const byHash = await secretsByHash(tx, asked.flat());
-  const referencedIds = await referencedAmong(
+  const namedUnder = await namedAmong(
     tx,
     requests
       .filter(({ asksForReferences }) => asksForReferences === true)
@@ -101,7 +102,7 @@ export async function loadStates(
       foreign: (asked[index] ?? []).flatMap((secretId) =>
         (byHash.get(sha256Hex(secretId)) ?? []).filter((row) => row.connectionId !== id),
       ),
-      referencedIds,
+      namedUnder,
       inbox: inbox.get(request.eventHash ?? '') ?? null,
       deadLetters: deadLetters.get(id) ?? [],
       hasUnsent: withUnsent.has(id),
@@ -140,9 +141,10 @@ async function lockOrInsert(tx: Transaction, ids: readonly string[]): Promise<Ma
 function askedIds(
   request: ClaimRequest<unknown>,
   connections: Map<string, ConnectionRow>,
+  references: Map<string, ReferenceRow[]>,
 ): readonly string[] {
   const connection = connections.get(request.connectionId);
-  return connection === undefined ? [] : request.secretIds(connection);
+  return connection === undefined ? [] : request.secretIds(connection, references.get(connection.id) ?? []);
 }
 
 async function secretsByHash(
@@ -156,20 +158,28 @@ async function secretsByHash(
   return groupBy(rows, (row) => row.secretIdHash);
 }
 
-async function referencedAmong(
+/** Under which managers some field names each of these ids. */
+async function namedAmong(
   { manager, tables }: Transaction,
   secretIds: readonly string[],
-): Promise<ReadonlySet<string>> {
+): Promise<ReadonlyMap<string, readonly ManagerName[]>> {
   const idByHash = new Map(secretIds.map((secretId) => [sha256Hex(secretId), secretId]));
-  const referenced = new Set<string>();
+  const named = new Map<string, ManagerName[]>();
   for (const chunk of valueChunks([...idByHash.keys()])) {
-    const rows = await manager.find(tables.reference, {
-      where: { referenceHash: In(chunk) },
-      select: { connectionId: true, pathHash: true, referenceHash: true },
-    });
-    for (const { referenceHash } of rows) referenced.add(idByHash.get(referenceHash ?? '') ?? '');
+    const rows = await manager
+      .createQueryBuilder(tables.reference, 'reference')
+      .select('reference.referenceHash', 'hash')
+      .addSelect('connection.manager', 'manager')
+      .innerJoin(tables.connection.options.name, 'connection', 'connection.id = reference.connectionId')
+      .where('reference.referenceHash IN (:...chunk) AND connection.manager IS NOT NULL', { chunk })
+      .distinct()
+      .getRawMany<{ hash: string; manager: ManagerName }>();
+    for (const row of rows) {
+      const secretId = idByHash.get(row.hash) ?? '';
+      named.set(secretId, [...(named.get(secretId) ?? []), row.manager]);
+    }
   }
-  return referenced;
+  return named;
 }
 
 async function inboxOf(

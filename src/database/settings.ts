@@ -19,6 +19,8 @@ export interface DatabaseIdentity {
   readonly activeManager: ManagerName;
   /** Grows with every change of the active manager. */
   readonly managerEpoch: number;
+  /** Managers that were active before and were left, the last one last. */
+  readonly formerManagers: readonly ManagerName[];
 }
 
 const KEY_CHECK = 'connection-secrets-worker';
@@ -39,6 +41,7 @@ export async function loadIdentity(
       fingerprint_key: ring.seal(randomBytes(32).toString('base64')),
       active_manager: configuredManager,
       manager_epoch: '1',
+      former_managers: '[]',
     });
     return identityOf(await readSettings(tx), ring);
   });
@@ -59,6 +62,7 @@ function identityOf(settings: Record<string, string | undefined>, ring: Sealer):
     fingerprintKey: Buffer.from(fingerprintKey, 'base64'),
     activeManager: settings['active_manager'] as ManagerName,
     managerEpoch: Number(settings['manager_epoch']),
+    formerManagers: formerOf(settings),
   };
 }
 
@@ -76,14 +80,51 @@ export async function renewGeneration(database: Database): Promise<number> {
   });
 }
 
-/** The identity as it lies there, without making anything; null before the first start. */
-export async function readIdentity(
+/**
+ * Makes another manager the active one. It waits for the transactions that are under way; the next ones of whoever works
+ * under the old one are refused. False where somebody else has changed the epoch meanwhile: nothing is changed.
+ */
+export async function changeActiveManager(
   database: Database,
-): Promise<{ activeManager: string; generation: number; keyCheck: string } | null> {
+  expectedEpoch: number,
+  to: ManagerName,
+): Promise<boolean> {
+  return database.transaction(async (tx) => {
+    if ((await lockManagerEpoch(tx, 'update')) !== expectedEpoch) return false;
+    const settings = await readSettings(tx);
+    const from = settings['active_manager'] as ManagerName;
+    const former = [...formerOf(settings).filter((name) => name !== to && name !== from), from];
+    const changed = {
+      active_manager: to,
+      manager_epoch: String(expectedEpoch + 1),
+      former_managers: JSON.stringify(former),
+    };
+    for (const [name, value] of Object.entries(changed))
+      await tx.manager.update(tx.tables.setting, { name }, { value });
+    return true;
+  });
+}
+
+function formerOf(settings: Record<string, string | undefined>): readonly ManagerName[] {
+  return JSON.parse(settings['former_managers'] ?? '[]') as ManagerName[];
+}
+
+export type StoredIdentity = Pick<DatabaseIdentity, 'activeManager' | 'formerManagers' | 'generation'> & {
+  /** See {@link opensKeyCheck}. */
+  readonly keyCheck: string;
+};
+
+/** The identity as it lies there, without making anything; null before the first start. */
+export async function readIdentity(database: Database): Promise<StoredIdentity | null> {
   const settings = await database.run(readSettings);
   const { active_manager: activeManager, generation, key_check: keyCheck } = settings;
   if (activeManager === undefined || generation === undefined || keyCheck === undefined) return null;
-  return { activeManager, generation: Number(generation), keyCheck };
+  return {
+    activeManager: activeManager as ManagerName,
+    formerManagers: formerOf(settings),
+    generation: Number(generation),
+    keyCheck,
+  };
 }
 
 /** Whether a ring opens the check value of {@link readIdentity}. */
@@ -92,12 +133,18 @@ export function opensKeyCheck(ring: Sealer, keyCheck: string): boolean {
 }
 
 /** MariaDB does not know `FOR SHARE`, which TypeORM would send it: MySQL and MariaDB both know the older form. */
-const SHARE_LOCK = { sqlite: '', postgres: 'FOR SHARE', mysql: 'LOCK IN SHARE MODE' } as const;
+const LOCKS = {
+  share: { sqlite: '', postgres: 'FOR SHARE', mysql: 'LOCK IN SHARE MODE' },
+  update: { sqlite: '', postgres: 'FOR UPDATE', mysql: 'FOR UPDATE' },
+} as const;
 
 /** Locked for the rest of the transaction, so that the manager does not change under a commit. */
-export async function lockManagerEpoch({ manager, dialect }: Transaction): Promise<number> {
+export async function lockManagerEpoch(
+  { manager, dialect }: Transaction,
+  lock: keyof typeof LOCKS = 'share',
+): Promise<number> {
   const rows = await manager.query<{ value: string }[]>(
-    `SELECT value FROM setting WHERE name = 'manager_epoch' ${SHARE_LOCK[dialect]}`,
+    `SELECT value FROM setting WHERE name = 'manager_epoch' ${LOCKS[lock][dialect]}`,
   );
   return Number(rows[0]?.value);
 }

@@ -67,6 +67,16 @@ export class Metrics {
     'Stored secrets that the janitor deleted, put back (repaired), or found lost',
     ['result'],
   );
+  readonly #elsewhere = this.#gauge(
+    'migration_remaining_connections',
+    'Connections whose values are not in the active manager yet',
+    [],
+  );
+  readonly #migrated = this.#counter(
+    'migration_connections_total',
+    'Connections that the migration moved to the active manager, or tried to',
+    ['result'],
+  );
   readonly #tasks = this.#counter('task_runs_total', 'Runs of periodic tasks', ['task', 'result']);
   readonly #info = this.#gauge('info', 'Always 1; says what runs', ['version', 'manager']);
 
@@ -134,6 +144,12 @@ export class Metrics {
 
   taskRun(task: string, result: 'ok' | 'failed'): void {
     this.#tasks.inc({ task, result });
+  }
+
+  migrated({ remaining, moved, failed }: Readonly<Record<'remaining' | 'moved' | 'failed', number>>): void {
+    this.#elsewhere.set(remaining);
+    this.#migrated.inc({ result: 'moved' }, moved);
+    this.#migrated.inc({ result: 'failed' }, failed);
   }
 
   /** The text of `/metrics`. */

@@ -1,18 +1,19 @@
 import { createHmac } from 'node:crypto';
 import type { AuditRow, StoredSecretRow } from '../database/rows.js';
 import { auditRow, type AuditAction } from '../pipeline/audit.js';
-import type { Sealer } from '../pipeline/context.js';
+import type { ManagerSource, Sealer } from '../pipeline/context.js';
 import type { ClaimGuard } from '../pipeline/claim-guard.js';
 import type { Changes, ClaimResult, Decision, Ledger, LockedState } from '../pipeline/ledger.js';
 import { lossChanges, lossHash } from '../pipeline/loss.js';
 import type { Publisher } from '../pipeline/publisher.js';
 import { toReference } from '../pipeline/references.js';
-import type { SecretsManager, StoreCall, StoreError } from '../secrets-managers/port.js';
-import { WorkerError } from '../errors.js';
+import type { SecretStore, StoreCall, StoreError } from '../secrets-managers/port.js';
+import { ConfigurationError, WorkerError } from '../errors.js';
+import type { ManagerName } from '../terms.js';
 import { planTidying, type TidyPlan, type TidyRules } from './tidy-plan.js';
 
 /** Who did it, where no event is behind it. */
-const OURSELVES = 'connection-secrets-worker';
+export const OURSELVES = 'connection-secrets-worker';
 /** How many connections one round takes up. */
 const ROUND_LIMIT = 100;
 /** What the store refused for certain is tried again after this, milliseconds. */
@@ -23,13 +24,15 @@ const LOST_RETRY_MS = 3_600_000;
 export interface JanitorParts {
   readonly ledger: Ledger;
   readonly publisher: Pick<Publisher, 'publish'>;
-  readonly manager: SecretsManager;
+  readonly managers: ManagerSource;
   readonly guard: ClaimGuard;
-  readonly rules: TidyRules;
+  readonly rules: Omit<TidyRules, 'manager'>;
   /** Keys the idempotency tokens. */
   readonly tokenKey: Buffer;
   /** Seals records that wait to be published. */
   readonly ring: Sealer;
+  /** Told once of each manager that can not be opened. */
+  readonly onUnopened?: (name: ManagerName, error: ConfigurationError) => void;
 }
 
 /** What a round did. `lost`: recorded versions that the store no longer has; somebody has to publish those again. */
@@ -54,31 +57,59 @@ type Claimed = Extract<ClaimResult<TidyPlan>, { kind: 'writing' }>;
  */
 export class Janitor {
   readonly #parts: JanitorParts;
+  readonly #unopened = new Set<ManagerName>();
 
   constructor(parts: JanitorParts) {
     this.#parts = parts;
   }
 
-  /** One round. Rejects with a `transient` WorkerError; what was done until then stays done. */
+  /**
+   * One round, over the secrets of the active manager and of all that were active before. Rejects with a `transient`
+   * WorkerError; what was done until then stays done.
+   */
   async run(signal: AbortSignal): Promise<TidyCounts> {
-    const { ledger, manager } = this.#parts;
+    const { ledger } = this.#parts;
     const total: TidyCounts = { deleted: 0, repaired: 0, lost: 0 };
-    for (const connectionId of await ledger.untidy(manager.name, ROUND_LIMIT)) {
+    for (const { connectionId, manager } of await ledger.untidy(ROUND_LIMIT, [...this.#unopened])) {
       if (signal.aborted) break;
-      await this.#tidy(connectionId, total, signal);
+      const store = await this.#storeOf(manager);
+      if (store !== null) await this.#tidy(connectionId, { manager, store }, total, signal);
     }
     return total;
   }
 
-  /** What there is to do about one connection, as {@link run} does it; nothing where somebody else holds its claim. */
-  async tidy(connectionId: string, signal: AbortSignal): Promise<TidyCounts> {
+  /**
+   * What there is to do about one connection's secrets of one manager, as {@link run} does it; nothing where somebody else
+   * holds its claim.
+   */
+  async tidy(connectionId: string, manager: ManagerName, signal: AbortSignal): Promise<TidyCounts> {
     const total: TidyCounts = { deleted: 0, repaired: 0, lost: 0 };
-    await this.#tidy(connectionId, total, signal);
+    const store = await this.#storeOf(manager);
+    if (store !== null) await this.#tidy(connectionId, { manager, store }, total, signal);
     return total;
   }
 
-  async #tidy(connectionId: string, total: TidyCounts, signal: AbortSignal): Promise<void> {
-    const { ledger, publisher, rules } = this.#parts;
+  /** A former manager that the settings do not do for any more (no region) holds nobody up: its secrets stay for now. */
+  async #storeOf(name: ManagerName): Promise<SecretStore | null> {
+    if (this.#unopened.has(name)) return null;
+    try {
+      return (await this.#parts.managers.of(name)).store;
+    } catch (error) {
+      if (!(error instanceof ConfigurationError)) throw error;
+      this.#unopened.add(name);
+      this.#parts.onUnopened?.(name, error);
+      return null;
+    }
+  }
+
+  async #tidy(
+    connectionId: string,
+    { manager, store }: { readonly manager: ManagerName; readonly store: SecretStore },
+    total: TidyCounts,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { ledger, publisher } = this.#parts;
+    const rules = { ...this.#parts.rules, manager };
     const [result] = await ledger.claim<TidyPlan>([
       {
         connectionId,
@@ -89,16 +120,21 @@ export class Janitor {
       },
     ]);
     if (result?.kind === 'committed') await publisher.publish(result.claim, result.unsent);
-    else if (result?.kind === 'writing') await this.#carryOut(result, total, signal);
+    else if (result?.kind === 'writing') await this.#carryOut(result, store, total, signal);
   }
 
-  async #carryOut({ claim, plan, state }: Claimed, total: TidyCounts, signal: AbortSignal): Promise<void> {
+  async #carryOut(
+    { claim, plan, state }: Claimed,
+    store: SecretStore,
+    total: TidyCounts,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { guard, ledger, publisher } = this.#parts;
     const call = guard.callWithin(claim, signal);
     const handled: Handled[] = [];
     const works = [
-      ...plan.deletions.map((row) => () => this.#delete(row, state.nowMs, call)),
-      ...plan.repairs.map((row) => () => this.#repair(row, state.nowMs, claim.epoch, call)),
+      ...plan.deletions.map((row) => () => this.#delete(row, store, state.nowMs, call)),
+      ...plan.repairs.map((row) => () => this.#repair(row, store, state.nowMs, claim.epoch, call)),
     ];
     try {
       for (const work of works) handled.push(await work());
@@ -122,12 +158,9 @@ export class Janitor {
     if (handled.every(({ outcomeKnown }) => outcomeKnown)) await publisher.publish(claim, committed.unsent);
   }
 
-  async #delete(row: StoredSecretRow, nowMs: number, call: StoreCall): Promise<Handled> {
+  async #delete(row: StoredSecretRow, store: SecretStore, nowMs: number, call: StoreCall): Promise<Handled> {
     const { secretId, connectionId } = row;
-    const [result] = await this.#parts.manager.store.delete(
-      [{ reference: toReference(secretId), connectionId }],
-      call,
-    );
+    const [result] = await store.delete([{ reference: toReference(secretId), connectionId }], call);
     const deleted: StoredSecretRow = { ...row, state: 'deleted', version: null, dueAtMs: null };
     if (result === undefined) throw new TypeError('the store gave no answer for a deletion');
     if (result.ok) return { row: deleted, action: 'delete', outcomeKnown: true };
@@ -139,8 +172,13 @@ export class Janitor {
   }
 
   /** The current version against the recorded one; the recorded one is put back where they differ. */
-  async #repair(row: StoredSecretRow, nowMs: number, epoch: number, call: StoreCall): Promise<Handled> {
-    const { store } = this.#parts.manager;
+  async #repair(
+    row: StoredSecretRow,
+    store: SecretStore,
+    nowMs: number,
+    epoch: number,
+    call: StoreCall,
+  ): Promise<Handled> {
     const reference = toReference(row.secretId);
     const current = await store.describe(reference, call);
     if (!current.ok) return unrepaired(row, current.error, nowMs);

@@ -1,8 +1,8 @@
 import type { ConnectionRow } from '../database/rows.js';
 import type { Decision, Ledger, LockedState } from '../pipeline/ledger.js';
 import { outboxRow } from '../pipeline/outbox.js';
-import { securedRecord, type SecuredContext } from '../pipeline/secured-record.js';
-import type { Operation, SecuredEvent } from '../terms.js';
+import { securedRecord, sourceOf, type SecuredContext } from '../pipeline/secured-record.js';
+import type { Operation } from '../terms.js';
 
 export interface RepublishRequest {
   readonly connectionId: string;
@@ -56,15 +56,5 @@ function decide(
     kind: 'commit',
     outcome,
     changes: { connection: next, outbox: [outboxRow(record, place, context.rings.database)] },
-  };
-}
-
-/** The event that the state comes from. */
-function sourceOf({ eventId, appliedOrder }: ConnectionRow): SecuredEvent['source'] {
-  return {
-    eventId: eventId ?? '',
-    topic: appliedOrder?.topic ?? '',
-    partition: appliedOrder?.partition ?? 0,
-    offset: appliedOrder?.offset ?? 0,
   };
 }

@@ -1,6 +1,6 @@
 import type { StoredSecretRow } from '../database/rows.js';
 import type { LockedState } from '../pipeline/ledger.js';
-import type { ManagerName } from '../terms.js';
+import { STORE_OF_MANAGER, type ManagerName } from '../terms.js';
 
 export interface TidyRules {
   readonly manager: ManagerName;
@@ -56,7 +56,7 @@ export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
       rows.push({ ...row, suspectUntilMs: null, updatedAtMs: nowMs });
     else if ((row.state === 'retired' || row.state === 'deleting') && isDue && !isInDoubt) {
       // Somebody's field names it: it stays, and is looked at again a grace later.
-      if (state.referencedIds.has(row.secretId)) rows.push({ ...row, dueAtMs: nowMs + rules.graceMs });
+      if (isNamed(row, state)) rows.push({ ...row, dueAtMs: nowMs + rules.graceMs });
       else if (deletions.length < DELETIONS_A_CLAIM)
         deletions.push({
           ...row,
@@ -70,12 +70,19 @@ export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
   return { rows, abandoned, deletions, repairs };
 }
 
+/** Whether some field names it, of a connection whose readers look names up in this very store. */
+function isNamed({ manager, secretId }: StoredSecretRow, { namedUnder }: LockedState): boolean {
+  const store = STORE_OF_MANAGER[manager];
+  return (namedUnder.get(secretId) ?? []).some((other) => STORE_OF_MANAGER[other] === store);
+}
+
 function leftover(
   row: StoredSecretRow,
-  { nowMs, nextEpoch, references }: LockedState,
+  { nowMs, nextEpoch, references, connection }: LockedState,
   rules: TidyRules,
 ): StoredSecretRow {
-  const isUsed = references.some(({ secretId }) => secretId === row.secretId);
+  const isUsed =
+    row.manager === connection.manager && references.some(({ secretId }) => secretId === row.secretId);
   return {
     ...row,
     state: isUsed ? 'live' : 'retired',

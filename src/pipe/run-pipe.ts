@@ -15,6 +15,8 @@ export interface PipeParts {
   retryDue(signal: AbortSignal): Promise<unknown>;
   /** Handles what waits, for the last time; returns how many events. */
   refuseWaiting(signal: AbortSignal): Promise<number>;
+  /** Moves what is not kept in the active manager yet: at the end, for events bring their connections along. */
+  moveRest(signal: AbortSignal): Promise<unknown>;
   /** Told of what is tried again. */
   onRetry(error: WorkerError, delayMs: number): void;
   readonly concurrency: number;
@@ -57,6 +59,7 @@ export async function runPipe(
   await Promise.all(running);
   if (failures.length > 0) throw failures[0];
   if (!signal.aborted) while ((await persistently(() => parts.refuseWaiting(signal), parts, signal)) > 0);
+  if (!signal.aborted) await persistently(() => parts.moveRest(signal), parts, signal);
   await persistently(() => parts.relay(signal), parts, signal);
 }
 

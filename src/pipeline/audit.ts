@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { AuditRow, ReferenceRow, StoredSecretRow } from '../database/rows.js';
 import type { Stored } from '../secrets-managers/port.js';
 import type { NewReferences, PlannedWrite } from './new-references.js';
-import type { PreparedEvent } from './prepare.js';
 
 /**
  * What is done to a secret, or to an event. By events: `create` to `refuse`. By the janitor: `retire`, `delete`, and
@@ -38,13 +37,16 @@ const ACTION_OF_EFFECT: Readonly<Record<Stored['effect'], AuditAction>> = {
 /** Who had a secret id before, of another connection; null: nobody. */
 type FormerOwner = (secretId: string) => string | null;
 
-/** Audit rows of one applied event: who (the event's actor), what, when. No values. */
+/** Who changes a connection, and by which event; null: none. */
+export type AuditCause = Pick<AuditRow, 'actor' | 'connectionId' | 'eventId'>;
+
+/** Audit rows of one applied event, or one change of manager: who, what, when. No values. */
 export class EventAudit {
-  readonly #prepared: PreparedEvent;
+  readonly #cause: AuditCause;
   readonly #nowMs: number;
 
-  constructor(prepared: PreparedEvent, nowMs: number) {
-    this.#prepared = prepared;
+  constructor(cause: AuditCause, nowMs: number) {
+    this.#cause = cause;
     this.#nowMs = nowMs;
   }
 
@@ -103,7 +105,7 @@ export class EventAudit {
   }
 
   #row(action: AuditAction, path: string | null, secretId: string | null, detail: string | null): AuditRow {
-    const { actor, connectionId, eventId } = this.#prepared.event;
+    const { actor, connectionId, eventId } = this.#cause;
     return auditRow({ atMs: this.#nowMs, action, actor, connectionId, path, secretId, eventId, detail });
   }
 }

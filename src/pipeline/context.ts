@@ -1,12 +1,22 @@
 import type { FieldFinder } from '../catalog/field-finder.js';
 import type { SecretIdBuilder } from '../ids/index.js';
 import type { SecretsManager } from '../secrets-managers/port.js';
+import type { ManagerName } from '../terms.js';
 import type { Stream } from '../transport.js';
 
 /** A Fernet key ring as the pipeline uses it: raw tokens, without the prefix. */
 export interface Sealer {
   seal(text: string): string;
   open(token: string): string;
+}
+
+/** Managers by their names: values that are to move are read where they are. */
+export interface ManagerSource {
+  /**
+   * Opened once, under the same settings as the active one.
+   * @throws ConfigurationError where the settings do not do for it
+   */
+  of(name: ManagerName): Promise<SecretsManager>;
 }
 
 /** Everything a decision depends on besides the event and the connection's state. Fixed while the process runs. */

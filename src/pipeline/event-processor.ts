@@ -3,7 +3,7 @@ import { EventError, WorkerError, type ErrorCode } from '../errors.js';
 import type { RecordOutcome } from '../terms.js';
 import type { Claim, MonotonicClock } from './claim.js';
 import type { ClaimGuard } from './claim-guard.js';
-import type { PlanContext } from './context.js';
+import type { ManagerSource, PlanContext } from './context.js';
 import { Group } from './group.js';
 import type {
   Changes,
@@ -19,6 +19,7 @@ import type {
 import { askedSecretIds, decideEvent, refuseEvent, type WritePlan } from './plan.js';
 import type { PreparedEvent } from './prepare.js';
 import type { Publisher } from './publisher.js';
+import type { Written } from './state-change.js';
 import { Writer } from './writer.js';
 
 /** Longest time to wait for somebody else's claim before the record is handed back, milliseconds. */
@@ -27,6 +28,7 @@ const BUSY_POLL_MS = 100;
 
 export interface ProcessorParts {
   readonly context: PlanContext;
+  readonly managers: ManagerSource;
   readonly ledger: Ledger;
   readonly publisher: Publisher;
   readonly guard: ClaimGuard;
@@ -56,7 +58,7 @@ export class EventProcessor {
 
   constructor(parts: ProcessorParts) {
     this.#parts = parts;
-    this.#writer = new Writer(parts.context);
+    this.#writer = new Writer(parts.context, parts.managers);
     this.#claims = new Group((requests) => parts.ledger.claim(requests));
     this.#commits = new Group((requests) => parts.ledger.commit(requests));
   }
@@ -106,7 +108,7 @@ export class EventProcessor {
     const request: ClaimRequest<WritePlan> = {
       connectionId: prepared.event.connectionId,
       eventHash: prepared.eventHash,
-      secretIds: (connection) => askedSecretIds(prepared, connection, context),
+      secretIds: (connection, references) => askedSecretIds(prepared, connection, references, context),
       decide,
     };
     for (;;) {
@@ -126,17 +128,17 @@ export class EventProcessor {
 
   async #write(
     prepared: PreparedEvent,
-    { claim, plan, state }: EventClaim,
+    { claim, plan }: EventClaim,
     signal: AbortSignal,
   ): Promise<Processed> {
     const { clock } = this.#parts;
     const startedMs = clock();
     const holder = { claim };
-    const request = { writes: plan.writes, claim, state, purpose: `event:${prepared.eventHash}` };
+    const request = { writes: plan.writes, claim, purpose: `event:${prepared.eventHash}` };
     const result = await this.#writer.write(request, this.#parts.guard.callFor(holder, signal));
     switch (result.kind) {
       case 'written':
-        return this.#commitOrRefuse(holder.claim, plan, plan.finish(result.stored), startedMs);
+        return this.#commitOrRefuse(holder.claim, plan, result.written, startedMs);
       case 'refused':
         return this.#commit(
           holder.claim,
@@ -162,13 +164,14 @@ export class EventProcessor {
   async #commitOrRefuse(
     claim: Claim,
     plan: WritePlan,
-    changes: Changes,
+    written: Written,
     startedMs: number,
   ): Promise<Processed> {
     try {
+      const changes = plan.finish(written);
       return await this.#commit(claim, changes, { name: 'applied', code: null }, plan.writes.length);
     } catch (error) {
-      const refusal = unstorable(error);
+      const refusal = error instanceof EventError ? error : unstorable(error);
       if (refusal === null) throw error;
       return this.#commit(
         claim,

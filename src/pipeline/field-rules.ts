@@ -1,18 +1,22 @@
 import { EventError } from '../errors.js';
+import { idPathOf } from '../catalog/place.js';
 import type { ReferenceRow, StoredSecretRow } from '../database/rows.js';
 import { isAllowedReference } from '../ids/index.js';
 import { idViolation, valueViolation } from '../secrets-managers/limits.js';
 import type { SecretValue } from '../secret-value.js';
-import type { EventOrder } from '../terms.js';
+import type { EntityRoot, EventOrder } from '../terms.js';
 import type { PlanContext } from './context.js';
 import type { LockedState } from './ledger.js';
+import type { CopySource } from './new-references.js';
 import { fingerprintOf, type PreparedField } from './prepare.js';
+import { storedReference } from './references.js';
 
 /**
  * What happens to one secret field: the one place that decides it (design §2.2).
  *
  * - `keep`: the stored reference stays; `order` is the event's where it named the value, the stored one where it masked it
- * - `copy`: stays in content, moves to `secretId` (the entity was renamed); `order` as with `keep`
+ * - `copy`: stays in content, moves to `secretId` (the entity was renamed, or the value is not where the active manager
+ *   keeps it); `order` as with `keep`
  * - `text`: to be kept under `secretId`
  * - `refer`: `secretId` as the event names it
  */
@@ -22,9 +26,10 @@ export type Ruling =
   | { readonly kind: 'keep'; readonly row: ReferenceRow; readonly order: EventOrder }
   | {
       readonly kind: 'copy';
-      readonly row: ReferenceRow;
+      readonly source: CopySource;
       readonly order: EventOrder;
       readonly secretId: string;
+      readonly fingerprint: string | null;
     }
   | {
       readonly kind: 'text';
@@ -72,13 +77,12 @@ export class FieldRules {
     }
   }
 
-  /** The id this field has by its entity's name. */
-  ownId(field: PreparedField, kind: string, name = this.#name): string {
-    return this.#context.ids.build(kind, name, field.found.idPath, this.#state.connection.id);
+  #ownId({ found }: PreparedField, kind: string, name = this.#name): string {
+    return this.#context.ids.build(kind, name, found.idPath, this.#state.connection.id);
   }
 
   #text(field: PreparedField, kind: string, row: ReferenceRow | undefined, value: SecretValue): Ruling {
-    const secretId = this.ownId(field, kind);
+    const secretId = this.#ownId(field, kind);
     const fingerprint = fingerprintOf(
       this.#context.fingerprintKey,
       this.#state.connection.id,
@@ -87,20 +91,19 @@ export class FieldRules {
     );
     if (row?.fingerprint === fingerprint && this.#isComplete(row, secretId))
       return { kind: 'keep', row, order: this.#order };
-    this.#refuseBeyondLimits(field, secretId, value);
-    if (this.#context.manager.keeps === 'store') this.#refuseCollision(field, secretId);
+    this.#refuseUnfit(field.found.pointer, secretId, value);
     return { kind: 'text', value, secretId, fingerprint };
   }
 
-  /** The store's limits, before any call: naming field, limit and store. */
-  #refuseBeyondLimits(field: PreparedField, secretId: string, value: SecretValue | null): void {
+  /** The store's limits and who has the name, before any call: naming field, limit and store. */
+  #refuseUnfit(pointer: string, secretId: string, value: SecretValue | null): void {
     const { limits, provider, keeps } = this.#context.manager;
     const violation =
       (keeps === 'store' ? idViolation(limits, secretId) : null) ??
       (value === null ? null : valueViolation(limits, secretId, value));
-    if (violation === null) return;
-    const { pointer } = field.found;
-    throw new EventError(violation.code, `${pointer}: ${violation.message} (${provider})`, pointer);
+    if (violation !== null)
+      throw new EventError(violation.code, `${pointer}: ${violation.message} (${provider})`, pointer);
+    if (keeps === 'store') this.#refuseCollision(pointer, secretId);
   }
 
   /** Whether the stored value is known to be where it belongs: nothing half-written, nothing in doubt. */
@@ -108,37 +111,69 @@ export class FieldRules {
     if (row.holds === 'value') return this.#context.manager.keeps === 'database';
     const stored = this.#storedById.get(secretId);
     return (
-      row.owned && row.secretId === secretId && stored?.state === 'live' && stored.suspectUntilMs === null
+      isAtHome(row, this.#state, this.#context) &&
+      row.owned &&
+      row.secretId === secretId &&
+      stored?.state === 'live' &&
+      stored.suspectUntilMs === null
     );
   }
 
-  /** A stored reference that goes on; under the new name, where the entity was renamed. */
+  /** A stored reference that goes on; under the new name, where the entity was renamed, or in the new store. */
   #kept(row: ReferenceRow, field: PreparedField, kind: string, order: EventOrder): Ruling {
-    const newId = this.ownId(field, kind);
-    if (row.owned && row.secretId !== null && row.secretId !== newId && this.#wasNamedAfter(row, field)) {
-      this.#refuseBeyondLimits(field, newId, null);
-      this.#refuseCollision(field, newId);
-      return { kind: 'copy', row, order, secretId: newId };
-    }
-    return { kind: 'keep', row, order };
+    const isHome = isAtHome(row, this.#state, this.#context);
+    if (isHome && (!row.owned || row.secretId === null)) return { kind: 'keep', row, order };
+    const newId = this.#ownId(field, kind);
+    const isRenamed = row.secretId !== newId && this.#wasNamedAfter(row, field);
+    if (isHome && !isRenamed) return { kind: 'keep', row, order };
+    return this.#copy(row, newId, field.found.pointer, order, row.fingerprint);
+  }
+
+  /**
+   * A reference that no event speaks of: it stays as it is, in the active manager. Its id is made of what the row and the
+   * connection know, for today's catalogue need not find the field any more.
+   */
+  carry(row: ReferenceRow): Ruling {
+    if (isAtHome(row, this.#state, this.#context)) return { kind: 'keep', row, order: row.setOrder };
+    const { connection } = this.#state;
+    const newId = ownIdOf(row.path, connection, this.#context);
+    return this.#copy(row, newId, row.pointer, row.setOrder, row.fingerprint);
+  }
+
+  #copy(
+    row: ReferenceRow,
+    secretId: string,
+    pointer: string,
+    order: EventOrder,
+    fingerprint: string | null,
+  ): Ruling {
+    this.#refuseUnfit(pointer, secretId, null);
+    return { kind: 'copy', source: this.#sourceOf(row), order, secretId, fingerprint };
+  }
+
+  /** Where its connection's manager keeps it, in the version that the database has recorded. */
+  #sourceOf(row: ReferenceRow): CopySource {
+    const manager = this.#state.connection.manager ?? this.#context.manager.name;
+    const recorded = this.#state.stored.find(
+      (stored) => stored.manager === manager && stored.secretId === row.secretId,
+    );
+    const reference = storedReference(row, this.#context.rings.database);
+    return { kind: 'copy', manager, reference, version: recorded?.version ?? null };
   }
 
   #wasNamedAfter(row: ReferenceRow, field: PreparedField): boolean {
     const { name, kind } = this.#state.connection;
-    return name !== null && kind !== null && this.ownId(field, kind, name) === row.secretId;
+    return name !== null && kind !== null && this.#ownId(field, kind, name) === row.secretId;
   }
 
   #reference(field: PreparedField, kind: string, row: ReferenceRow | undefined, secretId: string): Ruling {
-    const own = this.ownId(field, kind);
+    const own = this.#ownId(field, kind);
     const foreign = this.#state.foreign.find(
       (stored) => stored.secretId === secretId && stored.state !== 'deleted',
     );
     if (secretId === own && foreign === undefined) return this.#ownReference(field, kind, row, own);
     const moved = this.#state.references.find((other) => other.owned && other.secretId === secretId);
-    if (moved !== undefined)
-      return moved === row
-        ? this.#kept(moved, field, kind, this.#order)
-        : { kind: 'refer', secretId, owned: true };
+    if (moved !== undefined) return this.#moved(moved, row, field, kind, secretId);
     const { allowedReferencePrefixes } = this.#context.rules;
     if (isAllowedReference(secretId, allowedReferencePrefixes))
       return { kind: 'refer', secretId, owned: false };
@@ -157,6 +192,19 @@ export class FieldRules {
     return { kind: 'refer', secretId, owned: false };
   }
 
+  /** The id of a field of this connection: its ownership moves along. The fingerprint does not: it is the path's, too. */
+  #moved(
+    moved: ReferenceRow,
+    row: ReferenceRow | undefined,
+    field: PreparedField,
+    kind: string,
+    secretId: string,
+  ): Ruling {
+    if (moved === row) return this.#kept(moved, field, kind, this.#order);
+    if (isAtHome(moved, this.#state, this.#context)) return { kind: 'refer', secretId, owned: true };
+    return this.#copy(moved, this.#ownId(field, kind), field.found.pointer, this.#order, null);
+  }
+
   /** The id of this very field: ours if we have its row (or may adopt it), else somebody put it there. */
   #ownReference(field: PreparedField, kind: string, row: ReferenceRow | undefined, own: string): Ruling {
     if (row !== undefined && (row.secretId === own || row.holds === 'value'))
@@ -167,7 +215,7 @@ export class FieldRules {
   }
 
   /** An id that another connection holds, or has retired and not yet lost, is not free. */
-  #refuseCollision(field: PreparedField, secretId: string): void {
+  #refuseCollision(pointer: string, secretId: string): void {
     const holder = this.#state.foreign.find(
       (stored) =>
         stored.secretId === secretId &&
@@ -177,8 +225,31 @@ export class FieldRules {
     if (holder !== undefined)
       throw new EventError(
         'SECRET_ID_COLLISION',
-        `${field.found.pointer} of connection ${this.#state.connection.id} would take the secret id ${secretId} of connection ${holder.connectionId}`,
-        field.found.pointer,
+        `${pointer} of connection ${this.#state.connection.id} would take the secret id ${secretId} of connection ${holder.connectionId}`,
+        pointer,
       );
   }
+}
+
+/**
+ * Whether what a field refers to is where the active manager keeps it. A connection changes its manager as a whole, so
+ * everything it owns is with its own one. External references are nobody's to move.
+ */
+export function isAtHome(
+  row: Pick<ReferenceRow, 'owned' | 'holds'>,
+  { connection }: Pick<LockedState, 'connection'>,
+  { manager }: Pick<PlanContext, 'manager'>,
+): boolean {
+  if (!row.owned) return true;
+  if (row.holds === 'value') return manager.keeps === 'database';
+  return connection.manager === manager.name;
+}
+
+/** The id that a field has in the active manager, told from its connection as it is stored. */
+export function ownIdOf(
+  path: string,
+  { id, name, kind, root }: LockedState['connection'],
+  { ids }: Pick<PlanContext, 'ids'>,
+): string {
+  return ids.build(kind ?? '', name ?? '', idPathOf(path, (root ?? 'service') as EntityRoot), id);
 }

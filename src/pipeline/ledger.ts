@@ -26,8 +26,11 @@ export interface LockedState {
   readonly stored: readonly StoredSecretRow[];
   /** Secrets of other connections that have one of the ids asked for. */
   readonly foreign: readonly StoredSecretRow[];
-  /** Which of `stored` some field names, of whatever connection; empty unless `asksForReferences`. */
-  readonly referencedIds: ReadonlySet<string>;
+  /**
+   * Which of the ids of `stored` some field names, of whatever connection, and under what managers: it is looked up in
+   * their stores. Empty unless `asksForReferences`.
+   */
+  readonly namedUnder: ReadonlyMap<string, readonly ManagerName[]>;
   /** What became of this event before; null: never seen. */
   readonly inbox: InboxRow | null;
   /** Waiting and dead events of this connection. */
@@ -89,7 +92,7 @@ export interface ClaimRequest<Plan> {
   /** Null where no event is behind it (relay, janitor). */
   readonly eventHash: string | null;
   /** Secret ids whose owners the decision wants to know; asked once the row is locked. */
-  secretIds(connection: ConnectionRow): readonly string[];
+  secretIds(connection: ConnectionRow, references: readonly ReferenceRow[]): readonly string[];
   /** Whether to look for fields of any connection that name one of this one's stored secrets. */
   readonly asksForReferences?: boolean;
   /** Pure; may be called more than once. */
@@ -118,6 +121,23 @@ export interface CommitResult {
   readonly hasWaiting: boolean;
 }
 
+/** Which connections are to be moved. */
+export interface ElsewhereFilter {
+  readonly active: ManagerName;
+  /** Only those kept there; null: wherever. */
+  readonly from: ManagerName | null;
+  /** Only these; null: all. */
+  readonly connectionIds: readonly string[] | null;
+  /** '': from the beginning. */
+  readonly after: string;
+}
+
+export interface ElsewhereConnection {
+  readonly id: string;
+  readonly name: string | null;
+  readonly manager: ManagerName;
+}
+
 /**
  * The database as the pipeline sees it. Every method takes many connections and is one transaction, rows locked in the
  * order of their ids. One that fails is rolled back whole.
@@ -143,8 +163,13 @@ export interface Ledger {
     filter: { readonly connectionId?: string; readonly allWaiting?: boolean },
     limit: number,
   ): Promise<readonly DeadLetterRow[]>;
-  /** Connections with secrets that somebody has to look after, whose claim is free. */
-  untidy(manager: ManagerName, limit: number): Promise<readonly string[]>;
+  /** Connections with secrets that somebody has to look after, by manager, whose claim is free. */
+  untidy(
+    limit: number,
+    except: readonly ManagerName[],
+  ): Promise<readonly { readonly connectionId: string; readonly manager: ManagerName }[]>;
+  /** Connections kept in another manager than the active one, in the order of their ids, after one of them. */
+  elsewhere(filter: ElsewhereFilter, limit: number): Promise<readonly ElsewhereConnection[]>;
   /** What the audit says of the last retirement of each of these secrets of one connection, by secret id. */
   retirements(connectionId: string, secretIds: readonly string[]): Promise<ReadonlyMap<string, AuditRow>>;
   /** Extends a claim whose epoch still is the newest; null otherwise. */

@@ -1,20 +1,29 @@
 import type { ReferenceRow } from '../database/rows.js';
 import { EventError } from '../errors.js';
 import type { SecretValue } from '../secret-value.js';
-import type { EventOrder, Reference } from '../terms.js';
+import type { EventOrder, ManagerName, Reference } from '../terms.js';
 import type { PlanContext } from './context.js';
 import type { Ruling } from './field-rules.js';
 import type { PreparedField } from './prepare.js';
-import { referenceRow, storedReference } from './references.js';
+import { referenceRow, valueRow } from './references.js';
 
-/** A value that has to get into the store before the new state may be committed. */
+/** Where a value that goes on lies now. */
+export interface CopySource {
+  readonly kind: 'copy';
+  readonly manager: ManagerName;
+  readonly reference: Reference;
+  /** The recorded version, whatever is current; null: the token is the value, or no version was ever recorded. */
+  readonly version: string | null;
+}
+
+/** A value that has to be where it belongs before the new state may be committed. */
 export interface PlannedWrite {
   readonly path: string;
+  /** Its name under the active manager, also where that keeps values in the database. */
   readonly secretId: string;
-  readonly source:
-    | { readonly kind: 'text'; readonly value: SecretValue }
-    /** Renamed: the recorded version of the old secret. */
-    | { readonly kind: 'copy'; readonly reference: Reference; readonly secretId: string };
+  /** `database`: nothing is sent to a store, the row is completed with the value that was read. */
+  readonly target: 'store' | 'database';
+  readonly source: { readonly kind: 'text'; readonly value: SecretValue } | CopySource;
 }
 
 export interface RuledField {
@@ -22,60 +31,103 @@ export interface RuledField {
   readonly ruling: Ruling;
 }
 
+/** A field, found in an event or known from its row. */
+export interface RuledPath {
+  readonly path: string;
+  readonly pointer: string;
+  readonly ruling: Ruling;
+}
+
 /** The reference rows of a connection after an event, and the values that must be written for them. */
 export interface NewReferences {
+  /** Those of `database` writes hold nothing yet: {@link withCopies}. */
   readonly rows: readonly ReferenceRow[];
   readonly writes: readonly PlannedWrite[];
 }
 
+/** What new rows are made for. */
+export interface ReferenceOwner {
+  readonly connectionId: string;
+  /** Of the event that sets the fields; null: there is none, all of them go on. */
+  readonly order: EventOrder | null;
+}
+
 /** Rows and writes of an event that sets these fields; `wait` rulings must not be among them. */
 export function newReferences(
-  ruled: readonly RuledField[],
-  connectionId: string,
-  order: EventOrder,
+  ruled: readonly RuledPath[],
+  owner: ReferenceOwner,
   context: PlanContext,
 ): NewReferences {
-  const rows: ReferenceRow[] = [];
-  const writes: PlannedWrite[] = [];
-  for (const { field, ruling } of ruled) {
-    const { path } = field;
-    const { pointer } = field.found;
-    const base = { connectionId, path, pointer };
-    const draft = (setOrder: EventOrder, secretId: string, owned: boolean, fingerprint: string | null) =>
-      referenceRow(
-        { ...base, setOrder, content: { holds: 'reference', secretId, owned, fingerprint } },
-        context.rings.database,
-      );
-    switch (ruling.kind) {
-      case 'clear':
-      case 'wait':
-        break;
-      case 'keep':
-        rows.push({ ...ruling.row, pointer, setOrder: ruling.order });
-        break;
-      case 'refer':
-        rows.push(draft(order, ruling.secretId, ruling.owned, null));
-        break;
-      case 'copy': {
-        const { row, secretId } = ruling;
-        const reference = storedReference(row, context.rings.database);
-        rows.push(draft(ruling.order, secretId, true, row.fingerprint));
-        writes.push({ path, secretId, source: { kind: 'copy', reference, secretId: row.secretId ?? '' } });
-        break;
-      }
-      case 'text': {
-        const { value, fingerprint, secretId } = ruling;
-        if (context.manager.keeps === 'store') {
-          rows.push(draft(order, secretId, true, fingerprint));
-          writes.push({ path, secretId, source: { kind: 'text', value } });
-        } else {
-          const content = { holds: 'value', value, fingerprint } as const;
-          rows.push(referenceRow({ ...base, setOrder: order, content }, context.rings.database));
-        }
-      }
+  const made = ruled.map((field) => madeOf(field, owner, context));
+  return {
+    rows: made.flatMap(({ row }) => (row === null ? [] : [row])),
+    writes: made.flatMap(({ write }) => (write === null ? [] : [write])),
+  };
+}
+
+interface Made {
+  readonly row: ReferenceRow | null;
+  readonly write: PlannedWrite | null;
+}
+
+function madeOf(
+  { path, pointer, ruling }: RuledPath,
+  { connectionId, order }: ReferenceOwner,
+  context: PlanContext,
+): Made {
+  const ring = context.rings.database;
+  const target = context.manager.keeps;
+  const base = { connectionId, path, pointer };
+  const named = (setOrder: EventOrder, secretId: string, owned: boolean, fingerprint: string | null) =>
+    referenceRow({ ...base, setOrder, content: { holds: 'reference', secretId, owned, fingerprint } }, ring);
+  switch (ruling.kind) {
+    case 'clear':
+    case 'wait':
+      return { row: null, write: null };
+    case 'keep':
+      return { row: { ...ruling.row, pointer, setOrder: ruling.order }, write: null };
+    case 'refer':
+      return { row: named(requireOrder(order), ruling.secretId, ruling.owned, null), write: null };
+    case 'copy': {
+      const { secretId, source, fingerprint } = ruling;
+      const row =
+        target === 'store'
+          ? named(ruling.order, secretId, true, fingerprint)
+          : valueRow({ ...base, setOrder: ruling.order }, null, fingerprint, ring);
+      return { row, write: { path, secretId, target, source } };
+    }
+    case 'text': {
+      const { value, fingerprint, secretId } = ruling;
+      const setOrder = requireOrder(order);
+      if (target === 'store')
+        return {
+          row: named(setOrder, secretId, true, fingerprint),
+          write: { path, secretId, target, source: { kind: 'text', value } },
+        };
+      return { row: valueRow({ ...base, setOrder }, value, fingerprint, ring), write: null };
     }
   }
-  return { rows, writes };
+}
+
+function requireOrder(order: EventOrder | null): EventOrder {
+  if (order === null) throw new TypeError('a field is set, and there is no event that sets it');
+  return order;
+}
+
+/** The rows with the values that were read for those which keep them. */
+export function withCopies(
+  { rows, writes }: NewReferences,
+  copied: ReadonlyMap<string, SecretValue>,
+  { rings }: PlanContext,
+): readonly ReferenceRow[] {
+  const kept = new Set(writes.filter(({ target }) => target === 'database').map(({ path }) => path));
+  if (kept.size === 0) return rows;
+  return rows.map((row) => {
+    if (!kept.has(row.path)) return row;
+    const value = copied.get(row.path);
+    if (value === undefined) throw new TypeError(`no value was read for ${row.path}`);
+    return valueRow(row, value, row.fingerprint, rings.database);
+  });
 }
 
 /** One secret per name: a second field with the same one would overwrite the first. */

@@ -3,7 +3,14 @@ import type { EventType, JsonObject, Operation } from '../terms.js';
 import type { PlanContext } from './context.js';
 import { maskEntity, refuseMovedElements } from './entity.js';
 import type { LockedState } from './ledger.js';
-import { newReferences, refuseSharedIds, type NewReferences, type RuledField } from './new-references.js';
+import type { FieldRules } from './field-rules.js';
+import {
+  newReferences,
+  refuseSharedIds,
+  type NewReferences,
+  type RuledField,
+  type RuledPath,
+} from './new-references.js';
 import type { PreparedEvent } from './prepare.js';
 
 /** What becomes of a connection. */
@@ -37,7 +44,7 @@ export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): 
   const masked = maskEntity(event.entity ?? {}, ruled);
   const maskedFields = ruled.map(({ field }) => field).filter(({ incoming }) => incoming.kind === 'mask');
   refuseMovedElements(maskedFields, prepared, storedState(state));
-  const next = newReferences(ruled, connection.id, order, context);
+  const next = newReferences(ruled.map(asPath), { connectionId: connection.id, order }, context);
   refuseSharedIds(next.rows);
   const kept = new Set(next.rows.map((row) => row.path));
   return {
@@ -59,8 +66,15 @@ export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): 
   };
 }
 
-/** The present state with some fields set by an older event; everything else stays the newer one's. */
-export function patchedState(encounter: Encounter, ruled: readonly RuledField[]): NewState {
+/**
+ * The present state with some fields set by an older event; everything else stays the newer one's, and moves with it where
+ * the connection changes its manager.
+ */
+export function patchedState(
+  encounter: Encounter,
+  ruled: readonly RuledField[],
+  rules: Pick<FieldRules, 'carry'>,
+): NewState {
   const { prepared, state, context } = encounter;
   const { connection, references } = state;
   refuseMovedElements(
@@ -69,16 +83,46 @@ export function patchedState(encounter: Encounter, ruled: readonly RuledField[])
     storedState(state),
   );
   const pointerByPath = new Map(references.map((row) => [row.path, row.pointer]));
-  const set = newReferences(ruled, connection.id, prepared.order, context);
-  const changed = set.rows.map((row) => ({ ...row, pointer: pointerByPath.get(row.path) ?? row.pointer }));
-  const changedPaths = new Set(changed.map((row) => row.path));
-  const rows = [...references.filter((row) => !changedPaths.has(row.path)), ...changed];
-  refuseSharedIds(rows);
+  const set = ruled.map((one): RuledPath => {
+    const { path, pointer, ruling } = asPath(one);
+    return { path, pointer: pointerByPath.get(path) ?? pointer, ruling };
+  });
+  const setPaths = new Set(set.map(({ path }) => path));
+  const carried = references.filter(({ path }) => !setPaths.has(path)).map((row) => carriedBy(rules, row));
+  const owner = { connectionId: connection.id, order: prepared.order };
+  const next = newReferences([...carried, ...set], owner, context);
+  refuseSharedIds(next.rows);
+  return { connection: nextRow(encounter, 'updated'), references: next, removed: [] };
+}
+
+/** The present state under the active manager: nothing else of it changes. */
+export function movedState(
+  { state, context }: Pick<Encounter, 'state' | 'context'>,
+  rules: Pick<FieldRules, 'carry'>,
+): NewState {
+  const { connection, references, nowMs } = state;
+  const carried = references.map((row) => carriedBy(rules, row));
+  const next = newReferences(carried, { connectionId: connection.id, order: null }, context);
+  refuseSharedIds(next.rows);
   return {
-    connection: nextRow(encounter, 'updated'),
-    references: { rows, writes: set.writes },
+    connection: {
+      ...connection,
+      manager: context.manager.name,
+      revision: connection.revision + 1,
+      operation: 'migrated',
+      updatedAtMs: nowMs,
+    },
+    references: next,
     removed: [],
   };
+}
+
+function carriedBy(rules: Pick<FieldRules, 'carry'>, row: ReferenceRow): RuledPath {
+  return { path: row.path, pointer: row.pointer, ruling: rules.carry(row) };
+}
+
+function asPath({ field, ruling }: RuledField): RuledPath {
+  return { path: field.path, pointer: field.found.pointer, ruling };
 }
 
 /** The tombstone: its order keeps late events from resurrecting the connection. */

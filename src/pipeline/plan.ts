@@ -1,33 +1,23 @@
-import type { ConnectionRow, StoredSecretRow } from '../database/rows.js';
+import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
 import { EventError, type ErrorCode } from '../errors.js';
 import { compareEvents, compareOrder } from '../events/order.js';
-import type { OutgoingRecord } from '../transport.js';
-import { byteSize } from '../events/record-size.js';
-import type { Stored } from '../secrets-managers/port.js';
 import type { RecordOutcome } from '../terms.js';
 import { EventAudit } from './audit.js';
 import { blockerOf, supersededBy } from './blocking.js';
 import type { PlanContext } from './context.js';
-import { FieldRules } from './field-rules.js';
+import { FieldRules, ownIdOf } from './field-rules.js';
 import type { Changes, Decision, LockedState } from './ledger.js';
-import { endedLosses } from './loss.js';
-import type { PlannedWrite } from './new-references.js';
 import { deletedState, patchedState, wholeState, type Encounter, type NewState } from './new-state.js';
-import { outboxRow } from './outbox.js';
 import { setsField } from './incoming.js';
 import { knownFields, type PreparedEvent } from './prepare.js';
-import { securedRecord } from './secured-record.js';
-import { StoredSecretPlan } from './stored-secrets.js';
+import { NOTHING_WRITTEN, StateChange, type NamedWrite, type Written } from './state-change.js';
 import { inboxRow, refusal, unprocessed, waiting } from './unprocessed.js';
 
 /** What is still to be written before an event's new state may be committed. */
 export interface WritePlan {
-  readonly writes: readonly (PlannedWrite & {
-    readonly known: boolean;
-    readonly formerOwner: string | null;
-  })[];
-  /** The rows of the new state, given what the store said of each write (by secret id). */
-  finish(stored: ReadonlyMap<string, Stored>): Changes;
+  readonly writes: readonly NamedWrite[];
+  /** The rows of the new state. Throws the EventErrors that only the values that were read can show. */
+  finish(written: Written): Changes;
   /** The rows of a refusal that the store gave the reason for, so long after the claim was taken. */
   refuse(error: EventError, elapsedMs: number): Changes;
   /** The rows of an event that waits for a permission. */
@@ -60,21 +50,39 @@ export function refuseEvent(
 export function askedSecretIds(
   prepared: PreparedEvent,
   connection: ConnectionRow,
+  references: readonly ReferenceRow[],
   context: PlanContext,
 ): string[] {
   const { kind, name } = prepared.event;
   const names = new Set([name, connection.name].filter((candidate) => candidate !== null));
-  return (prepared.fields ?? []).flatMap(({ found, incoming }) => [
-    ...(incoming.kind === 'reference' ? [incoming.secretId] : []),
-    ...[...names].flatMap((candidate) => {
-      try {
-        return [context.ids.build(kind, candidate, found.idPath, connection.id)];
-      } catch (error) {
-        if (error instanceof EventError) return []; // the rules name it when they need the id
-        throw error;
-      }
-    }),
-  ]);
+  return [
+    ...(prepared.fields ?? []).flatMap(({ found, incoming }) => [
+      ...(incoming.kind === 'reference' ? [incoming.secretId] : []),
+      ...[...names].flatMap((candidate) =>
+        idOrNone(() => context.ids.build(kind, candidate, found.idPath, connection.id)),
+      ),
+    ]),
+    ...movedSecretIds(connection, references, context),
+  ];
+}
+
+/** Names that what a connection has would get in the active manager; none where they are there. */
+export function movedSecretIds(
+  connection: ConnectionRow,
+  references: readonly ReferenceRow[],
+  context: PlanContext,
+): string[] {
+  if (connection.manager === null || connection.manager === context.manager.name) return [];
+  return references.flatMap(({ path }) => idOrNone(() => ownIdOf(path, connection, context)));
+}
+
+function idOrNone(build: () => string): string[] {
+  try {
+    return [build()];
+  } catch (error) {
+    if (error instanceof EventError) return []; // the rules name it when they need the id
+    throw error;
+  }
 }
 
 class EventDecision {
@@ -90,7 +98,7 @@ class EventDecision {
     this.#state = state;
     this.#context = context;
     this.#encounter = { prepared, state, context };
-    this.#audit = new EventAudit(prepared, state.nowMs);
+    this.#audit = new EventAudit(prepared.event, state.nowMs);
   }
 
   decide(): Decision<WritePlan> {
@@ -177,93 +185,37 @@ class EventDecision {
     if (error !== null) throw error;
     const rules = new FieldRules(this.#context, this.#state, order, connection.name ?? '');
     const ruled = open.map((field) => ({ field, ruling: rules.rule(field, connection.kind ?? '') }));
-    return this.#apply(patchedState(this.#encounter, ruled));
+    return this.#apply(patchedState(this.#encounter, ruled, rules));
   }
 
   #apply(next: NewState): Decision<WritePlan> {
-    const { rows, writes } = next.references;
-    const secrets = new StoredSecretPlan(this.#context, this.#state, rows, writes);
-    if (secrets.waitMs > 0) return { kind: 'later', waitMs: secrets.waitMs };
-    const record = this.#requireFit(next);
-    const finish = (stored: ReadonlyMap<string, Stored>): Changes =>
-      this.#newStateChanges(next, secrets, stored, record);
-    if (writes.length === 0) return this.#commit(finish(new Map()), 'applied');
+    const { event } = this.#prepared;
+    const source = { eventId: event.eventId, ...event.source };
+    const { context } = this.#encounter;
+    const change = new StateChange({ state: this.#state, next, source, audit: this.#audit, context });
+    if (change.waitMs > 0) return { kind: 'later', waitMs: change.waitMs };
+    const finish = (written: Written): Changes => this.#settled(next, change.finish(written));
+    if (next.references.writes.length === 0) return this.#commit(finish(NOTHING_WRITTEN), 'applied');
     const plan: WritePlan = {
-      writes: writes.map((write) => ({
-        ...write,
-        known: secrets.isKnown(write.secretId),
-        formerOwner: secrets.formerOwner(write.secretId),
-      })),
+      writes: change.writes,
       finish,
-      refuse: (error, elapsedMs) => this.#givenUp(this.#refusal(error), secrets, writes, elapsedMs),
-      wait: (detail, elapsedMs) => this.#givenUp(this.#denied(detail), secrets, writes, elapsedMs),
+      refuse: (error, elapsedMs) => change.givenUp(this.#refusal(error), elapsedMs),
+      wait: (detail, elapsedMs) => change.givenUp(this.#denied(detail), elapsedMs),
     };
-    return { kind: 'write', plan, changes: { stored: secrets.marks() } };
+    return { kind: 'write', plan, changes: change.marks() };
   }
 
-  /** What came of an event, with what becomes of the names it was about to write. */
-  #givenUp(
-    changes: Changes,
-    secrets: StoredSecretPlan,
-    writes: readonly PlannedWrite[],
-    elapsedMs: number,
-  ): Changes {
-    const stored = secrets.abandoned(elapsedMs);
-    const { stored: before } = this.#state;
-    const isNew = ({ secretId }: StoredSecretRow): boolean =>
-      !before.some((row) => row.secretId === secretId && row.state === 'retired');
-    const retired = (stored.update ?? []).filter((row) => row.state === 'retired' && isNew(row));
-    return { ...changes, stored, audit: [...(changes.audit ?? []), ...this.#audit.retired(retired, writes)] };
-  }
-
-  #newStateChanges(
-    next: NewState,
-    secrets: StoredSecretPlan,
-    stored: ReadonlyMap<string, Stored>,
-    record: OutgoingRecord,
-  ): Changes {
-    const { connection, references, removed } = next;
-    const { nowMs, deadLetters, references: before, stored: ownStored } = this.#state;
-    const formerOwner = (secretId: string): string | null => secrets.formerOwner(secretId);
+  /** The rows of a new state, and what its event settles by it. */
+  #settled({ connection }: NewState, changes: Changes): Changes {
     // A patch is not full state: what it does not set may still be somebody's only text.
     const isWhole = connection.appliedOrder === this.#prepared.order;
-    const superseded = isWhole ? supersededBy(this.#prepared, deadLetters) : [];
-    const ended = endedLosses(references, this.#state);
-    const place = { connectionId: connection.id, revision: connection.revision, nowMs };
+    const superseded = isWhole ? supersededBy(this.#prepared, this.#state.deadLetters) : [];
+    const ended = changes.deadLetters?.removeEventHashes ?? [];
     return {
-      connection,
-      references: { set: references.rows, removePathHashes: removed.map((row) => row.pathHash) },
-      stored: secrets.committed(stored),
+      ...changes,
       inbox: this.#inbox('applied'),
-      outbox: [outboxRow(record, place, this.#context.rings.database)],
       deadLetters: { set: [], removeEventHashes: [...superseded, ...ended, this.#prepared.eventHash] },
-      audit: [
-        ...this.#audit.written(references.writes, stored, formerOwner),
-        ...this.#audit.referred(references, before, ownStored, formerOwner),
-        ...this.#audit.kept(references.rows, before),
-        ...this.#audit.retired(secrets.retired(), before),
-      ],
     };
-  }
-
-  /** The secured event; throws OUTPUT_TOO_LARGE where its topic would not take it. */
-  #requireFit({ connection, references }: NewState): OutgoingRecord {
-    const { event } = this.#prepared;
-    const record = securedRecord(
-      connection,
-      references.rows,
-      { eventId: event.eventId, ...event.source },
-      this.#state.nowMs,
-      this.#context,
-    );
-    const bytes = byteSize(record);
-    const maxBytes = this.#context.output.maxRecordBytes('secured');
-    if (bytes > maxBytes)
-      throw new EventError(
-        'OUTPUT_TOO_LARGE',
-        `the secured event has ${bytes} bytes, its topic takes ${maxBytes}`,
-      );
-    return record;
   }
 
   /** Nothing to do for this event; what of the connection is unpublished is published all the same. */

@@ -10,42 +10,56 @@ export interface ReferenceDraft {
   readonly path: string;
   readonly pointer: string;
   readonly setOrder: EventOrder;
-  readonly content:
-    | {
-        readonly holds: 'reference';
-        readonly secretId: string;
-        readonly owned: boolean;
-        readonly fingerprint: string | null;
-      }
-    | { readonly holds: 'value'; readonly value: SecretValue; readonly fingerprint: string };
+  readonly content: {
+    readonly holds: 'reference';
+    readonly secretId: string;
+    readonly owned: boolean;
+    readonly fingerprint: string | null;
+  };
 }
 
-/** The row of a field as it lies in the database: what it holds is sealed under the database's key. */
+/** The row of a field that names a secret, as it lies in the database: sealed under the database's key. */
 export function referenceRow(draft: ReferenceDraft, ring: Sealer): ReferenceRow {
   const { connectionId, path, pointer, setOrder, content } = draft;
-  const base = { connectionId, pathHash: sha256Hex(path), path, pointer, setOrder };
-  if (content.holds === 'value') {
-    const sealed = seal(ring, content.value.reveal());
-    return {
-      ...base,
-      holds: 'value',
-      sealed,
-      owned: true,
-      fingerprint: content.fingerprint,
-      referenceHash: null,
-      secretId: null,
-    };
-  }
   const { secretId, owned, fingerprint } = content;
-  const sealed = seal(ring, toReference(secretId));
   return {
-    ...base,
+    connectionId,
+    pathHash: sha256Hex(path),
+    path,
+    pointer,
+    setOrder,
     holds: 'reference',
-    sealed,
+    sealed: seal(ring, toReference(secretId)),
     owned,
     fingerprint,
     referenceHash: sha256Hex(secretId),
     secretId: owned ? secretId : null,
+  };
+}
+
+/**
+ * The row of a field whose value stays with us.
+ *
+ * @param value null: it is not read yet, and the row not to be written like this
+ */
+export function valueRow(
+  { connectionId, path, pointer, setOrder }: Omit<ReferenceDraft, 'content'>,
+  value: SecretValue | null,
+  fingerprint: string | null,
+  ring: Sealer,
+): ReferenceRow {
+  return {
+    connectionId,
+    pathHash: sha256Hex(path),
+    path,
+    pointer,
+    setOrder,
+    holds: 'value',
+    sealed: value === null ? '' : seal(ring, value.reveal()),
+    owned: true,
+    fingerprint,
+    referenceHash: null,
+    secretId: null,
   };
 }
 

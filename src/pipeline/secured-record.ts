@@ -55,3 +55,13 @@ export function securedRecord(
   };
   return encodeSecuredEvent(event, output.format);
 }
+
+/** The event that a stored state comes from: the source of a secured event that has none of its own. */
+export function sourceOf({ eventId, appliedOrder }: ConnectionRow): SecuredEvent['source'] {
+  return {
+    eventId: eventId ?? '',
+    topic: appliedOrder?.topic ?? '',
+    partition: appliedOrder?.partition ?? 0,
+    offset: appliedOrder?.offset ?? 0,
+  };
+}

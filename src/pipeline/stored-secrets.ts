@@ -22,7 +22,7 @@ export class StoredSecretPlan {
   ) {
     this.#context = context;
     this.#state = state;
-    this.#writes = writes;
+    this.#writes = writes.filter(({ target }) => target === 'store');
     this.#used = new Set(rows.flatMap(({ secretId }) => (secretId === null ? [] : [secretId])));
     this.#ownById = new Map(this.#ofManager(state.stored).map((row) => [row.secretId, row]));
   }
@@ -103,7 +103,10 @@ export class StoredSecretPlan {
   abandoned(elapsedMs: number): StoredChanges {
     const nowMs = this.#state.nowMs + Math.ceil(elapsedMs);
     const { graceMs, lateRequestMs } = this.#context.rules;
-    const inUse = new Set(this.#state.references.map(({ secretId }) => secretId));
+    const { connection, references } = this.#state;
+    // While the connection is another manager's, none of its fields uses a name of this one.
+    const isOurs = connection.manager === this.#context.manager.name;
+    const inUse = new Set(isOurs ? references.map(({ secretId }) => secretId) : []);
     const update = this.#writes.map(({ secretId }): StoredSecretRow => {
       const version = this.#ownById.get(secretId)?.version ?? null;
       const isLive = inUse.has(secretId);
@@ -116,25 +119,31 @@ export class StoredSecretPlan {
     return { update };
   }
 
-  /** The rows that the new state no longer uses: deleted after the grace. */
+  /**
+   * The rows that the new state no longer uses, deleted after the grace: names of the active manager that no field has any
+   * more, and every one of any other manager. The connection has left those as a whole.
+   */
   retired(): StoredSecretRow[] {
-    return [...this.#ownById.values()]
-      .filter(({ secretId, state }) => !this.#used.has(secretId) && (state === 'live' || state === 'writing'))
+    return this.#state.stored
+      .filter(({ state }) => state === 'live' || state === 'writing')
+      .filter(({ manager, secretId }) => manager !== this.#context.manager.name || !this.#used.has(secretId))
       .map((row) => ({
         ...row,
         state: 'retired',
         epoch: this.#state.nextEpoch,
         dueAtMs: this.#state.nowMs + this.#context.rules.graceMs,
-        suspectUntilMs: this.#suspicion(row.secretId),
+        suspectUntilMs: this.#suspicionOf(row),
         updatedAtMs: this.#state.nowMs,
       }));
   }
 
   #suspicion(secretId: string): number | null {
     const own = this.#ownById.get(secretId);
-    if (own === undefined) return null;
-    if (own.state === 'writing') return this.#state.nowMs + this.#context.rules.lateRequestMs;
-    return own.suspectUntilMs;
+    return own === undefined ? null : this.#suspicionOf(own);
+  }
+
+  #suspicionOf({ state, suspectUntilMs }: StoredSecretRow): number | null {
+    return state === 'writing' ? this.#state.nowMs + this.#context.rules.lateRequestMs : suspectUntilMs;
   }
 
   #row(secretId: string, state: StoredSecretRow['state'], version: string | null): StoredSecretRow {

@@ -1,15 +1,23 @@
-import { createHmac } from 'node:crypto';
-import { EventError, WorkerError } from '../errors.js';
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { ConfigurationError, EventError, WorkerError } from '../errors.js';
 import type { SecretValue } from '../secret-value.js';
-import type { PutItem, StoreCall, StoreError, StoreResult, Stored } from '../secrets-managers/port.js';
+import { valueViolation } from '../secrets-managers/limits.js';
+import type {
+  PutItem,
+  SecretsManager,
+  StoreCall,
+  StoreError,
+  StoreResult,
+  Stored,
+} from '../secrets-managers/port.js';
+import type { ManagerName } from '../terms.js';
 import type { Claim } from './claim.js';
-import type { PlanContext } from './context.js';
-import type { LockedState } from './ledger.js';
-import type { WritePlan } from './plan.js';
+import type { ManagerSource, PlanContext } from './context.js';
+import type { NamedWrite, Written } from './state-change.js';
 
 /** How the store took an event's values. */
 export type WriteResult =
-  | { readonly kind: 'written'; readonly stored: ReadonlyMap<string, Stored> }
+  | { readonly kind: 'written'; readonly written: Written }
   /** The event can not be processed as it is. */
   | { readonly kind: 'refused'; readonly error: EventError }
   /** The store denies some ids and grants others. */
@@ -19,12 +27,11 @@ export type WriteResult =
    */
   | { readonly kind: 'failed'; readonly error: WorkerError; readonly outcomeKnown: boolean };
 
-type PlannedWrite = WritePlan['writes'][number];
+type Values = ReadonlyMap<string, SecretValue>;
 
 export interface WriteRequest {
-  readonly writes: readonly PlannedWrite[];
+  readonly writes: readonly NamedWrite[];
   readonly claim: Claim;
-  readonly state: LockedState;
   /** What the idempotency tokens are bound to besides path and epoch: the event, the operation. */
   readonly purpose: string;
 }
@@ -32,20 +39,30 @@ export interface WriteRequest {
 /** How recently the store must have granted a write for a denial to count as one id's. */
 const GRANTED_WITHIN_MS = 60_000;
 
-/** Puts the values of one plan into the store: reads copies first, then creates, then changes. */
+/**
+ * Brings the values of one plan to where they belong: reads what is copied first, from whatever manager has it, then
+ * creates, then changes. What came from another manager is read back and compared.
+ */
 export class Writer {
   readonly #context: PlanContext;
+  readonly #managers: ManagerSource;
   #lastGrantedMs = -Infinity;
 
-  constructor(context: PlanContext) {
+  constructor(context: PlanContext, managers: ManagerSource) {
     this.#context = context;
+    this.#managers = managers;
   }
 
   async write(request: WriteRequest, call: StoreCall): Promise<WriteResult> {
-    const sources = await this.#readSources(request, call);
+    const { writes } = request;
+    const sources = await this.#readSources(writes, call);
     if (sources.kind !== 'read') return sources;
-    const ordered = [...request.writes].sort((left, right) => Number(left.known) - Number(right.known));
-    const items = ordered.map((write) => this.#putItem(write, request, sources.values));
+    const copied = sources.values;
+    const error = this.#beyondLimits(writes, copied);
+    if (error !== null) return { kind: 'refused', error };
+    const toStore = writes.filter(({ target }) => target === 'store');
+    const ordered = [...toStore].sort((left, right) => Number(left.known) - Number(right.known));
+    const items = ordered.map((write) => this.#putItem(write, request, copied));
     const results: StoreResult<Stored>[] = [];
     try {
       for (const group of [items.filter((item) => !item.known), items.filter((item) => item.known)])
@@ -57,39 +74,97 @@ export class Writer {
         return { kind: 'failed', error, outcomeKnown: false };
       throw error;
     }
-    return this.#judge(items, results);
+    const judged = this.#judge(items, results);
+    if (!('stored' in judged)) return judged;
+    return (
+      (await this.#differing(toStore, judged.stored, copied, call)) ?? {
+        kind: 'written',
+        written: { stored: judged.stored, copied },
+      }
+    );
   }
 
-  /** The values of what is copied, in their recorded versions, before anything is written. */
+  /** The values of what is copied, by path, in their recorded versions, before anything is written. */
   async #readSources(
-    { writes, state }: WriteRequest,
+    writes: readonly NamedWrite[],
     call: StoreCall,
-  ): Promise<{ kind: 'read'; values: ReadonlyMap<string, SecretValue> } | WriteResult> {
+  ): Promise<{ kind: 'read'; values: Values } | WriteResult> {
     const values = new Map<string, SecretValue>();
-    const copies = writes.filter(({ source }) => source.kind === 'copy');
-    if (copies.length === 0) return { kind: 'read', values };
-    const results = await this.#context.manager.store.get(
-      copies.map(({ source }) => {
-        const { reference, secretId } = source as Extract<PlannedWrite['source'], { kind: 'copy' }>;
-        const version = state.stored.find((row) => row.secretId === secretId)?.version;
-        return version == null ? { reference } : { reference, version };
-      }),
-      call,
-    );
-    for (const [index, { path, secretId }] of copies.entries()) {
-      const result = results[index];
-      if (result?.ok) values.set(secretId, result.value.value);
-      else if (result !== undefined) return unreadable(path, result.error);
+    const copies = writes.flatMap(({ path, source }) => (source.kind === 'copy' ? [{ path, source }] : []));
+    for (const name of new Set(copies.map(({ source }) => source.manager))) {
+      const ofManager = copies.filter(({ source }) => source.manager === name);
+      const manager = await this.#opened(name);
+      if (manager instanceof WorkerError) return { kind: 'failed', error: manager, outcomeKnown: true };
+      const items = ofManager.map(({ source: { reference, version } }) =>
+        version === null ? { reference } : { reference, version },
+      );
+      const results = await manager.store.get(items, call);
+      for (const [index, { path }] of ofManager.entries()) {
+        const result = results[index];
+        if (result?.ok) values.set(path, result.value.value);
+        else if (result !== undefined) return unreadable(path, result.error);
+      }
     }
     return { kind: 'read', values };
   }
 
+  /** What is wrong with a former manager's settings must not end a worker: its connections wait for them. */
+  async #opened(name: ManagerName): Promise<SecretsManager | WorkerError> {
+    if (name === this.#context.manager.name) return this.#context.manager;
+    try {
+      return await this.#managers.of(name);
+    } catch (error) {
+      if (!(error instanceof ConfigurationError)) throw error;
+      return new WorkerError('STORE_UNAVAILABLE', `the former manager ${name}: ${error.message}`);
+    }
+  }
+
+  /** Of values that are only known now. */
+  #beyondLimits(writes: readonly NamedWrite[], copied: Values): EventError | null {
+    const { limits, provider } = this.#context.manager;
+    for (const { path, secretId } of writes) {
+      const value = copied.get(path);
+      const violation = value === undefined ? null : valueViolation(limits, secretId, value);
+      if (violation !== null)
+        return new EventError(violation.code, `${path}: ${violation.message} (${provider})`, path);
+    }
+    return null;
+  }
+
+  /** Reads back what came from another manager: its own copy is only given up for one that is the same. */
+  async #differing(
+    writes: readonly NamedWrite[],
+    stored: ReadonlyMap<string, Stored>,
+    copied: Values,
+    call: StoreCall,
+  ): Promise<WriteResult | null> {
+    const { manager } = this.#context;
+    const moved = writes.flatMap(({ path, secretId, source }) => {
+      const [value, there] = [copied.get(path), stored.get(secretId)];
+      const isMoved = source.kind === 'copy' && source.manager !== manager.name;
+      return isMoved && value !== undefined && there !== undefined ? [{ path, value, there }] : [];
+    });
+    if (moved.length === 0) return null;
+    const results = await manager.store.get(
+      moved.map(({ there: { reference, version } }) => ({ reference, version })),
+      call,
+    );
+    for (const [index, { path, value }] of moved.entries()) {
+      const result = results[index];
+      if (result?.ok && isSame(result.value.value, value)) continue;
+      const what = result?.ok === false ? result.error.message : 'another value';
+      const message = `${path}: what was written could not be read back (${what})`;
+      return { kind: 'failed', error: new WorkerError('STORE_UNAVAILABLE', message), outcomeKnown: true };
+    }
+    return null;
+  }
+
   #putItem(
-    { secretId, path, source, known, formerOwner }: PlannedWrite,
+    { secretId, path, source, known, formerOwner }: NamedWrite,
     { claim, purpose }: WriteRequest,
-    copied: ReadonlyMap<string, SecretValue>,
+    copied: Values,
   ): PutItem {
-    const value = source.kind === 'text' ? source.value : copied.get(secretId);
+    const value = source.kind === 'text' ? source.value : copied.get(path);
     if (value === undefined) throw new TypeError(`no value was read for ${secretId}`);
     return {
       secretId,
@@ -102,7 +177,10 @@ export class Writer {
     };
   }
 
-  #judge(items: readonly PutItem[], results: readonly StoreResult<Stored>[]): WriteResult {
+  #judge(
+    items: readonly PutItem[],
+    results: readonly StoreResult<Stored>[],
+  ): { readonly stored: ReadonlyMap<string, Stored> } | WriteResult {
     const errors: StoreError[] = [];
     const stored = new Map<string, Stored>();
     results.forEach((result, index) => {
@@ -111,7 +189,7 @@ export class Writer {
     });
     if (stored.size > 0) this.#lastGrantedMs = performance.now();
     const worst = errors.find((error) => error.class === 'transient') ?? errors[0];
-    if (worst === undefined) return { kind: 'written', stored };
+    if (worst === undefined) return { stored };
     return this.#judgeError(worst, results.every(isKnown));
   }
 
@@ -146,6 +224,11 @@ function unreadable(path: string, error: StoreError): WriteResult {
   const isAccess = error.class === 'access' || error.class === 'credentials';
   const code = isAccess ? 'STORE_ACCESS' : 'STORE_UNAVAILABLE';
   return { kind: 'failed', error: new WorkerError(code, error.message), outcomeKnown: true };
+}
+
+function isSame(left: SecretValue, right: SecretValue): boolean {
+  const [one, other] = [Buffer.from(left.reveal()), Buffer.from(right.reveal())];
+  return one.length === other.length && timingSafeEqual(one, other);
 }
 
 function isKnown(result: StoreResult<Stored>): boolean {

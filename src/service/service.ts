@@ -18,6 +18,7 @@ import { readBacklog } from './backlog.js';
 import { readinessChecks } from './checks.js';
 import { claimGroupId } from './group-id.js';
 import { kafkaSettings } from './kafka-settings.js';
+import { migrationTask } from './migration.js';
 import { Periodic, type PeriodicTask } from './periodic.js';
 import { Readiness, type Part } from './readiness.js';
 import { judgeTopicProblems } from './topics.js';
@@ -147,7 +148,18 @@ class Service {
     const onStoreRequest = this.#metrics.storeRequest.bind(this.#metrics);
     return this.#wait('database', 'waiting for the database', async () => {
       // Spread: a configuration with more parts is one with fewer, which the type alone does not see.
-      this.#worker ??= await openWorker({ ...config }, { outlet, observer, onStoreRequest });
+      this.#worker ??= await openWorker(
+        { ...config },
+        {
+          outlet,
+          observer,
+          onStoreRequest,
+          onManagerChange: (from, to) =>
+            logger.warn({ from, to }, 'the secrets manager was changed: secrets move'),
+          onUnopened: (manager, error) =>
+            this.#failures.failed(`secrets in ${manager} are left alone`, error),
+        },
+      );
       await claimGroupId(this.#worker.database, this.#settings.groupId, this.#options.allowGroupChange);
       return this.#worker;
     });
@@ -193,6 +205,13 @@ class Service {
       everyMs: JANITOR_EVERY_MS,
       run: (signal) => this.#tidy(worker, signal),
     });
+    this.#startTask(
+      migrationTask(worker, {
+        logger: this.#options.logger,
+        metrics: this.#metrics,
+        failures: this.#failures,
+      }),
+    );
     this.#startTask({
       name: 'retention',
       everyMs: RETENTION_EVERY_MS,

@@ -110,7 +110,7 @@ export function newState(connectionId: string): LockedState {
     references: [],
     stored: [],
     foreign: [],
-    referencedIds: new Set(),
+    namedUnder: new Map(),
     inbox: null,
     deadLetters: [],
     hasUnsent: false,

@@ -161,14 +161,13 @@ function changesOf(decision: Decision<WritePlan>): Changes | null {
 }
 
 function finished({ writes, finish }: WritePlan): Changes {
-  return finish(
-    new Map(
-      writes.map(({ secretId }) => [
-        secretId,
-        { reference: toReference(secretId), version: 'v1', effect: 'created' as const },
-      ]),
-    ),
+  const stored = new Map(
+    writes.map(({ secretId }) => [
+      secretId,
+      { reference: toReference(secretId), version: 'v1', effect: 'created' as const },
+    ]),
   );
+  return finish({ stored, copied: new Map() });
 }
 
 function requireSound(

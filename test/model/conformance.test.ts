@@ -122,7 +122,14 @@ function compareDecisions(
   );
   commitState(after, actor, plan, 77, ALL);
   const stored: Stored = { reference: `secret:${PASSWORD_ID}`, version: '77', effect: 'changed' };
-  compareCommits(after, own, real.plan.finish(new Map([[PASSWORD_ID, stored]])), events, number, where);
+  compareCommits(
+    after,
+    own,
+    real.plan.finish({ stored: new Map([[PASSWORD_ID, stored]]), copied: new Map() }),
+    events,
+    number,
+    where,
+  );
 }
 
 function compareAbandoned(
@@ -210,16 +217,17 @@ describe('a repair is marked anew in the transaction that claims, before its req
     const stored = locked.stored.map((row) => ({ ...row, suspectUntilMs: locked.nowMs }));
     const written: (StoredSecretRow | undefined)[] = [];
     const ledger = {
-      untidy: () => Promise.resolve([CONNECTION]),
+      untidy: () => Promise.resolve([{ connectionId: CONNECTION, manager: 'in-memory' }]),
       claim: (requests: readonly ClaimRequest<TidyPlan>[]) => {
         const decision = requests[0]?.decide({ ...locked, stored });
         if (decision?.kind === 'write') written.push(...(decision.changes.stored?.update ?? []));
         return Promise.resolve([{ kind: 'busy', waitMs: 1 }] as const);
       },
     } as unknown as Ledger;
-    const rules = { manager: 'in-memory', graceMs: GRACE_MS, lateRequestMs: LATE_MS } as const;
-    const parts = { ledger, manager: context.manager, rules, tokenKey: context.fingerprintKey };
-    await new Janitor(parts as JanitorParts).run(new AbortController().signal);
+    const rules = { graceMs: GRACE_MS, lateRequestMs: LATE_MS } as const;
+    const managers = { of: () => Promise.resolve(context.manager) };
+    const parts = { ledger, managers, rules, tokenKey: context.fingerprintKey };
+    await new Janitor(parts as unknown as JanitorParts).run(new AbortController().signal);
     expect(written.map((row) => row?.suspectUntilMs)).toEqual([locked.nowMs + LATE_MS]);
   });
 });

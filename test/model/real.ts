@@ -143,7 +143,7 @@ export function realState(
           ],
     stored: realStored(state.rows[0] as Row),
     foreign: [],
-    referencedIds: new Set(reference === null ? [] : [PASSWORD_ID]),
+    namedUnder: new Map(reference === null ? [] : [[PASSWORD_ID, ['in-memory' as const]]]),
     inbox: inbox === '' ? null : ({ eventHash: prepared.eventHash, outcome: inbox } as InboxRow),
     deadLetters: state.kept.flatMap((kept, other) =>
       kept === '' ? [] : [deadLetter(kept, events[other] as PreparedEvent)],

@@ -77,7 +77,7 @@ export class Repairer {
    * secret as lost. The same rules, whoever noticed.
    */
   async #restore({ connectionId, secretId }: Target, signal: AbortSignal): Promise<RepairState> {
-    const { ledger, janitor } = this.#parts;
+    const { ledger, janitor, manager } = this.#parts;
     const marked = await this.#claim(connectionId, (state) => {
       const row = this.#settledRow(state, secretId);
       if (row === undefined) return settle({}, 'stale');
@@ -85,7 +85,7 @@ export class Repairer {
       return settle({ stored: { update } });
     });
     if (!isApplied(marked)) return 'left';
-    await janitor.tidy(connectionId, signal);
+    await janitor.tidy(connectionId, manager.name, signal);
     let outcome: RepairState = 'left';
     await ledger.claim([
       request(connectionId, (state) => {

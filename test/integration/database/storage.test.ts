@@ -121,7 +121,7 @@ describeEngines('what is stored', (engine) => {
       ['ABC', 'ABC'],
       ['abc', 'abc'],
     ]);
-    const due = await database.run((tx) => findUntidy(tx, 'in-memory', 10));
+    const due = await database.run((tx) => findUntidy(tx, 10, []));
     expect(due).toEqual([]);
   });
 

@@ -4,8 +4,11 @@ import { loadConfig, type Config } from '../../../src/config.js';
 import { Database } from '../../../src/database/database.js';
 import { DatabaseLedger } from '../../../src/database/ledger.js';
 import { migrateSchema } from '../../../src/database/schema.js';
-import { loadIdentity } from '../../../src/database/settings.js';
+import { changeActiveManager, loadIdentity } from '../../../src/database/settings.js';
+import { Janitor } from '../../../src/operations/janitor.js';
+import { Mover } from '../../../src/operations/migrate/mover.js';
 import { openFieldFinder } from '../../../src/app.js';
+import { ConfigurationError } from '../../../src/errors.js';
 import { createSecretIdBuilder } from '../../../src/ids/index.js';
 import { ClaimGuard } from '../../../src/pipeline/claim-guard.js';
 import type { PlanContext } from '../../../src/pipeline/context.js';
@@ -15,7 +18,8 @@ import { Pipeline } from '../../../src/pipeline/pipeline.js';
 import { Publisher } from '../../../src/pipeline/publisher.js';
 import { Relay } from '../../../src/pipeline/relay.js';
 import { UndecodableProcessor } from '../../../src/pipeline/undecodable.js';
-import type { StoreLimits } from '../../../src/secrets-managers/port.js';
+import type { SecretsManager, StoreLimits } from '../../../src/secrets-managers/port.js';
+import { SealedStore } from '../../../src/secrets-managers/sealed/store.js';
 import type { ManagerName, RecordOutcome, SourceRecord } from '../../../src/terms.js';
 import { createDatabase, disposeLater, queryDatabase, type DatabaseEngine } from '../../harness/index.js';
 import { FakeOutlet, FakeTopics } from './fake-outlet.js';
@@ -45,6 +49,8 @@ export interface BenchWorker {
   readonly ledger: DatabaseLedger;
   readonly pipeline: Pipeline;
   readonly relay: Relay;
+  readonly mover: Mover;
+  readonly janitor: Janitor;
   readonly outlet: FakeOutlet;
   readonly context: PlanContext;
   readonly handled: HandledRecord[];
@@ -61,6 +67,9 @@ export class Bench {
   readonly topics = new FakeTopics();
   readonly store = new ScriptedStore();
   readonly workers: BenchWorker[] = [];
+  /** Managers that can not be opened (any more). */
+  readonly closed = new Set<ManagerName>();
+  readonly #stores = new Map<ManagerName, ScriptedStore>();
   #shared: Database | null = null;
 
   private constructor(
@@ -75,17 +84,49 @@ export class Bench {
     return bench;
   }
 
+  /** The store of a manager; the bench's own one is {@link store}. */
+  storeOf(name: ManagerName): ScriptedStore {
+    if (name === (this.options.manager ?? 'in-memory')) return this.store;
+    const known = this.#stores.get(name);
+    if (known !== undefined) return known;
+    const made = new ScriptedStore();
+    this.#stores.set(name, made);
+    return made;
+  }
+
+  /** As a start under another manager would: workers of the old one are refused from now on. */
+  async changeManager(to: ManagerName): Promise<void> {
+    const [first] = this.workers;
+    if (first === undefined) throw new Error('no worker has made the database yet');
+    const [row] = await this.query(`SELECT value FROM setting WHERE name = 'manager_epoch'`);
+    if (!(await changeActiveManager(first.database, Number(row?.['value']), to))) throw new Error('lost');
+  }
+
   /** A further worker. Those of a SQLite bench share its one connection. */
-  async worker(env: Record<string, string> = {}): Promise<BenchWorker> {
+  async worker(
+    env: Record<string, string> = {},
+    under?: ManagerName,
+    newLimits?: Partial<StoreLimits>,
+  ): Promise<BenchWorker> {
     const config = loadConfig(
       { ...KEYS, DATABASE_URL: this.url, ...this.options.env, ...env },
       { need: ['keys'] },
     );
     const database = await this.#openDatabase(config);
-    const { manager: managerName = 'in-memory', limits = {}, claimMs = 15_000 } = this.options;
+    const { manager: first = 'in-memory', limits = {}, claimMs = 15_000 } = this.options;
+    const managerName = under ?? first;
     const identity = await loadIdentity(database, config.keys.database, managerName);
     const outlet = new FakeOutlet(this.topics);
-    const manager = scriptedManager(this.store, managerName, limits);
+    const manager = scriptedManager(this.storeOf(managerName), managerName, newLimits ?? limits);
+    const managers = {
+      of: (name: ManagerName): Promise<SecretsManager> => {
+        if (this.closed.has(name))
+          return Promise.reject(new ConfigurationError('CONFIG_INVALID', `${name}: no region`));
+        if (name === manager.name) return Promise.resolve(manager);
+        const store = name === 'db' ? new SealedStore(config.keys.database) : this.storeOf(name);
+        return Promise.resolve(scriptedManager(store, name));
+      },
+    };
     const worker = { stoppedMs: 0 } as { -readonly [K in keyof BenchWorker]: BenchWorker[K] };
     const clock = (): number => performance.now() + worker.stoppedMs;
     const context: PlanContext = {
@@ -124,7 +165,7 @@ export class Bench {
       topics: config.topics,
       context,
       ledger,
-      processor: new EventProcessor({ context, ledger, publisher, guard, clock }),
+      processor: new EventProcessor({ context, managers, ledger, publisher, guard, clock }),
       undecodable: new UndecodableProcessor(context, ledger, outlet, publisher),
       observer: { handled: (record) => handled.push(record), failed: (_, error) => failures.push(error) },
       clock,
@@ -135,6 +176,25 @@ export class Bench {
       ledger,
       pipeline,
       relay: new Relay(ledger, publisher, outlet, config.keys.database),
+      mover: new Mover({
+        context,
+        managers,
+        ledger,
+        publisher,
+        publishes: true,
+        guard,
+        clock,
+        actor: 'cli:tester',
+      }),
+      janitor: new Janitor({
+        ledger,
+        publisher,
+        managers,
+        guard,
+        rules: context.rules,
+        tokenKey: identity.fingerprintKey,
+        ring: config.keys.database,
+      }),
       outlet,
       context,
       handled,
@@ -159,6 +219,25 @@ export class Bench {
   async makeDue({ over = false } = {}): Promise<void> {
     const waited = over ? ', wait_until_ms = 1' : '';
     await this.#write(`UPDATE dead_letter SET next_attempt_at_ms = 1${waited} WHERE next_attempt_at_ms > 0`);
+  }
+
+  /** The grace of everything retired, and all doubt, is over. */
+  async endGrace(): Promise<void> {
+    await this.#write(
+      `UPDATE stored_secret SET due_at_ms = CASE WHEN due_at_ms IS NULL THEN NULL ELSE 1 END, suspect_until_ms = NULL`,
+    );
+  }
+
+  async endDoubt(): Promise<void> {
+    await this.#write('UPDATE stored_secret SET suspect_until_ms = 1 WHERE suspect_until_ms IS NOT NULL');
+  }
+
+  /** States of stored secrets by manager and id. */
+  async storedBy(): Promise<Record<string, string>> {
+    const rows = await this.query('SELECT manager, secret_id, state FROM stored_secret');
+    return Object.fromEntries(
+      rows.map((row) => [`${String(row['manager'])} ${String(row['secret_id'])}`, String(row['state'])]),
+    );
   }
 
   async release(secretId: string): Promise<void> {

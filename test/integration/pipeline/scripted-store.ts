@@ -1,3 +1,4 @@
+import { SecretValue } from '../../../src/secret-value.js';
 import { failure, success } from '../../../src/secrets-managers/results.js';
 import { InMemoryStore, IN_MEMORY_LIMITS } from '../../../src/secrets-managers/in-memory/store.js';
 import type {
@@ -33,6 +34,8 @@ export class ScriptedStore implements SecretStore {
     [];
   readonly #armed: Armed[] = [];
   readonly #late: PutItem[] = [];
+  /** Reads give something else than what was written. */
+  garbles = false;
   /** Awaited after a put was carried out, before it is answered. */
   afterPut: (item: PutItem) => Promise<void> = () => Promise.resolve();
 
@@ -106,8 +109,15 @@ export class ScriptedStore implements SecretStore {
   get: SecretStore['get'] = (items, call) => {
     for (const { reference } of items)
       this.calls.push({ operation: 'get', secretId: reference.slice('secret:'.length) });
-    return this.inner.get(items, call);
+    return this.garbles ? this.#garbled(items, call) : this.inner.get(items, call);
   };
+
+  async #garbled(...[items, call]: Parameters<SecretStore['get']>): ReturnType<SecretStore['get']> {
+    const results = await this.inner.get(items, call);
+    return results.map((result) =>
+      result.ok ? success({ ...result.value, value: new SecretValue('garbled') }) : result,
+    );
+  }
 
   delete: SecretStore['delete'] = (items, call) => this.inner.delete(items, call);
   describe: SecretStore['describe'] = (reference, call) => this.inner.describe(reference, call);

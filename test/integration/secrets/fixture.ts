@@ -228,7 +228,7 @@ export class Bench {
 
   /** A janitor as another process would have it: its own ledger, guard and claims. */
   otherJanitor(): Janitor {
-    const { database, identity, manager, context } = this.worker;
+    const { database, identity, context } = this.worker;
     const clock = (): number => performance.now();
     const ledger = new DatabaseLedger(database, {
       claimMs: 15_000,
@@ -239,9 +239,9 @@ export class Bench {
     return new Janitor({
       ledger,
       publisher: new Publisher(this.outlet, ledger, context.rings.database, clock),
-      manager,
+      managers: this.worker.managers,
       guard: new ClaimGuard({ gate, ledger, clock, storeTimeoutMs: 1_000 }),
-      rules: { manager: manager.name, ...context.rules },
+      rules: context.rules,
       tokenKey: identity.fingerprintKey,
       ring: context.rings.database,
     });

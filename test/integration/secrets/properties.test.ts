@@ -158,7 +158,7 @@ let number = 0;
 
 /** The bench's pipeline under another catalogue. */
 function pipelineOf(catalogue: Catalogue, byName: CatalogueOptions['byName']): Pipeline {
-  const { database, identity, context: base } = bench.worker;
+  const { database, identity, managers, context: base } = bench.worker;
   const options = { byName, unknownConnector: 'heuristic', extraPaths: [], excludedPaths: [] } as const;
   const fields = createFieldFinder({
     catalogue: compileCatalogue(catalogue, options),
@@ -186,7 +186,7 @@ function pipelineOf(catalogue: Catalogue, byName: CatalogueOptions['byName']): P
     },
     context,
     ledger,
-    processor: new EventProcessor({ context, ledger, publisher, guard, clock }),
+    processor: new EventProcessor({ context, managers, ledger, publisher, guard, clock }),
     undecodable: new UndecodableProcessor(context, ledger, bench.outlet, publisher),
     observer: { handled: (record) => bench.handled.push(record), failed: () => undefined },
     clock,

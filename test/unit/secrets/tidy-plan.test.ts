@@ -25,14 +25,15 @@ function stored(row: Partial<StoredSecretRow>): StoredSecretRow {
   };
 }
 
-function plan(row: Partial<StoredSecretRow>, { isUsed = false, isNamed = false } = {}) {
+function plan(row: Partial<StoredSecretRow>, { isUsed = false, isNamed = false, keptIn = 'in-memory' } = {}) {
   const reference = { secretId: ID } as ReferenceRow;
   const state = {
     nowMs: NOW,
     nextEpoch: 4,
     stored: [stored(row)],
     references: isUsed ? [reference] : [],
-    referencedIds: new Set(isUsed || isNamed ? [ID] : []),
+    connection: { manager: keptIn },
+    namedUnder: new Map(isUsed || isNamed ? [[ID, [keptIn]]] : []),
   } as unknown as LockedState;
   const { rows, abandoned, deletions, repairs } = planTidying(state, RULES);
   return { rows: [...rows], abandoned: abandoned.length, deletions: [...deletions], repairs: repairs.length };
@@ -67,6 +68,16 @@ describe('what there is to do about one stored secret', () => {
       ...NOTHING,
       rows: [stored({ ...row, dueAtMs: NOW + 500 })],
     });
+  });
+
+  it('retired in a store that its connection has left: a field that has the name elsewhere does not keep it', () => {
+    const row = { state: 'retired', dueAtMs: PAST } as const;
+    expect(plan(row, { isUsed: true, keptIn: 'local' }).deletions).toHaveLength(1);
+  });
+
+  it('left as writing in a store that its connection has left: retired, whatever its fields are called', () => {
+    const [row] = plan({ state: 'writing' }, { isUsed: true, keptIn: 'local' }).rows;
+    expect(row?.state).toBe('retired');
   });
 
   it('live, in doubt, nothing can land any more: compared with the store', () => {

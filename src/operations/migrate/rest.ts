@@ -1,0 +1,103 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { countElsewhere } from '../../database/find-pending.js';
+import type { Database } from '../../database/database.js';
+import type { Ledger } from '../../pipeline/ledger.js';
+import type { ManagerName } from '../../terms.js';
+import type { Mover } from './mover.js';
+import { migratePage, type MigrationScope, type MoveFailure } from './pass.js';
+
+/** How far the move to the active manager has come. */
+export interface MigrationCounts {
+  /** Connections that are still kept elsewhere. */
+  readonly remaining: number;
+  /** Moved in this round. */
+  readonly moved: number;
+  /** Those of the round that could not be moved. */
+  readonly failures: readonly MoveFailure[];
+  /** Whether every connection has had its turn since the last time that this was so. */
+  readonly isPass: boolean;
+}
+
+export interface RestParts {
+  readonly database: Database;
+  readonly ledger: Pick<Ledger, 'elsewhere'>;
+  readonly mover: Pick<Mover, 'move'>;
+  readonly active: ManagerName;
+  readonly concurrency: number;
+  readonly clock: () => number;
+}
+
+const FIRST_RETRY_MS = 5_000;
+const LONGEST_RETRY_MS = 600_000;
+const BUSY_POLL_MS = 500;
+
+/**
+ * Moves, round by round, what is not kept in the active manager yet. A connection that can not be moved is tried again
+ * later each time, and holds nobody else. Once nothing is left nothing can come: whoever works under another manager is
+ * refused his next transaction.
+ */
+export class RestOfMigration {
+  readonly #parts: RestParts;
+  readonly #retries = new Map<string, { readonly failures: number; readonly notBeforeMs: number }>();
+  #after = '';
+  #isDone = false;
+
+  constructor(parts: RestParts) {
+    this.#parts = parts;
+  }
+
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  /** Takes up the next page; rejects with a `transient` WorkerError where the database is away. */
+  async round(signal: AbortSignal): Promise<MigrationCounts> {
+    if (this.#isDone) return { remaining: 0, moved: 0, failures: [], isPass: true };
+    const { database, ledger, mover, active, concurrency, clock } = this.#parts;
+    const scope: MigrationScope = { active, from: null, connectionIds: null };
+    const nowMs = clock();
+    const { moved, failures, next } = await migratePage(
+      {
+        ledger,
+        mover,
+        scope,
+        concurrency,
+        skips: (id) => (this.#retries.get(id)?.notBeforeMs ?? 0) > nowMs,
+        onMoved: ({ id }, result) => {
+          if (result.kind === 'failed') this.#putOff(id);
+          else this.#retries.delete(id);
+        },
+      },
+      this.#after,
+      signal,
+    );
+    this.#after = next ?? '';
+    const remaining = await database.run((tx) => countElsewhere(tx, { ...scope, after: '' }));
+    this.#isDone = remaining === 0;
+    return { remaining, moved, failures, isPass: next === null };
+  }
+
+  /** Until all are moved or none of the rest can be: for a process that ends afterwards. */
+  async finish(signal: AbortSignal): Promise<MigrationCounts> {
+    const failures = new Map<string, MoveFailure>();
+    let moved = 0;
+    for (;;) {
+      const round = await this.round(signal);
+      moved += round.moved;
+      for (const failure of round.failures) failures.set(failure.connectionId, failure);
+      const isOver = signal.aborted || (round.isPass && round.remaining <= failures.size);
+      if (isOver)
+        return { remaining: round.remaining, moved, failures: [...failures.values()], isPass: true };
+      if (round.isPass) await sleep(BUSY_POLL_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  #putOff(id: string): void {
+    const failures = (this.#retries.get(id)?.failures ?? 0) + 1;
+    const delayMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
+    this.#retries.set(id, {
+      failures,
+      notBeforeMs: this.#parts.clock() + delayMs * (0.5 + Math.random() / 2),
+    });
+  }
+}

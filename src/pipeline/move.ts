@@ -1,0 +1,51 @@
+import { EventAudit } from './audit.js';
+import type { PlanContext } from './context.js';
+import { FieldRules } from './field-rules.js';
+import type { Changes, Decision, LockedState } from './ledger.js';
+import { movedState } from './new-state.js';
+import { sourceOf } from './secured-record.js';
+import { NOTHING_WRITTEN, StateChange, type NamedWrite, type Written } from './state-change.js';
+
+/** What is still to be copied before a connection is the active manager's. */
+export interface MovePlan {
+  readonly writes: readonly NamedWrite[];
+  /** @throws EventError that only the values that were read can show */
+  finish(written: Written): Changes;
+  /** The rows when it was given up: the connection stays where it is. */
+  giveUp(elapsedMs: number): Changes;
+}
+
+/** Whether a connection is kept in another manager than the active one, and has something to be kept. */
+export function isElsewhere(
+  { connection }: Pick<LockedState, 'connection'>,
+  { manager }: Pick<PlanContext, 'manager'>,
+): boolean {
+  const { state, manager: its } = connection;
+  return its !== null && its !== manager.name && (state === 'live' || state === 'softDeleted');
+}
+
+/**
+ * The change of manager of one connection with no event behind it: the same as what an event does with the fields that it
+ * does not set. Pure, called under the row's lock.
+ *
+ * @param actor who wants it moved, for the audit
+ * @throws EventError where the active manager can not take it, before anything is written
+ */
+export function decideMove(state: LockedState, context: PlanContext, actor: string): Decision<MovePlan> {
+  const { connection, nowMs } = state;
+  const outcome = { name: 'applied', code: null } as const;
+  const order = connection.appliedOrder;
+  if (!isElsewhere(state, context) || order === null) return { kind: 'settle', outcome, changes: {} };
+  const next = movedState({ state, context }, new FieldRules(context, state, order, connection.name ?? ''));
+  const audit = new EventAudit({ actor, connectionId: connection.id, eventId: null }, nowMs);
+  const change = new StateChange({ state, next, source: sourceOf(connection), audit, context });
+  if (change.waitMs > 0) return { kind: 'later', waitMs: change.waitMs };
+  if (next.references.writes.length === 0)
+    return { kind: 'commit', outcome, changes: change.finish(NOTHING_WRITTEN) };
+  const plan: MovePlan = {
+    writes: change.writes,
+    finish: (written) => change.finish(written),
+    giveUp: (elapsedMs) => change.givenUp({}, elapsedMs),
+  };
+  return { kind: 'write', plan, changes: change.marks() };
+}

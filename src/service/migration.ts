@@ -1,0 +1,49 @@
+import type { Worker } from '../app.js';
+import { WorkerError } from '../errors.js';
+import type { FailureLog, Logger, Metrics } from '../observability/index.js';
+import type { MigrationCounts } from '../operations/migrate/rest.js';
+import type { PeriodicTask } from './periodic.js';
+
+const MIGRATION_EVERY_MS = 2_000;
+const PROGRESS_EVERY_MS = 10_000;
+
+export interface MigrationTaskParts {
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'migrated'>;
+  readonly failures: Pick<FailureLog, 'failed'>;
+}
+
+/** Moves what is not kept in the active manager yet, beside the events, and says how far it has come. */
+export function migrationTask(
+  { migration, manager }: Pick<Worker, 'migration' | 'manager'>,
+  { logger, metrics, failures }: MigrationTaskParts,
+): PeriodicTask {
+  const { name: to } = manager;
+  let moved = 0;
+  let saidAtMs = -Infinity;
+  const tell = (counts: MigrationCounts): void => {
+    const { remaining } = counts;
+    moved += counts.moved;
+    metrics.migrated({ remaining, moved: counts.moved, failed: counts.failures.length });
+    // The first of a kind by its name, the others as a count: `migrate-secrets --dry-run` lists them all.
+    for (const { connectionId, code, detail } of counts.failures)
+      failures.failed('a connection can not be moved yet', new WorkerError(code, detail), { connectionId });
+    const isOver = migration.isDone && moved > 0;
+    const isTime = counts.moved > 0 && performance.now() - saidAtMs > PROGRESS_EVERY_MS;
+    if (!isOver && !isTime) return;
+    saidAtMs = performance.now();
+    logger.info({ to, moved, remaining }, isOver ? 'secrets moved' : 'moving secrets');
+  };
+  return {
+    name: 'migration',
+    everyMs: MIGRATION_EVERY_MS,
+    // Done, it stays done: nothing of another manager can be committed any more.
+    run: async (signal) => {
+      for (let isPass = migration.isDone; !isPass && !signal.aborted;) {
+        const counts = await migration.round(signal);
+        tell(counts);
+        isPass = counts.isPass;
+      }
+    },
+  };
+}
