@@ -8,8 +8,10 @@ import { asDatabaseError, DatabaseError } from './errors.js';
 import { lockSqliteFile, type SqliteFileLock } from './sqlite-lock.js';
 import { tablesOf, type Tables } from './tables.js';
 
-/** Milliseconds a statement waits for a row lock. */
-const LOCK_TIMEOUT_MS = 5_000;
+/** Milliseconds a statement waits for a row lock: transactions are shared by many lanes, which all wait with it. */
+const LOCK_TIMEOUT_MS = 1_000;
+/** Milliseconds in which SQLite waits for readers of the same file. */
+const SQLITE_BUSY_MS = 5_000;
 /** Milliseconds one statement may take. */
 const STATEMENT_TIMEOUT_MS = 20_000;
 /** A stopped process (SIGSTOP) must not keep its row locks: the server ends its transaction after this. */
@@ -145,7 +147,7 @@ function dataSourceOptions(
         database: address.file,
         readonly: access === 'read',
         fileMustExist: access === 'read',
-        timeout: LOCK_TIMEOUT_MS,
+        timeout: SQLITE_BUSY_MS,
         prepareDatabase: (database: { pragma(text: string): unknown }) => {
           if (access === 'read') return;
           database.pragma('journal_mode = WAL');

@@ -6,20 +6,16 @@ export type DatabaseFailure =
   | 'transient'
   /** Rolled back because of somebody else's transaction: send it again at once. */
   | 'contention'
+  /** Rolled back because a session of somebody else keeps a row locked: send it again later. */
+  | 'locked'
   /** Somebody else inserted the same key first. */
   | 'unique'
   /** The database refuses this statement as such. */
   | 'refused';
 
 /** Driver codes: https://www.postgresql.org/docs/current/errcodes-appendix.html, MariaDB's and SQLite's by name. */
-const CONTENTION = new Set([
-  '40001',
-  '40P01',
-  '55P03',
-  'ER_LOCK_DEADLOCK',
-  'ER_LOCK_WAIT_TIMEOUT',
-  'ER_CHECKREAD',
-]);
+const CONTENTION = new Set(['40001', '40P01', 'ER_LOCK_DEADLOCK', 'ER_CHECKREAD']);
+const LOCKED = new Set(['55P03', 'ER_LOCK_WAIT_TIMEOUT']);
 /** Looks like a broken connection, but is one statement's own size: tried again it fails again. */
 const TOO_LARGE = 'ER_NET_PACKET_TOO_LARGE';
 const UNIQUE = new Set(['23505', 'ER_DUP_ENTRY', 'SQLITE_CONSTRAINT_PRIMARYKEY', 'SQLITE_CONSTRAINT_UNIQUE']);
@@ -46,6 +42,7 @@ export function failureOf(error: unknown): DatabaseFailure {
   const code = codeOf(error);
   if (code !== null) {
     if (CONTENTION.has(code)) return 'contention';
+    if (LOCKED.has(code)) return 'locked';
     if (UNIQUE.has(code)) return 'unique';
     if (code === TOO_LARGE) return 'refused';
     if (TRANSIENT.test(code)) return 'transient';

@@ -58,9 +58,12 @@ function settle<I, O>(entries: readonly Entry<I, O>[], results: readonly O[]): v
   });
 }
 
+/** Failures of a database that may lie in one item, though another attempt may cure them. */
+const OF_ONE_ITEM: ReadonlySet<unknown> = new Set(['unique', 'locked']);
+
 /** An unreachable database or broker is nobody's item: trying each alone would wait for as many time-outs. */
 function concernsAll(error: unknown): boolean {
   return (
-    error instanceof WorkerError && error.retryable && !('failure' in error && error.failure === 'unique')
+    error instanceof WorkerError && error.retryable && !('failure' in error && OF_ONE_ITEM.has(error.failure))
   );
 }

@@ -7,6 +7,8 @@ describe('what a failed statement means', () => {
   it.each([
     ['40001', 'contention'],
     ['ER_LOCK_DEADLOCK', 'contention'],
+    ['55P03', 'locked'],
+    ['ER_LOCK_WAIT_TIMEOUT', 'locked'],
     ['23505', 'unique'],
     ['ER_DUP_ENTRY', 'unique'],
     ['57P01', 'transient'],

@@ -30,6 +30,13 @@ describe('a group', () => {
     expect(calls).toEqual([[1, 2, 3], [1], [2], [3]]);
   });
 
+  it.each(['unique', 'locked'])('also where it is passing, but one item’s: %s', async (failure) => {
+    const group = new Group<number, number>((items) =>
+      items.includes(2) ? Promise.reject(Object.assign(transient(), { failure })) : Promise.resolve(items),
+    );
+    expect(await settledOf([1, 2, 3].map((item) => group.add(item)))).toEqual(['1', '! x', '3']);
+  });
+
   it('does not when what failed is everybody’s, and works again afterwards', async () => {
     let calls = 0;
     const group = new Group<number, number>((items) => {
