@@ -224,8 +224,13 @@ export const ERROR_CODES = {
   DATABASE_UNAVAILABLE: entry('transient', 'The database does not answer.', 'None needed: tried again.'),
   BROKER_UNAVAILABLE: entry(
     'transient',
-    'The broker does not answer, or refuses us.',
-    'Tried again; where it lasts, check address, certificates and credentials.',
+    'The broker does not answer.',
+    'Tried again; where it lasts, check address and certificates.',
+  ),
+  BROKER_ACCESS: entry(
+    'transient',
+    'The broker refuses the login, or the right to a topic or a group.',
+    'Correct credentials or access rules: tried again. A worker that is kept out of its group for a minute ends; start it again then.',
   ),
   CLAIM_LOST: entry(
     'transient',

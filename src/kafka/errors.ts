@@ -97,9 +97,27 @@ export function isRetriable(error: unknown): boolean {
   return field(root, 'retriable') === true || isWaitingForBroker(error);
 }
 
+/** What a broker answers where it knows us not, or does not let us. */
+const REFUSED: ReadonlySet<string> = new Set([
+  'KafkaJSSASLAuthenticationError',
+  'SASL_AUTHENTICATION_FAILED',
+  'UNSUPPORTED_SASL_MECHANISM',
+  'ILLEGAL_SASL_STATE',
+  'TOPIC_AUTHORIZATION_FAILED',
+  'GROUP_AUTHORIZATION_FAILED',
+  'CLUSTER_AUTHORIZATION_FAILED',
+]);
+
+/** Whether the broker answers and refuses, by the name that {@link brokerErrorName} gives. */
+export const isAccessName = (name: string): boolean => REFUSED.has(name);
+
 /** A `transient` error that names the call and the broker's error, and nothing else of it. */
 export function brokerUnavailable(call: string, error: unknown): WorkerError {
-  return new WorkerError('BROKER_UNAVAILABLE', `${call} failed: ${brokerErrorName(error)}`);
+  const name = brokerErrorName(error);
+  return new WorkerError(
+    isAccessName(name) ? 'BROKER_ACCESS' : 'BROKER_UNAVAILABLE',
+    `${call} failed: ${name}`,
+  );
 }
 
 /** What ends a consumer for good. A WorkerError of the handler comes through as it is. */

@@ -1,5 +1,5 @@
 import { WorkerError } from '../errors.js';
-import { isUnreachable } from './errors.js';
+import { isAccessName, isUnreachable } from './errors.js';
 
 export interface JoinWatchOptions {
   /** Whether the consumer is a living member of its group. */
@@ -52,8 +52,9 @@ export class JoinWatch {
     if (this.#stopped || joined() || performance.now() - this.#outSinceMs < timeoutMs) return;
     const seconds = Math.round(timeoutMs / 1_000);
     const last = this.#options.lastError() ?? 'no error was reported';
+    const code = isAccessName(last) ? 'BROKER_ACCESS' : 'INTERNAL';
     const message = `the broker answers, but the group could not be joined for ${seconds} s (${last})`;
-    onFatal(new WorkerError('INTERNAL', message));
+    onFatal(new WorkerError(code, message));
   }
 
   async #answers(): Promise<boolean> {

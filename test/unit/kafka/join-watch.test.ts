@@ -34,6 +34,13 @@ describe('JoinWatch', () => {
     expect(fatal).toEqual([]);
     await vi.advanceTimersByTimeAsync(5_000);
     expect(fatal[0]?.message).toContain('60 s (GROUP_AUTHORIZATION_FAILED)');
+    expect(fatal[0]?.code).toBe('BROKER_ACCESS');
+  });
+
+  it('is a defect where nobody refused anything', async () => {
+    const { fatal } = watch({ lastError: () => null });
+    await vi.advanceTimersByTimeAsync(70_000);
+    expect(fatal[0]?.code).toBe('INTERNAL');
   });
 
   it('takes a refusal for an answer', async () => {
