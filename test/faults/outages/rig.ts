@@ -1,5 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
+import {
+  checkInvariants,
+  describeViolations,
+  publishedEvent,
+  unsettled,
+  type CheckInput,
+} from '../checker/index.js';
 import { createWorld, securedData, serviceEvent, startWorker, type World } from '../../e2e/fixture.js';
 import {
   freshName,
@@ -44,6 +51,7 @@ export class Rig {
   readonly world: World;
   readonly brokers: string;
   readonly databaseUrl: string;
+  readonly #published: ReturnType<typeof serviceEvent>[] = [];
   readonly #newest = new Map<string, { version: number; password: string | null }>();
   #sent = 0;
   #worker: TestProcess | null = null;
@@ -101,9 +109,15 @@ export class Rig {
       timestampMs: BASE_MS + this.#sent,
       eventType: version === 1 ? 'entityCreated' : 'entityUpdated',
     });
+    this.note([event]);
     const record = { key: name, value: JSON.stringify(event), partition };
     await produce(this.world.topics.created, [record], { brokers: this.brokers });
     return value;
+  }
+
+  /** For the checker: events of a test's own publishing. */
+  note(events: readonly ReturnType<typeof serviceEvent>[]): void {
+    this.#published.push(...events);
   }
 
   /** Waits until the newest version of a connection is applied. */
@@ -170,6 +184,38 @@ export class Rig {
       expect(distinct, name).toEqual(distinct.map((_, at) => at + 1));
       expect(revisions.at(-1), name).toMatchObject({ revision: distinct.length, version });
     }
+  }
+
+  /** Waits until nothing goes on any more (but for what is excepted), then asks the checker about the five invariants. */
+  async expectInvariants(
+    standinUrl: string,
+    workers: readonly TestProcess[],
+    except: Parameters<typeof unsettled>[1] = [],
+  ): Promise<void> {
+    const { brokers, databaseUrl } = this;
+    const { env, topics, key } = this.world;
+    const input: CheckInput = {
+      published: this.#published.map((event) => publishedEvent(event)),
+      databaseUrl,
+      stores: { 'managed-aws': { kind: 'standin', url: standinUrl } },
+      secured: { kind: 'kafka', brokers, topic: topics.secured },
+      deadLetters: { kind: 'kafka', brokers, topic: topics.deadLetter },
+      sources: {
+        ...{ brokers, groupId: env['KAFKA_GROUP_ID']! },
+        topics: [topics.created, topics.updated, topics.deleted],
+      },
+      keys: [key],
+      logs: Object.fromEntries(workers.map((each, at) => [`worker ${at}`, each.stdout() + each.stderr()])),
+    };
+    await waitFor(
+      async () => {
+        const open = await unsettled(input, except);
+        if (open.length > 0) throw new Error(open.join('; '));
+        return true;
+      },
+      { what: 'nothing going on any more', timeoutMs: 2 * PATIENCE_MS, intervalMs: 500 },
+    );
+    expect(describeViolations(await checkInvariants(input))).toBe('');
   }
 }
 
