@@ -1,0 +1,355 @@
+import { describe, expect, it } from 'vitest';
+import type { ManagerName } from '../../../src/terms.js';
+import { CONNECTION, deletion, eventRecord, MASKED, OTHER, PASSWORD_ID } from '../pipeline/events.js';
+import { configOf } from '../pipeline/sent-event.js';
+import { openMovingBench, resolved, storedByManager } from './fixture.js';
+
+const KEEPS = {
+  db: 'database',
+  local: 'store',
+  'managed-aws': 'store',
+  aws: 'database',
+  'managed-aws-ssm': 'store',
+  'aws-ssm': 'database',
+} as const;
+const MANAGERS = Object.keys(KEEPS) as (keyof typeof KEEPS)[];
+const PAIRS = MANAGERS.flatMap((from) =>
+  MANAGERS.filter((to) => to !== from).map((to) => [from, to] as const),
+);
+
+const FIELDS = {
+  password: 'MARK-password',
+  connectionOptions: { apiToken: 'MARK-token', plain: 'yes' },
+};
+
+describe.each(PAIRS)('from %s to %s', (from, to) => {
+  it('the values of a connection are moved, with one secured event, and the former secrets are retired', async () => {
+    const { bench, aws, startUnder, moveAll } = await openMovingBench(from);
+    await bench.handle(eventRecord({ config: FIELDS, at: 1 }));
+    await startUnder(to);
+    expect(await moveAll()).toEqual(['moved']);
+
+    expect(bench.sent(CONNECTION)).toMatchObject({
+      operation: 'migrated',
+      revision: 2,
+      manager: to,
+      secretFields: [{ owned: true }, { owned: true }],
+    });
+    expect(await resolved(bench)).toBe('MARK-password');
+    expect(await resolved(bench, { path: '/connection/config/connectionOptions/apiToken' })).toBe(
+      'MARK-token',
+    );
+    expect(configOf(bench.sent(CONNECTION))).toMatchObject({
+      username: 'u',
+      connectionOptions: { plain: 'yes' },
+    });
+    const states = Object.entries(await storedByManager(bench));
+    expect(states.filter(([key]) => key.startsWith(`${from} `)).map(([, state]) => state)).toEqual(
+      KEEPS[from] === 'store' ? ['retired', 'retired'] : [],
+    );
+    expect(states.filter(([key]) => key.startsWith(`${to} `)).map(([, state]) => state)).toEqual(
+      KEEPS[to] === 'store' ? ['live', 'live'] : [],
+    );
+
+    // Once more: nothing is left to do; the same text costs nothing, also after the move.
+    expect(await moveAll()).toEqual([]);
+    const { calls } = bench;
+    await bench.handle(eventRecord({ config: FIELDS, at: 2 }));
+    expect(bench.last).toMatchObject({ outcome: 'applied', writes: 0 });
+    expect(bench.calls).toBe(calls);
+    expect(await resolved(bench)).toBe('MARK-password');
+
+    // After the grace nothing is left in the former store, and everything in the new one.
+    await bench.endGrace();
+    await bench.tidy();
+    expect(await resolved(bench)).toBe('MARK-password');
+    const left = Object.entries(await storedByManager(bench)).filter(([key]) => key.startsWith(`${from} `));
+    expect(left.map(([, state]) => state).filter((state) => state !== 'deleted')).toEqual([]);
+    if (!to.startsWith('managed-aws'))
+      expect(aws.secrets().filter(({ scheduledForDeletion }) => !scheduledForDeletion)).toEqual([]);
+    await bench.expectNowhereElse('MARK-');
+  });
+
+  it('an event that comes first moves the connection in its own commit: masked, unchanged, changed, cleared', async () => {
+    const { bench, startUnder, moveAll } = await openMovingBench(from);
+    const value = (name: string): string => `MARK-${name}`;
+    const config = {
+      password: value('masked'),
+      connectionOptions: { aToken: value('same'), bToken: value('before'), cToken: value('gone') },
+    };
+    await bench.handle(eventRecord({ config, at: 1 }));
+    await startUnder(to);
+    await bench.handle(
+      eventRecord({
+        config: {
+          password: MASKED,
+          connectionOptions: { aToken: value('same'), bToken: value('after'), cToken: null },
+        },
+        at: 2,
+      }),
+    );
+    expect(bench.last).toMatchObject({ outcome: 'applied' });
+    expect(bench.sent(CONNECTION)).toMatchObject({ operation: 'updated', revision: 2, manager: to });
+    expect(await resolved(bench)).toBe(value('masked'));
+    expect(await resolved(bench, { path: '/connection/config/connectionOptions/aToken' })).toBe(
+      value('same'),
+    );
+    expect(await resolved(bench, { path: '/connection/config/connectionOptions/bToken' })).toBe(
+      value('after'),
+    );
+    expect(bench.sent(CONNECTION)?.secretFields).toHaveLength(3);
+    expect(await moveAll()).toEqual([]);
+    const former = Object.entries(await storedByManager(bench)).filter(([key]) => key.startsWith(`${from} `));
+    expect(former.map(([, state]) => state)).toEqual(
+      KEEPS[from] === 'store' ? ['retired', 'retired', 'retired', 'retired'] : [],
+    );
+    await bench.expectNowhereElse('MARK-');
+  });
+});
+
+const moving = (from: ManagerName): ReturnType<typeof openMovingBench> => openMovingBench(from);
+
+describe('what moves with a connection', () => {
+  it('a rename under the new manager copies to the new name', async () => {
+    const { bench, startUnder } = await moving('managed-aws');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await startUnder('managed-aws-ssm');
+    await bench.handle(eventRecord({ password: MASKED, name: 'renamed', at: 2 }));
+    expect(configOf(bench.sent(CONNECTION))['password']).toBe(
+      'secret:/openmetadata/database/renamed/password',
+    );
+    expect(await resolved(bench)).toBe('MARK-a');
+    expect(await storedByManager(bench)).toEqual({
+      [`managed-aws ${PASSWORD_ID}`]: 'retired',
+      'managed-aws-ssm /openmetadata/database/renamed/password': 'live',
+    });
+  });
+
+  it('an older event sets what newer ones masked, and the rest of the connection moves along', async () => {
+    const { bench, startUnder } = await moving('managed-aws');
+    await bench.handle(
+      eventRecord({ config: { password: 'MARK-a', connectionOptions: { aToken: 'MARK-t' } }, at: 1 }),
+    );
+    await bench.handle(
+      eventRecord({ config: { password: MASKED, connectionOptions: { aToken: 'MARK-t3' } }, at: 3 }),
+    );
+    await startUnder('managed-aws-ssm');
+    await bench.handle(
+      eventRecord({ config: { password: 'MARK-b', connectionOptions: { aToken: 'MARK-t2' } }, at: 2 }),
+    );
+    expect(bench.last).toMatchObject({ outcome: 'applied' });
+    expect(await resolved(bench)).toBe('MARK-b');
+    expect(await resolved(bench, { path: '/connection/config/connectionOptions/aToken' })).toBe('MARK-t3');
+    expect(await storedByManager(bench)).toMatchObject({ [`managed-aws ${PASSWORD_ID}`]: 'retired' });
+  });
+
+  it('a reference to the own id, and one that takes another field’s secret over', async () => {
+    const { bench, startUnder } = await moving('managed-aws');
+    await bench.handle(
+      eventRecord({ config: { password: 'MARK-a', connectionOptions: { aToken: 'MARK-t' } }, at: 1 }),
+    );
+    await startUnder('managed-aws-ssm');
+    const token = 'secret:/openmetadata/database/mysql-test/connectionoptions/atoken';
+    await bench.handle(
+      eventRecord({
+        config: { password: `secret:${PASSWORD_ID}`, connectionOptions: { bToken: token } },
+        at: 2,
+      }),
+    );
+    expect(bench.last).toMatchObject({ outcome: 'applied' });
+    expect(await resolved(bench)).toBe('MARK-a');
+    expect(await resolved(bench, { path: '/connection/config/connectionOptions/bToken' })).toBe('MARK-t');
+    // Its fingerprint is bound to the field it came from: the same text is written again, and then known.
+    await bench.handle(
+      eventRecord({ config: { password: MASKED, connectionOptions: { bToken: 'MARK-t' } }, at: 3 }),
+    );
+    expect(bench.last).toMatchObject({ outcome: 'applied', writes: 1 });
+  });
+
+  it('soft-deleted connections move, hard-deleted ones do not, and a deletion needs no copy', async () => {
+    const { bench, startUnder, moveAll } = await moving('managed-aws');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(eventRecord({ password: MASKED, at: 2, eventType: 'entitySoftDeleted' }));
+    await bench.handle(eventRecord({ id: OTHER, name: 'other', password: 'MARK-o', at: 1 }));
+    await bench.handle(deletion(2, { id: OTHER, name: 'other' }));
+    await startUnder('db');
+    expect(await moveAll()).toEqual(['moved']);
+    expect(bench.sent(CONNECTION)).toMatchObject({ operation: 'migrated' });
+    expect(await bench.query(`SELECT state FROM connection WHERE id = '${CONNECTION}'`)).toEqual([
+      { state: 'softDeleted' },
+    ]);
+    await startUnder('managed-aws-ssm');
+    await bench.handle(deletion(5));
+    expect(bench.last).toMatchObject({ outcome: 'applied', writes: 0 });
+    expect(await storedByManager(bench)).toEqual({
+      [`managed-aws ${PASSWORD_ID}`]: 'retired',
+      'managed-aws /openmetadata/database/other/password': 'retired',
+    });
+  });
+
+  it('references of users stay as they are', async () => {
+    const { bench, aws, startUnder, moveAll } = await moving('managed-aws');
+    await bench.handle(eventRecord({ password: 'secret:/team-a/x', at: 1 }));
+    await startUnder('managed-aws-ssm');
+    aws.clearCalls();
+    expect(await moveAll()).toEqual(['moved']);
+    expect(bench.sent(CONNECTION)?.secretFields).toMatchObject([
+      { reference: 'secret:/team-a/x', owned: false },
+    ]);
+    expect(aws.calls).toEqual([]);
+  });
+
+  it('there and back: the first store has the value again, under its old name', async () => {
+    const { bench, startUnder, moveAll } = await moving('managed-aws');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await startUnder('db');
+    await moveAll();
+    await bench.handle(eventRecord({ password: 'MARK-b', at: 2 }));
+    await expect(startUnder('managed-aws')).rejects.toMatchObject({ code: 'MANAGER_MISMATCH' });
+  });
+});
+
+describe('what can not be moved as it is', () => {
+  it('a value that is too long for the new store stays where it is; an event that replaces it goes on', async () => {
+    const { bench, startUnder, moveAll } = await moving('managed-aws');
+    const long = `MARK-${'x'.repeat(5_000)}`;
+    await bench.handle(eventRecord({ password: long, at: 1 }));
+    await startUnder('managed-aws-ssm');
+    expect(await moveAll()).toEqual(['VALUE_TOO_LONG']);
+    expect(bench.sent(CONNECTION)).toMatchObject({ revision: 1, manager: 'managed-aws' });
+    expect(await storedByManager(bench)).toMatchObject({
+      [`managed-aws ${PASSWORD_ID}`]: 'live',
+      [`managed-aws-ssm ${PASSWORD_ID}`]: 'retired',
+    });
+    await bench.handle(eventRecord({ password: MASKED, at: 2 }));
+    expect(bench.last).toMatchObject({ outcome: 'refused', code: 'VALUE_TOO_LONG' });
+    await bench.handle(eventRecord({ password: 'MARK-short', at: 3 }));
+    expect(bench.last).toMatchObject({ outcome: 'applied' });
+    expect(await resolved(bench)).toBe('MARK-short');
+    expect(await storedByManager(bench)).toMatchObject({ [`managed-aws ${PASSWORD_ID}`]: 'retired' });
+    await bench.expectNowhereElse('MARK-');
+  });
+
+  it('a text that the new store refuses', async () => {
+    const { bench, startUnder, moveAll } = await moving('db');
+    await bench.handle(eventRecord({ password: 'MARK-{{x}}', at: 1 }));
+    await startUnder('managed-aws-ssm');
+    expect(await moveAll()).toEqual(['VALUE_REFUSED_BY_STORE']);
+    expect(bench.sent(CONNECTION)).toMatchObject({ revision: 1, manager: 'db' });
+  });
+
+  it('an id that another connection has in the new store', async () => {
+    const { bench, startUnder, moveAll } = await moving('db');
+    await bench.handle(eventRecord({ name: 'My Svc', password: 'MARK-a', at: 1 }));
+    await bench.handle(eventRecord({ id: OTHER, name: 'my_svc', password: 'MARK-b', at: 1 }));
+    await startUnder('managed-aws');
+    expect((await moveAll()).sort()).toEqual(['SECRET_ID_COLLISION', 'moved']);
+    expect(await resolved(bench)).toBe('MARK-a');
+  });
+
+  it('a recorded version that the former store has lost', async () => {
+    const { bench, aws, startUnder, moveAll } = await moving('managed-aws');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    aws.reset();
+    await startUnder('db');
+    expect(await moveAll()).toEqual(['SECRET_VERSION_GONE']);
+    await bench.handle(eventRecord({ password: 'MARK-b', at: 2 }));
+    expect(bench.last).toMatchObject({ outcome: 'applied' });
+    expect(await resolved(bench)).toBe('MARK-b');
+  });
+
+  it('a former store that does not answer: passing, for the move and for events', async () => {
+    const { bench, aws, startUnder, moveAll } = await moving('managed-aws');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await startUnder('managed-aws-ssm');
+    const fault = aws.fault({ kind: 'server-error', service: 'secretsmanager' });
+    expect(await moveAll()).toEqual(['STORE_UNAVAILABLE']);
+    await expect(bench.handle(eventRecord({ password: MASKED, at: 2 }))).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+    });
+    aws.clearFaults(fault);
+    expect(await moveAll()).toEqual(['moved']);
+  });
+});
+
+describe('the protocol', () => {
+  it('10: copies the recorded version with its own fingerprint, not what a lost claim has put on top', async () => {
+    const { bench, startUnder, moveAll } = await moving('managed-aws');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.land({ secretId: PASSWORD_ID, connectionId: CONNECTION, value: 'MARK-b' });
+    await startUnder('managed-aws-ssm');
+    expect(await moveAll()).toEqual(['moved']);
+    expect(await resolved(bench)).toBe('MARK-a');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 3 }));
+    expect(bench.last).toMatchObject({ writes: 0 });
+    expect(await resolved(bench)).toBe('MARK-a');
+  });
+
+  it('6: a commit under the new manager retires what a lost claim was writing under the former one', async () => {
+    const { bench, startUnder, moveAll } = await moving('managed-aws');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.change(`UPDATE stored_secret SET state = 'writing'`);
+    await startUnder('managed-aws-ssm');
+    expect(await moveAll()).toEqual(['moved']);
+    const [row] = await bench.query(`SELECT * FROM stored_secret WHERE manager = 'managed-aws'`);
+    expect(row).toMatchObject({ state: 'retired' });
+    expect(Number(row?.['suspect_until_ms'])).toBeGreaterThan(Date.now());
+  });
+
+  it('a copy that was written and not committed is found again, and the move done anew', async () => {
+    const { bench, aws, startUnder, moveAll } = await moving('managed-aws');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await startUnder('managed-aws-ssm');
+    aws.fault({ kind: 'drop-after', service: 'ssm', operation: 'PutParameter', times: 1 });
+    expect(await moveAll()).toEqual(['STORE_UNAVAILABLE']);
+    expect(await moveAll()).toEqual(['busy']); // its claim runs out: the request might still land
+    await bench.expireClaims();
+    expect(await moveAll()).toEqual(['moved']);
+    expect(await resolved(bench)).toBe('MARK-a');
+  });
+
+  it('a copy that reads back as something else is not committed', async () => {
+    const { bench, startUnder, moveAll } = await moving('db');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await startUnder('managed-aws');
+    const { store } = bench.worker.manager;
+    const get = store.get.bind(store);
+    store.get = async (items, call) => {
+      await bench.land({ secretId: PASSWORD_ID, connectionId: CONNECTION, value: 'MARK-x' });
+      return get(
+        items.map(({ reference }) => ({ reference })),
+        call,
+      );
+    };
+    expect(await moveAll()).toEqual(['STORE_UNAVAILABLE']);
+    expect(bench.sent(CONNECTION)).toMatchObject({ revision: 1, manager: 'db' });
+    store.get = get;
+    expect(await moveAll()).toEqual(['moved']);
+    expect(await resolved(bench)).toBe('MARK-a');
+  });
+});
+
+describe('which manager a start works for', () => {
+  it('SECRET_MIGRATION=manual refuses, naming the command', async () => {
+    const { bench, startUnder } = await moving('db');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await expect(startUnder('local', { SECRET_MIGRATION: 'manual' })).rejects.toThrow(
+      'migrate-secrets --to local',
+    );
+    await startUnder('db');
+  });
+
+  it('a worker of the former one ends at its next transaction', async () => {
+    const { bench, aws } = await moving('managed-aws');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    const { changeActiveManager } = await import('../../../src/database/settings.js');
+    const { managerEpoch } = bench.worker.identity;
+    expect(await changeActiveManager(bench.worker.database, managerEpoch, 'db')).toBe(true);
+    expect(await changeActiveManager(bench.worker.database, managerEpoch, 'db')).toBe(false);
+    aws.clearCalls();
+    await expect(bench.handle(eventRecord({ password: 'MARK-b', at: 2 }))).rejects.toMatchObject({
+      code: 'MANAGER_MISMATCH',
+    });
+    expect(aws.calls).toEqual([]);
+  });
+});
