@@ -135,6 +135,7 @@ function beside(engine: DatabaseEngine): void {
 
   it.each(['SIGKILL', 'SIGINT'] as const)(
     'ended by %s in the middle, it goes on where it was',
+    { timeout: 480_000 },
     async (signal) => {
       const { bench, rotations } = await benchOn(engine);
       await addOutboxRows(bench);
@@ -146,7 +147,7 @@ function beside(engine: DatabaseEngine): void {
         timeoutMs: 60_000,
       });
       process.kill(command.pid, signal);
-      const exit = await command.waitForExit();
+      const exit = await command.waitForExit(120_000);
       if (signal === 'SIGINT') {
         expect(exit.code).toBe(1);
         expect(command.stderr()).toContain('Go on with: connection-secrets rotate-keys');

@@ -23,6 +23,24 @@ function tokenIn(event: SentEvent | undefined): string {
   return tokenOf(event?.secretFields[0]?.reference ?? '');
 }
 
+describe('what publishers sealed with an old key', () => {
+  it('is counted in kept events, and holds the old key back until they are gone', async () => {
+    const [oldKey, newKey] = [generateKey(), generateKey()];
+    const password = `fernet:${KeyRing.parse('k', oldKey).seal('MARK-sealed')}`;
+    const { bench, rotations } = await benchWith({ PUBLISHER_FERNET_KEY: newKey });
+    await bench.handle(eventRecord({ id: `${OTHER}-k`, name: 'kept', password, at: 1 }));
+    expect(await bench.kept()).toEqual([{ state: 'dead', code: 'TOKEN_NOT_OPENED' }]);
+    const keys = { ...OLD_ALONE, ...OUT_OLD, PUBLISHER_FERNET_KEY: `${newKey},${oldKey}` };
+    const found = async (): Promise<string[]> =>
+      (await rotations.doctor(keys))
+        .filter(({ check }) => check === 'PUBLISHER_FERNET_KEY, what publishers sealed')
+        .map(({ result, detail }) => `${result}: ${detail.slice(0, 8)}`);
+    expect(await found()).toEqual(['warning: 1 fields']);
+    await bench.change('DELETE FROM dead_letter');
+    expect(await found()).toEqual(['ok: no kept ']);
+  });
+});
+
 describe('what was published under an old key', () => {
   it.each([
     { title: 'values of the manager db', env: { SECRET_MANAGER: 'db' }, inside: 'MARK-one' },

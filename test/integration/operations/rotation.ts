@@ -53,7 +53,10 @@ export class Rotations {
   }
 
   async run(keys: Settings, ...flags: string[]) {
-    const result = await runCli(['rotate-keys', '--json', ...flags], { env: this.envWith(keys) });
+    const result = await runCli(['rotate-keys', '--json', ...flags], {
+      env: this.envWith(keys),
+      timeoutMs: 240_000,
+    });
     const report = result.stdout === '' ? null : (JSON.parse(result.stdout) as Report);
     return { ...result, report };
   }
