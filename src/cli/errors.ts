@@ -55,11 +55,44 @@ function asText({ code, message, hint, frames = [] }: ShownError): string {
   ].join('\n');
 }
 
+/** Of an option's name: what the ones that exist look like. Anything else may be a value typed in the wrong place. */
+const OPTION_NAME = /^(?:--[a-z][a-z-]{0,40}|-[A-Za-z])/;
+const SUGGESTION = /\n(\(Did you mean (?:one of )?[a-z, -]{1,200}\?\))$/;
+
+/** commander quotes what was typed; only names of ours and what it expects instead go on. */
 function usageError(error: CommanderError): ShownError {
-  const message = error.message
-    .replace(/^error: /, '')
-    // An option's text may be anything, and was typed in the wrong place.
-    .replace(/(unknown option '[^'=]*)=[^']*'/, "$1=…'")
-    .replaceAll('\n', ' ');
-  return { code: 'USAGE_INVALID', message, hint: ERROR_CODES.USAGE_INVALID.remedy };
+  const text = error.message.replace(/^error: /, '');
+  const suggestion = SUGGESTION.exec(text)?.[1];
+  const message = [withoutQuotes(error.code, text), ...(suggestion === undefined ? [] : [suggestion])].join(
+    ' ',
+  );
+  return {
+    code: 'USAGE_INVALID',
+    message: message.replaceAll('\n', ' '),
+    hint: ERROR_CODES.USAGE_INVALID.remedy,
+  };
+}
+
+function withoutQuotes(code: string, text: string): string {
+  switch (code) {
+    case 'commander.unknownOption':
+      return unknownOption(text);
+    case 'commander.unknownCommand':
+      return 'unknown command';
+    case 'commander.invalidArgument': {
+      const [whose] = /^(?:option '[^']*'|command-argument)/.exec(text) ?? ['an argument'];
+      const end = text.lastIndexOf("' is invalid");
+      return `${whose}: its argument${end < 0 ? ' is invalid.' : text.slice(end + 1)}`;
+    }
+    default:
+      return text;
+  }
+}
+
+function unknownOption(text: string): string {
+  const given = text.slice("unknown option '".length);
+  const [name = ''] = OPTION_NAME.exec(given) ?? [];
+  const whole = given === `${name}'` || given.startsWith(`${name}'\n(Did you mean`);
+  const isName = whole || (name.startsWith('--') ? given[name.length] === '=' : name !== '');
+  return `unknown option '${isName ? name : ''}${whole ? '' : '…'}'`;
 }

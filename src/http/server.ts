@@ -1,4 +1,4 @@
-import { fastify } from 'fastify';
+import { fastify, type FastifyReply } from 'fastify';
 import { ConfigurationError } from '../errors.js';
 
 /** What `/readyz` says of one part. */
@@ -48,6 +48,10 @@ export async function openHttpServer(parts: HttpParts): Promise<HttpServer> {
     bodyLimit: 1_024,
     connectionTimeout: 10_000,
     requestTimeout: 10_000,
+    // fastify's own answer repeats the path.
+    frameworkErrors: (_error, _request, reply: FastifyReply) => {
+      void reply.code(400).send({ error: 'bad request' });
+    },
   });
   server.get('/healthz', () => ({ status: 'alive' }));
   server.get('/readyz', (_request, reply) => {

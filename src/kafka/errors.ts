@@ -1,4 +1,5 @@
 import { WorkerError } from '../errors.js';
+import { safeError } from '../observability/safe-error.js';
 
 /**
  * kafkajs wraps errors in errors. The innermost one says what happened; its `type` is Kafka's own name for a
@@ -134,12 +135,11 @@ export function fatalError(error: unknown): WorkerError {
   return new WorkerError('INTERNAL', `the consumer stopped: ${brokerErrorName(error)}`);
 }
 
-/** A stranger's error with its name and the places in the code only: its text may quote what it was given. */
+/** A stranger's error with its class and the places in the code only: its text may quote what it was given. */
 export function withoutText(error: unknown): Error {
-  const name = error instanceof Error ? error.name : typeof error;
+  const shown = safeError(error);
+  const [name, frames] = 'code' in shown ? [shown.code, []] : [shown.name, shown.frames];
   const bare = new Error(name);
-  const frames =
-    error instanceof Error ? (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];
-  bare.stack = [name, ...frames].join('\n');
+  bare.stack = [name, ...frames.map((frame) => `    ${frame}`)].join('\n');
   return bare;
 }

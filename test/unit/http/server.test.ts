@@ -1,4 +1,5 @@
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { once } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';
 import { openHttpServer, type HttpParts } from '../../../src/http/server.js';
@@ -49,6 +50,26 @@ it('repeats neither a path nor an error', async () => {
   const missing = await fetch(`${url}/${MARKER}`);
   expect([missing.status, await missing.text()]).toEqual([404, '{"error":"not found"}']);
   expect((await fetch(`${url}/healthz`, { method: 'POST', body: MARKER })).status).toBe(404);
+});
+
+it.each([
+  ['a path that is none', `GET /%zz${MARKER} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`],
+  ['a header that is none', `GET /healthz HTTP/1.1\r\nHost: x\r\n${MARKER}: \x01\r\n\r\n`],
+  ['a method that is none', `${MARKER} / HTTP/1.1\r\nHost: x\r\n\r\n`],
+  ['too much', `GET /${MARKER.repeat(2_000)} HTTP/1.1\r\nHost: x\r\n\r\n`],
+  ['an expectation', `GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: ${MARKER}\r\nConnection: close\r\n\r\n`],
+  [
+    'a body that is no JSON',
+    `POST /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${MARKER.length}\r\n\r\n${MARKER}`,
+  ],
+])('does not repeat %s', async (_title, request) => {
+  const { hostname, port } = new URL(await open());
+  const socket = connect(Number(port), hostname);
+  onTestFinished(() => void socket.destroy());
+  socket.write(request);
+  const answer = await text(socket);
+  expect(answer).toMatch(/^HTTP\/1\.1 [45]/);
+  expect(answer).not.toContain(MARKER);
 });
 
 it('says which setting is wrong where the port is taken', async () => {
