@@ -135,7 +135,7 @@ async function expectRefusal(env: Environment, cause: RegExp, secrets: readonly 
       (reason: unknown) => reason,
     );
     // A refused login is told from a connection that did not come about.
-    const code = /SASL_?AUTH/.test(cause.source) ? 'BROKER_ACCESS' : 'BROKER_UNAVAILABLE';
+    const code = /SASL_?AUTH/i.test(cause.source) ? 'BROKER_ACCESS' : 'BROKER_UNAVAILABLE';
     expect(error, call).toMatchObject({ code });
     expect((error as Error).message.replace(`${call} failed: `, ''), call).toMatch(cause);
     expect(performance.now() - begin, call).toBeLessThan(DEADLINE_MS);
