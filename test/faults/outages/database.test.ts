@@ -46,13 +46,17 @@ async function holdRow(engine: Engine, url: string, id: string): Promise<() => P
     disposeLater(() => client.end());
     await client.query('BEGIN');
     await client.query(sql);
-    return async () => void (await client.query('ROLLBACK'));
+    return async () => {
+      await client.query('ROLLBACK');
+    };
   }
   const connection = await mysql.createConnection({ uri: url });
   disposeLater(() => connection.destroy());
   await connection.query('BEGIN');
   await connection.query(sql);
-  return async () => void (await connection.query('ROLLBACK'));
+  return async () => {
+    await connection.query('ROLLBACK');
+  };
 }
 
 function describeEngine(engine: Engine, kafka: string): void {
