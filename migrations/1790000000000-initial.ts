@@ -1,4 +1,5 @@
-import { Table, TableIndex, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { ConfigurationError } from '../src/errors.js';
 import { columns, dialectOf, type ColumnSpec } from './columns.js';
 
 interface TableSpec {
@@ -154,17 +155,42 @@ export class Initial1790000000000 implements MigrationInterface {
 
   async up(queryRunner: QueryRunner): Promise<void> {
     const dialect = dialectOf(queryRunner);
-    for (const [name, spec] of Object.entries(TABLES)) {
-      await queryRunner.createTable(new Table({ name, columns: columns(dialect, spec.columns) }));
-      for (const [indexName, columnNames] of Object.entries(spec.indices ?? {}))
-        await queryRunner.createIndex(
-          name,
-          new TableIndex({ name: indexName, columnNames: [...columnNames] }),
-        );
+    const missing = await missingTables(queryRunner);
+    for (const [name, spec] of missing) {
+      // With its indices: on MySQL one statement, so that a table is either whole or not there.
+      const indices = Object.entries(spec.indices ?? {}).map(([indexName, columnNames]) => ({
+        name: indexName,
+        columnNames: [...columnNames],
+      }));
+      await queryRunner.createTable(new Table({ name, columns: columns(dialect, spec.columns), indices }));
     }
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
-    for (const name of Object.keys(TABLES).reverse()) await queryRunner.dropTable(name);
+    for (const name of Object.keys(TABLES).reverse()) await queryRunner.dropTable(name, true);
   }
+}
+
+/**
+ * MySQL and MariaDB commit each table as it is made: where a process died in the middle, some are there, and are kept.
+ *
+ * @throws ConfigurationError where a table of such a name has other columns: it is somebody else's
+ */
+async function missingTables(queryRunner: QueryRunner): Promise<[string, TableSpec][]> {
+  const missing: [string, TableSpec][] = [];
+  for (const [name, spec] of Object.entries(TABLES)) {
+    const table = await queryRunner.getTable(name);
+    if (table === undefined) missing.push([name, spec]);
+    else if (!isOurs(table, spec))
+      throw new ConfigurationError(
+        'CONFIG_INVALID',
+        `DATABASE_URL: the database has a table ${name} that is not this program's; give it a database of its own`,
+      );
+  }
+  return missing;
+}
+
+function isOurs(table: Table, { columns: wanted }: TableSpec): boolean {
+  const names = Object.keys(wanted);
+  return table.columns.length === names.length && table.columns.every(({ name }) => names.includes(name));
 }

@@ -24,6 +24,30 @@ describeEngines('the schema', (engine) => {
     expect(await schemaStatus(database)).toEqual({ executed: ran, pending: [], unknown: [] });
   });
 
+  it('is finished where a process died in the middle of making it', async () => {
+    const { url } = await createDatabase(engine);
+    const database = await openDatabase(url);
+    const ran = await migrateSchema(database);
+    // MySQL and MariaDB keep each table that was made, whatever becomes of the transaction.
+    await execute(database, 'DELETE FROM schema_migration');
+    for (const table of ['operation', 'audit']) await execute(database, `DROP TABLE ${table}`);
+    expect(await migrateSchema(database)).toEqual(ran);
+    expect(await queryDatabase({ url }, 'SELECT * FROM operation')).toEqual([]);
+    await execute(database, 'DROP TABLE operation');
+    for (const name of [...ran].reverse()) expect(await revertSchema(database)).toBe(name);
+  });
+
+  it('is refused where a table of that name is somebody else’s', async () => {
+    const { url } = await createDatabase(engine);
+    const database = await openDatabase(url);
+    await execute(database, 'CREATE TABLE audit (entry integer)');
+    await expect(migrateSchema(database)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('audit') as string,
+    });
+    expect(await queryDatabase({ url }, 'SELECT entry FROM audit')).toEqual([]);
+  });
+
   it('is refused where it is newer than the program', async () => {
     const { url } = await createDatabase(engine);
     const database = await openDatabase(url);
