@@ -9,9 +9,10 @@ import { join } from 'node:path';
 
 /**
  * `dir` holds what the test and its processes tell each other by files: `reached.N`, written before the kill of stage N;
- * `armed.N`, without which a stage that waits for it is not looked at; `spared.N`, the process that goes on.
+ * `armed.N`, without which a stage that waits for it is not looked at; `spared.N`, the process that goes on. `trace`: a
+ * file that is to name every point a process comes through, or null.
  */
-const { dir, stages, trace } = JSON.parse(process.env.KILL_PLAN ?? '{"dir":"","stages":[],"trace":false}');
+const { dir, stages, trace } = JSON.parse(process.env.KILL_PLAN ?? '{"dir":"","stages":[],"trace":null}');
 delete process.env.KILL_PLAN;
 
 /** Which step the code that runs is part of: follows it over every `await`. */
@@ -22,7 +23,7 @@ let stageIndex = 0;
 /** Called where the program is about to do something, or has just done it. */
 function reach(step, phase, facts = {}) {
   const here = { ...scopes.getStore(), ...facts, step, phase };
-  if (trace) appendFileSync(join(dir, 'trace'), `${process.pid} ${describe(here)}\n`);
+  if (trace !== null) appendFileSync(trace, `${process.pid} ${describe(here)}\n`);
   while (stageIndex < stages.length && existsSync(join(dir, `reached.${stageIndex}`))) stageIndex += 1;
   const stage = stages[stageIndex];
   if (stage === undefined || !matches(stage, here)) return;
@@ -69,7 +70,7 @@ function create(file) {
 /** Does not return: the system delivers the signal before the call of it ends. One process dies per stage. */
 function die(here) {
   if (!create(join(dir, `reached.${stageIndex}`))) return;
-  if (trace) appendFileSync(join(dir, 'trace'), `${process.pid} KILLED AT ${describe(here)}\n`);
+  if (trace !== null) appendFileSync(trace, `${process.pid} ends here\n`);
   process.kill(process.pid, 'SIGKILL');
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }

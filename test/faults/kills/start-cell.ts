@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { queryDatabase, waitFor } from '../../harness/index.js';
+import { messageOf } from '../../harness/names.js';
 import type { TestProcess } from '../../harness/start-process.js';
 import { unsettled } from '../checker/index.js';
 import type { Boundary, Kill } from './boundary.js';
@@ -131,13 +132,17 @@ class StartCell {
 
   async #flow(signal: AbortSignal): Promise<void> {
     for (let round = 0; round < MOST_ROUNDS && !signal.aborted; round += 1) {
-      await this.#publishRound();
-      if (this.#boundary.rebalance === true && round === 0) {
-        this.#plan.arm();
-        await this.#guest.join();
-      }
+      if (this.#boundary.rebalance === true) await this.#rebalance();
+      else await this.#publishRound();
       await delay(ROUND_MS, undefined, { signal }).catch(() => undefined);
     }
+  }
+
+  /** While a round of events comes in. */
+  async #rebalance(): Promise<void> {
+    await this.#guest.leave();
+    this.#plan.arm();
+    await Promise.all([this.#guest.join(), this.#publishRound()]);
   }
 
   /** The one that died comes back: at once, or when the others have taken over all there was. */
@@ -168,7 +173,7 @@ class StartCell {
     };
     const what = 'everything to be settled';
     await this.#waitFor(look, { what, timeoutMs: SETTLE_MS, intervalMs: 500 }).catch((error: unknown) => {
-      throw new Error(`still open: ${open.join(', ')}`, { cause: error });
+      throw new Error(`${messageOf(error)}; still open: ${open.join(', ')}`, { cause: error });
     });
   }
 

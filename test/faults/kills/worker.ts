@@ -38,7 +38,7 @@ export class KillPlan {
       const isLast = index === this.kills.length - 1;
       return { ...point, spare: spare && isLast, armed: armed && index === 0 };
     });
-    return JSON.stringify({ dir: this.#dir, stages, trace: process.env['KILL_TRACE'] !== undefined });
+    return JSON.stringify({ dir: this.#dir, stages, trace: process.env['KILL_TRACE'] ?? null });
   }
 
   arm(): void {
