@@ -49,6 +49,8 @@ export interface Circumstances {
   readonly rebalance?: boolean;
   /** An event waits that is given up. */
   readonly orphan?: boolean;
+  /** It happens once for all workers: whoever does it dies, there is no other one. */
+  readonly isSingle?: boolean;
   /** Of the store, from the beginning. */
   readonly faults?: readonly Fault[];
   readonly env?: Readonly<Record<string, string>>;

@@ -76,7 +76,7 @@ function die(here) {
 }
 
 function describe({ decisions, ...here }) {
-  const shown = { ...here, bytes: undefined, memory: undefined };
+  const shown = { ...here, bytes: undefined, memory: undefined, request: undefined };
   return JSON.stringify(decisions === undefined ? shown : { ...shown, decisions: [...decisions] });
 }
 

@@ -14,17 +14,21 @@ const DEAD_LETTERS = 3;
 /** Nothing looks after stored secrets in a pipe: these are left to the next `start`. */
 const LEFT_TO_JANITOR = ['names in doubt'] as const;
 
-/** The same input again and again, until a run comes to its end; returns what the runs printed. */
+/**
+ * The same input again and again, until a run comes to its end.
+ *
+ * @param logs gets what the runs printed, also where it fails
+ */
 export async function runPipeCell(
   world: World,
   { orphan = false }: Boundary,
   kills: readonly Kill[],
-): Promise<Record<string, string>> {
+  logs: Record<string, string>,
+): Promise<void> {
   const plan = new KillPlan(world.dir, kills, { spare: false, armed: false });
   const scenario = new Scenario();
   writeFileSync(world.inFile, world.lines([...scenario.round({ orphan }), ...scenario.round()]));
   appendFileSync(world.outFile, '');
-  const logs: Record<string, string> = {};
   for (const index of kills.keys()) {
     const exit = await runOnce(world, plan, index, logs);
     if (exit.signal !== 'SIGKILL' || plan.reachedBy(index) === null)
@@ -35,7 +39,6 @@ export async function runPipeCell(
     throw new Error(`the last run ended with ${String(exit.code ?? exit.signal)}\n${lastOf(logs)}`);
   const open = await unsettled(world.checkInput(logs), LEFT_TO_JANITOR);
   if (open.length > 0) throw new Error(`after the last run: ${open.join(', ')}`);
-  return logs;
 }
 
 async function runOnce(

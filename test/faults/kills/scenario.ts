@@ -114,7 +114,7 @@ export class Scenario {
     ];
   }
 
-  /** Created, new text (twice the same record), masked, unchanged. */
+  /** Created, new text (twice the same record), masked, unchanged, and another text, which a late write must not undo. */
   #changing(): SourceItem[] {
     const one = new Connection(this, 'changing');
     const name = one.name();
@@ -128,7 +128,8 @@ export class Scenario {
     const updated = one.event('entityUpdated', { name, password: text, second });
     const masked = one.event('entityUpdated', { name, password: MASK, second: MASK });
     const unchanged = one.event('entityUpdated', { name, password: text, second: MASK });
-    return [created, updated, updated, masked, unchanged];
+    const again = one.event('entityUpdated', { name, password: one.text('password'), second: MASK });
+    return [created, updated, updated, masked, unchanged, again];
   }
 
   #renamed(): SourceItem[] {

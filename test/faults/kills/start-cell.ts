@@ -19,18 +19,24 @@ const ROUND_MS = 4_000;
 const MOST_ROUNDS = 8;
 const LOOK_MS = 20;
 
-/** Real workers on Kafka, one of which dies; returns what they printed. */
+/**
+ * Real workers on Kafka, one of which dies.
+ *
+ * @param logs gets what they printed, also where it fails
+ */
 export async function runStartCell(
   world: World,
   boundary: Boundary,
   kills: readonly Kill[],
   { workers, dies }: Pick<Column, 'dies'> & { workers: number },
-): Promise<Record<string, string>> {
+  logs: Record<string, string>,
+): Promise<void> {
   const cell = new StartCell(world, boundary, kills, { workers, dies });
   try {
-    return await cell.run();
+    await cell.run();
   } finally {
     await cell.dispose();
+    Object.assign(logs, cell.logs());
   }
 }
 
@@ -63,7 +69,7 @@ class StartCell {
     this.#guest = new Guest(world);
   }
 
-  async run(): Promise<Record<string, string>> {
+  async run(): Promise<void> {
     const { atStart = false } = this.#boundary;
     if (atStart) await this.#publishRound();
     for (const name of this.#names) this.#start(name);
@@ -77,7 +83,6 @@ class StartCell {
     await this.#publishRound();
     await this.#settled();
     await this.#stop();
-    return this.#logs();
   }
 
   async dispose(): Promise<void> {
@@ -187,6 +192,8 @@ class StartCell {
 
   async #stop(): Promise<void> {
     for (const [name, worker] of this.#running) {
+      // One that came back late may have had nothing to do, and not even be there yet.
+      await worker.waitForLine('"msg":"started"', { timeoutMs: START_MS });
       const { code, signal } = await worker.stop();
       if (code !== 0)
         throw new Error(`${name} ended with ${String(code ?? signal)} when it was told to stop`);
@@ -218,7 +225,7 @@ class StartCell {
     return null;
   }
 
-  #logs(): Record<string, string> {
+  logs(): Record<string, string> {
     return Object.fromEntries(
       this.#all.map(({ name, worker }, index) => [
         `process ${index + 1} (${name})`,
