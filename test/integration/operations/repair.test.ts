@@ -10,7 +10,7 @@ const PUT = { 'managed-aws': 'PutSecretValue', 'managed-aws-ssm': 'PutParameter'
 const CREATE = { 'managed-aws': 'CreateSecret', 'managed-aws-ssm': 'PutParameter' } as const;
 
 /** Short enough to wait for. */
-const open = (manager: AwsManager) => openAwsBench(manager, { STORE_TIMEOUT_MS: '150' });
+const open = (manager: AwsManager) => openAwsBench(manager, { STORE_TIMEOUT_MS: '500' });
 
 /** A write without an answer, `lands` or not; then its claim runs out. */
 async function unanswered(
