@@ -1,4 +1,4 @@
-import { Partitioners, type IHeaders, type ITopicConfig } from 'kafkajs';
+import { KafkaJSProtocolError, Partitioners, type IHeaders, type ITopicConfig } from 'kafkajs';
 import { usePart } from './describe-with.js';
 import { quietKafka } from './quiet-kafka.js';
 import { freshName } from './tmp-dir.js';
@@ -202,6 +202,20 @@ export function jsonOf(record: ReceivedRecord): unknown {
   return parsed;
 }
 
+/** Null where a broker that has just started leads no partition yet. */
+async function readUnlessElecting<T>(
+  reading: Promise<T>,
+): Promise<{ readonly value: T } | { readonly error: Error } | null> {
+  try {
+    return { value: await reading };
+  } catch (error) {
+    if (error instanceof KafkaJSProtocolError && ELECTING.has(error.type)) return null;
+    return { error: error as Error };
+  }
+}
+
+const ELECTING = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE']);
+
 async function offsetRanges(
   topic: string,
   brokers: string,
@@ -209,9 +223,12 @@ async function offsetRanges(
   const admin = quietKafka(brokers).admin();
   await admin.connect();
   try {
-    const offsets = await admin.fetchTopicOffsets(topic);
+    const read = await waitFor(() => readUnlessElecting(admin.fetchTopicOffsets(topic)), {
+      what: `a leader for ${topic}`,
+    });
+    if ('error' in read) throw read.error;
     return new Map(
-      offsets.map(({ partition, low, high }) => [partition, { low: Number(low), high: Number(high) }]),
+      read.value.map(({ partition, low, high }) => [partition, { low: Number(low), high: Number(high) }]),
     );
   } finally {
     await admin.disconnect();
