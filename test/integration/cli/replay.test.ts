@@ -76,7 +76,7 @@ describeWith(['kafka', 'postgres'], 'replay', ({ kafka }) => {
       [1, 2, 3].map((number) => ({ number, at: 0 })),
     );
     await publishEvents(
-      world.topics.updated,
+      world.topics.created,
       [1, 2, 1].map((number, index) => ({ number, at: index + 1 })),
     );
 
