@@ -31,7 +31,7 @@ function reach(step, phase, facts = {}) {
   seen[stageIndex] += 1;
   if (seen[stageIndex] < (stage.nth ?? 1)) return;
   if (stage.spare === true && isSpared()) return;
-  die(here);
+  die();
 }
 
 /** What of a stage says when it counts, not where. */
@@ -68,7 +68,7 @@ function create(file) {
 }
 
 /** Does not return: the system delivers the signal before the call of it ends. One process dies per stage. */
-function die(here) {
+function die() {
   if (!create(join(dir, `reached.${stageIndex}`))) return;
   if (trace !== null) appendFileSync(trace, `${process.pid} ends here\n`);
   process.kill(process.pid, 'SIGKILL');
