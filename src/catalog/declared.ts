@@ -89,11 +89,10 @@ function refuseUnknown(catalogue: CompiledCatalogue, connections: readonly Named
   if (catalogue.options.unknownConnector !== 'refuse') return;
   for (const { name, pointer } of connections) {
     if (name !== null && catalogue.connector(null, name).length > 0) continue;
-    // A connector's name is a word; anything else is not repeated.
-    const shown = name !== null && /^[\w .-]{1,64}$/.test(name) ? name : 'without a usable name';
+    // The name is not repeated: it is a text of the event, and a password could have slipped into it.
     throw new EventError(
       'CONNECTOR_UNKNOWN',
-      `The catalogue has no connector ${shown} (${pointer}).`,
+      `The catalogue has no connector of the type that ${pointer} has.`,
       pointer,
     );
   }

@@ -348,7 +348,8 @@ describe('options', () => {
     const strict = finderOf({ unknownConnector: 'refuse' });
     const error = errorOf(() => strict.find(service('database', 'NobodyKnows', {})));
     expect([error.code, error.field]).toEqual(['CONNECTOR_UNKNOWN', '/connection/config']);
-    expect(error.message).toContain('NobodyKnows');
+    // Its name is a text of the event, and could be anything.
+    expect(error.message).not.toContain('NobodyKnows');
     const nested = { config: { type: 'NobodyKnows' } };
     expect(errorOf(() => strict.find(workflow({ request: { connection: nested } }))).code).toBe(
       'CONNECTOR_UNKNOWN',
