@@ -1,4 +1,5 @@
-import { KafkaJSProtocolError, Partitioners, type IHeaders, type ITopicConfig } from 'kafkajs';
+import kafkajs, { Partitioners, type IHeaders, type ITopicConfig } from 'kafkajs';
+// Not a named import of the error: Node does not see that name in a CommonJS module, Vitest does.
 import { usePart } from './describe-with.js';
 import { quietKafka } from './quiet-kafka.js';
 import { freshName } from './tmp-dir.js';
@@ -209,7 +210,7 @@ async function readUnlessElecting<T>(
   try {
     return { value: await reading };
   } catch (error) {
-    if (error instanceof KafkaJSProtocolError && ELECTING.has(error.type)) return null;
+    if (error instanceof kafkajs.KafkaJSProtocolError && ELECTING.has(error.type)) return null;
     return { error: error as Error };
   }
 }
