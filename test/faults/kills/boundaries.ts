@@ -97,7 +97,7 @@ function storeWrite(
 }
 
 /** Longer than a claim (see env in world.ts) and the way of an event through the worker that takes over. */
-const LATE_MS = 7_000;
+const LATE_MS = 10_000;
 
 /** A request to Kafka. */
 function request(
@@ -161,6 +161,9 @@ const OVERTAKEN: Circumstances = {
   isSingle: true,
   faults: [{ kind: 'delay', operation: 'PutSecretValue', times: 1, delayMs: LATE_MS }],
 };
+
+const MOVED: Circumstances = { migrates: true, isSingle: true };
+const READS = ['GetSecretValue', 'BatchGetSecretValue'] as const;
 
 /**
  * Every place where a process is ended: the rows of the kill matrix. To add one: see which steps and phases a run comes
@@ -249,13 +252,13 @@ export const BOUNDARIES: readonly Boundary[] = [
   one('copy/before', 'rename: old secret not read', {
     step: 'store',
     phase: 'before',
-    call: ['GetSecretValue', 'BatchGetSecretValue'],
+    call: READS,
     task: 'event',
   }),
   one('copy/after', 'rename: old secret read', {
     step: 'store',
     phase: 'after',
-    call: ['GetSecretValue', 'BatchGetSecretValue'],
+    call: READS,
     task: 'event',
   }),
   ...transaction('commit', 'commit of the new state', { step: 'commit', task: 'event' }),
@@ -349,4 +352,56 @@ export const BOUNDARIES: readonly Boundary[] = [
     'kafka',
     OVERTAKEN,
   ),
+  // Change of manager
+  ...briefly(
+    'migrate/switch',
+    'another manager is the active one',
+    { step: 'setting', decision: 'former_managers' },
+    'kafka',
+    MOVED,
+  ),
+  ...briefly(
+    'migrate/claim',
+    'move: claim',
+    { step: 'claim', decision: 'put', task: 'migration' },
+    'kafka',
+    MOVED,
+  ),
+  one(
+    'migrate/read/before',
+    'move: old secret not read',
+    { step: 'store', phase: 'before', call: READS, task: 'migration' },
+    'kafka',
+    MOVED,
+  ),
+  one(
+    'migrate/read/after',
+    'move: old secret read',
+    { step: 'store', phase: 'after', call: READS, task: 'migration' },
+    'kafka',
+    MOVED,
+  ),
+  ...storeWrite('migrate/write', 'move: new secret', 'PutParameter', 'kafka', MOVED),
+  one(
+    'migrate/check',
+    'move: new secret read back',
+    { step: 'store', phase: 'after', call: 'GetParameters', task: 'migration' },
+    'kafka',
+    MOVED,
+  ),
+  ...transaction('migrate/commit', 'move: commit', { step: 'commit', task: 'migration' }, 'kafka', MOVED),
+  ...request(
+    'migrate/publish',
+    'move: secured event',
+    { api: 'Produce', bytes: '.secured', task: 'migration' },
+    MOVED,
+  ),
+  ...briefly(
+    'migrate/mark',
+    'move: marked as sent',
+    { step: 'settle', decision: 'sent', task: 'migration' },
+    'kafka',
+    MOVED,
+  ),
+  ...storeWrite('migrate/delete', 'move: deletion of the old secret', 'DeleteSecret', 'kafka', MOVED),
 ];

@@ -18,7 +18,7 @@ export interface Point {
   readonly step: string;
   readonly phase: string;
   /** On whose behalf. Lanes share transactions: the one that began it counts. */
-  readonly task?: 'event' | 'relay' | 'scan' | 'janitor';
+  readonly task?: 'event' | 'relay' | 'scan' | 'janitor' | 'migration';
   /** What a claim has decided, or a commit writes; see `notesOf` in hook.mjs. */
   readonly decision?: string;
   /** Operations of AWS; one of them. */
@@ -49,6 +49,8 @@ export interface Circumstances {
   readonly rebalance?: boolean;
   /** An event waits that is given up. */
   readonly orphan?: boolean;
+  /** Everything is done under another secrets manager first: the workers that are killed move it to theirs. */
+  readonly migrates?: boolean;
   /** It happens once for all workers: whoever does it dies, there is no other one. */
   readonly isSingle?: boolean;
   /** Of the store, from the beginning. */

@@ -6,12 +6,27 @@ import type { World } from './world.js';
 export class Guest {
   readonly #world: World;
   #consumer: Consumer | null = null;
+  #joining: Promise<void> = Promise.resolve();
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  async join(): Promise<void> {
+  join(): Promise<void> {
+    this.#joining = this.#join();
+    return this.#joining;
+  }
+
+  /** No error where it is not there. */
+  async leave(): Promise<void> {
+    // A consumer that is told to go while it comes would stay.
+    await this.#joining.catch(() => undefined);
+    const consumer = this.#consumer;
+    this.#consumer = null;
+    await consumer?.disconnect();
+  }
+
+  async #join(): Promise<void> {
     const consumer = quietKafka(this.#world.brokers ?? '').consumer({
       groupId: this.#world.name,
       sessionTimeout: 10_000,
@@ -23,12 +38,5 @@ export class Guest {
     const topics = (['created', 'updated', 'deleted'] as const).map((name) => this.#world.topic(name));
     await consumer.subscribe({ topics, fromBeginning: true });
     await consumer.run({ autoCommit: false, eachMessage: () => Promise.resolve() });
-  }
-
-  /** No error where it is not there. */
-  async leave(): Promise<void> {
-    const consumer = this.#consumer;
-    this.#consumer = null;
-    await consumer?.disconnect();
   }
 }

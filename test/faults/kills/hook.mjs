@@ -193,7 +193,9 @@ async function hookTasks() {
   const { Janitor } = await load('operations/janitor.js');
   const { Relay } = await load('pipeline/relay.js');
   const { Pipeline } = await load('pipeline/pipeline.js');
+  const { Mover } = await load('operations/migrate/mover.js');
   task(Janitor.prototype, 'run', 'janitor');
+  task(Mover.prototype, 'move', 'migration');
   task(Relay.prototype, 'run', 'relay');
   task(Pipeline.prototype, 'retryKept', 'scan');
   task(Pipeline.prototype, 'handle', 'event');
@@ -286,7 +288,8 @@ function hookSockets() {
 function statement(text, run) {
   const { step, decisions } = scopes.getStore();
   if (step === 'setting')
-    for (const name of ['key_check', 'kafka_group_id']) if (text.includes(name)) decisions.add(name);
+    for (const name of ['key_check', 'kafka_group_id', 'former_managers'])
+      if (text.includes(name)) decisions.add(name);
   const isCommit = text.length < 24 && text.includes('COMMIT');
   const isTable = step === 'migrate' && /CREATE (TABLE|INDEX)|ADD INDEX/.test(text);
   if (isCommit) reach(step, 'in');

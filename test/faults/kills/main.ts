@@ -36,7 +36,7 @@ else if (values.list) for (const { boundary, column } of cells) print(`${boundar
 else if (cells.length === 0) {
   print(`no cell has these names\n\n${USAGE}`);
   process.exitCode = 2;
-} else process.exitCode = await run();
+} else process.exit(await run());
 
 async function run(): Promise<number> {
   const parts = await startParts((line) => print(`parts: ${line}`));

@@ -9,11 +9,11 @@ import { Guest } from './guest.js';
 import { Scenario } from './scenario.js';
 import { killDuring } from './store-kill.js';
 import { KillPlan, startHooked } from './worker.js';
-import type { World } from './world.js';
+import type { Manager, World } from './world.js';
 
 const START_MS = 90_000;
-const REACH_MS = 120_000;
-const SETTLE_MS = 180_000;
+const REACH_MS = 180_000;
+const SETTLE_MS = 300_000;
 /** Between two rounds of events, as long as the boundary is not reached. */
 const ROUND_MS = 4_000;
 const MOST_ROUNDS = 8;
@@ -46,6 +46,7 @@ class StartCell {
   readonly #plan: KillPlan;
   readonly #names: readonly string[];
   readonly #takesOver: boolean;
+  readonly #manager: Manager;
   readonly #guest: Guest;
   readonly #scenario = new Scenario();
   /** Who runs now, by name. */
@@ -61,6 +62,7 @@ class StartCell {
     this.#world = world;
     this.#boundary = boundary;
     this.#takesOver = dies === 'other';
+    this.#manager = boundary.migrates === true ? 'managed-aws-ssm' : 'managed-aws';
     this.#names = Array.from({ length: workers }, (_, index) => `worker-${index + 1}`);
     this.#plan = new KillPlan(world.dir, kills, {
       spare: this.#takesOver,
@@ -70,10 +72,11 @@ class StartCell {
   }
 
   async run(): Promise<void> {
-    const { atStart = false } = this.#boundary;
-    if (atStart) await this.#publishRound();
+    const { atStart = false, migrates = false } = this.#boundary;
+    if (migrates) await this.#workUnder('managed-aws');
+    else if (atStart) await this.#publishRound();
     for (const name of this.#names) this.#start(name);
-    if (!atStart) await this.#joined();
+    if (!atStart && !migrates) await this.#joined();
     for (const [index, kill] of this.#plan.kills.entries()) {
       await this.#reach(index, kill);
       await this.#replace(index);
@@ -89,8 +92,17 @@ class StartCell {
     await Promise.allSettled([this.#guest.leave(), ...this.#all.map(({ worker }) => worker.dispose())]);
   }
 
-  #start(name: string): void {
-    const worker = startHooked(['start'], this.#world, this.#plan, name);
+  /** A round of events, by one worker that nobody ends; what comes after it works under another manager. */
+  async #workUnder(manager: Manager): Promise<void> {
+    const harmless = new KillPlan(this.#world.dir, [], { spare: false, armed: false });
+    await this.#publishRound();
+    this.#start('worker-0', harmless, manager);
+    await this.#settled();
+    await this.#stop();
+  }
+
+  #start(name: string, plan = this.#plan, manager: Manager = this.#manager): void {
+    const worker = startHooked(['start'], this.#world, plan, name, manager);
     this.#running.set(name, worker);
     this.#all.push({ name, worker });
   }
@@ -182,12 +194,21 @@ class StartCell {
     });
   }
 
-  /** Where it is about deletions, they have to come to their end. */
+  /** Where it is about deletions, they have to come to their end; and all secrets to their new manager. */
   async #undeleted(): Promise<string[]> {
-    if (!this.#boundary.id.startsWith('delete/')) return [];
+    const { id, migrates = false } = this.#boundary;
+    if (!migrates && !id.startsWith('delete/')) return [];
     const sql = `SELECT COUNT(*) AS n FROM stored_secret WHERE state IN ('retired', 'deleting')`;
     const [row] = await queryDatabase({ url: this.#world.databaseUrl }, sql);
-    return Number(row?.['n']) > 0 ? [`${Number(row?.['n'])} secrets to be deleted`] : [];
+    const elsewhere = migrates ? await this.#elsewhere() : [];
+    return [...(Number(row?.['n']) > 0 ? [`${Number(row?.['n'])} secrets to be deleted`] : []), ...elsewhere];
+  }
+
+  async #elsewhere(): Promise<string[]> {
+    const of = [...this.#running.keys()].includes('worker-0') ? 'managed-aws' : this.#manager;
+    const sql = `SELECT COUNT(*) AS n FROM stored_secret WHERE state = 'live' AND manager <> '${of}'`;
+    const [row] = await queryDatabase({ url: this.#world.databaseUrl }, sql);
+    return Number(row?.['n']) > 0 ? [`${Number(row?.['n'])} secrets to be moved`] : [];
   }
 
   async #stop(): Promise<void> {

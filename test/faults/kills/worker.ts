@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CLI_FILE, TestProcess } from '../../harness/start-process.js';
 import type { Kill, Point } from './boundary.js';
-import type { World } from './world.js';
+import type { Manager, World } from './world.js';
 
 const HOOK = fileURLToPath(new URL('./hook.mjs', import.meta.url));
 
@@ -64,10 +64,11 @@ export function startHooked(
   world: World,
   plan: KillPlan,
   client: string,
+  manager?: Manager,
 ): TestProcess {
   return new TestProcess({
     command: process.execPath,
     args: ['--import', HOOK, CLI_FILE, ...args],
-    env: { ...world.env(client), KILL_PLAN: plan.text },
+    env: { ...world.env(client, manager), KILL_PLAN: plan.text },
   });
 }

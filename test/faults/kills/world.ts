@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Partitioners, type Producer } from 'kafkajs';
-import { createDatabase, createTopics, freshName, type TestDatabase } from '../../harness/index.js';
+import { createDatabase, createTopics, freshName, waitFor, type TestDatabase } from '../../harness/index.js';
 import { startAwsStandin, type AwsStandin } from '../../harness/aws-standin/index.js';
 import type { PartStates } from '../../harness/names.js';
 import { quietKafka } from '../../harness/quiet-kafka.js';
@@ -41,14 +41,21 @@ export interface WorldOptions {
 
 const SOURCES: readonly SourceTopic[] = ['created', 'updated', 'deleted'];
 const PARTITIONS = 2;
+const TOPICS_MS = 120_000;
 
-/** As short as the configuration allows: what a cell does most is wait for these. */
+/** Both in the one stand-in. */
+export const MANAGERS = ['managed-aws', 'managed-aws-ssm'] as const;
+export type Manager = (typeof MANAGERS)[number];
+
+/**
+ * Short, since what a cell does most is wait for these; not as short as the configuration allows, or a machine that does
+ * much else at the same time would come to nothing within a claim.
+ */
 const ENV = {
-  SECRET_MANAGER: 'managed-aws',
-  CLAIM_MS: '3000',
-  STORE_TIMEOUT_MS: '500',
+  CLAIM_MS: '5000',
+  STORE_TIMEOUT_MS: '1500',
   RELAY_INTERVAL_MS: '500',
-  KAFKA_SESSION_TIMEOUT_MS: '3000',
+  KAFKA_SESSION_TIMEOUT_MS: '5000',
   SECRET_DELETION_GRACE_SECONDS: '0',
   SECRET_MANAGER_WRITES_PER_SECOND: '1000',
   WAIT_SECONDS: '120',
@@ -89,15 +96,7 @@ export class World {
     ]);
     const none: TestDatabase = { engine: 'sqlite', url: '', dispose: async () => undefined };
     const world = new World(standin, database ?? none, { brokers, env });
-    if (brokers !== null)
-      await createTopics(
-        [
-          ...SOURCES.map((source) => ({ topic: world.topic(source), partitions: PARTITIONS })),
-          { topic: world.topic('secured'), partitions: PARTITIONS },
-          world.topic('dead-letter'),
-        ],
-        { brokers },
-      );
+    await world.#createTopics();
     return world;
   }
 
@@ -118,9 +117,10 @@ export class World {
   }
 
   /** Of a worker. */
-  env(client: string): Record<string, string> {
+  env(client: string, manager: Manager = 'managed-aws'): Record<string, string> {
     return {
       ...ENV,
+      SECRET_MANAGER: manager,
       FERNET_KEY: this.#key,
       DATABASE_URL: this.databaseUrl,
       AWS_ENDPOINT_URL: this.standin.url,
@@ -165,7 +165,9 @@ export class World {
     const common = {
       published: this.published,
       databaseUrl: this.databaseUrl,
-      stores: { 'managed-aws': { kind: 'standin', url: this.standin.url } },
+      stores: Object.fromEntries(
+        MANAGERS.map((name) => [name, { kind: 'standin', url: this.standin.url } as const]),
+      ),
       keys: [this.#key],
       logs,
     } as const;
@@ -194,6 +196,19 @@ export class World {
     // A record that is no event is known by its place.
     const eventId = event.eventId === '' ? `${place.topic}/${partition}/${offset}` : event.eventId;
     this.published.push({ ...event, eventId, place });
+  }
+
+  async #createTopics(): Promise<void> {
+    const { brokers } = this;
+    if (brokers === null) return;
+    const topics = [
+      ...SOURCES.map((source) => ({ topic: this.topic(source), partitions: PARTITIONS })),
+      { topic: this.topic('secured'), partitions: PARTITIONS },
+      this.topic('dead-letter'),
+    ];
+    const create = async (): Promise<boolean> => createTopics(topics, { brokers }).then(() => true);
+    // A broker under load leads a new topic only after a while.
+    await waitFor(create, { what: `the topics of ${this.name}`, timeoutMs: TOPICS_MS, intervalMs: 1_000 });
   }
 
   async #connected(): Promise<Producer> {
