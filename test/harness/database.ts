@@ -29,7 +29,8 @@ export async function createDatabase(engine: DatabaseEngine, server?: string): P
       };
     case 'postgres':
       return createOn(engine, server ?? usePart('postgres'), postgresQuery, (name) => ({
-        create: `CREATE DATABASE "${name}"`,
+        // Not from template1, the default: that fails while anybody is connected to it.
+        create: `CREATE DATABASE "${name}" TEMPLATE template0`,
         drop: `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`,
       }));
     case 'mariadb':

@@ -152,6 +152,7 @@ const REBALANCE: Circumstances = { rebalance: true };
 /** A request that outlasts the hand-over of its partition. */
 const SLOW: Circumstances = {
   rebalance: true,
+  isSingle: true,
   env: { CLAIM_MS: '14000', STORE_TIMEOUT_MS: '6000' },
   faults: [{ kind: 'slow-answer', delayMs: 3_000 }],
 };
