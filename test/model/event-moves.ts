@@ -25,8 +25,11 @@ export function takeUp(before: State, index: number, world: World, emit: Emit): 
     const isTaken = before.actors.some(
       ({ phase, after }) => phase !== 'idle' && world.history.events[after]?.partition === partition,
     );
-    events.slice(0, committed + 1).forEach((event, offset) => {
-      const isUnusual = offset < committed || isTaken;
+    // kafka/watermark.ts: without it, whoever finishes a later record commits an earlier one with it.
+    const ahead = world.rules('watermark') ? 1 : 2;
+    events.slice(0, committed + ahead).forEach((event, offset) => {
+      const isUnusual = offset < committed || (isTaken && offset === committed);
+      if (offset > committed && !isTaken) return;
       begin(before, index, world, emit, { event, after: event, isLastTry: false, isFault: isUnusual });
     });
   });

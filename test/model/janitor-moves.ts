@@ -252,7 +252,8 @@ function commit(step: Step, world: World): void {
   actor.row = null;
   // What a thread has seen after its claim ran out goes with its commit; what it commits has to be true.
   if (actor.isLost) state.broken = 'the store has lost the recorded version of a live secret';
-  if (!actor.outcomeKnown || (!world.rules('janitor-claim') && !isFresh(state, actor))) {
+  const runsOut = !actor.outcomeKnown && world.rules('claim-kept');
+  if (runsOut || (!world.rules('janitor-claim') && !isFresh(state, actor))) {
     const after = row(state, actor.rowOf).st;
     leave(step, `commits what it has done (${after}); the claim stays`);
     return;

@@ -72,6 +72,7 @@ const NEEDED: Record<Exclude<Rule, 'claim-kept'>, readonly [string, StoreKind, n
   'order-check': ['A|D', 'secrets-manager', 0, /an older state overwrites a newer one/],
   relay: ['A|m', 'secrets-manager', 1, /a committed state is never published/],
   'order-of-effects': ['A|D', 'secrets-manager', 1, /acknowledged, and nothing became of it/],
+  watermark: ['A,A|B', 'secrets-manager', 1, /acknowledged, and nothing became of it/],
   'repair-marked': ['A|B', 'ssm', 2, /the store holds A/],
 };
 
@@ -91,10 +92,13 @@ describe('without a rule there is a counter-example', () => {
     expect([...Object.keys(NEEDED), 'claim-kept'].sort()).toEqual([...RULE_NAMES].sort());
   });
 
-  it(
-    'claim-kept: a name stays `writing` until it is committed as in doubt, which covers the late request',
-    () => {
-      expect(run('A|D', 'ssm', { without: 'claim-kept' }).counterExample).toBeNull();
+  it.each([
+    ['A|D', 'ssm'],
+    ['A|n,A', 'ssm'],
+  ] as const)(
+    'claim-kept, %s: a name stays `writing` or `deleting`, or in doubt, for as long as a late request can land',
+    (history, store) => {
+      expect(run(history, store, { without: 'claim-kept' }).counterExample).toBeNull();
     },
     TIMEOUT_MS,
   );

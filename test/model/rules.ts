@@ -20,6 +20,7 @@ export const RULES = {
   'order-check': 'part of 12: what arrives is taken for the newest',
   relay: 'part of 1: nobody publishes what was committed and not sent',
   'order-of-effects': 'part of 12: the offset is committed before the state',
+  watermark: 'part of 12: an offset is committed although a record before it is not finished',
   'claim-kept': 'part of 3: the claim is released although a request may be on its way',
   'repair-marked': 'part of 11: a repair does not renew the mark before its request is sent',
 } as const;

@@ -146,7 +146,7 @@ export const MUTATIONS: readonly Mutation[] = [
     text: '    this.#completed.add(offset);\n',
     instead: '    this.#completed.add(offset);\n    this.#position = Math.max(this.#position, offset + 1);\n',
     tests: ['test/unit/kafka/watermark.test.ts', 'test/unit/kafka/batches.test.ts'],
-    model: null,
+    model: { rule: 'watermark', history: 'A,A|B', store: 'secrets-manager', faults: 1 },
   },
   {
     rule: 'order of effects: offset last',
