@@ -21,7 +21,7 @@ describeWithOwn(['kafka', 'postgres'], 'the long run, in short', () => {
         // Small: what waits for a claim to run out, or for a late request, waits for seconds only.
         claimMs: 4_000,
         storeTimeoutMs: 1_000,
-        drainSeconds: 240,
+        stuckSeconds: 120,
         pauseMs: [700, 2_000],
       },
       (line) => console.log(line),

@@ -15,8 +15,8 @@ export interface SoakOptions {
   /** How long the worker may take for one claim and one request, milliseconds. */
   readonly claimMs: number;
   readonly storeTimeoutMs: number;
-  /** How long what is left over may take, seconds. */
-  readonly drainSeconds: number;
+  /** What is left over takes as long as it takes, but nothing may stand still for so long, seconds. */
+  readonly stuckSeconds: number;
   /** Pause between two faults, milliseconds: from, to. */
   readonly pauseMs: readonly [number, number];
 }
@@ -37,7 +37,7 @@ export const DEFAULTS: Omit<SoakOptions, 'seed'> = {
   workers: 3,
   claimMs: 15_000,
   storeTimeoutMs: 5_000,
-  drainSeconds: 1_800,
+  stuckSeconds: 300,
   pauseMs: [2_000, 6_000],
 };
 

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { PROJECT_DIR, queryDatabase, waitFor } from '../../harness/index.js';
+import { PROJECT_DIR, queryDatabase } from '../../harness/index.js';
 import {
   describeViolations,
   gather,
@@ -20,6 +20,7 @@ import { openWorld, TOPICS, type SoakWorld } from './world.js';
 
 const LOOK_EVERY_MS = 2_000;
 const TELL_EVERY_MS = 30_000;
+const DRAIN_EVERY_MS = 1_000;
 const STOP_DEADLINE_MS = 30_000;
 
 /** What a run has shown. */
@@ -152,20 +153,17 @@ class Soak {
 
   async #drain(input: CheckInput): Promise<void> {
     this.#tell('no more faults; waiting for what is left over');
+    await delay(this.#world.store.landsInMs);
     let open: readonly string[] = [];
-    try {
-      await delay(this.#world.store.landsInMs);
-      await waitFor(
-        async () => {
-          for (const worker of this.#world.workers) worker.start();
-          open = await unsettled(input);
-          return open.length === 0;
-        },
-        { what: 'everything settled', timeoutMs: this.#options.drainSeconds * 1_000, intervalMs: 1_000 },
-      );
-    } catch {
-      this.#problems.push(...open.map((one) => `never settled: ${one}`));
-    }
+    let movedMs = performance.now();
+    do {
+      for (const worker of this.#world.workers) worker.start();
+      await delay(DRAIN_EVERY_MS);
+      const before = open.join();
+      open = await unsettled(input);
+      if (open.join() !== before) movedMs = performance.now();
+    } while (open.length > 0 && performance.now() - movedMs < this.#options.stuckSeconds * 1_000);
+    this.#problems.push(...open.map((one) => `never settled: ${one}`));
   }
 
   async #stopWorkers(): Promise<void> {
