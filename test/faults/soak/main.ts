@@ -1,7 +1,7 @@
 // `npm run soak`: a long run with faults all the time, then the whole kill matrix. Needs nothing before, ends by itself.
 // Exit code 0: all invariants hold, memory and handles are flat; 1: not; 2: wrong use.
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CLI_FILE, PROJECT_DIR } from '../../harness/index.js';
 import { describeViolations } from '../checker/index.js';
@@ -28,6 +28,18 @@ function runScript(...args: readonly string[]): boolean {
   return spawnSync('npm', ['run', ...args], { cwd: PROJECT_DIR, stdio: 'inherit' }).status === 0;
 }
 
+const GUARANTEES = join(PROJECT_DIR, 'docs', 'guarantees.md');
+const [BEGIN, END] = ['<!-- figures of the last long run -->', '<!-- end of the figures -->'];
+
+/** Puts the figures in place of the last ones. */
+function recordFigures(text: string): void {
+  const page = readFileSync(GUARANTEES, 'utf8');
+  const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)];
+  if (before === -1 || after < before) throw new Error(`${GUARANTEES} has no place for figures`);
+  const kept = [page.slice(0, before + BEGIN.length), page.slice(after)];
+  writeFileSync(GUARANTEES, kept.join(`\n\n${text}\n`));
+}
+
 async function main(options: CommandOptions): Promise<boolean> {
   if (!existsSync(CLI_FILE) && !runScript('build')) return false;
   const begin = performance.now();
@@ -36,23 +48,16 @@ async function main(options: CommandOptions): Promise<boolean> {
   );
   const text = summary(result);
   print(`\n${text}`);
-  if (options.out !== null) appendFileSync(options.out, `${text}\n`);
+  if (options.record && isGood(result)) recordFigures(text);
   if (result.dir !== null)
     print(`${describeViolations(result.violations.slice(0, 50))}\nlogs: ${result.dir}`);
   return isGood(result);
 }
 
-function hasScript(name: string): boolean {
-  const { scripts } = JSON.parse(readFileSync(join(PROJECT_DIR, 'package.json'), 'utf8')) as {
-    scripts: Record<string, string>;
-  };
-  return name in scripts;
-}
-
 const options = readOptions();
 if (options !== null) {
   const isWell = await main(options);
-  const repeat = hasScript('test:faults') ? options.matrixRepeat : 0;
+  const repeat = options.matrixRepeat;
   const isMatrixGreen = repeat === 0 || runScript('test:faults', '--', '--repeat', String(repeat));
   process.exitCode = isWell && isMatrixGreen ? 0 : 1;
   print(process.exitCode === 0 ? 'soak: all is well' : 'soak: NOT WELL');

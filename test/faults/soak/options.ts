@@ -24,8 +24,8 @@ export interface SoakOptions {
 export interface CommandOptions extends SoakOptions {
   /** Repetitions of the whole kill matrix afterwards; 0: none. */
   readonly matrixRepeat: number;
-  /** File that the summary is appended to. */
-  readonly out: string | null;
+  /** Whether a good run's summary goes into docs/guarantees.md. */
+  readonly record: boolean;
 }
 
 export const DEFAULTS: Omit<SoakOptions, 'seed'> = {
@@ -51,7 +51,7 @@ export const USAGE = `npm run soak -- [options]
   --manager NAME     managed-aws or managed-aws-ssm (${DEFAULTS.manager})
   --workers N        processes (${DEFAULTS.workers})
   --matrix-repeat N  repetitions of the whole kill matrix afterwards, 0 for none (5)
-  --out FILE         append the summary to this file, too
+  --record           a good run's figures go into docs/guarantees.md, in place of the last ones
 `;
 
 /** @throws TypeError naming the option that is wrong */
@@ -67,7 +67,7 @@ export function parseOptions(args: readonly string[]): CommandOptions {
       manager: { type: 'string' },
       workers: { type: 'string' },
       'matrix-repeat': { type: 'string' },
-      out: { type: 'string' },
+      record: { type: 'boolean' },
     },
   });
   return {
@@ -80,7 +80,7 @@ export function parseOptions(args: readonly string[]): CommandOptions {
     database: oneOf('database', values.database, ['postgres', 'mariadb']),
     manager: oneOf('manager', values.manager, ['managed-aws', 'managed-aws-ssm']),
     matrixRepeat: values['matrix-repeat'] === '0' ? 0 : positive('matrix-repeat', values['matrix-repeat'], 5),
-    out: values.out ?? null,
+    record: values.record === true,
   };
 }
 

@@ -160,7 +160,7 @@ class Soak {
       for (const worker of this.#world.workers) worker.start();
       await delay(DRAIN_EVERY_MS);
       const before = open.join();
-      open = await unsettled(input);
+      open = await unsettled(input).catch(() => ['the servers do not answer']);
       if (open.join() !== before) movedMs = performance.now();
     } while (open.length > 0 && performance.now() - movedMs < this.#options.stuckSeconds * 1_000);
     this.#problems.push(...open.map((one) => `never settled: ${one}`));
