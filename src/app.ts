@@ -55,6 +55,16 @@ export interface WorkerParts {
   readonly publishes?: boolean;
   /** Who moves connections, for the audit. */
   readonly actor?: string;
+  /** What stands in for the configured parts where nothing is to be changed. */
+  readonly standIns?: StandIns;
+}
+
+export interface StandIns {
+  /** Open, its schema up to date; closed with the worker. */
+  readonly database: Database;
+  openManager(name: ManagerName): Promise<SecretsManager>;
+  /** Stands between the pipeline and the database. */
+  wrapLedger(ledger: Ledger): Ledger;
 }
 
 /** Everything that works on events, whatever they come by. */
@@ -88,8 +98,11 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
     },
     ...(parts.onStoreRequest === undefined ? {} : { onRequest: parts.onStoreRequest }),
   };
-  const managers = new ManagerPool((name) => openSecretsManager(config, keys, hooks, name));
-  const database = await openMigratedDatabase(config);
+  const { standIns } = parts;
+  const managers = new ManagerPool(
+    (name) => standIns?.openManager(name) ?? openSecretsManager(config, keys, hooks, name),
+  );
+  const database = standIns?.database ?? (await openMigratedDatabase(config));
   try {
     const identity = await loadActiveIdentity(database, config, {
       change: parts.managerChange ?? 'configured',
@@ -99,11 +112,9 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
     const manager = await managers.of(secretsManager.name);
     const clock = (): number => performance.now();
     const context = planContext(config, manager, identity, parts.outlet);
-    const ledger = new DatabaseLedger(database, {
-      claimMs: claims.claimMs,
-      managerEpoch: identity.managerEpoch,
-      clock,
-    });
+    const { claimMs } = claims;
+    const ownLedger = new DatabaseLedger(database, { claimMs, managerEpoch: identity.managerEpoch, clock });
+    const ledger = standIns?.wrapLedger(ownLedger) ?? ownLedger;
     const guard = new ClaimGuard({ gate: limiter, ledger, clock, storeTimeoutMs: claims.storeTimeoutMs });
     const publisher = new Publisher(parts.outlet, ledger, keys.database, clock);
     const processor = new EventProcessor({

@@ -1,60 +1,129 @@
-import type { ReplayRecord } from '../operations/replay/record.js';
+import type { ConnectionPreview, DryRunReport } from '../operations/replay/dry-run/run.js';
+import type { ReplayTotals } from '../operations/replay/counts.js';
+import type { PartitionPosition } from '../operations/replay/positions.js';
+import type { EventsReplay, ReplayRecord, SecuredReplay } from '../operations/replay/record.js';
 import { formatTable, isoTime } from './text.js';
 
 /** What `--json` says of a replay. */
-export function replayJson({
-  id,
-  state,
-  plan,
-  positions,
-  totals,
-  createdAtMs,
-  updatedAtMs,
-}: ReplayRecord): object {
-  const { start, selection, group } = plan;
+export function replayJson(record: ReplayRecord): object {
+  const { id: operation, of, state, createdAtMs, updatedAtMs } = record;
+  const head = { operation, of, state, created: isoTime(createdAtMs), updated: isoTime(updatedAtMs) };
+  if (record.of === 'secured') {
+    const { parameters: selection, progress } = record;
+    const { published, tooLarge } = progress;
+    return { ...head, selection, published, tooLarge };
+  }
+  const { start, selection, group } = record.parameters;
+  const { positions, totals } = record.progress;
   return {
-    operation: id,
-    state,
+    ...head,
     start: start.kind === 'time' ? { kind: 'time', time: isoTime(start.timeMs) } : start,
     selection,
     group,
     ...totals,
     positions,
-    created: isoTime(createdAtMs),
-    updated: isoTime(updatedAtMs),
   };
 }
 
 export function replayTable(records: readonly ReplayRecord[]): string {
   if (records.length === 0) return 'There has been no replay.';
   return formatTable(
-    ['ID', 'STATE', 'RECORDS', 'LEFT', 'EVENTS', 'WRITES', 'STARTED', 'UPDATED'],
+    ['ID', 'OF', 'STATE', 'DONE', 'LEFT', 'STARTED', 'UPDATED'],
     records.map((record) => [
       record.id.slice(0, 8),
+      record.of,
       record.state,
-      sum(record.positions.map(({ from, end }) => end - from)),
-      sum(record.positions.map(({ position, end }) => end - position)),
-      sum(Object.values(record.totals.outcomes)),
-      record.totals.writes,
+      doneOf(record),
+      leftOf(record),
       isoTime(record.createdAtMs),
       isoTime(record.updatedAtMs),
     ]),
   );
 }
 
+function doneOf(record: ReplayRecord): number {
+  if (record.of === 'secured') return record.progress.published;
+  return sum(record.progress.positions.map(({ from, position }) => position - from));
+}
+
+/** Of states that are published again nobody has counted what is left. */
+function leftOf(record: ReplayRecord): number | null {
+  if (record.of === 'secured') return null;
+  return sum(record.progress.positions.map(({ position, end }) => end - position));
+}
+
 /** How a replay ended, for people. */
 export function replayText(record: ReplayRecord): string {
-  const { positions, totals } = record;
-  const counts = Object.entries(totals.outcomes).map(([outcome, count]) => `${count} ${outcome}`);
-  const filtered = totals.filtered === 0 ? [] : [`${totals.filtered} left out`];
-  const said = [...counts, ...filtered].join(', ');
+  return record.of === 'secured' ? securedText(record) : eventsText(record);
+}
+
+function eventsText({ progress: { positions, totals } }: EventsReplay): string {
+  return [`${countsText(totals)}; ${totals.writes} values written`, positionsTable(positions)].join('\n');
+}
+
+function countsText({ outcomes, filtered }: ReplayTotals): string {
+  const counts = Object.entries(outcomes).map(([outcome, count]) => `${count} ${outcome}`);
+  const said = [...counts, ...(filtered === 0 ? [] : [`${filtered} left out`])];
+  return said.length === 0 ? 'no records' : said.join(', ');
+}
+
+function positionsTable(positions: readonly PartitionPosition[]): string {
+  return formatTable(
+    ['TOPIC', 'PARTITION', 'FROM', 'POSITION', 'END'],
+    positions.map(({ topic, partition, from, position, end }) => [topic, partition, from, position, end]),
+  );
+}
+
+/** What a dry run found, as JSON: every connection that would change. */
+export function dryRunJson({ isWhole, positions, totals, connections }: DryRunReport): object {
+  return { dryRun: true, of: 'events', isWhole, ...totals, positions, connections };
+}
+
+/** So many connections are listed for people; `--json` has all. */
+const LISTED = 50;
+
+export function dryRunText({ positions, totals, connections }: DryRunReport): string {
+  const more = connections.length - LISTED;
   return [
-    `${said === '' ? 'no records' : said}; ${totals.writes} values written`,
-    formatTable(
-      ['TOPIC', 'PARTITION', 'FROM', 'POSITION', 'END'],
-      positions.map(({ topic, partition, from, position, end }) => [topic, partition, from, position, end]),
-    ),
+    `${countsText(totals)}; ${totals.writes} values would be written`,
+    connections.length === 0
+      ? 'No connection would change.'
+      : formatTable(
+          ['CONNECTION', 'KIND', 'NAME', 'STATE', 'REVISION', 'WRITES', 'EVENTS'],
+          connections.slice(0, LISTED).map(connectionRow),
+        ),
+    ...(more > 0 ? [`… and ${more} more: --json has them`] : []),
+    positionsTable(positions),
   ].join('\n');
+}
+
+function connectionRow(preview: ConnectionPreview): (string | number | null)[] {
+  const { connectionId, kind, name, before, after, writes, outcomes } = preview;
+  const events = Object.entries(outcomes).map(([outcome, count]) => `${count} ${outcome}`);
+  return [
+    connectionId,
+    kind,
+    name,
+    fromTo(before?.state, after?.state),
+    fromTo(before?.revision, after?.revision),
+    writes,
+    events.join(', '),
+  ];
+}
+
+function fromTo(before: string | number | undefined, after: string | number | undefined): string {
+  return before === after ? String(after ?? '-') : `${before ?? '-'} → ${after ?? '-'}`;
+}
+
+/** How many would be published again, by their state. */
+export function securedPreviewText(counts: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(counts).map(([state, count]) => `${count} ${state}`);
+  return parts.length === 0 ? 'There are no connections.' : `would be published again: ${parts.join(', ')}`;
+}
+
+function securedText({ progress: { published, tooLarge } }: SecuredReplay): string {
+  const failed = tooLarge.map((id) => `${id}: OUTPUT_TOO_LARGE, not published`);
+  return [`${published} published again`, ...failed].join('\n');
 }
 
 function sum(numbers: readonly number[]): number {

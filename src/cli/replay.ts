@@ -1,22 +1,21 @@
 import { Option, type Command } from 'commander';
-import { loadConfig, type Config } from '../config.js';
+import { loadConfig } from '../config.js';
 import { ConfigurationError } from '../errors.js';
-import type { ReplayPlan, ReplaySelection, ReplayStart } from '../operations/replay/plan.js';
-import type { ReplayRequest } from '../operations/replay/replay.js';
+import type { ReplayPlan, ReplayStart } from '../operations/replay/plan.js';
 import { KINDS, type Kind } from '../terms.js';
-import { EXIT, printJson, printLine, type Cli, type Done, type ExitCode } from './cli.js';
-import { commandLogger } from './logging.js';
+import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
 import { pointInTime, wholeNumber } from './parse.js';
-import { replayJson, replayTable, replayText } from './replay-text.js';
-import { howToResume, showProgress } from './progress.js';
 import { readDatabase } from './read-database.js';
-import { stopSignals } from './signals.js';
+import {
+  previewEvents,
+  previewSecured,
+  resumeReplay,
+  startEvents,
+  startSecured,
+  type RunOptions,
+} from './replay-run.js';
+import { replayJson, replayTable } from './replay-text.js';
 import { examples } from './text.js';
-
-interface RunOptions {
-  readonly concurrency?: number;
-  readonly json?: true;
-}
 
 interface ReplayOptions extends RunOptions {
   readonly fromBeginning?: true;
@@ -27,10 +26,10 @@ interface ReplayOptions extends RunOptions {
   readonly connection?: readonly string[];
   readonly kind?: readonly Kind[];
   readonly group?: string;
+  readonly secured?: true;
+  readonly dryRun?: true;
 }
 
-/** What a stop may take besides its grace: leaving the group, closing connections. */
-const CLOSE_MS = 10_000;
 const STATUS_LIMIT = 20;
 const EXIT_CODES =
   '\n\nExit codes: 0 done (dead letters are in the summary), 1 interrupted or failed (resume it), 2 wrong use or configuration.';
@@ -50,16 +49,29 @@ export function defineReplay(program: Command, cli: Cli, done: Done): void {
     .option('--partition <number...>', 'only these partitions', numbers)
     .option('--connection <id...>', 'only events of these connections')
     .addOption(new Option('--kind <kind...>', 'only events of these kinds').choices(KINDS))
+    .option('--secured', 'publish what the connections are now again, in place of handling source events')
+    .option('--dry-run', 'only say what would change; also beside a worker on SQLite')
     .option('--group <name>', 'consumer group to read with, which nobody else uses; a new one by default')
     .addOption(concurrency())
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
-      examples('replay', 'replay --from-time 24h', 'replay --connection 4f1c… --json', 'replay resume') +
-        EXIT_CODES,
+      examples(
+        'replay --dry-run',
+        'replay --from-time 24h',
+        'replay --connection 4f1c… --json',
+        'replay --secured',
+        'replay resume',
+      ) + EXIT_CODES,
     )
     .action(async (options: ReplayOptions) => {
-      done(await runReplay(cli, { kind: 'start', plan: planOf(options) }, options));
+      if (options.secured) {
+        refuseWithSecured(options);
+        const filter = { connectionIds: options.connection ?? null, kinds: options.kind ?? null };
+        done(await (options.dryRun ? previewSecured : startSecured)(cli, filter, options));
+      } else {
+        done(await (options.dryRun ? previewEvents : startEvents)(cli, planOf(options), options));
+      }
     });
   replay
     .command('resume')
@@ -71,9 +83,8 @@ export function defineReplay(program: Command, cli: Cli, done: Done): void {
     .addOption(concurrency())
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('replay resume') + EXIT_CODES)
-    .action(async (id: string | undefined, options: RunOptions, command: Command) => {
-      const given = { ...options, ...command.optsWithGlobals<RunOptions>() };
-      done(await runReplay(cli, { kind: 'resume', id: id ?? null }, given));
+    .action(async (id: string | undefined, _options: RunOptions, command: Command) => {
+      done(await resumeReplay(cli, id ?? null, command.optsWithGlobals<RunOptions>()));
     });
   replay
     .command('status')
@@ -91,42 +102,18 @@ export function defineReplay(program: Command, cli: Cli, done: Done): void {
     });
 }
 
-async function runReplay(cli: Cli, request: ReplayRequest, options: RunOptions): Promise<ExitCode> {
-  const config = loadConfig(cli.env);
-  const stop = stopSignals(config.worker.shutdownGraceMs + CLOSE_MS);
-  const progress = showProgress(cli, { title: 'replaying', unit: 'records' });
-  const { replay } = await import('../operations/replay/replay.js');
-  const record = await replay({
-    config,
-    logger: commandLogger(cli, config),
-    request,
-    concurrency: options.concurrency ?? defaultConcurrency(config),
-    onStart: ({ id }) => cli.stderr.write(`replay ${id}\n`),
-    progress,
-    signal: stop.signal,
-  }).finally(() => {
-    progress.stop();
-    stop.release();
-  });
-  if (record.state !== 'done') cli.stderr.write(howToResume(`replay resume ${record.id.slice(0, 8)}`));
-  if (options.json) printJson(cli, replayJson(record));
-  else printLine(cli, replayText(record));
-  return record.state === 'done' ? EXIT.ok : EXIT.failed;
-}
-
-/** Half of a worker's: a replay is not to take the database from those who work beside it. */
-function defaultConcurrency({ worker }: Config): number {
-  return Math.max(1, Math.floor(worker.concurrency / 2));
-}
-
 function planOf(options: ReplayOptions): ReplayPlan {
-  const selection: ReplaySelection = {
-    topics: options.topic ?? null,
-    partitions: options.partition ?? null,
-    connectionIds: options.connection ?? null,
-    kinds: options.kind ?? null,
+  const { topic, partition, connection, kind, group } = options;
+  return {
+    start: startOf(options),
+    selection: {
+      topics: topic ?? null,
+      partitions: partition ?? null,
+      connectionIds: connection ?? null,
+      kinds: kind ?? null,
+    },
+    group: group ?? null,
   };
-  return { start: startOf(options), selection, group: options.group ?? null };
 }
 
 function startOf({ fromBeginning, fromOffset, fromTime }: ReplayOptions): ReplayStart {
@@ -138,6 +125,17 @@ function startOf({ fromBeginning, fromOffset, fromTime }: ReplayOptions): Replay
     );
   if (fromOffset !== undefined) return { kind: 'offset', offset: fromOffset };
   return fromTime === undefined ? { kind: 'beginning' } : { kind: 'time', timeMs: fromTime };
+}
+
+/** States have no place in the source topics. */
+function refuseWithSecured(options: ReplayOptions): void {
+  const { fromBeginning, fromOffset, fromTime, topic, partition, group } = options;
+  const given = [fromBeginning, fromOffset, fromTime, topic, partition, group];
+  if (given.some((one) => one !== undefined))
+    throw new ConfigurationError(
+      'USAGE_INVALID',
+      '--secured publishes what the database has: of the others only --connection, --kind, --dry-run and --json go with it',
+    );
 }
 
 function start(flags: string, description: string): Option {

@@ -103,7 +103,8 @@ async function runRotation(
   const { DatabaseLedger } = await import('../database/ledger.js');
   const { updateOperation } = await import('../database/operations.js');
   const { KeyRotation } = await import('../operations/rotate-keys.js');
-  const { rotationSources, securedContexts } = await import('./rotation-parts.js');
+  const { rotationSources } = await import('./rotation-parts.js');
+  const { securedContexts } = await import('../operations/secured-contexts.js');
   const { keys, secretsManager, claims } = config;
   const identity = await loadIdentity(database, keys.database, secretsManager.name);
   const ledger = new DatabaseLedger(database, {

@@ -1,14 +1,10 @@
 import { existsSync } from 'node:fs';
-import { openSecretsManager } from '../app.js';
 import type { Config } from '../config.js';
 import type { Database } from '../database/database.js';
-import type { DatabaseIdentity } from '../database/settings.js';
 import type { PreviewParts } from '../operations/rotation-preview.js';
 import { SecuredTokens } from '../operations/secured-tokens.js';
-import type { SecuredContext } from '../pipeline/secured-record.js';
 import type { VaultAccess } from '../operations/rotate-keys.js';
 import { countVaultVersions, rotateVault, type VaultBatch } from '../secrets-managers/local/rotate.js';
-import type { ManagerName } from '../terms.js';
 
 const VAULT_BATCH = 100;
 const VAULT_BUSY_MS = 5_000;
@@ -68,31 +64,4 @@ async function vaultFileOf(config: Config<'keys'>, database: Database): Promise<
     manager.existsBy(tables.storedSecret, { manager: 'local' }),
   );
   return isUsed ? file : null;
-}
-
-/** Contexts for secured events, one a manager: a store is opened for its name and region, and asked nothing. */
-export function securedContexts(config: Config<'keys'>, identity: DatabaseIdentity) {
-  const opened = new Map<ManagerName, Promise<SecuredContext>>();
-  const closers: (() => Promise<void>)[] = [];
-  const open = async (name: ManagerName): Promise<SecuredContext> => {
-    const manager = await openSecretsManager(config, config.keys, {}, name);
-    closers.push(() => manager.store.close());
-    const { references, format } = config.secured;
-    return {
-      manager,
-      generation: identity.generation,
-      rings: config.keys,
-      output: { references, format },
-    };
-  };
-  return {
-    of: (name: ManagerName): Promise<SecuredContext> => {
-      const context = opened.get(name) ?? open(name);
-      opened.set(name, context);
-      return context;
-    },
-    close: async (): Promise<void> => {
-      for (const close of closers) await close();
-    },
-  };
 }

@@ -33,7 +33,13 @@ export async function ensureConnections(
   ids: readonly string[],
   nowMs: number,
 ): Promise<void> {
-  const rows: ConnectionRow[] = ids.map((id) => ({
+  const rows = ids.map((id) => newConnection(id, nowMs));
+  await tx.manager.createQueryBuilder().insert().into(tx.tables.connection).values(rows).orIgnore().execute();
+}
+
+/** The row of a connection that nothing was applied to yet. */
+export function newConnection(id: string, nowMs: number): ConnectionRow {
+  return {
     id,
     entityType: null,
     root: null,
@@ -54,8 +60,7 @@ export async function ensureConnections(
     claimExpiresAtMs: 0,
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
-  }));
-  await tx.manager.createQueryBuilder().insert().into(tx.tables.connection).values(rows).orIgnore().execute();
+  };
 }
 
 /** All that decisions need, in one query a table. The connections are locked before anything else is read. */

@@ -1,4 +1,5 @@
 import type { ConnectionRow } from '../database/rows.js';
+import { byteSize } from '../events/record-size.js';
 import type { Decision, Ledger, LockedState } from '../pipeline/ledger.js';
 import { outboxRow } from '../pipeline/outbox.js';
 import { securedRecord, sourceOf, type SecuredContext } from '../pipeline/secured-record.js';
@@ -27,7 +28,7 @@ export async function republish(
       connectionId,
       eventHash: null,
       secretIds: () => [],
-      decide: (state) => decide(state, context, operation, only),
+      decide: (state) => (only(state.connection) ? nextRevision(state, context, operation) : NOT_NEEDED),
     },
   ]);
   switch (result?.kind) {
@@ -41,20 +42,41 @@ export async function republish(
   }
 }
 
-function decide(
+const OUTCOME = { name: 'applied', code: null } as const;
+
+/** Nothing to publish, and nothing else either. */
+export const NOT_NEEDED: Decision<never> = { kind: 'settle', outcome: OUTCOME, changes: {} };
+
+/**
+ * The present state as the next revision. `operation` says why a live connection comes again; of one that is deleted,
+ * for good or not, it says that as before: readers go by it.
+ *
+ * @param maxBytes the largest record that is published
+ * @returns {@link NOT_NEEDED} where the record is larger
+ */
+export function nextRevision(
   { connection, references, nowMs }: LockedState,
   context: SecuredContext,
   operation: Operation,
-  only: (connection: ConnectionRow) => boolean,
+  maxBytes = Infinity,
 ): Decision<never> {
-  const outcome = { name: 'applied', code: null } as const;
-  if (!only(connection)) return { kind: 'settle', outcome, changes: {} };
-  const next = { ...connection, operation, revision: connection.revision + 1, updatedAtMs: nowMs };
+  const next: ConnectionRow = {
+    ...connection,
+    operation: DELETED_STATES.get(connection.state) ?? operation,
+    revision: connection.revision + 1,
+    updatedAtMs: nowMs,
+  };
   const record = securedRecord(next, references, sourceOf(connection), nowMs, context);
+  if (byteSize(record) > maxBytes) return NOT_NEEDED;
   const place = { connectionId: connection.id, revision: next.revision, nowMs };
   return {
     kind: 'commit',
-    outcome,
+    outcome: OUTCOME,
     changes: { connection: next, outbox: [outboxRow(record, place, context.rings.database)] },
   };
 }
+
+const DELETED_STATES: ReadonlyMap<ConnectionRow['state'], Operation> = new Map([
+  ['softDeleted', 'softDeleted'],
+  ['deleted', 'deleted'],
+]);

@@ -1,22 +1,29 @@
+import { randomUUID } from 'node:crypto';
 import type { Database } from '../../database/database.js';
 import { ConfigurationError } from '../../errors.js';
 import { readGroup, type KafkaSettings } from '../../kafka/index.js';
 import type { Logger } from '../../observability/index.js';
+import type { ReplayPlan } from './plan.js';
 import { readGroupId } from '../../service/group-id.js';
+
+/** A group of its own for each run: what a killed one left behind is nobody to wait for. */
+export function groupOf({ group }: ReplayPlan, { groupId }: KafkaSettings): string {
+  return group ?? `${groupId}-replay-${randomUUID().slice(0, 8)}`;
+}
 
 /**
  * A group that was named for a replay must be nobody's: joining another's would take its partitions away.
  * @throws ConfigurationError USAGE_INVALID for the workers' group, or one that is in use
  */
 export async function requireOwnGroup(
-  database: Database,
+  database: Database | null,
   group: string | null,
   settings: KafkaSettings,
   topics: readonly string[],
   logger: Logger,
 ): Promise<void> {
   if (group === null) return;
-  if (group === settings.groupId || group === (await readGroupId(database)))
+  if (group === settings.groupId || group === (database && (await readGroupId(database))))
     throw new ConfigurationError('USAGE_INVALID', `--group: ${group} is the workers' own group`);
   const facts = await readGroup({ ...settings, groupId: group }, topics, logger);
   if (facts.members > 0 || facts.topics.length > 0)

@@ -1,3 +1,4 @@
+import type { ConnectionFilter } from '../../database/connection-pages.js';
 import type { Database } from '../../database/database.js';
 import {
   beginOperation,
@@ -8,41 +9,56 @@ import {
   type OperationState,
 } from '../../database/operations.js';
 import { ConfigurationError } from '../../errors.js';
-import type { Json } from '../../terms.js';
+import type { Json, JsonObject } from '../../terms.js';
 import type { ReplayTotals } from './counts.js';
 import type { ReplayPlan } from './plan.js';
 import type { PartitionPosition } from './positions.js';
 
-/** What the database remembers of a replay, so that it can be resumed. */
-export interface ReplayRecord {
+interface Remembered {
   readonly id: string;
   readonly state: OperationState;
-  readonly plan: ReplayPlan;
-  readonly positions: readonly PartitionPosition[];
-  readonly totals: ReplayTotals;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
 }
 
-type ReplayProgress = Pick<ReplayRecord, 'positions' | 'totals'>;
+/** Source events handled again. */
+export interface EventsReplay extends Remembered {
+  readonly of: 'events';
+  readonly parameters: ReplayPlan;
+  readonly progress: { readonly positions: readonly PartitionPosition[]; readonly totals: ReplayTotals };
+}
+
+/** Present states published again. */
+export interface SecuredReplay extends Remembered {
+  readonly of: 'secured';
+  readonly parameters: ConnectionFilter;
+  readonly progress: {
+    /** Id of the last connection that is done; they go by their ids. */
+    readonly after: string;
+    readonly published: number;
+    /** Ids of those whose record the topic does not take. */
+    readonly tooLarge: readonly string[];
+  };
+}
+
+/** What the database remembers of a replay, so that it can be resumed. */
+export type ReplayRecord = EventsReplay | SecuredReplay;
 
 const KIND = 'replay';
 
-export async function createReplay(
+export async function createReplay<R extends ReplayRecord>(
   database: Database,
-  plan: ReplayPlan,
-  progress: ReplayProgress,
-): Promise<ReplayRecord> {
-  return asRecord(await beginOperation(database, KIND, asJson(plan), asJson(progress)));
+  { of, parameters, progress }: Pick<R, 'of' | 'parameters' | 'progress'>,
+): Promise<R> {
+  const stored = { of, ...parameters } as unknown as Json;
+  return asRecord(await beginOperation(database, KIND, stored, progress as unknown as Json)) as R;
 }
 
 export async function saveReplay(
   database: Database,
-  id: string,
-  state: OperationState,
-  progress: ReplayProgress,
+  { id, state, progress }: Pick<ReplayRecord, 'id' | 'state' | 'progress'>,
 ): Promise<void> {
-  await updateOperation(database, id, { state, progress: asJson(progress) });
+  await updateOperation(database, id, { state, progress: progress as unknown as Json });
 }
 
 /** The newest first. */
@@ -61,7 +77,7 @@ export async function unfinishedReplay(database: Database, id: string | null): P
       'USAGE_INVALID',
       id === null ? 'there is no unfinished replay' : `there is no replay whose id begins with ${id}`,
     );
-  if (found.state === 'done')
+  if (found.state === 'done' || found.state === 'failed')
     throw new ConfigurationError('USAGE_INVALID', `the replay ${found.id} has ended`);
   return asRecord(found);
 }
@@ -72,11 +88,7 @@ async function replayOf(database: Database, id: string): Promise<Operation | nul
 }
 
 function asRecord(operation: Operation): ReplayRecord {
-  const { id, state, parameters, progress, createdAtMs, updatedAtMs } = operation;
-  const plan = parameters as unknown as ReplayPlan;
-  return { id, state, plan, ...(progress as unknown as ReplayProgress), createdAtMs, updatedAtMs };
-}
-
-function asJson(value: ReplayPlan | ReplayProgress): Json {
-  return value as unknown as Json;
+  const { id, state, parameters: stored, progress, createdAtMs, updatedAtMs } = operation;
+  const { of, ...parameters } = stored as JsonObject;
+  return { id, state, createdAtMs, updatedAtMs, of, parameters, progress } as unknown as ReplayRecord;
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { deadLetters } from '../../../producers/dead-letters.js';
 import { securedEvents } from '../../../producers/secured.js';
 import { openWorker, type Worker } from '../../app.js';
@@ -17,16 +16,16 @@ import { EventLog, FailureLog, type Logger } from '../../observability/index.js'
 import { kafkaSettings } from '../../service/kafka-settings.js';
 import { judgeTopicProblems } from '../../service/topics.js';
 import { ReplayCounts } from './counts.js';
-import { requireOwnGroup } from './group.js';
+import { groupOf, requireOwnGroup } from './group.js';
 import { chosenTopics, planPositions, type ReplayPlan } from './plan.js';
 import { ReplayPositions } from './positions.js';
 import { readAgain } from './read-again.js';
-import { createReplay, saveReplay, unfinishedReplay, type ReplayRecord } from './record.js';
+import { createReplay, saveReplay, type EventsReplay } from './record.js';
 
-/** A new replay, or one that was interrupted (`id` null: the newest of them). */
+/** A new replay, or one that was interrupted. */
 export type ReplayRequest =
   | { readonly kind: 'start'; readonly plan: ReplayPlan }
-  | { readonly kind: 'resume'; readonly id: string | null };
+  | { readonly kind: 'resume'; readonly record: EventsReplay };
 
 export interface ReplayOptions {
   readonly config: Config;
@@ -35,7 +34,7 @@ export interface ReplayOptions {
   /** Events worked on at the same time. */
   readonly concurrency: number;
   /** Told once, before the first record. */
-  readonly onStart: (record: ReplayRecord) => void;
+  readonly onStart: (record: EventsReplay) => void;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
@@ -47,7 +46,7 @@ const CLOSE_DEADLINE_MS = 2_000;
  * stands: done, or interrupted by the signal.
  * @throws WorkerError what it can not go on with; it can be resumed when that is put right
  */
-export async function replay(options: ReplayOptions): Promise<ReplayRecord> {
+export async function replay(options: ReplayOptions): Promise<EventsReplay> {
   const { config, logger } = options;
   const settings = kafkaSettings(config);
   const outlet = createKafkaOutlet({
@@ -93,56 +92,54 @@ class Replay {
     this.#counts = counts;
   }
 
-  async run(): Promise<ReplayRecord> {
+  async run(): Promise<EventsReplay> {
     const { onStart, signal } = this.#options;
     const record = await this.#record();
-    const positions = new ReplayPositions(record.positions);
-    this.#counts.continueFrom(record.totals);
+    const positions = new ReplayPositions(record.progress.positions);
+    this.#counts.continueFrom(record.progress.totals);
     onStart(record);
-    const save = (state: ReplayRecord['state']): Promise<void> =>
-      saveReplay(this.#worker.database, record.id, state, this.#progress(positions));
+    const save = async (state: EventsReplay['state']): Promise<EventsReplay> => {
+      const saved = { ...record, state, progress: this.#progress(positions) };
+      await saveReplay(this.#worker.database, saved);
+      return saved;
+    };
     try {
-      await this.#read(record, positions, () => save('running'));
+      await this.#read(record, positions, async () => {
+        await save('running');
+      });
       await this.#publishRest();
     } catch (error) {
       await save('interrupted').catch(() => undefined);
       throw error;
     }
-    const state = signal.aborted && !positions.isDone ? 'interrupted' : 'done';
-    await save(state);
-    return { ...record, ...this.#progress(positions), state };
+    return save(positions.isDone || !signal.aborted ? 'done' : 'interrupted');
   }
 
-  #progress(positions: ReplayPositions): Pick<ReplayRecord, 'positions' | 'totals'> {
+  #progress(positions: ReplayPositions): EventsReplay['progress'] {
     return { positions: positions.list(), totals: this.#counts.totals() };
   }
 
-  async #record(): Promise<ReplayRecord> {
+  async #record(): Promise<EventsReplay> {
     const { request, logger } = this.#options;
     const { database } = this.#worker;
-    if (request.kind === 'resume') return unfinishedReplay(database, request.id);
+    if (request.kind === 'resume') return request.record;
     const { plan } = request;
     const { created, updated, deleted } = this.#options.config.topics;
     const topics = chosenTopics([created, updated, deleted], plan.selection);
     await requireOwnGroup(database, plan.group, this.#settings, topics, logger);
     const sinceMs = plan.start.kind === 'time' ? plan.start.timeMs : null;
     const ranges = await readOffsetRanges(this.#settings, topics, logger, sinceMs);
-    return createReplay(database, plan, {
-      positions: planPositions(ranges, plan),
-      totals: this.#counts.totals(),
-    });
+    const progress = { positions: planPositions(ranges, plan), totals: this.#counts.totals() };
+    return createReplay<EventsReplay>(database, { of: 'events', parameters: plan, progress });
   }
 
-  async #read(record: ReplayRecord, positions: ReplayPositions, save: () => Promise<void>): Promise<void> {
+  async #read(record: EventsReplay, positions: ReplayPositions, save: () => Promise<void>): Promise<void> {
     const { config, concurrency, logger, progress, signal } = this.#options;
-    const base = this.#settings;
-    // A group of its own for each run: what a killed one left behind is nobody to wait for.
-    const groupId = record.plan.group ?? `${base.groupId}-replay-${randomUUID().slice(0, 8)}`;
-    const settings = { ...base, groupId };
+    const settings = { ...this.#settings, groupId: groupOf(record.parameters, this.#settings) };
     await readAgain({
       settings,
       topics: config.topics,
-      selection: record.plan.selection,
+      selection: record.parameters.selection,
       positions,
       handler: this.#worker.pipeline,
       concurrency,

@@ -8,6 +8,7 @@ import {
   queryDatabase,
   readAll,
   runCli,
+  type OnBrokers,
   type CliResult,
   type DatabaseEngine,
   type TestDatabase,
@@ -95,6 +96,7 @@ export function eventOf(
 export async function publishEvents(
   topic: string,
   events: readonly { number: number; at: number; password?: string | number; timestampMs?: number }[],
+  on: OnBrokers = {},
 ): Promise<void> {
   await produce(
     topic,
@@ -103,6 +105,7 @@ export async function publishEvents(
       value: eventOf(number, at, password),
       ...(timestampMs === undefined ? {} : { timestampMs }),
     })),
+    on,
   );
 }
 
@@ -116,8 +119,8 @@ export async function runReplay(
   return { ...result, json: JSON.parse(result.stdout) as ReplayJson };
 }
 
-export async function securedOf({ topics }: ReplayWorld): Promise<SecuredEvent[]> {
-  const records = await readAll(topics.secured);
+export async function securedOf({ topics, env }: ReplayWorld): Promise<SecuredEvent[]> {
+  const records = await readAll(topics.secured, { brokers: env['KAFKA_BROKERS']! });
   return records.map((record) => (jsonOf(record) as { data: SecuredEvent }).data);
 }
 

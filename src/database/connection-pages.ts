@@ -1,0 +1,62 @@
+import { In, IsNull, type SelectQueryBuilder } from 'typeorm';
+import type { Database, Transaction } from './database.js';
+import type { ConnectionRow } from './rows.js';
+
+/** Which connections; null: all. */
+export interface ConnectionFilter {
+  readonly connectionIds: readonly string[] | null;
+  readonly kinds: readonly string[] | null;
+}
+
+export type ConnectionHead = Pick<ConnectionRow, 'id' | 'kind' | 'state' | 'manager'>;
+
+/** Connections that something was ever applied to, deleted ones among them, in the order of their ids. */
+export async function connectionsAfter(
+  database: Database,
+  filter: ConnectionFilter,
+  after: string,
+  limit: number,
+): Promise<ConnectionHead[]> {
+  return database.run((tx) =>
+    chosen(tx, filter)
+      .select(['connection.id', 'connection.kind', 'connection.state', 'connection.manager'])
+      .andWhere('connection.id > :after', { after })
+      .orderBy('connection.id')
+      .limit(limit)
+      .getMany(),
+  );
+}
+
+/** How many there are, by their state. */
+export async function countConnections(
+  database: Database,
+  filter: ConnectionFilter,
+): Promise<Readonly<Record<string, number>>> {
+  const rows = await database.run((tx) =>
+    chosen(tx, filter)
+      .select('connection.state', 'state')
+      .addSelect('COUNT(*)', 'total')
+      .groupBy('connection.state')
+      .getRawMany<{ state: string; total: string | number }>(),
+  );
+  return Object.fromEntries(rows.map(({ state, total }) => [state, Number(total)]));
+}
+
+/** Whether records of these connections wait to be published. */
+export async function hasUnsent(database: Database, connectionIds: readonly string[]): Promise<boolean> {
+  return database.run(({ manager, tables }) =>
+    manager.existsBy(tables.outbox, { connectionId: In([...connectionIds]), sentAtMs: IsNull() }),
+  );
+}
+
+function chosen(
+  { manager, tables }: Transaction,
+  { connectionIds, kinds }: ConnectionFilter,
+): SelectQueryBuilder<ConnectionRow> {
+  const query = manager
+    .createQueryBuilder(tables.connection, 'connection')
+    .where("connection.state <> 'new'");
+  if (connectionIds !== null) query.andWhere('connection.id IN (:...connectionIds)', { connectionIds });
+  if (kinds !== null) query.andWhere('connection.kind IN (:...kinds)', { kinds });
+  return query;
+}

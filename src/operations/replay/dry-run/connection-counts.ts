@@ -1,0 +1,50 @@
+import type { EventCounters } from '../../../observability/event-log.js';
+import { OutcomeCounts } from '../../../observability/outcome-counts.js';
+import type { HandledRecord } from '../../../pipeline/observer.js';
+import type { RecordOutcome } from '../../../terms.js';
+
+export interface ConnectionOutcomes {
+  readonly outcomes: Readonly<Record<string, number>>;
+  /** Values that would be written to the store. */
+  readonly writes: number;
+}
+
+/** Outcomes after which something is otherwise than before. */
+const CHANGES: ReadonlySet<RecordOutcome> = new Set(['applied', 'refused', 'blocked', 'waiting']);
+
+/** Counts for each connection what becomes of its records, beside the counts of all. */
+export class ConnectionCounts implements EventCounters {
+  readonly #all: EventCounters;
+  readonly #connections = new Map<string, { outcomes: OutcomeCounts; writes: number }>();
+  readonly #changed = new Set<string>();
+
+  constructor(all: EventCounters) {
+    this.#all = all;
+  }
+
+  handled(record: HandledRecord): void {
+    this.#all.handled(record);
+    const { connectionId, outcome, writes } = record;
+    if (connectionId === null) return;
+    const counts = this.#connections.get(connectionId) ?? { outcomes: new OutcomeCounts(), writes: 0 };
+    counts.outcomes.handled(record);
+    counts.writes += writes;
+    this.#connections.set(connectionId, counts);
+    if (CHANGES.has(outcome)) this.#changed.add(connectionId);
+  }
+
+  handedBack(label: string): void {
+    this.#all.handedBack(label);
+  }
+
+  /** Ids of connections that would change, or get a dead letter or an event that waits. */
+  changed(): readonly string[] {
+    return [...this.#changed].sort();
+  }
+
+  of(connectionId: string): ConnectionOutcomes {
+    const counts = this.#connections.get(connectionId);
+    const { events: _sum, ...outcomes } = counts?.outcomes.totals() ?? {};
+    return { outcomes, writes: counts?.writes ?? 0 };
+  }
+}

@@ -1,0 +1,176 @@
+import { openSecretsManager, openWorker, type Worker } from '../../../app.js';
+import type { Config } from '../../../config.js';
+import { connectionsById, isSetUp, StateCopy } from '../../../database/copy-state.js';
+import { Database } from '../../../database/database.js';
+import type { ConnectionRow } from '../../../database/rows.js';
+import { migrateSchema } from '../../../database/schema.js';
+import { checkTopics, createKafkaOutlet, forgetGroup, readOffsetRanges } from '../../../kafka/index.js';
+import { EventLog, FailureLog, type Logger } from '../../../observability/index.js';
+import { kafkaSettings } from '../../../service/kafka-settings.js';
+import { judgeTopicProblems } from '../../../service/topics.js';
+import type { Outlet } from '../../../transport.js';
+import type { Progress } from '../../progress.js';
+import { ReplayCounts, type ReplayTotals } from '../counts.js';
+import { groupOf, requireOwnGroup } from '../group.js';
+import { chosenTopics, planPositions, type ReplayPlan } from '../plan.js';
+import { ReplayPositions, type PartitionPosition } from '../positions.js';
+import { readAgain } from '../read-again.js';
+import { CopyingLedger } from './ledger.js';
+import { withoutStore } from './store.js';
+import { ConnectionCounts, type ConnectionOutcomes } from './connection-counts.js';
+
+export interface DryRunOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly plan: ReplayPlan;
+  readonly concurrency: number;
+  /** Opened for reading; null: there is none yet. */
+  readonly database: Database | null;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/** What would become of one connection. */
+export interface ConnectionPreview extends ConnectionOutcomes {
+  readonly connectionId: string;
+  readonly name: string | null;
+  readonly kind: string | null;
+  /** Null: it is not there. */
+  readonly before: { readonly state: string; readonly revision: number } | null;
+  readonly after: { readonly state: string; readonly revision: number } | null;
+}
+
+export interface DryRunReport {
+  readonly isWhole: boolean;
+  readonly positions: readonly PartitionPosition[];
+  readonly totals: ReplayTotals;
+  /** Connections that would change, or get a dead letter or an event that waits. */
+  readonly connections: readonly ConnectionPreview[];
+}
+
+const CLOSE_DEADLINE_MS = 2_000;
+const NOWHERE = { type: 'sqlite', file: ':memory:' } as const;
+
+/**
+ * Handles the chosen events on a copy of the state in memory, which grows with them, and says what came of it. Nothing
+ * is written: no row, no record, and the store is not asked.
+ */
+export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
+  const { config, logger } = options;
+  const settings = kafkaSettings(config);
+  judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
+  const memory = await Database.open({ address: NOWHERE, poolSize: 1 }, { access: 'write' });
+  const failures = new FailureLog(logger);
+  const counts = new ReplayCounts();
+  const connections = new ConnectionCounts(counts);
+  try {
+    await migrateSchema(memory);
+    const database = options.database !== null && (await isSetUp(options.database)) ? options.database : null;
+    const copy = database === null ? null : new StateCopy(database, memory);
+    await copy?.identity();
+    const outlet = await mutedOutlet(options);
+    const ledger: { it: CopyingLedger | null } = { it: null };
+    const worker = await openWorker(
+      { ...config },
+      {
+        outlet,
+        observer: new EventLog(logger, failures, connections),
+        standIns: {
+          database: memory,
+          manager: await withoutStore(await openSecretsManager(withoutVault(config), config.keys)),
+          wrapLedger: (inner) => (ledger.it = new CopyingLedger(inner, copy, memory)),
+        },
+      },
+    );
+    const positions = await readRecords({ ...options, database }, worker, counts);
+    return {
+      isWhole: positions.isDone,
+      positions: positions.list(),
+      totals: counts.totals(),
+      connections: await previews(memory, connections, ledger.it),
+    };
+  } finally {
+    failures.close();
+    await memory.close();
+  }
+}
+
+async function readRecords(
+  options: DryRunOptions,
+  worker: Worker,
+  counts: ReplayCounts,
+): Promise<ReplayPositions> {
+  const { config, logger, plan, concurrency, database, progress, signal } = options;
+  const settings = kafkaSettings(config);
+  const { created, updated, deleted } = config.topics;
+  const topics = chosenTopics([created, updated, deleted], plan.selection);
+  await requireOwnGroup(database, plan.group, settings, topics, logger);
+  const sinceMs = plan.start.kind === 'time' ? plan.start.timeMs : null;
+  const positions = new ReplayPositions(
+    planPositions(await readOffsetRanges(settings, topics, logger, sinceMs), plan),
+  );
+  const own = { ...settings, groupId: groupOf(plan, settings) };
+  await readAgain({
+    settings: own,
+    topics: config.topics,
+    selection: plan.selection,
+    positions,
+    handler: worker.pipeline,
+    concurrency,
+    logger,
+    onSkipped: () => counts.skipped(),
+    onPositions: () => Promise.resolve(),
+    progress,
+    graceMs: config.worker.shutdownGraceMs,
+    signal,
+  });
+  await forgetGroup(own, logger);
+  return positions;
+}
+
+/** Says how large records may be, and drops them. */
+async function mutedOutlet({ config, logger }: DryRunOptions): Promise<Outlet> {
+  const settings = kafkaSettings(config);
+  const bindings = [
+    { stream: 'secured', topic: config.topics.secured },
+    { stream: 'dead-letter', topic: config.topics.deadLetter },
+  ] as const;
+  const real = createKafkaOutlet({ settings, bindings, logger });
+  await real.readLimits();
+  await real.close(CLOSE_DEADLINE_MS);
+  return {
+    requestTimeoutMs: real.requestTimeoutMs,
+    maxRecordBytes: (stream) => real.maxRecordBytes(stream),
+    send: () => Promise.resolve(),
+  };
+}
+
+/** `local` makes its file when it is opened. */
+function withoutVault(config: Config): Config {
+  return { ...config, secretsManager: { ...config.secretsManager, localVaultFile: ':memory:' } };
+}
+
+async function previews(
+  memory: Database,
+  counts: ConnectionCounts,
+  ledger: CopyingLedger | null,
+): Promise<ConnectionPreview[]> {
+  const ids = counts.changed();
+  const after = await connectionsById(memory, ids);
+  return ids.map((connectionId) => {
+    const before = ledger?.before.get(connectionId);
+    const now = after.get(connectionId);
+    return {
+      connectionId,
+      name: now?.name ?? before?.name ?? null,
+      kind: now?.kind ?? before?.kind ?? null,
+      before: stateOf(before),
+      after: stateOf(now),
+      ...counts.of(connectionId),
+    };
+  });
+}
+
+function stateOf(row: Pick<ConnectionRow, 'state' | 'revision'> | undefined): ConnectionPreview['before'] {
+  return row === undefined || row.state === 'new' ? null : { state: row.state, revision: row.revision };
+}

@@ -1,0 +1,266 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { securedEvents } from '../../../producers/secured.js';
+import { openMigratedDatabase } from '../../app.js';
+import type { Config } from '../../config.js';
+import {
+  connectionsAfter,
+  countConnections,
+  hasUnsent,
+  type ConnectionFilter,
+  type ConnectionHead,
+} from '../../database/connection-pages.js';
+import type { Database } from '../../database/database.js';
+import { DatabaseLedger } from '../../database/ledger.js';
+import { loadIdentity } from '../../database/settings.js';
+import { ConfigurationError, WorkerError } from '../../errors.js';
+import { checkTopics, createKafkaOutlet } from '../../kafka/index.js';
+import type { Logger } from '../../observability/index.js';
+import type { ClaimRequest, Ledger } from '../../pipeline/ledger.js';
+import { Publisher } from '../../pipeline/publisher.js';
+import { Relay } from '../../pipeline/relay.js';
+import type { SecuredContext } from '../../pipeline/secured-record.js';
+import { kafkaSettings } from '../../service/kafka-settings.js';
+import { judgeTopicProblems } from '../../service/topics.js';
+import type { ManagerName } from '../../terms.js';
+import type { Outlet } from '../../transport.js';
+import type { Progress } from '../progress.js';
+import { nextRevision, NOT_NEEDED } from '../republish.js';
+import { securedContexts } from '../secured-contexts.js';
+import { createReplay, saveReplay, type SecuredReplay } from './record.js';
+
+export interface SecuredOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly request:
+    | { readonly kind: 'start'; readonly filter: ConnectionFilter }
+    | { readonly kind: 'resume'; readonly record: SecuredReplay };
+  readonly onStart: (record: SecuredReplay) => void;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/** Connections of one transaction and one send. */
+const PAGE = 64;
+const BUSY_MS = 200;
+const CLOSE_DEADLINE_MS = 2_000;
+const FIRST_DELAY_MS = 500;
+const LONGEST_DELAY_MS = 10_000;
+
+/**
+ * Publishes the present state of connections once more, each as a new revision under its claim, without a call to the
+ * store. Returns how it stands: done, interrupted by the signal, or failed where some states are too large to publish.
+ */
+export async function replaySecured(options: SecuredOptions): Promise<SecuredReplay> {
+  const { config, logger } = options;
+  const settings = kafkaSettings(config);
+  const outlet = createKafkaOutlet({ settings, bindings: [securedEvents(config.topics)], logger });
+  try {
+    judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
+    await outlet.readLimits();
+    const database = await openMigratedDatabase(config);
+    try {
+      return await run(options, database, outlet);
+    } finally {
+      await database.close();
+    }
+  } finally {
+    await outlet.close(CLOSE_DEADLINE_MS);
+  }
+}
+
+async function run(options: SecuredOptions, database: Database, outlet: Outlet): Promise<SecuredReplay> {
+  const { config, request } = options;
+  const { keys, claims, secretsManager } = config;
+  const identity = await loadIdentity(database, keys.database, secretsManager.name);
+  const clock = (): number => performance.now();
+  const { claimMs } = claims;
+  const ledger = new DatabaseLedger(database, { claimMs, managerEpoch: identity.managerEpoch, clock });
+  const publisher = new Publisher(outlet, ledger, keys.database, clock);
+  const relay = new Relay(ledger, publisher, outlet, keys.database);
+  const contexts = securedContexts({ ...config }, identity);
+  try {
+    const record = request.kind === 'resume' ? request.record : await begin(database, request.filter);
+    const parts = { database, ledger, publisher, relay, outlet, contextOf: contexts.of };
+    return await new SecuredRun(options, parts, record).run();
+  } finally {
+    await contexts.close();
+  }
+}
+
+async function begin(database: Database, filter: ConnectionFilter): Promise<SecuredReplay> {
+  await requireKnown(database, filter);
+  const progress = { after: '', published: 0, tooLarge: [] };
+  return createReplay<SecuredReplay>(database, { of: 'secured', parameters: filter, progress });
+}
+
+/** @throws ConfigurationError USAGE_INVALID naming ids that the database does not know */
+export async function requireKnown(database: Database, filter: ConnectionFilter): Promise<void> {
+  const { connectionIds } = filter;
+  if (connectionIds === null) return;
+  const known = await connectionsAfter(database, { connectionIds, kinds: null }, '', Number.MAX_SAFE_INTEGER);
+  const missing = connectionIds.filter((id) => !known.some((one) => one.id === id));
+  if (missing.length > 0)
+    throw new ConfigurationError('USAGE_INVALID', `the database knows no connection ${missing.join(', ')}`);
+}
+
+interface RunParts {
+  readonly database: Database;
+  readonly ledger: Ledger;
+  readonly publisher: Publisher;
+  readonly relay: Relay;
+  readonly outlet: Outlet;
+  readonly contextOf: (manager: ManagerName) => Promise<SecuredContext>;
+}
+
+class SecuredRun {
+  readonly #options: SecuredOptions;
+  readonly #parts: RunParts;
+  #record: SecuredReplay;
+  #total = 0;
+  /** Pages went through by this run and by earlier ones. */
+  #seen = 0;
+
+  constructor(options: SecuredOptions, parts: RunParts, record: SecuredReplay) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#record = record;
+  }
+
+  async run(): Promise<SecuredReplay> {
+    const { signal, onStart } = this.#options;
+    const { database } = this.#parts;
+    const { parameters, progress } = this.#record;
+    onStart(this.#record);
+    const counts = await countConnections(database, parameters);
+    this.#total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+    this.#seen = progress.published + progress.tooLarge.length;
+    this.#report();
+    try {
+      while (!signal.aborted) {
+        const page = await connectionsAfter(database, parameters, this.#record.progress.after, PAGE);
+        if (page.length === 0) return await this.#save(this.#isWhole ? 'done' : 'failed');
+        await this.#publishPage(page);
+      }
+    } catch (error) {
+      await this.#save('interrupted').catch(() => undefined);
+      throw error;
+    }
+    return this.#save('interrupted');
+  }
+
+  get #isWhole(): boolean {
+    return this.#record.progress.tooLarge.length === 0;
+  }
+
+  async #save(state: SecuredReplay['state']): Promise<SecuredReplay> {
+    this.#record = { ...this.#record, state };
+    await saveReplay(this.#parts.database, this.#record);
+    return this.#record;
+  }
+
+  #report(): void {
+    const { progress } = this.#options;
+    const failed = this.#record.progress.tooLarge.length;
+    progress.report({ done: this.#seen, total: Math.max(this.#total, this.#seen), failed });
+  }
+
+  async #publishPage(page: readonly ConnectionHead[]): Promise<void> {
+    const { signal } = this.#options;
+    const tooLarge = new Set<string>();
+    let published = 0;
+    let open = page;
+    while (open.length > 0 && !signal.aborted) {
+      const { committed, busy } = await this.#commit(open, tooLarge);
+      published += committed;
+      open = busy;
+      if (open.length > 0) await sleep(BUSY_MS, undefined, { signal }).catch(() => undefined);
+    }
+    // Interrupted in the middle of a page: it is gone through again, which costs some a revision more.
+    if (open.length > 0) return;
+    this.#seen += page.length;
+    const { progress } = this.#record;
+    this.#record = {
+      ...this.#record,
+      progress: {
+        after: page.at(-1)?.id ?? progress.after,
+        published: progress.published + published,
+        tooLarge: [...progress.tooLarge, ...tooLarge],
+      },
+    };
+    await this.#save('running');
+    this.#report();
+  }
+
+  /** One transaction; what it committed is sent when it resolves. */
+  async #commit(
+    page: readonly ConnectionHead[],
+    tooLarge: Set<string>,
+  ): Promise<{ committed: number; busy: readonly ConnectionHead[] }> {
+    const { ledger, publisher } = this.#parts;
+    const contexts = await this.#contexts(page);
+    const results = await ledger.claim<never>(page.map((head) => this.#request(head, contexts, tooLarge)));
+    const sends = results.flatMap((result) =>
+      result.kind === 'committed' ? [publisher.publish(result.claim, result.unsent)] : [],
+    );
+    const failed = (await Promise.allSettled(sends)).find((sent) => sent.status === 'rejected');
+    if (failed !== undefined) await this.#relayRest(page, failed.reason);
+    return { committed: sends.length, busy: page.filter((_, index) => results[index]?.kind === 'busy') };
+  }
+
+  #request(
+    { id: connectionId }: ConnectionHead,
+    contexts: ReadonlyMap<ManagerName | null, SecuredContext>,
+    tooLarge: Set<string>,
+  ): ClaimRequest<never> {
+    const maxBytes = this.#parts.outlet.maxRecordBytes('secured');
+    return {
+      connectionId,
+      eventHash: null,
+      secretIds: () => [],
+      decide: (state) => {
+        if (state.connection.state === 'new') return NOT_NEEDED;
+        const context = contexts.get(state.connection.manager);
+        // Migrated since the page was read: it is read again.
+        if (context === undefined) return { kind: 'later', waitMs: BUSY_MS };
+        const decision = nextRevision(state, context, 'republished', maxBytes);
+        if (decision === NOT_NEEDED) tooLarge.add(connectionId);
+        else tooLarge.delete(connectionId);
+        return decision;
+      },
+    };
+  }
+
+  async #contexts(page: readonly ConnectionHead[]): Promise<Map<ManagerName | null, SecuredContext>> {
+    const { database, contextOf } = this.#parts;
+    const ids = page.map(({ id }) => id);
+    const heads = await connectionsAfter(database, { connectionIds: ids, kinds: null }, '', ids.length);
+    const contexts = new Map<ManagerName | null, SecuredContext>();
+    for (const { manager } of heads)
+      if (manager !== null && !contexts.has(manager)) contexts.set(manager, await contextOf(manager));
+    return contexts;
+  }
+
+  /** Committed and not sent: the claims run out, then the relay sends what is left of it, however long that takes. */
+  async #relayRest(page: readonly ConnectionHead[], reason: unknown): Promise<void> {
+    const { signal, logger } = this.#options;
+    let failure: unknown = reason;
+    for (let delayMs = FIRST_DELAY_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)) {
+      if (!(failure instanceof WorkerError && failure.retryable)) throw failure;
+      logger.warn({ code: failure.code }, 'publishing failed: tried again');
+      await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+      try {
+        while (!signal.aborted && (await this.#parts.relay.run(signal)) > 0);
+        if (!(await this.#hasUnsent(page))) return;
+      } catch (error) {
+        failure = error;
+      }
+    }
+  }
+
+  async #hasUnsent(page: readonly ConnectionHead[]): Promise<boolean> {
+    return hasUnsent(
+      this.#parts.database,
+      page.map(({ id }) => id),
+    );
+  }
+}

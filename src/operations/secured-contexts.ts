@@ -1,0 +1,32 @@
+import { openSecretsManager } from '../app.js';
+import type { Config } from '../config.js';
+import type { DatabaseIdentity } from '../database/settings.js';
+import type { SecuredContext } from '../pipeline/secured-record.js';
+import type { ManagerName } from '../terms.js';
+
+/** Contexts for secured events, one a manager: a store is opened for its name and region, and asked nothing. */
+export function securedContexts(config: Config<'keys'>, identity: DatabaseIdentity) {
+  const opened = new Map<ManagerName, Promise<SecuredContext>>();
+  const closers: (() => Promise<void>)[] = [];
+  const open = async (name: ManagerName): Promise<SecuredContext> => {
+    const manager = await openSecretsManager(config, config.keys, {}, name);
+    closers.push(() => manager.store.close());
+    const { references, format } = config.secured;
+    return {
+      manager,
+      generation: identity.generation,
+      rings: config.keys,
+      output: { references, format },
+    };
+  };
+  return {
+    of: (name: ManagerName): Promise<SecuredContext> => {
+      const context = opened.get(name) ?? open(name);
+      opened.set(name, context);
+      return context;
+    },
+    close: async (): Promise<void> => {
+      for (const close of closers) await close();
+    },
+  };
+}
