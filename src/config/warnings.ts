@@ -5,16 +5,7 @@ const MAX_EDITS = 2;
 
 /** What is accepted but looks wrong. Names only. */
 export function warningsFor(env: NodeJS.ProcessEnv, values: SettingValues): string[] {
-  return [...nearMisses(Object.keys(env)), ...plainTextWarnings(values), ...unheeded(values)];
-}
-
-/** What is asked for and does not happen in this version. */
-function unheeded({ PURGE_SOURCE }: SettingValues): string[] {
-  return PURGE_SOURCE === 'secured'
-    ? [
-        'PURGE_SOURCE=secured has no effect in this version: source records stay until their retention is over',
-      ]
-    : [];
+  return [...nearMisses(Object.keys(env)), ...plainTextWarnings(values)];
 }
 
 /** Variables that are none of ours but nearly are: FERNET_KEYS, KAFKA_BROKER, SECRETS_MANAGER. */

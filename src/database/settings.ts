@@ -3,6 +3,7 @@ import { ConfigurationError } from '../errors.js';
 import type { ManagerName } from '../terms.js';
 import type { Database, Transaction } from './database.js';
 import { databaseNowMs } from './database.js';
+import { holdUntilReplayed } from './handled-from.js';
 
 /** What seals the settings: the key ring of FERNET_KEY. */
 export interface Sealer {
@@ -76,6 +77,7 @@ export async function renewGeneration(database: Database): Promise<number> {
     const generation = await databaseNowMs(tx);
     await tx.manager.update(tx.tables.setting, { name: 'generation' }, { value: String(generation) });
     await tx.manager.update(tx.tables.setting, { name: 'manager_epoch' }, { value: String(epoch + 1) });
+    await holdUntilReplayed(tx);
     return generation;
   });
 }

@@ -8,11 +8,18 @@ import { safeError } from '../observability/safe-error.js';
 function rootCause(error: unknown): unknown {
   let current = error;
   for (let depth = 0; depth < 10; depth += 1) {
-    const next: unknown = field(current, 'cause') ?? field(current, 'originalError');
+    const next: unknown =
+      field(current, 'cause') ?? field(current, 'originalError') ?? firstOfPartitions(current);
     if (next === undefined || next === null || next === current) return current;
     current = next;
   }
   return current;
+}
+
+/** What deleting records failed with is told for each partition. */
+function firstOfPartitions(error: unknown): unknown {
+  const partitions = field(error, 'partitions');
+  return Array.isArray(partitions) ? field(partitions[0], 'error') : undefined;
 }
 
 function field(of: unknown, name: string): unknown {

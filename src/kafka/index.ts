@@ -15,6 +15,8 @@ export type { PingOptions } from './ping.js';
 export type { ReadRange } from './read-range.js';
 export { refuseUnsafeFlags } from './settings.js';
 export type { KafkaSasl, KafkaSettings, KafkaTls } from './settings.js';
+export { deleteRecords, groupsBehind, readPartitionFacts } from './source-records.js';
+export type { PartitionFacts, RecordsBelow } from './source-records.js';
 export { checkTopics } from './topic-checks.js';
 export type { TopicProblem, TopicSeverity } from './topic-checks.js';
 export { createTopics } from './topics.js';

@@ -61,6 +61,15 @@ export class Metrics {
   readonly #kept = this.#gauge('kept_events', 'Events kept in the database: waiting, or dead letters', [
     'state',
   ]);
+  readonly #purged = this.#gauge('purged_offset', 'Source records below it are deleted (PURGE_SOURCE)', [
+    'topic',
+    'partition',
+  ]);
+  readonly #purgedRecords = this.#counter(
+    'purged_records_total',
+    'Source records deleted because they are secured (PURGE_SOURCE)',
+    [],
+  );
   readonly #ready = this.#gauge('ready', 'Whether a part is up (1) or not (0)', ['part']);
   readonly #tidied = this.#counter(
     'stored_secrets_tidied_total',
@@ -136,6 +145,12 @@ export class Metrics {
   /** An old number would look like a fresh one. */
   backlogUnknown(): void {
     this.backlog({ unsent: Number.NaN, waiting: Number.NaN, dead: Number.NaN });
+  }
+
+  /** Records below `offset` are gone, `records` of them just now. */
+  purged({ topic, partition }: PartitionOf, offset: number, records: number): void {
+    this.#purged.set({ topic, partition: String(partition) }, offset);
+    this.#purgedRecords.inc(records);
   }
 
   ready(part: string, isUp: boolean): void {

@@ -20,6 +20,7 @@ import { claimGroupId } from './group-id.js';
 import { kafkaSettings } from './kafka-settings.js';
 import { migrationTask } from './migration.js';
 import { Periodic, type PeriodicTask } from './periodic.js';
+import { purgeTask } from './purge.js';
 import { Readiness, type Part } from './readiness.js';
 import { judgeTopicProblems } from './topics.js';
 import { untilAvailable } from './until-available.js';
@@ -133,6 +134,7 @@ class Service {
     const relay = this.#startTasks(worker);
     const consumer = this.#startConsumer(worker, relay);
     for (const check of this.#checks(worker, consumer)) this.#startTask(check);
+    if (this.#options.config.kafka.purgeSource === 'secured') this.#startTask(this.#purge(worker, consumer));
     return true;
   }
 
@@ -268,6 +270,16 @@ class Service {
     this.#consumer = consumer;
     consumer.start();
     return consumer;
+  }
+
+  #purge(worker: Worker, consumer: SourceConsumer): PeriodicTask {
+    return purgeTask({
+      database: worker.database,
+      settings: this.#settings,
+      logger: this.#options.logger,
+      partitions: () => consumer.state().partitions,
+      onPurged: ({ offset, ...partition }, records) => this.#metrics.purged(partition, offset, records),
+    });
   }
 
   #checks(worker: Worker, consumer: SourceConsumer): readonly PeriodicTask[] {

@@ -2,6 +2,7 @@ import { deadLetters } from '../../../producers/dead-letters.js';
 import { securedEvents } from '../../../producers/secured.js';
 import { openWorker, type Worker } from '../../app.js';
 import type { Config } from '../../config.js';
+import { setHandledFrom } from '../../database/handled-from.js';
 import { WorkerError } from '../../errors.js';
 import {
   checkTopics,
@@ -93,7 +94,7 @@ class Replay {
   }
 
   async run(): Promise<EventsReplay> {
-    const { onStart, signal } = this.#options;
+    const { onStart } = this.#options;
     const record = await this.#record();
     const positions = new ReplayPositions(record.progress.positions);
     this.#counts.continueFrom(record.progress.totals);
@@ -112,7 +113,9 @@ class Replay {
       await save('interrupted').catch(() => undefined);
       throw error;
     }
-    return save(positions.isDone || !signal.aborted ? 'done' : 'interrupted');
+    if (!positions.isDone) return save('interrupted');
+    await this.#remember(record);
+    return save('done');
   }
 
   #progress(positions: ReplayPositions): EventsReplay['progress'] {
@@ -131,6 +134,15 @@ class Replay {
     const ranges = await readOffsetRanges(this.#settings, topics, logger, sinceMs);
     const progress = { positions: planPositions(ranges, plan), totals: this.#counts.totals() };
     return createReplay<EventsReplay>(database, { of: 'events', parameters: plan, progress });
+  }
+
+  /** What was handled again without a filter is this database's from there on. */
+  async #remember({ parameters, progress }: EventsReplay): Promise<void> {
+    const { start, selection } = parameters;
+    if (selection.connectionIds !== null || selection.kinds !== null) return;
+    const isEverything =
+      start.kind === 'beginning' && selection.topics === null && selection.partitions === null;
+    await setHandledFrom(this.#worker.database, progress.positions, isEverything);
   }
 
   async #read(record: EventsReplay, positions: ReplayPositions, save: () => Promise<void>): Promise<void> {

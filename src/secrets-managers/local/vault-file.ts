@@ -24,6 +24,9 @@ export class NotAVaultError extends Error {
   override readonly name = 'NotAVaultError';
 }
 
+/** SQLite's own name for a database that ends with its process. */
+const IN_MEMORY = ':memory:';
+
 /**
  * Opens or makes the vault file. It is readable by its owner only, as are the files SQLite puts beside it (they take
  * over its mode).
@@ -31,9 +34,11 @@ export class NotAVaultError extends Error {
  * @throws NotAVaultError for another program's SQLite file; SQLite's own errors for a file that can not be opened
  */
 export function openVaultFile(file: string, busyTimeoutMs: number): Database.Database {
-  // Made with its mode before SQLite opens it: otherwise it would be readable by others for a moment.
-  closeSync(openSync(file, 'a', 0o600));
-  chmodSync(file, 0o600);
+  if (file !== IN_MEMORY) {
+    // Made with its mode before SQLite opens it: otherwise it would be readable by others for a moment.
+    closeSync(openSync(file, 'a', 0o600));
+    chmodSync(file, 0o600);
+  }
   const database = new Database(file, { timeout: busyTimeoutMs });
   try {
     prepare(database);

@@ -301,10 +301,6 @@ describe('wrong values', () => {
 });
 
 describe('warnings', () => {
-  it('say what is asked for and does not happen yet', () => {
-    expect(load({ PURGE_SOURCE: 'secured' }).warnings.join()).toContain('PURGE_SOURCE=secured has no effect');
-  });
-
   it('name variables that are nearly settings, never their texts', () => {
     const { warnings } = load({
       FERNET_KEYS: CANARY,

@@ -1,0 +1,127 @@
+import type { Admin } from 'kafkajs';
+import type { Logger } from 'pino';
+import { WorkerError } from '../errors.js';
+import { withAdmin } from './admin.js';
+import { brokerUnavailable } from './errors.js';
+import type { TopicPartition } from './membership.js';
+import type { KafkaSettings } from './settings.js';
+
+/** What a partition still has, and how far the settings' group has come in it. */
+export interface PartitionFacts extends TopicPartition {
+  /** The oldest record there is. */
+  readonly low: number;
+  /** Null: the group has committed nothing. */
+  readonly committed: number | null;
+}
+
+/** Records of a partition below an offset. */
+export interface RecordsBelow extends TopicPartition {
+  readonly offset: number;
+}
+
+/** @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error */
+export async function readPartitionFacts(
+  settings: KafkaSettings,
+  partitions: readonly TopicPartition[],
+  logger: Logger,
+): Promise<PartitionFacts[]> {
+  return throughAdmin(settings, logger, 'reading offsets', async (admin) => {
+    const topics = topicsOf(partitions);
+    const committed = await committedBy(admin, settings.groupId, topics);
+    const facts: PartitionFacts[] = [];
+    for (const topic of topics)
+      for (const { partition, low } of await admin.fetchTopicOffsets(topic))
+        if (partitions.some((one) => one.topic === topic && one.partition === partition))
+          facts.push({
+            topic,
+            partition,
+            low: Number(low),
+            committed: committed.get(`${topic}|${partition}`) ?? null,
+          });
+    return facts;
+  });
+}
+
+/**
+ * Deletes records for good. What is gone already stays gone; nothing at or above the offsets is touched.
+ * @throws WorkerError BROKER_UNAVAILABLE naming the topic and Kafka's error
+ */
+export async function deleteRecords(
+  settings: KafkaSettings,
+  below: readonly RecordsBelow[],
+  logger: Logger,
+): Promise<void> {
+  await throughAdmin(settings, logger, 'deleting records', async (admin) => {
+    for (const topic of topicsOf(below)) {
+      const partitions = below
+        .filter((one) => one.topic === topic)
+        .map(({ partition, offset }) => ({ partition, offset: String(offset) }));
+      // kafkajs looks for the leaders in what it knows of the cluster: this makes it ask.
+      await admin.fetchTopicOffsets(topic);
+      try {
+        await admin.deleteTopicRecords({ topic, partitions });
+      } catch (error) {
+        throw brokerUnavailable(`deleting records of ${topic}`, error);
+      }
+    }
+  });
+}
+
+/** Names of other groups that have offsets below these: they lose what they have not read. Those it may not ask are left out. */
+export async function groupsBehind(
+  settings: KafkaSettings,
+  below: readonly RecordsBelow[],
+  logger: Logger,
+): Promise<string[]> {
+  return throughAdmin(settings, logger, 'reading groups', async (admin) => {
+    const { groups } = await admin.listGroups();
+    const others = groups.map(({ groupId }) => groupId).filter((groupId) => groupId !== settings.groupId);
+    const behind: string[] = [];
+    for (const groupId of others.slice(0, GROUPS_ASKED)) {
+      const committed = await committedBy(admin, groupId, topicsOf(below)).catch(
+        () => new Map<string, number>(),
+      );
+      const isBehind = below.some(({ topic, partition, offset }) => {
+        const read = committed.get(`${topic}|${partition}`);
+        return read !== undefined && read < offset;
+      });
+      if (isBehind) behind.push(groupId);
+    }
+    return behind;
+  });
+}
+
+/** A cluster may have thousands; one request each. */
+const GROUPS_ASKED = 100;
+
+async function committedBy(
+  admin: Admin,
+  groupId: string,
+  topics: readonly string[],
+): Promise<Map<string, number>> {
+  const offsets = await admin.fetchOffsets({ groupId, topics: [...topics] });
+  return new Map(
+    offsets.flatMap(({ topic, partitions }) =>
+      partitions
+        .filter(({ offset }) => Number(offset) >= 0)
+        .map(({ partition, offset }) => [`${topic}|${partition}`, Number(offset)] as const),
+    ),
+  );
+}
+
+function topicsOf(partitions: readonly TopicPartition[]): string[] {
+  return [...new Set(partitions.map(({ topic }) => topic))];
+}
+
+async function throughAdmin<T>(
+  settings: KafkaSettings,
+  logger: Logger,
+  call: string,
+  task: (admin: Admin) => Promise<T>,
+): Promise<T> {
+  try {
+    return await withAdmin(settings, logger, task);
+  } catch (error) {
+    throw error instanceof WorkerError ? error : brokerUnavailable(call, error);
+  }
+}

@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { planPositions } from '../../../src/operations/replay/plan.js';
+import { ReplayPositions } from '../../../src/operations/replay/positions.js';
+import { UnaskedStore } from '../../../src/operations/replay/dry-run/store.js';
+import { isChosen } from '../../../src/operations/replay/filter.js';
+import type { SourceRecord } from '../../../src/terms.js';
+
+const AT = { topic: 't', partition: 0 };
+const TOPICS = { created: 't', updated: 'u', deleted: 'd' };
+const ALL = { topics: null, partitions: null, connectionIds: null, kinds: null };
+
+describe('positions of a replay', () => {
+  const positions = (clock?: () => number) =>
+    new ReplayPositions([{ ...AT, from: 5, position: 5, end: 10 }], clock);
+
+  it('never go back, nor beyond the end; a partition that was not chosen has nothing to read', () => {
+    const its = positions();
+    its.advance(AT, 8);
+    its.advance(AT, 6);
+    expect([its.position(AT), its.done, its.total, its.isDone]).toEqual([8, 3, 5, false]);
+    its.advance(AT, 99);
+    expect([its.position(AT), its.done, its.isDone]).toEqual([10, 5, true]);
+    expect(its.end({ topic: 't', partition: 1 })).toBe(0);
+    its.advance({ topic: 't', partition: 1 }, 3);
+    expect(its.list()).toHaveLength(1);
+  });
+
+  it('do not wait for what is deleted, or cut off', () => {
+    const deleted = positions();
+    deleted.withoutDeleted({ ...AT, low: 7, high: 12, fromTime: null });
+    expect([deleted.position(AT), deleted.isDone]).toEqual([7, false]);
+    deleted.withoutDeleted({ ...AT, low: 11, high: 12, fromTime: null });
+    expect([deleted.position(AT), deleted.isDone]).toEqual([10, true]);
+    const cut = positions();
+    cut.withoutDeleted({ ...AT, low: 0, high: 2, fromTime: null });
+    expect([cut.total, cut.isDone]).toEqual([0, true]);
+  });
+
+  it('are stalled after a while without progress', () => {
+    let nowMs = 0;
+    const its = positions(() => nowMs);
+    nowMs = 900;
+    its.advance(AT, 6);
+    nowMs = 1_500;
+    expect(its.stalled(1_000)).toEqual([]);
+    nowMs = 1_900;
+    expect(its.stalled(1_000)).toHaveLength(1);
+  });
+});
+
+describe('the plan of a replay', () => {
+  const range = { ...AT, low: 3, high: 9, fromTime: 6 };
+
+  it.each([
+    [{ kind: 'beginning' } as const, 3],
+    [{ kind: 'offset', offset: 1 } as const, 3],
+    [{ kind: 'offset', offset: 4 } as const, 4],
+    [{ kind: 'offset', offset: 99 } as const, 9],
+    [{ kind: 'time', timeMs: 1 } as const, 6],
+  ])('%j begins at %i', (start, from) => {
+    expect(planPositions([range], { start, selection: ALL })).toEqual([
+      { ...AT, from, position: from, end: 9 },
+    ]);
+  });
+
+  it('names partitions that no topic has', () => {
+    expect(() =>
+      planPositions([range], { start: { kind: 'beginning' }, selection: { ...ALL, partitions: [0, 4] } }),
+    ).toThrow('no chosen topic has partition 4');
+  });
+});
+
+describe('the filter of a replay', () => {
+  const record = (value: string | null, key = 'one'): SourceRecord => ({
+    ...AT,
+    offset: 0,
+    key: Buffer.from(key),
+    value: value === null ? null : Buffer.from(value),
+    headers: {},
+    timestampMs: 1,
+  });
+
+  it('leaves tombstones out, and records that can not be read where a kind is asked for', () => {
+    expect(isChosen(record(null), ALL, TOPICS, 1)).toBe(true);
+    expect(isChosen(record(null), { ...ALL, connectionIds: ['one'] }, TOPICS, 1)).toBe(false);
+    expect(isChosen(record('{'), { ...ALL, connectionIds: ['one'] }, TOPICS, 1)).toBe(true);
+    expect(isChosen(record('{'), { ...ALL, connectionIds: ['two'] }, TOPICS, 1)).toBe(false);
+    expect(isChosen(record('{'), { ...ALL, kinds: ['database'] }, TOPICS, 1)).toBe(false);
+  });
+});
+
+describe('the store of a dry run', () => {
+  it('gives each write a version of its own and knows nothing', async () => {
+    const store = new UnaskedStore();
+    const [first, second] = await Promise.all(
+      ['a', 'b'].map((secretId) => store.put([{ secretId, known: false } as never])),
+    );
+    expect(first).not.toEqual(second);
+    expect(await store.check()).toMatchObject({ ok: false });
+    expect(await store.describe()).toMatchObject({ ok: false });
+    expect(await store.restore()).toMatchObject({ ok: false });
+  });
+});
