@@ -2,7 +2,7 @@ import { In, type EntitySchema, type ObjectLiteral } from 'typeorm';
 import { sha256Hex } from '../hash.js';
 import { rowChunks, valueChunks } from './chunks.js';
 import type { Database } from './database.js';
-import type { ConnectionRow } from './rows.js';
+import type { ConnectionRow, ReferenceRow } from './rows.js';
 import { requireCurrentSchema, schemaStatus } from './schema.js';
 
 /**
@@ -94,6 +94,16 @@ export async function connectionsById(
     manager.findBy(tables.connection, { id: In([...ids]) }),
   );
   return new Map(rows.map((row) => [row.id, row]));
+}
+
+export async function referencesById(
+  database: Database,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, readonly ReferenceRow[]>> {
+  const rows = await database.run(({ manager, tables }) =>
+    manager.findBy(tables.reference, { connectionId: In([...ids]) }),
+  );
+  return new Map(ids.map((id) => [id, rows.filter(({ connectionId }) => connectionId === id)]));
 }
 
 /** Forgets what nobody asks for again, so that a copy stays as small as its state. */

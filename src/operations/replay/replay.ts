@@ -108,6 +108,7 @@ class Replay {
       await this.#read(record, positions, async () => {
         await save('running');
       });
+      if (positions.isDone) await this.#moveRest(record);
       await this.#publishRest();
     } catch (error) {
       await save('interrupted').catch(() => undefined);
@@ -163,6 +164,19 @@ class Replay {
       signal,
     });
     await forgetGroup(settings, logger);
+  }
+
+  /**
+   * Under another manager than before: what no event has brought along follows, where all of it is replayed. What can
+   * not be moved stays where it is, for the workers.
+   */
+  async #moveRest({ parameters: { selection } }: EventsReplay): Promise<void> {
+    const { logger, signal } = this.#options;
+    const { migration, manager } = this.#worker;
+    if (selection.connectionIds !== null || selection.kinds !== null) return;
+    const { failures } = await migration.finish(signal);
+    for (const failure of failures)
+      logger.warn({ ...failure, to: manager.name }, 'a connection can not be moved yet');
   }
 
   /** The replay's own events are published, or came again; this is what others left behind before it. */

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { Partitioners } from 'kafkajs';
 import { expect, it } from 'vitest';
 import {
@@ -10,6 +12,7 @@ import {
   readAll,
   runCli,
   startCli,
+  tmpDir,
   waitFor,
 } from '../../harness/index.js';
 import { MARKER } from './support.js';
@@ -240,6 +243,33 @@ describeWith(['kafka', 'postgres'], 'replay', ({ kafka }) => {
     const ended = await runCli(['replay', 'resume', interrupted.operation], { env: world.env });
     expect(ended.stderr).toContain('has ended');
   }, 180_000);
+
+  it('under another manager moves the secrets there; a dry run of it changes nothing', async () => {
+    const world = await replayWorld(kafka, 'sqlite');
+    await publishEvents(
+      world.topics.created,
+      [1, 2].map((number) => ({ number, at: 0 })),
+    );
+    await runReplay(world);
+    const vault = join(tmpDir('vault'), 'vault.sqlite');
+    const other = { ...world, env: { ...world.env, SECRET_MANAGER: 'local', LOCAL_VAULT_FILE: vault } };
+    const managers = async (): Promise<unknown[]> =>
+      (
+        await rowsOf(
+          world,
+          "SELECT manager FROM connection UNION ALL SELECT value FROM setting WHERE name = 'active_manager'",
+        )
+      ).map((row) => row['manager']);
+    expect((await runReplay(other, '--dry-run')).code).toBe(0);
+    expect(await managers()).toEqual(['db', 'db', 'db']);
+    expect(existsSync(vault)).toBe(false);
+
+    expect((await runReplay(other)).json).toMatchObject({ state: 'done' });
+    expect(await managers()).toEqual(['local', 'local', 'local']);
+    expect((await securedOf(world)).slice(2)).toMatchObject([{ manager: 'local' }, { manager: 'local' }]);
+    const reference = `secret:/openmetadata/database/mysql-1/password`;
+    expect((await runCli(['resolve', reference], { env: other.env })).stdout).toBe(`${MARKER}-1-0\n`);
+  });
 
   it('works beside a worker, whose group it does not touch', async () => {
     const world = await replayWorld(kafka, 'postgres');

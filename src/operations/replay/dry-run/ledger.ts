@@ -1,4 +1,4 @@
-import { connectionsById, forgetSent, type StateCopy } from '../../../database/copy-state.js';
+import { connectionsById, forgetSent, referencesById, type StateCopy } from '../../../database/copy-state.js';
 import type { Database } from '../../../database/database.js';
 import { newConnection } from '../../../database/load-state.js';
 import type { ConnectionRow } from '../../../database/rows.js';
@@ -77,6 +77,10 @@ export class CopyingLedger implements Ledger {
     return this.#inner.retirements(...args);
   }
 
+  elsewhere(...args: Parameters<Ledger['elsewhere']>): ReturnType<Ledger['elsewhere']> {
+    return this.#inner.elsewhere(...args);
+  }
+
   renew(claim: Claim): Promise<Claim | null> {
     return this.#inner.renew(claim);
   }
@@ -88,10 +92,12 @@ export class CopyingLedger implements Ledger {
     for (const id of fresh) this.#known.add(id);
     await copy.inbox(requests.flatMap(({ eventHash }) => (eventHash === null ? [] : [eventHash])));
     const rows = await connectionsById(this.#database, ids);
+    const references = await referencesById(this.#database, ids);
     await copy.storedSecrets(
       requests.flatMap((request) => {
         const { connectionId } = request;
-        return request.secretIds(rows.get(connectionId) ?? newConnection(connectionId, 0));
+        const row = rows.get(connectionId) ?? newConnection(connectionId, 0);
+        return request.secretIds(row, references.get(connectionId) ?? []);
       }),
     );
   }

@@ -77,7 +77,8 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
         observer: new EventLog(logger, failures, connections),
         standIns: {
           database: memory,
-          manager: await withoutStore(await openSecretsManager(withoutVault(config), config.keys)),
+          openManager: async (name) =>
+            withoutStore(await openSecretsManager(withoutVault(config), config.keys, {}, name)),
           wrapLedger: (inner) => (ledger.it = new CopyingLedger(inner, copy, memory)),
         },
       },
