@@ -242,7 +242,8 @@ export function openFieldFinder(config: CommonConfig): FieldFinder {
   });
 }
 
-function planContext(
+/** What decisions depend on, under one manager. */
+export function planContext(
   config: Config<'keys'>,
   manager: SecretsManager,
   identity: DatabaseIdentity,

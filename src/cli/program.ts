@@ -9,6 +9,7 @@ import { defineDeadLetters } from './dead-letters.js';
 import { defineDoctor } from './doctor.js';
 import { reportError } from './errors.js';
 import { defineGenerateKey } from './generate-key.js';
+import { defineMigrateSecrets } from './migrate-secrets.js';
 import { definePipe } from './pipe.js';
 import { defineReplay } from './replay.js';
 import { defineResolve } from './resolve.js';
@@ -31,6 +32,7 @@ const COMMANDS = [
   defineAudit,
   defineDeadLetters,
   defineReplay,
+  defineMigrateSecrets,
   defineDatabase,
   defineVerify,
   defineRotateKeys,

@@ -101,3 +101,19 @@ function elsewhereQuery({ manager, tables }: Transaction, filter: ElsewhereFilte
     query.andWhere('connection.id IN (:...connectionIds)', { connectionIds: ['', ...connectionIds] });
   return query;
 }
+
+/** Connections that are not deleted, by the manager that keeps them. */
+export async function countByManager({
+  manager,
+  tables,
+}: Transaction): Promise<{ manager: ManagerName; count: number }[]> {
+  const rows = await manager
+    .createQueryBuilder(tables.connection, 'connection')
+    .select('connection.manager', 'manager')
+    .addSelect('COUNT(*)', 'total')
+    .where(`connection.state IN ('live', 'softDeleted')`)
+    .groupBy('connection.manager')
+    .orderBy('connection.manager')
+    .getRawMany<{ manager: ManagerName; total: string | number }>();
+  return rows.map(({ manager: name, total }) => ({ manager: name, count: Number(total) }));
+}

@@ -28,6 +28,8 @@ export type WriteResult =
   | { readonly kind: 'failed'; readonly error: WorkerError; readonly outcomeKnown: boolean };
 
 type Values = ReadonlyMap<string, SecretValue>;
+type Refusal = Extract<WriteResult, { kind: 'refused' | 'failed' }>;
+export type ReadResult = { readonly kind: 'read'; readonly values: Values } | Refusal;
 
 export interface WriteRequest {
   readonly writes: readonly NamedWrite[];
@@ -55,11 +57,9 @@ export class Writer {
 
   async write(request: WriteRequest, call: StoreCall): Promise<WriteResult> {
     const { writes } = request;
-    const sources = await this.#readSources(writes, call);
-    if (sources.kind !== 'read') return sources;
-    const copied = sources.values;
-    const error = this.#beyondLimits(writes, copied);
-    if (error !== null) return { kind: 'refused', error };
+    const read = await this.read(writes, call);
+    if (read.kind !== 'read') return read;
+    const copied = read.values;
     const toStore = writes.filter(({ target }) => target === 'store');
     const ordered = [...toStore].sort((left, right) => Number(left.known) - Number(right.known));
     const items = ordered.map((write) => this.#putItem(write, request, copied));
@@ -84,11 +84,15 @@ export class Writer {
     );
   }
 
-  /** The values of what is copied, by path, in their recorded versions, before anything is written. */
-  async #readSources(
-    writes: readonly NamedWrite[],
-    call: StoreCall,
-  ): Promise<{ kind: 'read'; values: Values } | WriteResult> {
+  /** The values of what is copied, by path, within the limits of where they go; before anything is written. */
+  async read(writes: readonly NamedWrite[], call: StoreCall): Promise<ReadResult> {
+    const read = await this.#readSources(writes, call);
+    if (read.kind !== 'read') return read;
+    const error = this.#beyondLimits(writes, read.values);
+    return error === null ? read : { kind: 'refused', error };
+  }
+
+  async #readSources(writes: readonly NamedWrite[], call: StoreCall): Promise<ReadResult> {
     const values = new Map<string, SecretValue>();
     const copies = writes.flatMap(({ path, source }) => (source.kind === 'copy' ? [{ path, source }] : []));
     for (const name of new Set(copies.map(({ source }) => source.manager))) {
@@ -215,7 +219,7 @@ export class Writer {
   }
 }
 
-function unreadable(path: string, error: StoreError): WriteResult {
+function unreadable(path: string, error: StoreError): Refusal {
   if (error.class === 'not-found')
     return {
       kind: 'refused',

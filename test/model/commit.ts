@@ -23,7 +23,11 @@ export function mark(state: State, store: number): void {
   state.rows[store] = { st: 'writing', ver: former ? 0 : own.ver, sus: former ? 0 : own.sus, due: 0 };
 }
 
-export function planOf(state: State, next: NewState, more: Pick<Plan, 'value' | 'known'>): Plan {
+export function planOf(
+  state: State,
+  next: NewState,
+  { store, ...more }: Pick<Plan, 'value' | 'known'> & { store: number },
+): Plan {
   return {
     ...more,
     revision: state.revision + 1,
@@ -31,7 +35,8 @@ export function planOf(state: State, next: NewState, more: Pick<Plan, 'value' | 
     status: next.status,
     reference: next.reference,
     own: state.rows.map((one) => ({ ...one })),
-    wasUsed: state.reference !== null,
+    // While the connection is another manager's, no field uses a name of this one.
+    wasUsed: state.reference?.store === store,
     superseded: [...next.superseded],
   };
 }
@@ -49,7 +54,7 @@ export function commitState(
   state.applied = plan.applied;
   state.status = plan.status;
   state.reference = plan.reference;
-  if (plan.reference !== null) state.manager = plan.reference.store;
+  state.manager = actor.store;
   plan.own.forEach((own, store) => {
     const after = committedRow(own, store, { plan, actor, version, rules });
     if (after !== null) state.rows[store] = after;
@@ -97,6 +102,8 @@ export function abandon(state: State, actor: Actor, plan: Plan, rules: Switches)
   const { ver } = plan.own[actor.store] as Row;
   const sus = rules('suspect') ? actor.epoch : 0;
   state.rows[actor.store] = { st: plan.wasUsed ? 'live' : 'retired', ver, sus, due: 0 };
+  // mover.ts: nothing but the names; the connection stays where it is.
+  if (actor.job === 'migrate') return;
   if (actor.refusal === 'waiting') keepWaiting(state, actor.event);
   else refuse(state, actor.event, 'refused');
   actor.revisions = [...state.unsent];

@@ -99,6 +99,7 @@ function compareDecisions(
   const plan = planOf(after, modelled.next, {
     value: null,
     known: modelled.kind === 'write' && modelled.known,
+    store: 0,
   });
   if (real.kind !== 'write' || modelled.kind !== 'write') {
     if (real.kind !== 'commit') throw new Error(where);

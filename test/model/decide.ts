@@ -18,7 +18,13 @@ export type Decision =
   | { readonly kind: 'settle' | 'acknowledge'; readonly outcome: InboxOutcome; readonly remember: boolean }
   | { readonly kind: 'refuse'; readonly outcome: 'refused' | 'blocked' }
   | { readonly kind: 'commit'; readonly next: NewState }
-  | { readonly kind: 'write'; readonly next: NewState; readonly known: boolean }
+  /** `isCopy`: the value goes on, and is not where the active manager keeps it. */
+  | {
+      readonly kind: 'write';
+      readonly next: NewState;
+      readonly known: boolean;
+      readonly isCopy: boolean;
+    }
   | { readonly kind: 'later' };
 
 const SETTLED: ReadonlySet<InboxOutcome> = new Set<InboxOutcome>(['applied', 'stale', 'duplicate']);
@@ -45,16 +51,28 @@ export function decide(
     reference,
     superseded: supersededBy(state, history, event.order),
   });
-  if (event.kind === 'D') return apply(state, next('deleted', null), false, store);
-  if (event.kind === 'n') return apply(state, next('live', null), false, store);
+  if (event.kind === 'D') return apply(state, next('deleted', null), 'nothing', store);
+  if (event.kind === 'n') return apply(state, next('live', null), 'nothing', store);
   if (event.kind === 'm') {
-    if (state.reference !== null) return apply(state, next('live', { ...state.reference }), false, store);
+    // field-rules.ts #kept: at home it stays, else it is copied, with the fingerprint and order that belong to it.
+    if (state.reference !== null)
+      return apply(
+        state,
+        next('live', { ...state.reference, store }),
+        isAtHome(state, store) ? 'nothing' : 'copy',
+        store,
+      );
     return isLastTry
       ? { kind: 'refuse', outcome: 'refused' }
       : { kind: 'settle', outcome: 'waiting', remember: true };
   }
   const reference = { order: event.order, value: event.kind, store };
-  return apply(state, next('live', reference), !isUnchanged(state, event.kind, store), store);
+  return apply(
+    state,
+    next('live', reference),
+    isUnchanged(state, event.kind, store) ? 'nothing' : 'text',
+    store,
+  );
 }
 
 /** plan.ts #decideStale and new-state.ts patchedState */
@@ -76,15 +94,15 @@ function decideStale(
     reference: { order, value: kind, store },
     superseded: [],
   };
-  return apply(state, next, !isUnchanged(state, kind, store), store);
+  return apply(state, next, isUnchanged(state, kind, store) ? 'nothing' : 'text', store);
 }
 
 /** plan.ts #apply */
-function apply(state: State, next: NewState, mustWrite: boolean, store: number): Decision {
+function apply(state: State, next: NewState, writes: 'nothing' | 'text' | 'copy', store: number): Decision {
   const { st } = row(state, store);
   if (next.reference !== null && st === 'deleting') return { kind: 'later' };
-  if (!mustWrite) return { kind: 'commit', next };
-  return { kind: 'write', next, known: isKnown(row(state, store)) };
+  if (writes === 'nothing') return { kind: 'commit', next };
+  return { kind: 'write', next, known: isKnown(row(state, store)), isCopy: writes === 'copy' };
 }
 
 /** plan.ts #acknowledge */
@@ -96,6 +114,20 @@ function acknowledge(state: State, outcome: InboxOutcome, remember: boolean): De
 function isUnchanged({ reference, rows }: State, value: string, store: number): boolean {
   const stored = rows[store];
   return reference?.value === value && reference.store === store && stored?.st === 'live' && stored.sus === 0;
+}
+
+/** move.ts decideMove: the same with no event. Null: it is the active manager's already, or has nothing to move. */
+export function decideMove(state: State, store: number): Decision | null {
+  if (state.manager === -1 || state.manager === store || state.status !== 'live') return null;
+  const { applied, reference } = state;
+  const moved = reference === null ? null : { ...reference, store };
+  const next: NewState = { status: 'live', applied, reference: moved, superseded: [] };
+  return apply(state, next, moved === null ? 'nothing' : 'copy', store);
+}
+
+/** field-rules.ts isAtHome */
+function isAtHome({ reference }: State, store: number): boolean {
+  return reference?.store === store;
 }
 
 /** stored-secrets.ts isKnown */

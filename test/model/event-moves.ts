@@ -70,8 +70,6 @@ function begin(before: State, index: number, world: World, emit: Emit, what: Beg
     store: state.active,
     isLastTry: what.isLastTry,
   });
-  const isForeign = state.manager !== -1 && state.manager !== state.active && state.status === 'live';
-  if (isForeign) return;
   if (!world.rules('plan-under-lock')) {
     const decision = decide(state, world.history, what.event, world.rules, actor);
     if (decision.kind === 'write' || decision.kind === 'commit') {
@@ -86,10 +84,10 @@ function begin(before: State, index: number, world: World, emit: Emit, what: Beg
   claim(step, world, decide(state, world.history, what.event, world.rules, actor));
 }
 
-function writeOf(decision: Decision, { history }: World, { event }: Actor) {
+function writeOf(decision: Decision, { history }: World, { event, store }: Actor) {
   const kind = history.events[event]?.kind;
   const value = decision.kind === 'write' && (kind === 'A' || kind === 'B') ? kind : null;
-  return { value, known: decision.kind === 'write' && decision.known };
+  return { value, known: decision.kind === 'write' && decision.known, store };
 }
 
 /** ledger.ts claim(): one transaction under the row's lock. */
@@ -128,14 +126,19 @@ function claim(step: Step, world: World, decision: Decision): void {
       }
     case 'commit': {
       takeClaim(state, actor, world.rules('commit-raises-epoch'));
-      commitNow(step, world, planOf(state, decision.next, { value: null, known: false }), null);
+      commitNow(
+        step,
+        world,
+        planOf(state, decision.next, { value: null, known: false, store: actor.store }),
+        null,
+      );
       step.emit(() => `claims for ${name} and commits it without a write, revision ${state.revision}`);
       return;
     }
     case 'write': {
       takeClaim(state, actor);
       actor.plan = planOf(state, decision.next, writeOf(decision, world, actor));
-      startWriting(step, world);
+      startWriting(step, world, decision.isCopy);
       step.emit(() => `claims for ${name} (epoch ${actor.epoch}), the name is recorded as writing`);
       return;
     }
@@ -217,7 +220,7 @@ function claimPlanned(step: Step, world: World): void {
   if (plan === null || state.claim.held || actor.store !== state.active) return;
   takeClaim(state, actor);
   if (actor.version === 0) {
-    startWriting(step, world);
+    startWriting(step, world, plan.value === null);
     step.emit(() => `claims for ${nameOf(world, actor)} with its old plan`);
     return;
   }

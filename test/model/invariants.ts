@@ -71,6 +71,8 @@ function newest(state: State, { history }: World): string | null {
   if ((state.status === 'deleted') !== expected.isDeleted) return 'a deleted connection is back';
   if ((state.reference?.value ?? null) !== expected.value)
     return `the newest value is ${expected.value ?? 'none'}, the database refers to ${state.reference?.value ?? 'none'}`;
+  const isLeft = state.manager !== -1 && state.manager !== state.active && state.status === 'live';
+  if (isLeft) return 'the connection is never moved to the active manager';
   const used = state.reference?.store;
   if (state.stores.some(({ versions }, store) => versions.length > 0 && store !== used))
     return 'a secret that nothing refers to stays in the store';

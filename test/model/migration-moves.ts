@@ -1,12 +1,14 @@
-import { mark, planOf, takeClaim } from './commit.js';
-import { isKnown } from './decide.js';
+import { planOf, takeClaim } from './commit.js';
+import { decideMove } from './decide.js';
 import { Step, type Emit, type World } from './moves.js';
 import { copyState, row, storeOf, type Actor, type State } from './state.js';
+import { commitNow, startWriting } from './write-moves.js';
 
 /**
- * The change of manager as it is designed: the setting changes at once, workers of the old one stop at their next
- * transaction, and before anything else is done with the connection its value is copied: recorded version read, written
- * under the new manager, committed with its own fingerprint; the old name is retired in that commit.
+ * The change of manager: the setting changes at once, workers of the old one stop at their next transaction. An event
+ * that comes for the connection brings it along in its own commit; without one the migration does the same. What goes on
+ * is copied: recorded version read, written under the new manager, committed with its own fingerprint and order; the old
+ * name is retired in that commit.
  */
 
 /** A start under another manager. Threads of the old one go on until their next claim or commit asks the setting. */
@@ -22,29 +24,25 @@ export function changeManager(before: State, emit: Emit): void {
   );
 }
 
-export function migrate(before: State, index: number, emit: Emit): void {
-  const isForeign = before.manager !== -1 && before.manager !== before.active && before.status === 'live';
-  if (!isForeign || before.claim.held || row(before, before.active).st === 'deleting') return;
+/** mover.ts and move.ts: what an event does with a field that it does not set, with no event. */
+export function migrate(before: State, index: number, world: World, emit: Emit): void {
+  if (before.claim.held) return;
+  const decision = decideMove(before, before.active);
+  if (decision?.kind !== 'write' && decision?.kind !== 'commit') return;
   const step = new Step(before, index, emit);
   const { state, actor } = step;
   takeClaim(state, actor);
   Object.assign(actor, { job: 'migrate', store: state.active });
-  const { reference } = state;
-  const moved = reference === null ? null : { ...reference, store: state.active };
-  const next = { status: 'live', applied: state.applied, reference: moved, superseded: [] } as const;
-  actor.plan = planOf(state, next, { value: null, known: isKnown(row(state, state.active)) });
-  if (moved === null) {
-    state.manager = state.active;
-    actor.phase = 'publish';
-    actor.plan = null;
-    step.emit(() => 'claims to migrate: there is no value to copy');
+  const known = decision.kind === 'write' && decision.known;
+  const plan = planOf(state, decision.next, { value: null, known, store: actor.store });
+  if (decision.kind === 'commit') {
+    commitNow(step, world, plan, null);
+    step.emit(() => 'claims to migrate and commits: there is no value to copy');
     return;
   }
-  mark(state, state.active);
-  actor.version = state.nextId;
-  state.nextId += 1;
-  actor.phase = 'read';
-  step.emit(() => `claims to migrate (epoch ${actor.epoch})`);
+  actor.plan = plan;
+  startWriting(step, world, true);
+  step.emit(() => `claims to migrate (epoch ${actor.epoch}), the name is recorded as writing`);
 }
 
 /** Reads what is to be copied: the recorded version, whatever is current. */

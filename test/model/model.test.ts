@@ -27,6 +27,18 @@ function run(
   return explore(world, { faults, moves, maxStates: 400_000 });
 }
 
+describe('with a change of manager at any moment, every history holds', () => {
+  it.each(HISTORIES.flatMap((history) => STORES.map((store) => [history, store] as const)))(
+    '%s in %s',
+    (history, store) => {
+      const { counterExample, isComplete } = run(history, store, { moves: 1, faults: 0 });
+      expect(counterExample?.steps ?? []).toEqual([]);
+      expect(isComplete).toBe(true);
+    },
+    TIMEOUT_MS,
+  );
+});
+
 describe(`with all rules, every history holds under ${FAULTS} faults`, () => {
   it.each(HISTORIES.flatMap((history) => STORES.map((store) => [history, store] as const)))(
     '%s in %s',

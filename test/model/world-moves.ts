@@ -12,7 +12,7 @@ export function successors(state: State, world: World, emit: Emit): void {
       takeUp(state, index, world, emit);
       relay(state, index, world, emit);
       tidy(state, index, world, emit);
-      migrate(state, index, emit);
+      migrate(state, index, world, emit);
       return;
     }
     if (phase === 'read') read(state, index, world, emit);

@@ -13,9 +13,9 @@ export function nameOf({ history }: World, { event }: Pick<Actor, 'event'>): str
   return found === undefined ? 'nothing' : `v${found.order} (${found.kind})`;
 }
 
-export function startWriting({ state, actor }: Step, world: World): void {
+export function startWriting({ state, actor }: Step, world: World, isCopy = false): void {
   mark(state, actor.store);
-  actor.phase = 'put';
+  actor.phase = isCopy ? 'read' : 'put';
   // writer.ts clientToken: one for the whole claim; Secrets Manager names the version by it.
   actor.version = world.rules('epoch-in-token') ? state.nextId : TOKEN_IDS + actor.event;
   state.nextId += 1;
@@ -88,8 +88,8 @@ export function answerPut(step: () => Step, world: World): void {
     actor.version = answer.version;
     actor.phase = 'commit';
     answered.emit(() => `gets its answer: ${actor.plan?.value} is current`);
-    if (actor.job !== 'migrate')
-      for (const refusal of ['refused', 'waiting'] as const) refusePart(step(), world, refusal);
+    const refusals = actor.job === 'migrate' ? (['refused'] as const) : (['refused', 'waiting'] as const);
+    for (const refusal of refusals) refusePart(step(), world, refusal);
   } else {
     actor.plan = { ...(actor.plan as NonNullable<Actor['plan']>), known: answer.kind === 'exists' };
     actor.phase = 'put';

@@ -21,6 +21,8 @@ export interface PassParts {
   readonly concurrency: number;
   /** Those to leave out this time. */
   readonly skips?: (connectionId: string) => boolean;
+  /** Told to stop, it still ends those under way. Default: they are given up, whole where they are. */
+  readonly isPatient?: boolean;
   readonly onMoved?: (connection: ElsewhereConnection, moved: Moved) => void;
 }
 
@@ -38,6 +40,7 @@ export interface PageResult extends PassResult {
 }
 
 const PAGE = 200;
+const NEVER = new AbortController().signal;
 
 /** Takes up the next connections of the scope, each once. One that fails does not hold the others. */
 export async function migratePage(parts: PassParts, after: string, signal: AbortSignal): Promise<PageResult> {
@@ -47,7 +50,7 @@ export async function migratePage(parts: PassParts, after: string, signal: Abort
   const failures: MoveFailure[] = [];
   const chosen = page.filter(({ id }) => !skips(id));
   await inLanes(chosen, concurrency, signal, async (connection) => {
-    const moved = await mover.move(connection.id, signal);
+    const moved = stopped(await mover.move(connection.id, parts.isPatient === true ? NEVER : signal), signal);
     if (moved.kind === 'moved') {
       counts.moved += 1;
       counts.values += moved.values;
@@ -60,6 +63,11 @@ export async function migratePage(parts: PassParts, after: string, signal: Abort
   });
   const last = page.length < PAGE ? undefined : page.at(-1);
   return { ...counts, failures, next: last?.id ?? null };
+}
+
+/** What was given up because of a stop has not failed. */
+function stopped(moved: Moved, { aborted }: AbortSignal): Moved {
+  return aborted && moved.kind === 'failed' ? { kind: 'busy' } : moved;
 }
 
 /** Every connection of the scope once, in the order of their ids. */

@@ -41,8 +41,10 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   'dead-letters show': ['abcdef'],
   'dead-letters retry': ['--all'],
   'dead-letters discard': ['--all'],
+  'migrate-secrets': ['--to', 'local'],
   'catalog build': ['--schemas', '/nowhere', '--out', '-'],
 };
+const DOING_GROUPS = new Set(['replay', 'migrate-secrets']);
 const HAS_NO_JSON = new Set(['start', 'pipe', 'catalog build']);
 const TABLE = documented();
 const commands = [...TABLE.keys()];
@@ -87,8 +89,8 @@ async function programCommands(): Promise<string[]> {
     const listed = /^Commands:\n(.*?)(?:\n\n|$(?![^]))/ms.exec(stdout)?.[1] ?? '';
     const names = [...listed.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name = '']) => name);
     const others = names.filter((name) => name !== 'help');
-    // A group by itself does nothing, but for `replay`.
-    const own = others.length === 0 || words.join() === 'replay' ? [words.join(' ')] : [];
+    // A group by itself does nothing, but for these.
+    const own = others.length === 0 || DOING_GROUPS.has(words.join()) ? [words.join(' ')] : [];
     return [...own, ...(await Promise.all(others.map((name) => below([...words, name])))).flat()];
   };
   return below([]);

@@ -8,7 +8,13 @@ import type { DocBlock } from '../../harness/doc-blocks.js';
 import { PROJECT_DIR } from '../../harness/index.js';
 
 /** Pages of which every fenced block is taken by a test. */
-const TESTED_PAGES = ['docs/replay.md', 'docs/ingestion.md', 'docs/keys.md', 'docs/publishing.md'];
+const TESTED_PAGES = [
+  'docs/ingestion.md',
+  'docs/keys.md',
+  'docs/migration.md',
+  'docs/publishing.md',
+  'docs/replay.md',
+];
 const PAGES = [
   'README.md',
   ...readdirSync(join(PROJECT_DIR, 'docs')).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),

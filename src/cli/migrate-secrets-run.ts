@@ -1,0 +1,171 @@
+import { userInfo } from 'node:os';
+import { deadLetters } from '../../producers/dead-letters.js';
+import { securedEvents } from '../../producers/secured.js';
+import { openWorker, planContext, openSecretsManager } from '../app.js';
+import type { Config } from '../config.js';
+import { countByManager } from '../database/find-pending.js';
+import type { Database } from '../database/database.js';
+import { openIdentity, readIdentity } from '../database/settings.js';
+import { requireCurrentSchema } from '../database/schema.js';
+import { ConfigurationError, WorkerError } from '../errors.js';
+import { createKafkaOutlet } from '../kafka/index.js';
+import { FailureLog, type Logger } from '../observability/index.js';
+import { Migrate } from '../operations/migrate/migrate.js';
+import { previewMigration, type PlannedMove } from '../operations/migrate/preview.js';
+import {
+  listMigrations,
+  openMigration,
+  type MigrationRecord,
+  type MigrationRequest,
+} from '../operations/migrate/record.js';
+import type { Progress } from '../operations/progress.js';
+import { ManagerPool } from '../secrets-managers/pool.js';
+import { kafkaSettings } from '../service/kafka-settings.js';
+import type { ManagerName } from '../terms.js';
+import type { Outlet } from '../transport.js';
+import { recordJson } from './migrate-secrets-text.js';
+import { readDatabase } from './read-database.js';
+import { writeDatabase } from './write-database.js';
+
+export interface RunMigrationOptions {
+  /** With the target as the secrets manager. */
+  readonly config: Config<'keys'>;
+  readonly request: MigrationRequest;
+  readonly concurrency: number;
+  readonly logger: Logger;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+const CLOSE_DEADLINE_MS = 5_000;
+/** Without a broker nobody says what its topics take: Kafka's default. */
+const DEFAULT_RECORD_BYTES = 1_000_000;
+
+/** Makes the target the active manager and moves what was asked for. What it can not do is in the record it returns. */
+export async function runMigration(options: RunMigrationOptions): Promise<MigrationRecord> {
+  const { config, request, concurrency, progress, signal } = options;
+  const record = await writeDatabase(config, async (database) => {
+    await requireCurrentSchema(database);
+    await requireSense(database, request);
+    return openMigration(database, request);
+  });
+  const outlet = await openOutlet(options);
+  const failures = new FailureLog(options.logger);
+  try {
+    const worker = await openWorker(config, {
+      outlet: outlet.outlet,
+      observer: { handled: () => undefined, failed: () => undefined },
+      managerChange: 'explicit',
+      publishes: outlet.publishes,
+      actor: actor(),
+      onUnopened: (name, error) => failures.failed(`secrets in ${name} are left alone`, error),
+    });
+    try {
+      const { publishes } = outlet;
+      const { claimMs } = config.claims;
+      return await new Migrate({ worker, record, concurrency, publishes, claimMs, progress }).run(signal);
+    } finally {
+      await worker.close();
+    }
+  } finally {
+    failures.close();
+    await outlet.close();
+  }
+}
+
+function actor(): string {
+  return `cli:${userInfo().username}`;
+}
+
+interface OpenedOutlet {
+  readonly outlet: Outlet;
+  readonly publishes: boolean;
+  close(): Promise<void>;
+}
+
+async function openOutlet({ config, logger }: RunMigrationOptions): Promise<OpenedOutlet> {
+  const { kafka } = config;
+  if (kafka === null)
+    return {
+      outlet: new HeldBack(config.claims.storeTimeoutMs),
+      publishes: false,
+      close: () => Promise.resolve(),
+    };
+  const settings = kafkaSettings({ ...config, kafka });
+  const bindings = [securedEvents(config.topics), deadLetters(config.topics)];
+  const outlet = createKafkaOutlet({ settings, bindings, logger });
+  await outlet.readLimits();
+  return { outlet, publishes: true, close: () => outlet.close(CLOSE_DEADLINE_MS) };
+}
+
+/** There is no broker: everything waits in the database for a worker that has one. */
+class HeldBack implements Outlet {
+  constructor(readonly requestTimeoutMs: number) {}
+
+  maxRecordBytes(): number {
+    return DEFAULT_RECORD_BYTES;
+  }
+
+  send(): Promise<void> {
+    return Promise.reject(new WorkerError('BROKER_UNAVAILABLE', 'KAFKA_BROKERS is not set'));
+  }
+}
+
+/** Before anything is changed. */
+async function requireSense(database: Database, { from, connectionIds }: MigrationRequest): Promise<void> {
+  if ((await readIdentity(database)) === null)
+    throw new ConfigurationError(
+      'CONFIG_INVALID',
+      'nothing is kept in this database yet: there was no first start',
+    );
+  const counts = await database.run(countByManager);
+  if (from !== null && !counts.some(({ manager }) => manager === from))
+    throw new ConfigurationError('USAGE_INVALID', `--from: no connection is kept in ${from}`);
+  for (const id of connectionIds ?? []) {
+    const isKnown = await database.run(({ manager, tables }) => manager.existsBy(tables.connection, { id }));
+    if (!isKnown) throw new ConfigurationError('USAGE_INVALID', `--connection: there is no connection ${id}`);
+  }
+}
+
+/** What {@link runMigration} would do; reads only. */
+export async function runPreview({
+  config,
+  request,
+  progress,
+  signal,
+}: Omit<RunMigrationOptions, 'concurrency' | 'logger'>): Promise<PlannedMove[]> {
+  return readDatabase(config, async (database) => {
+    await requireSense(database, request);
+    const identity = await openIdentity(database, config.keys.database);
+    if (identity === null) throw new ConfigurationError('CONFIG_INVALID', 'there was no first start');
+    const managers = new ManagerPool((name) => openSecretsManager(config, config.keys, {}, name));
+    try {
+      const manager = await managers.of(request.to);
+      const context = planContext(config, manager, identity, new HeldBack(0));
+      const { to: active, from, connectionIds } = request;
+      const scope = { active, from, connectionIds };
+      return await previewMigration({ database, context, managers, scope, progress }, signal);
+    } finally {
+      await managers.close();
+    }
+  });
+}
+
+export interface MigrationStatus {
+  readonly active: ManagerName | null;
+  /** Managers that were left, the last one last. */
+  readonly former: readonly ManagerName[];
+  /** Connections that are not deleted, by the manager that keeps them. */
+  readonly connections: readonly { readonly manager: ManagerName; readonly count: number }[];
+  readonly migrations: readonly object[];
+}
+
+export async function readMigrationStatus(database: Database): Promise<MigrationStatus> {
+  const identity = await readIdentity(database);
+  return {
+    active: identity?.activeManager ?? null,
+    former: identity?.formerManagers ?? [],
+    connections: await database.run(countByManager),
+    migrations: (await listMigrations(database)).map(recordJson),
+  };
+}

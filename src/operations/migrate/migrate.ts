@@ -1,0 +1,191 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Worker } from '../../app.js';
+import { countElsewhere } from '../../database/find-pending.js';
+import { countUnsent } from '../../database/migration-sources.js';
+import type { OperationState } from '../../database/operations.js';
+import { ERROR_CODES } from '../../errors.js';
+import type { Progress } from '../progress.js';
+import { migrateOnce, type MoveFailure } from './pass.js';
+import { saveMigration, type MigrationProgress, type MigrationRecord } from './record.js';
+import { deleteSources } from './sources.js';
+
+export interface MigrateParts {
+  readonly worker: Pick<Worker, 'database' | 'ledger' | 'mover' | 'relay' | 'janitor'>;
+  readonly record: MigrationRecord;
+  /** Connections moved at the same time. */
+  readonly concurrency: number;
+  /** Whether there is a broker to publish to. */
+  readonly publishes: boolean;
+  /** How long a claim lasts, milliseconds: others' are waited for. */
+  readonly claimMs: number;
+  readonly progress: Progress;
+}
+
+/** What is passing is tried again so often, and not at once. */
+const PASSES = 4;
+const BETWEEN_PASSES_MS = 2_000;
+const BUSY_POLL_MS = 500;
+const SAVE_EVERY_MS = 1_000;
+/** As long as requests can land after their claim: see `src/app.ts`. */
+const LATE_REQUEST_CLAIMS = 4;
+
+/**
+ * Moves the connections of one request, publishes what that gives, and deletes what it leaves where that is asked for.
+ * Each connection is done or not begun, so it may be stopped, or killed, anywhere: the table `connection` says what is left.
+ */
+export class Migrate {
+  readonly #parts: MigrateParts;
+  #progress: MigrationProgress;
+  #savedAtMs = 0;
+
+  constructor(parts: MigrateParts) {
+    this.#parts = parts;
+    this.#progress = parts.record.progress;
+  }
+
+  async run(signal: AbortSignal): Promise<MigrationRecord> {
+    try {
+      await this.#begin();
+      await this.#moveAll(signal);
+      await this.#publish(signal);
+      if (this.#mayDelete(signal)) await this.#delete(signal);
+    } catch (error) {
+      await this.#save('interrupted').catch(() => undefined);
+      throw error;
+    }
+    const state = this.#endState(signal);
+    await this.#save(state);
+    return { ...this.#parts.record, state, progress: this.#progress };
+  }
+
+  get #scope() {
+    const { to, from, connectionIds } = this.#parts.record.request;
+    return { active: to, from, connectionIds };
+  }
+
+  /** What an earlier run has moved counts along; what it could not is tried again. */
+  async #begin(): Promise<void> {
+    const left = await this.#countLeft();
+    this.#update({ total: this.#progress.moved + left, failures: [] });
+    this.#report();
+  }
+
+  #countLeft(): Promise<number> {
+    return this.#parts.worker.database.run((tx) => countElsewhere(tx, { ...this.#scope, after: '' }));
+  }
+
+  async #moveAll(signal: AbortSignal): Promise<void> {
+    const untilMs = performance.now() + 3 * this.#parts.claimMs;
+    for (let pass = 1; !signal.aborted;) {
+      const { busy, failures } = await this.#move(signal);
+      const isPassing = failures.some(({ code }) => ERROR_CODES[code].kind === 'transient');
+      if (busy > 0 && performance.now() < untilMs) {
+        await pause(BUSY_POLL_MS, signal);
+        continue;
+      }
+      if (!isPassing || pass === PASSES) return;
+      await pause(BETWEEN_PASSES_MS * pass, signal);
+      pass += 1;
+    }
+  }
+
+  async #move(signal: AbortSignal): Promise<{ busy: number; failures: readonly MoveFailure[] }> {
+    const { worker, concurrency } = this.#parts;
+    this.#update({ failures: [] });
+    const found: MoveFailure[] = [];
+    const { busy, failures } = await migrateOnce(
+      {
+        ledger: worker.ledger,
+        mover: worker.mover,
+        scope: this.#scope,
+        concurrency,
+        isPatient: true,
+        onMoved: ({ id, name }, moved) => {
+          if (moved.kind === 'moved') this.#update({ moved: this.#progress.moved + 1 });
+          if (moved.kind === 'failed')
+            found.push({ connectionId: id, name, code: moved.code, detail: moved.detail });
+          this.#update({ failures: found });
+          this.#report();
+          void this.#saveSometimes();
+        },
+      },
+      signal,
+    );
+    this.#update({ failures });
+    return { busy, failures };
+  }
+
+  async #publish(signal: AbortSignal): Promise<void> {
+    const { worker, publishes, claimMs } = this.#parts;
+    const untilMs = performance.now() + 2 * claimMs;
+    for (;;) {
+      if (publishes) await worker.relay.run(signal);
+      const unsent = await countUnsent(worker.database);
+      this.#update({ unsent });
+      // What somebody else holds the claim of, he publishes.
+      if (unsent === 0 || !publishes || signal.aborted || performance.now() > untilMs) return;
+      await pause(BUSY_POLL_MS, signal);
+    }
+  }
+
+  #mayDelete({ aborted }: AbortSignal): boolean {
+    const { failures, unsent } = this.#progress;
+    return this.#parts.record.request.deleteSource && !aborted && failures.length === 0 && unsent === 0;
+  }
+
+  async #delete(signal: AbortSignal): Promise<void> {
+    const { worker, claimMs } = this.#parts;
+    const kept = await deleteSources(
+      {
+        database: worker.database,
+        janitor: worker.janitor,
+        scope: this.#scope,
+        patienceMs: 2 * LATE_REQUEST_CLAIMS * claimMs,
+        onDeleted: (count) => {
+          this.#update({ deleted: this.#progress.deleted + count });
+          this.#report();
+        },
+      },
+      signal,
+    );
+    this.#update({ kept });
+  }
+
+  #endState(signal: AbortSignal): OperationState {
+    const { failures, total, moved, unsent } = this.#progress;
+    if (failures.length > 0) return 'failed';
+    const isTold = unsent === 0 || !this.#parts.record.request.deleteSource;
+    return signal.aborted || moved < total || !isTold ? 'interrupted' : 'done';
+  }
+
+  #update(changes: Partial<MigrationProgress>): void {
+    this.#progress = { ...this.#progress, ...changes };
+    // Events move connections, too, and new ones are not ours to count.
+    if (this.#progress.moved > this.#progress.total)
+      this.#progress = { ...this.#progress, total: this.#progress.moved };
+  }
+
+  #report(): void {
+    const { moved, failures, total } = this.#progress;
+    this.#parts.progress.report({
+      done: Math.min(total, moved + failures.length),
+      total,
+      failed: failures.length,
+    });
+  }
+
+  async #saveSometimes(): Promise<void> {
+    if (performance.now() - this.#savedAtMs < SAVE_EVERY_MS) return;
+    this.#savedAtMs = performance.now();
+    await this.#save('running').catch(() => undefined);
+  }
+
+  #save(state: OperationState): Promise<void> {
+    const { worker, record } = this.#parts;
+    return saveMigration(worker.database, record.id, state, this.#progress);
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
+}

@@ -1,0 +1,106 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Database } from '../../database/database.js';
+import {
+  beginOperation,
+  listOperations,
+  updateOperation,
+  type Operation,
+  type OperationState,
+} from '../../database/operations.js';
+import type { ManagerName } from '../../terms.js';
+import type { MoveFailure } from './pass.js';
+
+const KIND = 'migrate-secrets';
+const LISTED = 20;
+
+/** What somebody asked for. */
+export interface MigrationRequest {
+  readonly to: ManagerName;
+  /** Only connections kept there; null: wherever. */
+  readonly from: ManagerName | null;
+  /** Only these; null: all. */
+  readonly connectionIds: readonly string[] | null;
+  /** Delete what the former managers have, once all is moved and told. */
+  readonly deleteSource: boolean;
+}
+
+/** How far it has come. */
+export interface MigrationProgress {
+  readonly total: number;
+  readonly moved: number;
+  /** Those that could not be moved. */
+  readonly failures: readonly MoveFailure[];
+  /** Secured events that wait for a broker. */
+  readonly unsent: number;
+  /** Deleted from former managers. */
+  readonly deleted: number;
+  /** Still to be deleted, or named by somebody and so kept. */
+  readonly kept: number;
+}
+
+/** A migration as the table of operations has it. */
+export interface MigrationRecord {
+  readonly id: string;
+  readonly state: OperationState;
+  readonly request: MigrationRequest;
+  readonly progress: MigrationProgress;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+}
+
+const NOTHING_YET: MigrationProgress = {
+  total: 0,
+  moved: 0,
+  failures: [],
+  unsent: 0,
+  deleted: 0,
+  kept: 0,
+};
+
+/**
+ * Recorded before anything is changed, so that there is always something to resume. The same request that did not come to
+ * its end goes on; another one takes its place.
+ */
+export async function openMigration(database: Database, request: MigrationRequest): Promise<MigrationRecord> {
+  const open = (await listMigrations(database)).filter(
+    ({ state }) => state === 'running' || state === 'interrupted',
+  );
+  const same = open.find((record) => isDeepStrictEqual(record.request, request));
+  for (const record of open)
+    if (record !== same) await updateOperation(database, record.id, { state: 'failed' });
+  if (same !== undefined) {
+    await updateOperation(database, same.id, { state: 'running' });
+    return { ...same, state: 'running' };
+  }
+  const { connectionIds, ...rest } = request;
+  const parameters = { ...rest, connectionIds: connectionIds === null ? null : [...connectionIds] };
+  return recordOf(await beginOperation(database, KIND, parameters, { ...NOTHING_YET, failures: [] }));
+}
+
+export async function saveMigration(
+  database: Database,
+  id: string,
+  state: OperationState,
+  progress: MigrationProgress,
+): Promise<void> {
+  await updateOperation(database, id, {
+    state,
+    progress: { ...progress, failures: progress.failures.map((failure) => ({ ...failure })) },
+  });
+}
+
+/** The newest first. */
+export async function listMigrations(database: Database): Promise<readonly MigrationRecord[]> {
+  return (await listOperations(database, KIND, LISTED)).map(recordOf);
+}
+
+function recordOf({ id, state, parameters, progress, createdAtMs, updatedAtMs }: Operation): MigrationRecord {
+  return {
+    id,
+    state,
+    request: parameters as unknown as MigrationRequest,
+    progress: progress as unknown as MigrationProgress,
+    createdAtMs,
+    updatedAtMs,
+  };
+}

@@ -1,0 +1,269 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { docBlock, expectShown, runBlock } from '../../harness/doc-blocks.js';
+import { queryDatabase, runCli, startCli, waitFor, type CliResult } from '../../harness/index.js';
+import { startAwsStandin } from '../../harness/aws-standin/index.js';
+import { changeEvent, localSetup, MARKER } from './support.js';
+
+const idOf = (number: number): string => `22222222-0000-4000-8000-${String(number).padStart(12, '0')}`;
+
+interface Lines {
+  readonly count?: number;
+  readonly timestampMs?: number;
+  readonly passwordOf?: (number: number) => string | null;
+}
+
+function lines({ count = 3, timestampMs = 1_790_000_000_000, passwordOf }: Lines = {}): string {
+  return Array.from({ length: count }, (_, index) =>
+    changeEvent({
+      id: idOf(index),
+      eventId: `33333333-0000-4000-8000-${String(timestampMs + index).slice(-12)}`,
+      name: `mysql-${index}`,
+      password: passwordOf === undefined ? `${MARKER}-${index}` : passwordOf(index),
+      timestampMs,
+    }),
+  ).join('\n');
+}
+
+function setup(env: Readonly<Record<string, string>> = {}) {
+  const { dir, databaseFile, env: local } = localSetup();
+  const all = { ...local, SECRET_MANAGER: 'db', LOCAL_VAULT_FILE: join(dir, 'vault.sqlite'), ...env };
+  return {
+    env: all,
+    pipe: (input: Lines = {}, more: Readonly<Record<string, string>> = {}) =>
+      runCli(['pipe'], { env: { ...all, ...more }, input: lines(input) }),
+    migrate: (args: readonly string[], more: Readonly<Record<string, string>> = {}) =>
+      runCli(['migrate-secrets', ...args], { env: { ...all, ...more } }),
+    query: (sql: string) => queryDatabase({ url: `sqlite:${databaseFile}` }, sql),
+  };
+}
+
+function json({ stdout }: CliResult): unknown {
+  return JSON.parse(stdout);
+}
+
+const statusOf = (result: CliResult): Status => json(result) as Status;
+
+interface Status {
+  readonly active: string;
+  readonly former: readonly string[];
+  readonly connections: readonly { manager: string; count: number }[];
+  readonly migrations: readonly { state: string; moved: number; total: number }[];
+}
+
+const noValues = (...results: readonly CliResult[]): void => {
+  for (const { stdout, stderr } of results) expect(stdout + stderr).not.toContain(MARKER);
+};
+
+describe('docs/migration.md, from the dry run to the way back', () => {
+  it('its commands do what it says', async () => {
+    const { env, pipe, query } = setup();
+    expect((await pipe({ count: 1 })).code).toBe(0);
+    const run = (block: ReturnType<typeof docBlock>) => runBlock(block, { env });
+
+    const preview = await run(docBlock('docs/migration.md', 'sh', '--dry-run'));
+    expect(preview.code).toBe(0);
+    expectShown(docBlock('docs/migration.md', 'text', 'would be moved'), preview.stdout);
+    expect(await query('SELECT manager FROM connection')).toEqual([{ manager: 'db' }]);
+
+    const moved = await run(docBlock('docs/migration.md', 'sh', 'beside running workers'));
+    expect(moved).toMatchObject({ code: 0 });
+    expect(moved.stdout).toContain('1 of 1 connections moved to local');
+    expect(moved.stdout).toContain('1 secured events wait');
+    expect(await query('SELECT manager FROM connection')).toEqual([{ manager: 'local' }]);
+
+    expect((await run(docBlock('docs/migration.md', 'sh', 'resume'))).code).toBe(2);
+    const status = await run(docBlock('docs/migration.md', 'sh', 'status'));
+    expect(status.stdout).toContain('active: local, before: db');
+
+    const back = await run(docBlock('docs/migration.md', 'sh', 'rollback'));
+    expect(back.code).toBe(0);
+    expect(await query('SELECT manager FROM connection')).toEqual([{ manager: 'db' }]);
+    expect(await query(`SELECT manager, state FROM stored_secret`)).toEqual([
+      { manager: 'local', state: 'retired' },
+    ]);
+
+    // Its readers are told first: `pipe` publishes what waits.
+    expect((await pipe({ count: 0 })).code).toBe(0);
+    const again = await runBlock(docBlock('docs/migration.md', 'sh', '--delete-source'), {
+      env,
+      values: { '--to local': '--to db' },
+    });
+    expect(again).toMatchObject({ code: 0 });
+    expect(again.stdout).toContain('1 secrets deleted from where they were');
+    expect(await query(`SELECT manager, state FROM stored_secret`)).toEqual([
+      { manager: 'local', state: 'deleted' },
+    ]);
+    noValues(preview, moved, status, back, again);
+  });
+});
+
+describe('migrate-secrets', () => {
+  it.each([
+    [[], /--to/],
+    [['--to', 'nowhere'], /choices/],
+    [['--to', 'local', '--from', 'local'], /the same/],
+    [['--to', 'local', '--from', 'managed-aws'], /no connection is kept in managed-aws/],
+    [['--to', 'local', '--connection', 'x'], /no connection x/],
+    [['resume'], /no migration/],
+    [['rollback'], /no way back/],
+  ])('%j: 2, and nothing is changed', async (args, message) => {
+    const { pipe, migrate, query } = setup();
+    await pipe({ count: 1 });
+    const result = await migrate(args);
+    expect(result).toMatchObject({ code: 2 });
+    expect(result.stderr).toMatch(message);
+    const [row] = await query(`SELECT value FROM setting WHERE name = 'active_manager'`);
+    expect(row?.['value']).toBe('db');
+    expect(await query('SELECT id FROM operation')).toEqual([]);
+  });
+
+  it('settings that do not do for the target: 2, and the active manager stays', async () => {
+    const { pipe, migrate, query } = setup();
+    await pipe({ count: 1 });
+    const result = await migrate(['--to', 'managed-aws']);
+    expect(result).toMatchObject({ code: 2 });
+    expect(result.stderr).toMatch(/region/i);
+    const [row] = await query(`SELECT value FROM setting WHERE name = 'active_manager'`);
+    expect(row?.['value']).toBe('db');
+  });
+
+  it('only some connections, then the rest by `pipe` under the new manager', async () => {
+    const { pipe, migrate } = setup();
+    await pipe();
+    const moved = await migrate(['--to', 'local', '--connection', idOf(1), '--json']);
+    expect(json(moved)).toMatchObject({ state: 'done', moved: 1, total: 1, failures: [] });
+    expect(statusOf(await migrate(['status', '--json']))).toMatchObject({
+      active: 'local',
+      former: ['db'],
+      connections: [
+        { manager: 'db', count: 2 },
+        { manager: 'local', count: 1 },
+      ],
+    });
+    const refused = await pipe({ count: 0 });
+    expect(refused).toMatchObject({ code: 2 });
+    expect(refused.stderr).toContain('MANAGER_MISMATCH');
+    const rest = await pipe({ count: 0 }, { SECRET_MANAGER: 'local' });
+    expect(rest).toMatchObject({ code: 0 });
+    expect(rest.stderr).toContain('secrets moved');
+    expect(statusOf(await migrate(['status', '--json'])).connections).toEqual([
+      { manager: 'local', count: 3 },
+    ]);
+    noValues(moved, rest);
+  });
+
+  it('a start of `pipe` under another manager moves; with SECRET_MIGRATION=manual it says what does', async () => {
+    const { pipe, migrate } = setup();
+    await pipe();
+    const manual = await pipe({ count: 0 }, { SECRET_MANAGER: 'local', SECRET_MIGRATION: 'manual' });
+    expect(manual).toMatchObject({ code: 2 });
+    expect(manual.stderr).toContain('migrate-secrets --to local');
+    const auto = await pipe({ count: 0 }, { SECRET_MANAGER: 'local' });
+    expect(auto.code).toBe(0);
+    expect(auto.stdout.trim().split('\n')).toHaveLength(3);
+    expect(statusOf(await migrate(['status', '--json'])).connections).toEqual([
+      { manager: 'local', count: 3 },
+    ]);
+    const back = await pipe({ count: 0 });
+    expect(back).toMatchObject({ code: 2 });
+    expect(back.stderr).toContain('migrate-secrets --to db');
+  });
+
+  it('what the new store refuses is listed, the others move; 1', async () => {
+    const aws = await startAwsStandin();
+    const { pipe, migrate, query } = setup({
+      OM_SM_REGION: 'eu-west-1',
+      OM_SM_ACCESS_KEY_ID: 'test',
+      OM_SM_ACCESS_KEY: 'test',
+      AWS_ENDPOINT_URL: aws.url,
+    });
+    const passwordOf = (number: number): string =>
+      [`${MARKER}{{x}}`, `${MARKER}${'a'.repeat(5_000)}`, MARKER][number] ?? '';
+    await pipe({ passwordOf });
+    const preview = await migrate(['--to', 'managed-aws-ssm', '--dry-run', '--json']);
+    expect(preview.code).toBe(1);
+    const { connections } = json(preview) as {
+      connections: { problem: { code: string } | null; values: number }[];
+    };
+    expect(connections.map(({ problem }) => problem?.code ?? null)).toEqual([
+      'VALUE_REFUSED_BY_STORE',
+      'VALUE_TOO_LONG',
+      null,
+    ]);
+    const result = await migrate(['--to', 'managed-aws-ssm', '--json']);
+    expect(result.code).toBe(1);
+    expect(json(result)).toMatchObject({
+      state: 'failed',
+      moved: 1,
+      failures: [
+        { connectionId: idOf(0), name: 'mysql-0', code: 'VALUE_REFUSED_BY_STORE' },
+        { connectionId: idOf(1), name: 'mysql-1', code: 'VALUE_TOO_LONG' },
+      ],
+    });
+    expect(await query('SELECT manager FROM connection ORDER BY id')).toEqual([
+      { manager: 'db' },
+      { manager: 'db' },
+      { manager: 'managed-aws-ssm' },
+    ]);
+    // An event that replaces the value goes through, and the rest with the next run.
+    const replaced = await pipe(
+      { timestampMs: 1_790_000_100_000, passwordOf: () => `${MARKER}-new` },
+      { SECRET_MANAGER: 'managed-aws-ssm' },
+    );
+    expect(replaced.code).toBe(0);
+    expect(json(await migrate(['resume', '--json']))).toMatchObject({ state: 'done' });
+    noValues(preview, result, replaced);
+    await aws.close();
+  });
+
+  it('killed in the middle: `resume` does the rest, and nothing is written twice', async () => {
+    const aws = await startAwsStandin();
+    aws.configure({ latencyMs: 40 });
+    const { env, pipe, migrate, query } = setup({
+      OM_SM_REGION: 'eu-west-1',
+      OM_SM_ACCESS_KEY_ID: 'test',
+      OM_SM_ACCESS_KEY: 'test',
+      AWS_ENDPOINT_URL: aws.url,
+      CLAIM_MS: '6000',
+      STORE_TIMEOUT_MS: '2000',
+      SECRET_MANAGER_WRITES_PER_SECOND: '20',
+    });
+    await pipe({ count: 40 });
+    const running = startCli(['migrate-secrets', '--to', 'managed-aws', '--concurrency', '2'], env);
+    await waitFor(() => aws.secrets().length >= 5, { what: 'five secrets in the store', timeoutMs: 60_000 });
+    running.kill();
+    await running.waitForExit();
+    const resumed = await migrate(['resume', '--json']);
+    expect(json(resumed)).toMatchObject({ state: 'done', failures: [] });
+    expect(await query(`SELECT DISTINCT manager FROM connection`)).toEqual([{ manager: 'managed-aws' }]);
+    expect(aws.secrets()).toHaveLength(40);
+    const revisions = await query('SELECT DISTINCT revision FROM connection');
+    expect(revisions).toEqual([{ revision: 2 }]);
+    await aws.close();
+  }, 180_000);
+
+  it('Ctrl-C: stops at a safe point and says how to go on', async () => {
+    const aws = await startAwsStandin();
+    aws.configure({ latencyMs: 40 });
+    const { env, pipe, migrate } = setup({
+      OM_SM_REGION: 'eu-west-1',
+      OM_SM_ACCESS_KEY_ID: 'test',
+      OM_SM_ACCESS_KEY: 'test',
+      AWS_ENDPOINT_URL: aws.url,
+      SECRET_MANAGER_WRITES_PER_SECOND: '20',
+    });
+    await pipe({ count: 40 });
+    const running = startCli(['migrate-secrets', '--to', 'managed-aws', '--concurrency', '2'], env);
+    await waitFor(() => aws.secrets().length >= 5, { what: 'five secrets in the store', timeoutMs: 60_000 });
+    running.kill('SIGINT');
+    expect(await running.waitForExit(60_000)).toMatchObject({ code: 1 });
+    expect(running.stderr()).toContain('Go on with: connection-secrets migrate-secrets resume');
+    expect(json(await migrate(['resume', '--json']))).toMatchObject({
+      state: 'done',
+      failures: [],
+      total: 40,
+    });
+    await aws.close();
+  }, 180_000);
+});
