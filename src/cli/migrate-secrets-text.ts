@@ -19,8 +19,10 @@ export function recordJson({ id, state, request, progress, createdAtMs, updatedA
 }
 
 export function recordText({ state, request, progress }: MigrationRecord): string {
-  const { moved, total, failures, unsent, deleted, kept } = progress;
+  const { moved, total, left, failures, unsent, deleted, kept } = progress;
   const lines = [`${moved} of ${total} connections moved to ${request.to}${WORDS[state]}`];
+  const byOthers = total - left - moved;
+  if (byOthers > 0) lines.push(`${byOthers} were moved by events and workers meanwhile`);
   if (failures.length > 0) lines.push(failureTable(failures), `${failures.length} could not be moved`);
   if (unsent > 0)
     lines.push(`${unsent} secured events wait in the database: the next \`start\` publishes them`);

@@ -48,6 +48,7 @@ export class Migrate {
       await this.#begin();
       await this.#moveAll(signal);
       await this.#publish(signal);
+      this.#update({ left: await this.#countLeft() });
       if (this.#mayDelete(signal)) await this.#delete(signal);
     } catch (error) {
       await this.#save('interrupted').catch(() => undefined);
@@ -66,7 +67,8 @@ export class Migrate {
   /** What an earlier run has moved counts along; what it could not is tried again. */
   async #begin(): Promise<void> {
     const left = await this.#countLeft();
-    this.#update({ total: this.#progress.moved + left, failures: [] });
+    const total = Math.max(this.#progress.total, this.#progress.moved + left);
+    this.#update({ total, left, failures: [] });
     this.#report();
   }
 
@@ -129,8 +131,8 @@ export class Migrate {
   }
 
   #mayDelete({ aborted }: AbortSignal): boolean {
-    const { failures, unsent } = this.#progress;
-    return this.#parts.record.request.deleteSource && !aborted && failures.length === 0 && unsent === 0;
+    const { left, unsent } = this.#progress;
+    return this.#parts.record.request.deleteSource && !aborted && left === 0 && unsent === 0;
   }
 
   async #delete(signal: AbortSignal): Promise<void> {
@@ -152,10 +154,11 @@ export class Migrate {
   }
 
   #endState(signal: AbortSignal): OperationState {
-    const { failures, total, moved, unsent } = this.#progress;
-    if (failures.length > 0) return 'failed';
-    const isTold = unsent === 0 || !this.#parts.record.request.deleteSource;
-    return signal.aborted || moved < total || !isTold ? 'interrupted' : 'done';
+    const { failures, left, unsent } = this.#progress;
+    const { deleteSource } = this.#parts.record.request;
+    if (left > 0) return failures.length > 0 && !signal.aborted ? 'failed' : 'interrupted';
+    const isUnfinished = deleteSource && (unsent > 0 || signal.aborted);
+    return isUnfinished ? 'interrupted' : 'done';
   }
 
   #update(changes: Partial<MigrationProgress>): void {

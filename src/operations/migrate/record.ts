@@ -28,6 +28,8 @@ export interface MigrationRequest {
 export interface MigrationProgress {
   readonly total: number;
   readonly moved: number;
+  /** Still kept elsewhere. `total` less this and `moved` is what events and workers have moved meanwhile. */
+  readonly left: number;
   /** Those that could not be moved. */
   readonly failures: readonly MoveFailure[];
   /** Secured events that wait for a broker. */
@@ -51,6 +53,7 @@ export interface MigrationRecord {
 const NOTHING_YET: MigrationProgress = {
   total: 0,
   moved: 0,
+  left: 0,
   failures: [],
   unsent: 0,
   deleted: 0,
