@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { backoffMs } from '../kafka/backoff.js';
-import { createKafkaClient } from '../kafka/client.js';
+import { createGroupClient } from '../kafka/client.js';
 import type { KafkaClient } from '../kafka/client.js';
 import { toConsumerConfig } from '../kafka/consumer.js';
 import { withDeadline } from '../kafka/deadline.js';
 import { brokerErrorName, isCoordinatorStarting } from '../kafka/errors.js';
-import { JoinWatch } from '../kafka/join-watch.js';
+import { joinTimeoutOf, JoinWatch } from '../kafka/join-watch.js';
 import { Membership } from '../kafka/membership.js';
 import type { TopicPartition } from '../kafka/membership.js';
 import { probe } from '../kafka/ping.js';
@@ -86,7 +86,7 @@ export class GroupReader {
       waiting: () => performance.now() - this.#startingAtMs < COORDINATOR_MS,
       lastError: () => this.#lastError,
       probe: async () => probe(settings, { logger, deadlineMs: settings.requestTimeoutMs }),
-      timeoutMs: Math.max(JOIN_TIMEOUT_MS, settings.rebalanceTimeoutMs),
+      timeoutMs: joinTimeoutOf(settings, JOIN_TIMEOUT_MS),
       intervalMs: WATCH_INTERVAL_MS,
       // A library does not end its process: the connection is made anew.
       onFatal: () => {
@@ -149,7 +149,7 @@ export class GroupReader {
 
   async #run(): Promise<void> {
     const { settings, logger, topic } = this.#options;
-    const client = createKafkaClient(settings, { logger });
+    const client = createGroupClient(settings, { logger });
     const consumer = client.kafka.consumer(toConsumerConfig(settings));
     this.#line = { client, consumer };
     this.#listen(consumer);

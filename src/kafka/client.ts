@@ -8,6 +8,9 @@ import { createSnappyCodec } from './snappy.js';
 import { createSockets } from './sockets.js';
 
 const CONNECTION_TIMEOUT_MS = 3_000;
+const LOGIN_TIMEOUT_MS = 10_000;
+/** What an answer may take on its way beyond what the broker holds it back. */
+const NETWORK_MS = 5_000;
 
 export interface KafkaClient {
   readonly kafka: Kafka;
@@ -31,7 +34,7 @@ export function toKafkaConfig(settings: KafkaSettings): KafkaConfig {
     ssl: toTlsOptions(settings.ssl),
     ...(settings.sasl === undefined ? {} : { sasl: toSaslOptions(settings.sasl) }),
     connectionTimeout: Math.min(CONNECTION_TIMEOUT_MS, settings.requestTimeoutMs),
-    authenticationTimeout: settings.requestTimeoutMs,
+    authenticationTimeout: Math.min(LOGIN_TIMEOUT_MS, settings.requestTimeoutMs),
     requestTimeout: settings.requestTimeoutMs,
     enforceRequestTimeout: true,
   };
@@ -55,4 +58,17 @@ export function createKafkaClient(settings: KafkaSettings, options: KafkaClientO
     socketFactory: sockets.factory,
   });
   return { kafka, close: () => sockets.close() };
+}
+
+/**
+ * The same for a member of a group. The broker holds back the answer to SyncGroup until the group's leader has shared out
+ * the partitions: a leader that has died is missed after its session only, and kafkajs gives no request but JoinGroup more
+ * time. A member that gave up before would come back as another one, be waited for itself, and so on.
+ */
+export function createGroupClient(settings: KafkaSettings, options: KafkaClientOptions): KafkaClient {
+  const { requestTimeoutMs, sessionTimeoutMs } = settings;
+  return createKafkaClient(
+    { ...settings, requestTimeoutMs: Math.max(requestTimeoutMs, sessionTimeoutMs + NETWORK_MS) },
+    options,
+  );
 }

@@ -26,7 +26,7 @@ export interface SourceConsumerOptions {
   readonly backoff?: BackoffOptions;
   /** Reads a part of the topics, by positions of the caller's own: no group's offsets are read or written. */
   readonly range?: ReadRange;
-  /** How long the broker may answer without this consumer getting into its group; 60,000 by default. */
+  /** How long the broker may answer without this consumer getting into its group: at least; 60,000 by default. See {@link joinTimeoutOf}. */
   readonly joinTimeoutMs?: number;
 }
 

@@ -4,7 +4,7 @@ import type { WorkerError } from '../errors.js';
 import { backoffMs } from './backoff.js';
 import type { BackoffOptions } from './backoff.js';
 import { Batches } from './batches.js';
-import { createKafkaClient } from './client.js';
+import { createGroupClient } from './client.js';
 import type { KafkaClient } from './client.js';
 import type { SourceConsumer, SourceConsumerOptions, SourceConsumerState } from './consumer-options.js';
 import { withDeadline } from './deadline.js';
@@ -17,7 +17,7 @@ import {
 } from './errors.js';
 import { PartitionFailures } from './failures.js';
 import { PartitionHolds } from './holds.js';
-import { JoinWatch } from './join-watch.js';
+import { joinTimeoutOf, JoinWatch } from './join-watch.js';
 import { Membership } from './membership.js';
 import type { PartitionRun } from './partition-run.js';
 import { probe } from './ping.js';
@@ -78,7 +78,7 @@ class KafkaSourceConsumer implements SourceConsumer {
     const onResume = this.#guarded(options.onResume);
     const onBatch = this.#guarded(options.onBatch);
     const { backoff, joinTimeoutMs = JOIN_TIMEOUT_MS } = options;
-    this.#client = createKafkaClient(settings, { logger });
+    this.#client = createGroupClient(settings, { logger });
     this.#failures = new PartitionFailures(logger, backoff);
     const membership = this.#membership;
     const failures = this.#failures;
@@ -97,8 +97,7 @@ class KafkaSourceConsumer implements SourceConsumer {
       waiting: () => performance.now() - this.#startingAtMs < COORDINATOR_MS,
       lastError: () => this.#lastError,
       probe: async () => probe(settings, { logger, deadlineMs: settings.requestTimeoutMs }),
-      // Joining legitimately waits for members that are slow to come back.
-      timeoutMs: Math.max(joinTimeoutMs, settings.rebalanceTimeoutMs),
+      timeoutMs: joinTimeoutOf(settings, joinTimeoutMs),
       intervalMs: Math.min(WATCH_INTERVAL_MS, joinTimeoutMs),
       onFatal,
     });

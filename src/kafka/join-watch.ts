@@ -1,5 +1,6 @@
 import { WorkerError } from '../errors.js';
 import { isAccessName, isUnreachable } from './errors.js';
+import type { KafkaSettings } from './settings.js';
 
 export interface JoinWatchOptions {
   /** Whether the consumer is a living member of its group. */
@@ -13,6 +14,17 @@ export interface JoinWatchOptions {
   readonly timeoutMs: number;
   readonly intervalMs: number;
   readonly onFatal: (error: WorkerError) => void;
+}
+
+/**
+ * As long as joining may take, milliseconds: at least `leastMs`; members that are slow to come back are waited for, and
+ * then a leader that has died meanwhile.
+ */
+export function joinTimeoutOf(
+  { sessionTimeoutMs, rebalanceTimeoutMs }: Pick<KafkaSettings, 'sessionTimeoutMs' | 'rebalanceTimeoutMs'>,
+  leastMs: number,
+): number {
+  return Math.max(leastMs, rebalanceTimeoutMs + sessionTimeoutMs);
 }
 
 /**

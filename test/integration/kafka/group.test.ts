@@ -1,3 +1,5 @@
+import { AssignerProtocol } from 'kafkajs';
+import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { consumeSourceEvents } from '../../../consumers/source-events.js';
 import {
@@ -11,9 +13,27 @@ import {
   startKafka,
   waitFor,
 } from '../../harness/index.js';
+import { createKafkaClient } from '../../../src/kafka/client.js';
+import type { KafkaSettings } from '../../../src/kafka/index.js';
 import { FakeHandler, kafkaSettings, SILENT, startConsumer, transient } from './support.js';
 
 describeWith(['kafka'], 'several consumers of one group', ({ kafka: brokers }) => {
+  it('wait, all of them, for a leader that has died while the partitions were shared out', async () => {
+    const topic = freshName('headless');
+    await createTopics([topic], { brokers });
+    const settings = kafkaSettings(brokers, { requestTimeoutMs: 1_000 });
+    // Whoever leads shares out, and these never do; of the next round, one of them leads as well, most probably.
+    const first = await joinNeverSharing(settings, topic);
+    const others = [1, 2, 3].map(async () => joinNeverSharing(settings, topic));
+    const lines: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line) => lines.push(line) });
+    const { consumer, fatal } = startConsumer(settings, [topic], new FakeHandler(), { logger });
+    await waitFor(() => consumer.state().joined, { what: 'the group without a leader', timeoutMs: 60_000 });
+    expect(lines.filter((line) => line.includes('lost its group'))).toEqual([]);
+    expect(fatal).toEqual([]);
+    for (const member of [first, ...(await Promise.all(others))]) member.close();
+  }, 120_000);
+
   it('share the partitions; what goes to the other is aborted and not committed by the first', async () => {
     const topic = freshName('shared');
     await createTopics([{ topic, partitions: 4 }], { brokers });
@@ -188,3 +208,33 @@ describeWithOwn(['kafka'], 'the consumer and a broker that fails', () => {
     });
   });
 });
+
+/** A member that is asked to share out the partitions and never answers, as one that has died. Resolves when it was asked to join. */
+async function joinNeverSharing(settings: KafkaSettings, topic: string): Promise<{ close(): void }> {
+  const client = createKafkaClient(settings, { logger: SILENT });
+  disposeLater(async () => {
+    await Promise.resolve();
+    client.close();
+  });
+  const [version, metadata] = [0, AssignerProtocol.MemberMetadata.encode];
+  const consumer = client.kafka.consumer({
+    groupId: settings.groupId,
+    sessionTimeout: settings.sessionTimeoutMs,
+    rebalanceTimeout: settings.rebalanceTimeoutMs,
+    partitionAssigners: [
+      () => ({
+        name: 'RoundRobinAssigner',
+        version,
+        assign: () => new Promise(() => undefined),
+        protocol: ({ topics }) => ({
+          name: 'RoundRobinAssigner',
+          metadata: metadata({ version, topics, userData: Buffer.alloc(0) }),
+        }),
+      }),
+    ],
+  });
+  await consumer.connect();
+  await consumer.subscribe({ topics: [topic] });
+  void consumer.run({ eachMessage: () => Promise.resolve() }).catch(() => undefined);
+  return client;
+}
