@@ -131,7 +131,7 @@ function request(
   ];
 }
 
-/** The same after a first kill that leaves something to the relay. */
+/** The same after a first kill that leaves something to the relay: its event comes back later than its claim ends. */
 function relayed(boundary: Boundary): Boundary {
   const first = {
     at: { step: 'kafka', phase: 'before', api: 'Produce', bytes: '.secured', task: 'event' },
@@ -142,6 +142,8 @@ function relayed(boundary: Boundary): Boundary {
     kafka: boundary.kafka === null ? null : [first, ...boundary.kafka],
     pipe: boundary.pipe === null ? null : [firstLine, ...boundary.pipe],
     isSingle: true,
+    env: { KAFKA_SESSION_TIMEOUT_MS: '15000' },
+    leavesToRelay: true,
   };
 }
 

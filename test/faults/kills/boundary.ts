@@ -49,6 +49,8 @@ export interface Circumstances {
   readonly rebalance?: boolean;
   /** An event waits that is given up. */
   readonly orphan?: boolean;
+  /** The next run of a pipe begins when nobody has a claim any more: its first look is the relay's. */
+  readonly leavesToRelay?: boolean;
   /** Everything is done under another secrets manager first: the workers that are killed move it to theirs. */
   readonly migrates?: boolean;
   /** It happens once for all workers: whoever does it dies, there is no other one. */

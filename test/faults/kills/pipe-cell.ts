@@ -1,5 +1,5 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
-import { waitFor } from '../../harness/index.js';
+import { queryDatabase, waitFor } from '../../harness/index.js';
 import type { TestProcess } from '../../harness/start-process.js';
 import { unsettled } from '../checker/index.js';
 import type { Boundary, Kill } from './boundary.js';
@@ -21,7 +21,7 @@ const LEFT_TO_JANITOR = ['names in doubt'] as const;
  */
 export async function runPipeCell(
   world: World,
-  { orphan = false }: Boundary,
+  { orphan = false, leavesToRelay = false }: Boundary,
   kills: readonly Kill[],
   logs: Record<string, string>,
 ): Promise<void> {
@@ -33,12 +33,22 @@ export async function runPipeCell(
     const exit = await runOnce(world, plan, index, logs);
     if (exit.signal !== 'SIGKILL' || plan.reachedBy(index) === null)
       throw new Error(`kill ${index + 1} was not reached; the pipe ended with ${String(exit.code)}`);
+    if (leavesToRelay) await claimsEnded(world);
   }
   const exit = await runOnce(world, plan, kills.length, logs);
   if (exit.code !== DEAD_LETTERS)
     throw new Error(`the last run ended with ${String(exit.code ?? exit.signal)}\n${lastOf(logs)}`);
   const open = await unsettled(world.checkInput(logs), LEFT_TO_JANITOR);
   if (open.length > 0) throw new Error(`after the last run: ${open.join(', ')}`);
+}
+
+async function claimsEnded(world: World): Promise<void> {
+  const look = async (): Promise<boolean> => {
+    const sql = `SELECT COUNT(*) AS n FROM connection WHERE claim_expires_at_ms > ${Date.now()}`;
+    const [row] = await queryDatabase({ url: world.databaseUrl }, sql);
+    return Number(row?.['n']) === 0;
+  };
+  await waitFor(look, { what: 'the end of all claims', timeoutMs: RUN_MS, intervalMs: 200 });
 }
 
 async function runOnce(
