@@ -5,7 +5,7 @@ import { countUnsent } from '../../database/migration-sources.js';
 import type { OperationState } from '../../database/operations.js';
 import { ERROR_CODES } from '../../errors.js';
 import type { Progress } from '../progress.js';
-import { migrateOnce, type MoveFailure } from './pass.js';
+import { migrateOnce, type MoveFailure, type PassResult } from './pass.js';
 import { saveMigration, type MigrationProgress, type MigrationRecord } from './record.js';
 import { deleteSources } from './sources.js';
 
@@ -25,6 +25,8 @@ export interface MigrateParts {
 const PASSES = 4;
 const BETWEEN_PASSES_MS = 2_000;
 const BUSY_POLL_MS = 500;
+/** How long what somebody else works on is waited for after the last move, or the last record published. */
+const PATIENCE_CLAIMS = 3;
 const SAVE_EVERY_MS = 1_000;
 /** As long as requests can land after their claim: see `src/app.ts`. */
 const LATE_REQUEST_CLAIMS = 4;
@@ -77,11 +79,12 @@ export class Migrate {
   }
 
   async #moveAll(signal: AbortSignal): Promise<void> {
-    const untilMs = performance.now() + 3 * this.#parts.claimMs;
+    let movedAtMs = performance.now();
     for (let pass = 1; !signal.aborted;) {
-      const { busy, failures } = await this.#move(signal);
+      const { moved, busy, failures } = await this.#move(signal);
+      if (moved > 0) movedAtMs = performance.now();
       const isPassing = failures.some(({ code }) => ERROR_CODES[code].kind === 'transient');
-      if (busy > 0 && performance.now() < untilMs) {
+      if (busy > 0 && performance.now() - movedAtMs < PATIENCE_CLAIMS * this.#parts.claimMs) {
         await pause(BUSY_POLL_MS, signal);
         continue;
       }
@@ -91,11 +94,11 @@ export class Migrate {
     }
   }
 
-  async #move(signal: AbortSignal): Promise<{ busy: number; failures: readonly MoveFailure[] }> {
+  async #move(signal: AbortSignal): Promise<PassResult> {
     const { worker, concurrency } = this.#parts;
     this.#update({ failures: [] });
     const found: MoveFailure[] = [];
-    const { busy, failures } = await migrateOnce(
+    const result = await migrateOnce(
       {
         ledger: worker.ledger,
         mover: worker.mover,
@@ -113,19 +116,20 @@ export class Migrate {
       },
       signal,
     );
-    this.#update({ failures });
-    return { busy, failures };
+    this.#update({ failures: result.failures });
+    return result;
   }
 
   async #publish(signal: AbortSignal): Promise<void> {
     const { worker, publishes, claimMs } = this.#parts;
-    const untilMs = performance.now() + 2 * claimMs;
+    let publishedAtMs = performance.now();
     for (;;) {
-      if (publishes) await worker.relay.run(signal);
+      if (publishes && (await worker.relay.run(signal)) > 0) publishedAtMs = performance.now();
       const unsent = await countUnsent(worker.database);
       this.#update({ unsent });
       // What somebody else holds the claim of, he publishes.
-      if (unsent === 0 || !publishes || signal.aborted || performance.now() > untilMs) return;
+      const isPatient = performance.now() - publishedAtMs < PATIENCE_CLAIMS * claimMs;
+      if (unsent === 0 || !publishes || signal.aborted || !isPatient) return;
       await pause(BUSY_POLL_MS, signal);
     }
   }

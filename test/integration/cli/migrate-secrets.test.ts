@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { docBlock, expectShown, runBlock } from '../../harness/doc-blocks.js';
 import { queryDatabase, runCli, startCli, waitFor, type CliResult } from '../../harness/index.js';
@@ -30,6 +31,7 @@ function setup(env: Readonly<Record<string, string>> = {}) {
   const all = { ...local, SECRET_MANAGER: 'db', LOCAL_VAULT_FILE: join(dir, 'vault.sqlite'), ...env };
   return {
     env: all,
+    databaseFile,
     pipe: (input: Lines = {}, more: Readonly<Record<string, string>> = {}) =>
       runCli(['pipe'], { env: { ...all, ...more }, input: lines(input) }),
     migrate: (args: readonly string[], more: Readonly<Record<string, string>> = {}) =>
@@ -168,6 +170,31 @@ describe('migrate-secrets', () => {
     const back = await pipe({ count: 0 });
     expect(back).toMatchObject({ code: 2 });
     expect(back.stderr).toContain('migrate-secrets --to db');
+  });
+
+  it('a connection that somebody works on is waited for after the others, however long these take', async () => {
+    const aws = await startAwsStandin();
+    const { pipe, migrate, databaseFile } = setup({
+      OM_SM_REGION: 'eu-west-1',
+      OM_SM_ACCESS_KEY_ID: 'test',
+      OM_SM_ACCESS_KEY: 'test',
+      AWS_ENDPOINT_URL: aws.url,
+      SECRET_MANAGER_WRITES_PER_SECOND: '1',
+      CLAIM_MS: '3000',
+      STORE_TIMEOUT_MS: '500',
+    });
+    const count = 13;
+    expect(await pipe({ count })).toMatchObject({ code: 0 });
+    // Until after the first look at it.
+    new Sqlite(databaseFile)
+      .exec(
+        `UPDATE connection SET claim_owner = 'other', claim_expires_at_ms = ${Date.now() + 8_000} WHERE id = '${idOf(0)}'`,
+      )
+      .close();
+    const result = await migrate(['--to', 'managed-aws', '--json']);
+    expect(json(result)).toMatchObject({ state: 'done', moved: count, left: 0, failures: [] });
+    expect(result.code).toBe(0);
+    await aws.close();
   });
 
   it('what the new store refuses is listed, the others move; 1', async () => {
