@@ -6,6 +6,7 @@ import { ConfigurationError } from '../errors.js';
 import type { Dialect } from './dialect.js';
 import { asDatabaseError, DatabaseError } from './errors.js';
 import { lockSqliteFile, type SqliteFileLock } from './sqlite-lock.js';
+import { sqliteTransaction } from './sqlite-transaction.js';
 import { tablesOf, type Tables } from './tables.js';
 
 /** Milliseconds a statement waits for a row lock: transactions are shared by many lanes, which all wait with it. */
@@ -73,7 +74,7 @@ export class Database {
       try {
         return await this.#exclusive(() =>
           this.dialect === 'sqlite'
-            ? this.dataSource.transaction((manager) => work(this.#asTransaction(manager)))
+            ? sqliteTransaction(this.dataSource, (manager) => work(this.#asTransaction(manager)))
             : this.dataSource.transaction('READ COMMITTED', (manager) => work(this.#asTransaction(manager))),
         );
       } catch (error) {

@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { migrateSchema } from '../../../src/database/schema.js';
-import { createDatabase, disposeLater, PROJECT_DIR, startProcess, waitFor } from '../../harness/index.js';
+import {
+  createDatabase,
+  disposeLater,
+  PROJECT_DIR,
+  queryDatabase,
+  startProcess,
+  waitFor,
+} from '../../harness/index.js';
 import { execute, openDatabase } from './support.js';
 
 describe('the lock of a SQLite database', () => {
@@ -34,5 +41,44 @@ describe('the lock of a SQLite database', () => {
     await waitFor(() => openDatabase(url).then((database) => database.close().then(() => true)), {
       what: 'the lock',
     });
+  });
+});
+
+describe('a SQLite database whose disk is full', () => {
+  const filled = (n: number): string =>
+    `INSERT INTO setting (name, value) VALUES ('big-${n}', '${'x'.repeat(200_000)}')`;
+
+  it('is passing, undoes the transaction, and what comes later is committed', async () => {
+    const { url } = await createDatabase('sqlite');
+    const database = await openDatabase(url);
+    await migrateSchema(database);
+    const pages = (limit: number): Promise<unknown> => execute(database, `PRAGMA max_page_count = ${limit}`);
+    const names = async (): Promise<unknown[]> =>
+      (await queryDatabase({ url }, `SELECT name FROM setting WHERE name LIKE 'big-%' ORDER BY name`)).map(
+        ({ name }) => name,
+      );
+    const insert = (n: number): Promise<unknown> =>
+      database.transaction(({ manager }) => manager.query<unknown>(filled(n)));
+
+    // As many pages as there are: SQLite takes no smaller limit.
+    await pages(1);
+    for (const n of [1, 2, 3])
+      await expect(insert(n)).rejects.toMatchObject({
+        code: 'DATABASE_UNAVAILABLE',
+        failure: 'transient',
+        message: expect.stringContaining('SQLITE_FULL') as string,
+      });
+    await pages(1_000_000);
+    // An ordinary failure, which SQLite does not undo by itself.
+    await expect(
+      database.transaction(async ({ manager }) => {
+        await manager.query(filled(4));
+        throw new TypeError('defect');
+      }),
+    ).rejects.toThrow('defect');
+    expect(await names()).toEqual([]);
+    await insert(5);
+    // Seen from outside: committed, not only done.
+    expect(await names()).toEqual(['big-5']);
   });
 });
