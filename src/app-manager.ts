@@ -34,6 +34,7 @@ export async function loadActiveIdentity(
     const identity = await loadIdentity(database, keys.database, to);
     const { activeManager: from, managerEpoch } = identity;
     if (from === to) return identity;
+    requireLasting(to);
     if (change === 'configured') requireChange(identity, to, secretsManager.migration);
     if (tries === TRIES)
       throw new ConfigurationError(
@@ -43,6 +44,19 @@ export async function loadActiveIdentity(
     await open(to);
     if (await changeActiveManager(database, managerEpoch, to)) onChange?.(from, to);
   }
+}
+
+/**
+ * Whether anything may be moved there: in the memory of a process it would be lost with it, the former copies after the grace.
+ *
+ * @throws ConfigurationError MANAGER_MISMATCH
+ */
+export function requireLasting(to: ManagerName): void {
+  if (to === 'in-memory')
+    throw new ConfigurationError(
+      'MANAGER_MISMATCH',
+      'in-memory keeps secrets in the memory of one process: nothing can be moved there from another secrets manager',
+    );
 }
 
 /** Whether a configuration alone may make it the active one. */

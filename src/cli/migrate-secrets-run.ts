@@ -1,11 +1,12 @@
 import { userInfo } from 'node:os';
 import { deadLetters } from '../../producers/dead-letters.js';
 import { securedEvents } from '../../producers/secured.js';
+import { requireLasting } from '../app-manager.js';
 import { openWorker, planContext, openSecretsManager } from '../app.js';
 import type { Config } from '../config.js';
 import { countByManager } from '../database/find-pending.js';
 import type { Database } from '../database/database.js';
-import { openIdentity, readIdentity } from '../database/settings.js';
+import { openIdentity, readIdentity, type DatabaseIdentity } from '../database/settings.js';
 import { requireCurrentSchema } from '../database/schema.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import { createKafkaOutlet } from '../kafka/index.js';
@@ -46,7 +47,8 @@ export async function runMigration(options: RunMigrationOptions): Promise<Migrat
   const { config, request, concurrency, progress, signal } = options;
   const record = await writeDatabase(config, async (database) => {
     await requireCurrentSchema(database);
-    await requireSense(database, request);
+    await requireSense(database, options);
+    await requireOpened(config, request.to);
     return openMigration(database, request);
   });
   const outlet = await openOutlet(options);
@@ -112,8 +114,14 @@ class HeldBack implements Outlet {
 }
 
 /** Before anything is changed. */
-async function requireSense(database: Database, { from, connectionIds }: MigrationRequest): Promise<void> {
-  if ((await readIdentity(database)) === null)
+async function requireSense(
+  database: Database,
+  { config, request }: Pick<RunMigrationOptions, 'config' | 'request'>,
+): Promise<DatabaseIdentity> {
+  const { to, from, connectionIds } = request;
+  requireLasting(to);
+  const identity = await openIdentity(database, config.keys.database);
+  if (identity === null)
     throw new ConfigurationError(
       'CONFIG_INVALID',
       'nothing is kept in this database yet: there was no first start',
@@ -125,6 +133,13 @@ async function requireSense(database: Database, { from, connectionIds }: Migrati
     const isKnown = await database.run(({ manager, tables }) => manager.existsBy(tables.connection, { id }));
     if (!isKnown) throw new ConfigurationError('USAGE_INVALID', `--connection: there is no connection ${id}`);
   }
+  return identity;
+}
+
+/** Settings that do not do for the target are noticed here, with nothing begun that would have to be resumed. */
+async function requireOpened(config: Config<'keys'>, to: ManagerName): Promise<void> {
+  const { store } = await openSecretsManager(config, config.keys, {}, to);
+  await store.close();
 }
 
 /** What {@link runMigration} would do; reads only. */
@@ -135,9 +150,7 @@ export async function runPreview({
   signal,
 }: Omit<RunMigrationOptions, 'concurrency' | 'logger'>): Promise<PlannedMove[]> {
   return readDatabase(config, async (database) => {
-    await requireSense(database, request);
-    const identity = await openIdentity(database, config.keys.database);
-    if (identity === null) throw new ConfigurationError('CONFIG_INVALID', 'there was no first start');
+    const identity = await requireSense(database, { config, request });
     const managers = new ManagerPool((name) => openSecretsManager(config, config.keys, {}, name));
     try {
       const manager = await managers.of(request.to);

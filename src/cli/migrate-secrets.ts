@@ -10,6 +10,7 @@ import { wholeNumber } from './parse.js';
 import { howToResume, showProgress } from './progress.js';
 import { readDatabase } from './read-database.js';
 import { stopSignals } from './signals.js';
+import { refuseOptionsOfParent } from './subcommands.js';
 import { examples } from './text.js';
 
 interface RunOptions {
@@ -56,6 +57,7 @@ export function defineMigrateSecrets(program: Command, cli: Cli, done: Done): vo
         options.dryRun ? await dryRun(cli, request, options) : await migrateSecrets(cli, request, options),
       );
     });
+  refuseOptionsOfParent(migrate);
   withRunOptions(migrate.command('resume'))
     .description('go on with the newest migration that did not come to its end')
     .addHelpText('after', examples('migrate-secrets resume') + EXIT_CODES)

@@ -15,6 +15,7 @@ import {
   type RunOptions,
 } from './replay-run.js';
 import { replayJson, replayTable } from './replay-text.js';
+import { refuseOptionsOfParent } from './subcommands.js';
 import { examples } from './text.js';
 
 interface ReplayOptions extends RunOptions {
@@ -73,6 +74,7 @@ export function defineReplay(program: Command, cli: Cli, done: Done): void {
         done(await (options.dryRun ? previewEvents : startEvents)(cli, planOf(options), options));
       }
     });
+  refuseOptionsOfParent(replay);
   replay
     .command('resume')
     .argument(

@@ -1,4 +1,4 @@
-import { LessThanOrEqual, MoreThan, IsNull } from 'typeorm';
+import { IsNull, LessThanOrEqual, Like, MoreThan } from 'typeorm';
 import { sha256Hex } from '../hash.js';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
 
@@ -13,20 +13,31 @@ const HOLD = 'replay_due';
 const REPLAY_SILENT_MS = 60_000;
 
 /**
- * From which offset on this database has handled a partition without a gap; remembered once it is known. The oldest
- * event of the partition that the inbox knows; where it knows none, `committed`: what came before it is another
- * database's, or nobody's.
+ * Before a group's first record is handled on this database: it will have handled each partition from there on without a
+ * gap. What is known already stays. The inbox is no witness of that: replays of a part leave their rows in it, too.
  */
-export async function handledFrom(database: Database, place: Place, committed: number): Promise<number> {
-  return database.transaction(async (tx) => {
-    const name = nameOf(place);
-    const known = await tx.manager.findOneBy(tx.tables.setting, { name });
-    if (known !== null) return Number(known.value);
-    const from = Math.min(committed, (await oldestHandled(tx, place)) ?? committed);
-    const value = { name, value: String(from) };
-    await tx.manager.createQueryBuilder().insert().into(tx.tables.setting).values(value).orIgnore().execute();
-    return from;
-  });
+export async function rememberHandledFrom(
+  database: Database,
+  places: readonly (Place & { readonly from: number })[],
+): Promise<void> {
+  const values = places.map((place) => ({ name: nameOf(place), value: String(place.from) }));
+  if (values.length === 0) return;
+  await database.transaction(({ manager, tables }) =>
+    manager.createQueryBuilder().insert().into(tables.setting).values(values).orIgnore().execute(),
+  );
+}
+
+/** Another group has offsets of its own. */
+export async function forgetHandledFrom({ manager, tables }: Transaction): Promise<void> {
+  await manager.delete(tables.setting, { name: Like(`${PREFIX}%`) });
+}
+
+/** From which offset on this database has handled a partition without a gap; null: nobody has said so. */
+export async function handledFrom(database: Database, place: Place): Promise<number | null> {
+  const known = await database.run(({ manager, tables }) =>
+    manager.findOneBy(tables.setting, { name: nameOf(place) }),
+  );
+  return known === null ? null : Number(known.value);
 }
 
 /** After a replay of everything from there on: what lies behind it is this database's now. */
@@ -68,18 +79,6 @@ export async function reasonToKeepRecords(database: Database, unsentSinceMs: num
 
 export async function databaseTimeMs(database: Database): Promise<number> {
   return database.run(databaseNowMs);
-}
-
-async function oldestHandled(
-  { manager, tables }: Transaction,
-  { topic, partition }: Place,
-): Promise<number | null> {
-  const found = await manager
-    .createQueryBuilder(tables.inbox, 'inbox')
-    .select('MIN(inbox.position)', 'oldest')
-    .where('inbox.topic = :topic AND inbox.partition = :partition', { topic, partition })
-    .getRawOne<{ oldest: string | number | null }>();
-  return found?.oldest == null ? null : Number(found.oldest);
 }
 
 /** A topic's name is longer than a setting's may be. */

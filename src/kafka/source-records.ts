@@ -19,25 +19,26 @@ export interface RecordsBelow extends TopicPartition {
   readonly offset: number;
 }
 
-/** @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error */
+/**
+ * Of all partitions of these topics, which must exist.
+ * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
+ */
 export async function readPartitionFacts(
   settings: KafkaSettings,
-  partitions: readonly TopicPartition[],
+  topics: readonly string[],
   logger: Logger,
 ): Promise<PartitionFacts[]> {
   return throughAdmin(settings, logger, 'reading offsets', async (admin) => {
-    const topics = topicsOf(partitions);
     const committed = await committedBy(admin, settings.groupId, topics);
     const facts: PartitionFacts[] = [];
     for (const topic of topics)
       for (const { partition, low } of await admin.fetchTopicOffsets(topic))
-        if (partitions.some((one) => one.topic === topic && one.partition === partition))
-          facts.push({
-            topic,
-            partition,
-            low: Number(low),
-            committed: committed.get(`${topic}|${partition}`) ?? null,
-          });
+        facts.push({
+          topic,
+          partition,
+          low: Number(low),
+          committed: committed.get(`${topic}|${partition}`) ?? null,
+        });
     return facts;
   });
 }

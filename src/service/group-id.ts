@@ -1,4 +1,5 @@
 import type { Database } from '../database/database.js';
+import { forgetHandledFrom } from '../database/handled-from.js';
 import { ConfigurationError } from '../errors.js';
 
 const NAME = 'kafka_group_id';
@@ -15,13 +16,15 @@ export async function claimGroupId(
   groupId: string,
   isChangeAllowed: boolean,
 ): Promise<void> {
-  await database.transaction(async ({ manager, tables }) => {
+  await database.transaction(async (tx) => {
+    const { manager, tables } = tx;
     const value = { name: NAME, value: groupId };
     await manager.createQueryBuilder().insert().into(tables.setting).values(value).orIgnore().execute();
     const { value: known } = await manager.findOneByOrFail(tables.setting, { name: NAME });
     if (known === groupId) return;
     if (!isChangeAllowed) throw otherGroup(groupId, known);
     await manager.update(tables.setting, { name: NAME }, { value: groupId });
+    await forgetHandledFrom(tx);
   });
 }
 

@@ -1,4 +1,9 @@
-import { databaseTimeMs, handledFrom, reasonToKeepRecords } from '../database/handled-from.js';
+import {
+  databaseTimeMs,
+  handledFrom,
+  reasonToKeepRecords,
+  rememberHandledFrom,
+} from '../database/handled-from.js';
 import type { Database } from '../database/database.js';
 import {
   deleteRecords,
@@ -20,6 +25,20 @@ export interface PurgeParts {
   partitions(): readonly TopicPartition[];
   /** Records below `offset` are gone, `records` of them just now (as offsets count). */
   onPurged(below: RecordsBelow, records: number): void;
+}
+
+/**
+ * Before the first record is handled, in every start: only then it can be said from where on this database has handled
+ * the source topics. Rejects with a `transient` WorkerError where the broker or the database does not answer.
+ */
+export async function rememberStart(
+  { database, settings, logger }: Pick<PurgeParts, 'database' | 'settings' | 'logger'>,
+  topics: readonly string[],
+): Promise<void> {
+  const facts = await readPartitionFacts(settings, topics, logger);
+  // A group without offsets begins with the first record there is.
+  const places = facts.map(({ committed, low, ...place }) => ({ ...place, from: committed ?? low }));
+  await rememberHandledFrom(database, places);
 }
 
 const PURGE_EVERY_MS = 10_000;
@@ -61,7 +80,10 @@ class SourcePurge {
       return;
     }
     const before = this.#last;
-    const facts = await readPartitionFacts(settings, ours, logger);
+    const topics = new Set(ours.map(({ topic }) => topic));
+    const facts = (await readPartitionFacts(settings, [...topics], logger)).filter(({ topic, partition }) =>
+      ours.some((one) => one.topic === topic && one.partition === partition),
+    );
     // The time last: what is committed by now is older, and sent unless it is among what is unsent since then.
     this.#last = { facts, atMs: await databaseTimeMs(database) };
     if (before === null) return;
@@ -77,9 +99,9 @@ class SourcePurge {
       const seen = before.facts.find((one) => one.topic === topic && one.partition === partition)?.committed;
       // The group's offsets may have been put back in between: what comes again must be there.
       const offset = Math.min(seen ?? 0, committed ?? 0);
-      // A group without offsets begins with the first record there is.
-      const from = await handledFrom(this.#parts.database, { topic, partition }, committed ?? low);
       if (offset <= low) continue;
+      // A partition that was added since the start begins anew at the next one.
+      const from = (await handledFrom(this.#parts.database, { topic, partition })) ?? offset;
       if (from > low) this.#tellGap({ topic, partition }, low, from);
       else limits.push({ topic, partition, offset, low });
     }

@@ -20,7 +20,7 @@ import { claimGroupId } from './group-id.js';
 import { kafkaSettings } from './kafka-settings.js';
 import { migrationTask } from './migration.js';
 import { Periodic, type PeriodicTask } from './periodic.js';
-import { purgeTask } from './purge.js';
+import { purgeTask, rememberStart } from './purge.js';
 import { Readiness, type Part } from './readiness.js';
 import { judgeTopicProblems } from './topics.js';
 import { untilAvailable } from './until-available.js';
@@ -131,6 +131,7 @@ class Service {
     if (worker === null) return false;
     if (!(await this.#checkTopics())) return false;
     await this.#outlet?.readLimits();
+    if (!(await this.#rememberStart(worker))) return false;
     const relay = this.#startTasks(worker);
     const consumer = this.#startConsumer(worker, relay);
     for (const check of this.#checks(worker, consumer)) this.#startTask(check);
@@ -175,6 +176,17 @@ class Service {
     if (problems === null) return false;
     judgeTopicProblems(problems, logger);
     return true;
+  }
+
+  async #rememberStart({ database }: Worker): Promise<boolean> {
+    const { created, updated, deleted } = this.#options.config.topics;
+    const parts = { database, settings: this.#settings, logger: this.#options.logger };
+    const topics = [...new Set([created, updated, deleted])];
+    const done = await this.#wait('broker', 'waiting for the broker', async () => {
+      await rememberStart(parts, topics);
+      return true;
+    });
+    return done ?? false;
   }
 
   async #wait<T>(part: Part, what: string, work: () => Promise<T>): Promise<T | null> {

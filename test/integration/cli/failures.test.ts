@@ -7,6 +7,7 @@ import {
   AWS_CREDENTIALS,
   AWS_REGION,
   PROJECT_DIR,
+  queryDatabase,
   runCli,
   startCli,
   tmpDir,
@@ -34,6 +35,7 @@ function documented(): Map<string, Record<string, string>> {
   );
 }
 
+const UNFINISHED = '44444444-0000-4000-8000-000000000001';
 const NOWHERE = 'http://127.0.0.1:9';
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   resolve: ['secret:/openmetadata/database/mysql-test/password'],
@@ -66,6 +68,12 @@ beforeAll(async () => {
   };
   const filled = await runCli(['pipe'], { env, input: changeEvent() });
   expect(filled.code, filled.stderr).toBe(0);
+  await queryDatabase(
+    { url: env['DATABASE_URL']! },
+    `INSERT INTO operation (id, kind, state, parameters, progress, created_at_ms, updated_at_ms)
+     VALUES ('${UNFINISHED}', 'replay', 'interrupted', '{"of":"secured","connectionIds":null,"kinds":null}',
+             '{"after":"","published":0,"tooLarge":[]}', 0, 0)`,
+  );
 });
 afterAll(() => standin.close());
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
+import { generateKey } from '../../../src/fernet/index.js';
 import { docBlock, expectShown, runBlock } from '../../harness/doc-blocks.js';
 import { queryDatabase, runCli, startCli, waitFor, type CliResult } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
@@ -109,6 +110,8 @@ describe('migrate-secrets', () => {
     [['--to', 'local', '--connection', 'x'], /no connection x/],
     [['resume'], /no migration/],
     [['rollback'], /no way back/],
+    [['--to', 'in-memory'], /memory/],
+    [['--to', 'managed-aws'], /region/i],
   ])('%j: 2, and nothing is changed', async (args, message) => {
     const { pipe, migrate, query } = setup();
     await pipe({ count: 1 });
@@ -120,14 +123,41 @@ describe('migrate-secrets', () => {
     expect(await query('SELECT id FROM operation')).toEqual([]);
   });
 
-  it('settings that do not do for the target: 2, and the active manager stays', async () => {
+  it('another key: 2, and nothing is changed', async () => {
     const { pipe, migrate, query } = setup();
     await pipe({ count: 1 });
-    const result = await migrate(['--to', 'managed-aws']);
+    for (const args of [['--to', 'local'], ['--to', 'local', '--dry-run']]) {
+      const result = await migrate(args, { FERNET_KEY: generateKey() });
+      expect(result).toMatchObject({ code: 2 });
+      expect(result.stderr).toContain('KEY_MISMATCH');
+    }
+    expect(await query('SELECT id FROM operation')).toEqual([]);
+  });
+
+  it.each([
+    ['rollback', '--dry-run'],
+    ['--dry-run', 'rollback'],
+    ['rollback', '--connection', idOf(0)],
+    ['resume', '--delete-source'],
+    ['status', '--to', 'db'],
+  ])('%s %s: an option of the command itself is not passed over', async (...args) => {
+    const { pipe, migrate, query } = setup();
+    await pipe({ count: 1 });
+    expect((await migrate(['--to', 'local'])).code).toBe(0);
+    const result = await migrate(args);
+    expect(result).toMatchObject({ code: 2, stdout: '' });
+    expect(result.stderr).toMatch(/^error: USAGE_INVALID: .*--[a-z-]+/m);
+    expect(await query('SELECT manager FROM connection')).toEqual([{ manager: 'local' }]);
+    expect(await query('SELECT id FROM operation')).toHaveLength(1);
+  });
+
+  it('by configuration: not into the memory of a process either', async () => {
+    const { pipe, query } = setup();
+    await pipe({ count: 1 });
+    const result = await pipe({ count: 0 }, { SECRET_MANAGER: 'in-memory' });
     expect(result).toMatchObject({ code: 2 });
-    expect(result.stderr).toMatch(/region/i);
-    const [row] = await query(`SELECT value FROM setting WHERE name = 'active_manager'`);
-    expect(row?.['value']).toBe('db');
+    expect(result.stderr).toContain('MANAGER_MISMATCH');
+    expect(await query('SELECT manager FROM connection')).toEqual([{ manager: 'db' }]);
   });
 
   it('only some connections, then the rest by `pipe` under the new manager', async () => {

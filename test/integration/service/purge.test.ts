@@ -173,6 +173,26 @@ describeWith(['kafka', 'postgres'], 'PURGE_SOURCE=secured', ({ kafka }) => {
     await waitFor(async () => (await lowOf(empty, created)) === 5, { what: 'the purge', ...PURGED });
     expect((await restored.stop()).code).toBe(0);
   }, 300_000);
+
+  it('a replay of a part, or one that was killed, says nothing of the rest', async () => {
+    const world = await replayWorld(kafka, 'postgres');
+    const { created } = world.topics;
+    await publishEvents(created, events([0, 1, 2]));
+    const old = await workUntil(world, 3);
+    expect((await old.stop()).code).toBe(0);
+
+    const fresh = await replayWorld(kafka, 'postgres', PURGE);
+    const empty = {
+      ...world,
+      database: fresh.database,
+      env: { ...world.env, ...PURGE, DATABASE_URL: fresh.database.url },
+    };
+    expect((await runReplay(empty, '--connection', connectionId(0))).json.outcomes).toEqual({ applied: 1 });
+    const worker = await workUntil(empty, 3);
+    await worker.waitForLine('this database has not handled the offsets from 0 to 2', { timeoutMs: 90_000 });
+    expect(await lowOf(empty, created)).toBe(0);
+    expect((await worker.stop()).code).toBe(0);
+  }, 240_000);
 });
 
 describeWithOwn(['kafka'], 'PURGE_SOURCE=secured without permission', () => {
