@@ -126,7 +126,10 @@ describe('migrate-secrets', () => {
   it('another key: 2, and nothing is changed', async () => {
     const { pipe, migrate, query } = setup();
     await pipe({ count: 1 });
-    for (const args of [['--to', 'local'], ['--to', 'local', '--dry-run']]) {
+    for (const args of [
+      ['--to', 'local'],
+      ['--to', 'local', '--dry-run'],
+    ]) {
       const result = await migrate(args, { FERNET_KEY: generateKey() });
       expect(result).toMatchObject({ code: 2 });
       expect(result.stderr).toContain('KEY_MISMATCH');
