@@ -131,7 +131,8 @@ export class Pipeline implements RecordHandler {
    */
   async #keepUndecodable(row: DeadLetterRow, record: SourceRecord, decoded: Decoded): Promise<null> {
     const { undecodable, now } = this.#parts;
-    const keptAs = decoded.kind === 'undecodable' ? await undecodable.process(decoded, record, now()) : null;
+    const keptAs =
+      decoded.kind === 'undecodable' ? await undecodable.process(decoded, record, now(), row) : null;
     if (keptAs !== row.eventHash) await this.#forget(row);
     return null;
   }

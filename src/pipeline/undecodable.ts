@@ -5,7 +5,7 @@ import type { SourceRecord } from '../terms.js';
 import type { Outlet } from '../transport.js';
 import type { PlanContext } from './context.js';
 import { Group } from './group.js';
-import type { ClaimRequest, ClaimResult, Ledger } from './ledger.js';
+import type { ClaimRequest, ClaimResult, DeadLetterHead, Ledger } from './ledger.js';
 import { outgoingRecord } from './outbox.js';
 import type { Publisher } from './publisher.js';
 import { refusal, type Unprocessed } from './unprocessed.js';
@@ -34,8 +34,17 @@ export class UndecodableProcessor {
     this.#claims = new Group((requests) => ledger.claim(requests));
   }
 
-  /** Returns what the dead letter is kept as. */
-  async process(decoded: Undecodable, record: SourceRecord, nowMs: number): Promise<string> {
+  /**
+   * Returns what the dead letter is kept as.
+   *
+   * @param before where it is tried again: as what it is kept
+   */
+  async process(
+    decoded: Undecodable,
+    record: SourceRecord,
+    nowMs: number,
+    before?: DeadLetterHead,
+  ): Promise<string> {
     const connectionId = connectionOf(decoded);
     const event: Unprocessed = {
       eventHash: recordHash(record),
@@ -46,7 +55,7 @@ export class UndecodableProcessor {
       order: null,
       sets: null,
     };
-    if (connectionId === null) await this.#keepAlone(event, decoded, nowMs);
+    if (connectionId === null) await this.#keepAlone(event, decoded, nowMs, before);
     else await this.#keepWithConnection(event, connectionId, decoded);
     return event.eventHash;
   }
@@ -67,10 +76,17 @@ export class UndecodableProcessor {
     if (result.kind === 'committed') await this.#publisher.publish(result.claim, result.unsent);
   }
 
-  async #keepAlone(event: Unprocessed, { error }: Undecodable, nowMs: number): Promise<void> {
-    const changes = refusal(event, error, nowMs, [], this.#context);
+  async #keepAlone(
+    event: Unprocessed,
+    { error }: Undecodable,
+    nowMs: number,
+    before?: DeadLetterHead,
+  ): Promise<void> {
+    const known = before === undefined ? [] : [before];
+    const changes = refusal(event, error, nowMs, known, this.#context);
     await this.#ledger.append([changes]);
     const rows = changes.outbox ?? [];
+    if (rows.length === 0) return;
     await this.#outlet.send(rows.map((row) => outgoingRecord(row, this.#context.rings.database)));
     await this.#ledger.markSent(rows.map(({ id }) => id));
   }
