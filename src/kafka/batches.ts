@@ -35,7 +35,8 @@ interface Problem {
 
 /**
  * What kafkajs calls with each batch. Takes what it can finish in about two seconds and returns: kafkajs fetches the
- * rest again. What is not finished by then, or failed, is held (see {@link PartitionHolds}) while the others go on.
+ * rest again. What is not finished or committed by then, or failed, is held (see {@link PartitionHolds}) while the others
+ * go on.
  */
 export class Batches {
   readonly #active = new Set<PartitionRun>();
@@ -133,7 +134,7 @@ export class Batches {
       highWatermark: Number(payload.batch.highWatermark),
       lastOffset: run.position - 1,
     });
-    await holds.commit(run);
+    if (!(await holds.commit(run)) && !holds.has(run.key)) holds.hold(run);
   }
 }
 

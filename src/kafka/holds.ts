@@ -26,16 +26,19 @@ export interface HoldsContext {
 
 interface Hold {
   readonly run: PartitionRun;
-  /** Set once by the first failure; null where the run is merely slow. */
+  /** Set once by the first failure; null where the run is merely slow, or not committed. */
   delayMs: number | null;
+  /** Where its partition is read on. */
+  from: 'position' | 'committed';
   timer: NodeJS.Timeout | null;
 }
 
 const LOOK_AGAIN_MS = 1_000;
+const COMMIT_AGAIN_MS = 1_000;
 
 /**
- * Partitions that kafkajs must not fetch at present: one whose record failed (until its backoff is over) and one whose
- * records take longer than a batch may (until they are finished). So no partition holds up the others: kafkajs has one
+ * Partitions that kafkajs must not fetch at present: one whose record failed (until its backoff is over), one whose
+ * records take longer than a batch may (until they are finished) and one whose offset was not taken (until it is). So no partition holds up the others: kafkajs has one
  * fetcher per broker, which waits for all handlers before it fetches again.
  *
  * A partition never has two runs: it is let go when everything that was begun has finished.
@@ -58,7 +61,7 @@ export class PartitionHolds {
 
   hold(run: PartitionRun): void {
     run.moveToBackground();
-    const hold: Hold = { run, delayMs: null, timer: null };
+    const hold: Hold = { run, delayMs: null, from: 'position', timer: null };
     this.#holds.set(run.key, hold);
     this.pause(run);
     this.#noteFailure(hold);
@@ -91,16 +94,21 @@ export class PartitionHolds {
     }
   }
 
-  /** Commits what a run has finished, where its partition is still ours. Losing that race is nothing bad. */
-  async commit(run: PartitionRun): Promise<void> {
-    if (!this.#owned(run)) return;
+  /**
+   * Commits what a run has finished, where its partition is still ours. Losing that race is nothing bad.
+   * @returns false: it is ours, and its offset was not taken
+   */
+  async commit(run: PartitionRun): Promise<boolean> {
+    if (!this.#owned(run)) return true;
     try {
       await run.commit();
+      return true;
     } catch (error) {
       if (!isMembershipError(error) && !isRetriable(error)) throw error;
       const { topic, partition } = run;
       const fields = { topic, partition, offset: run.position, error: brokerErrorName(error) };
-      this.#context.logger.debug(fields, 'offset not committed: a later commit covers it');
+      this.#context.logger.debug(fields, 'offset not committed yet');
+      return !this.#owned(run);
     }
   }
 
@@ -122,7 +130,8 @@ export class PartitionHolds {
     while (run.inFlight > 0) await this.#context.bell.wait(LOOK_AGAIN_MS);
     this.#noteFailure(hold);
     try {
-      await this.commit(run);
+      // What was not taken is read again, as duplicates: there may never be a later record whose commit covers it.
+      if (!(await this.commit(run))) hold.from = 'committed';
     } catch (error) {
       this.#context.onFatal(fatalError(error));
       return;
@@ -133,7 +142,8 @@ export class PartitionHolds {
       return;
     }
     if (run.failure === null && run.position > run.startOffset) this.#context.failures.clear(run.key);
-    hold.timer = setTimeout(() => this.#letGo(hold), hold.delayMs ?? 0);
+    const leastMs = hold.from === 'committed' ? COMMIT_AGAIN_MS : 0;
+    hold.timer = setTimeout(() => this.#letGo(hold), Math.max(leastMs, hold.delayMs ?? 0));
   }
 
   #letGo(hold: Hold): void {
@@ -143,7 +153,7 @@ export class PartitionHolds {
     const { topic, partition } = run;
     this.#tell((control) => {
       // A partition that was away in between starts from what is committed instead.
-      if (this.#owned(run)) control.seek({ topic, partition, offset: String(run.position) });
+      if (this.#owned(run)) control.seek({ topic, partition, offset: String(run[hold.from]) });
       control.resume([{ topic, partitions: [partition] }]);
     });
     if (hold.delayMs !== null) this.#context.onResume?.({ topic, partition });

@@ -70,6 +70,11 @@ export class PartitionRun {
     return this.#watermark.position;
   }
 
+  /** Up to here the group's offset is known to be; where this run began, until it has committed. */
+  get committed(): number {
+    return this.#committed;
+  }
+
   get inFlight(): number {
     return this.#inFlight;
   }

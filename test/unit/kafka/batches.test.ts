@@ -20,8 +20,11 @@ function message(offset: number): KafkaMessage {
   return { ...text, key: null, value: null };
 }
 
+const staleGeneration = (): Error =>
+  Object.assign(new Error('stale'), { name: 'KafkaJSProtocolError', type: 'ILLEGAL_GENERATION' });
+
 /** The consumer's inside without a broker: what is told to kafkajs is written down. */
-function inside(options: { heartbeat?: () => Promise<void> } = {}) {
+function inside(options: { heartbeat?: () => Promise<void>; commit?: () => Promise<void> } = {}) {
   const told: string[] = [];
   const calls: Call[] = [];
   const fatal: WorkerError[] = [];
@@ -68,7 +71,7 @@ function inside(options: { heartbeat?: () => Promise<void> } = {}) {
       resolveOffset: (offset) => told.push(`resolve ${offset}`),
       commitOffsetsIfNecessary: async (offsets_) => {
         told.push(`commit ${offsets_?.topics[0]?.partitions[0]?.offset}`);
-        return Promise.resolve();
+        return options.commit?.();
       },
       heartbeat: options.heartbeat ?? (async () => Promise.resolve()),
       pause: () => () => undefined,
@@ -95,6 +98,28 @@ describe('a batch', () => {
     for (const call of calls) call.finish();
     await handled;
     expect(told).toEqual(['resolve 9', 'commit 10']);
+  });
+
+  it('whose commit fails in passing is held until its end is committed', async () => {
+    const commit = vi.fn<() => Promise<void>>().mockRejectedValueOnce(staleGeneration());
+    const { told, calls, batch } = inside({ commit });
+    const handled = batch([0, 1]);
+    for (const call of calls) call.finish();
+    await handled;
+    await vi.advanceTimersByTimeAsync(0);
+    expect(told).toEqual(['resolve 1', 'commit 2', 'pause', 'commit 2', 'seek 2', 'resume']);
+  });
+
+  it('whose end can not be committed is read again from where it was: nothing else may ever come that commits it', async () => {
+    const commit = vi.fn<() => Promise<void>>().mockRejectedValue(staleGeneration());
+    const { told, calls, batch } = inside({ commit });
+    const handled = batch([0, 1]);
+    for (const call of calls) call.finish();
+    await handled;
+    await vi.advanceTimersByTimeAsync(100);
+    expect(told.splice(0)).toEqual(['resolve 1', 'commit 2', 'pause', 'commit 2']);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(told).toEqual(['seek 0', 'resume']);
   });
 
   it('that became somebody else’s is aborted: nothing is resolved, committed or sought', async () => {
