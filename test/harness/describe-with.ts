@@ -10,6 +10,9 @@ import {
 } from './names.js';
 import { TOOL_CHECKS } from './parts.js';
 
+/** Servers start slowly on a machine that does much else; a test that says its own time keeps it. */
+const OWN_TIMEOUT_MS = 300_000;
+
 /**
  * A `describe` for tests that need real parts; `define` gets their addresses. Where a part is missing the group is one
  * test that is skipped by name, or, where `CI=true`, fails with the reason.
@@ -42,7 +45,7 @@ export function describeWithOwn(parts: readonly PartName[], title: string, defin
       return [`${part}: ${messageOf(error)}`];
     }
   });
-  describeUnless(missing, title, define);
+  describeUnless(missing, title, define, { timeout: OWN_TIMEOUT_MS });
 }
 
 /** The state of a part in this run, for a test that does something else without it. */
@@ -66,9 +69,14 @@ export function partsUp(): readonly PartName[] {
   return PART_NAMES.filter((part) => partState(part).up);
 }
 
-function describeUnless(missing: readonly string[], title: string, define: () => void): void {
+function describeUnless(
+  missing: readonly string[],
+  title: string,
+  define: () => void,
+  options: { readonly timeout?: number } = {},
+): void {
   if (missing.length === 0) {
-    describe(title, define);
+    describe(title, options, define);
     return;
   }
   const reason = missing.join('; ');

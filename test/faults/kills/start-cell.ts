@@ -17,6 +17,8 @@ const SETTLE_MS = 300_000;
 /** Between two rounds of events, as long as the boundary is not reached. */
 const ROUND_MS = 4_000;
 const MOST_ROUNDS = 8;
+/** Which partitions a rebalance moves, and whether something is under way there, is chance. */
+const MOST_REBALANCES = 30;
 const LOOK_MS = 20;
 
 /**
@@ -148,8 +150,10 @@ class StartCell {
   }
 
   async #flow(signal: AbortSignal): Promise<void> {
-    for (let round = 0; round < MOST_ROUNDS && !signal.aborted; round += 1) {
-      if (this.#boundary.rebalance === true) await this.#rebalance();
+    const { rebalance = false } = this.#boundary;
+    const most = rebalance ? MOST_REBALANCES : MOST_ROUNDS;
+    for (let round = 0; round < most && !signal.aborted; round += 1) {
+      if (rebalance) await this.#rebalance();
       else await this.#publishRound();
       await delay(ROUND_MS, undefined, { signal }).catch(() => undefined);
     }

@@ -173,13 +173,13 @@ describeWithOwn(['kafka'], 'the consumer and a broker that fails', () => {
     const { consumer, fatal } = startConsumer(settings, ['source'], handler, { joinTimeoutMs: 20_000 });
     expect(consumer.state().joined).toBe(false);
     await broker.start();
-    await waitFor(() => handler.done.length === 1, { what: 'the first record', timeoutMs: 40_000 });
+    await waitFor(() => handler.done.length === 1, { what: 'the first record', timeoutMs: 90_000 });
 
     await broker.kill();
-    await waitFor(() => !consumer.state().joined, { what: 'the loss to be seen', timeoutMs: 40_000 });
+    await waitFor(() => !consumer.state().joined, { what: 'the loss to be seen', timeoutMs: 90_000 });
     await broker.start();
     await produce('source', [{ value: 'b' }], on);
-    await waitFor(() => handler.texts().includes('b'), { what: 'the second record', timeoutMs: 60_000 });
+    await waitFor(() => handler.texts().includes('b'), { what: 'the second record', timeoutMs: 90_000 });
     await waitFor(() => consumer.state().joined, { what: 'to be a member again' });
     expect(fatal).toEqual([]);
   });
