@@ -73,7 +73,7 @@ function remembered(judge: (pointer: string) => boolean): (pointer: string) => b
   };
 }
 
-function at(entity: JsonObject, pointer: string): Json | undefined {
+export function at(entity: JsonObject, pointer: string): Json | undefined {
   return readAt(entity, pathOf(entity, pointer));
 }
 

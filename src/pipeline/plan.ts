@@ -1,11 +1,12 @@
 import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
 import { EventError, type ErrorCode } from '../errors.js';
 import { compareEvents, compareOrder } from '../events/order.js';
-import type { RecordOutcome } from '../terms.js';
+import { MASK, type JsonObject, type RecordOutcome } from '../terms.js';
 import { EventAudit } from './audit.js';
 import { blockerOf, supersededBy } from './blocking.js';
 import type { PlanContext } from './context.js';
 import { FieldRules, ownIdOf } from './field-rules.js';
+import { at } from './entity.js';
 import type { Changes, Decision, LockedState } from './ledger.js';
 import { deletedState, patchedState, wholeState, type Encounter, type NewState } from './new-state.js';
 import { setsField } from './incoming.js';
@@ -86,6 +87,7 @@ function idOrNone(build: () => string): string[] {
 }
 
 class EventDecision {
+  readonly #given: PreparedEvent;
   readonly #prepared: PreparedEvent;
   readonly #state: LockedState;
   readonly #context: PlanContext;
@@ -94,6 +96,7 @@ class EventDecision {
 
   constructor(given: PreparedEvent, state: LockedState, context: PlanContext) {
     const prepared = knownFields(given, state.references);
+    this.#given = given;
     this.#prepared = prepared;
     this.#state = state;
     this.#context = context;
@@ -130,7 +133,8 @@ class EventDecision {
     if (age === 0) return this.#acknowledge('duplicate', true);
     if (age < 0) return this.#decideStale();
     if (error !== null) throw error;
-    const blocker = blockerOf(this.#prepared, this.#state.deadLetters);
+    // A mask that is passed on as it is may stand for what a dead letter was to set, too.
+    const blocker = blockerOf(this.#given, this.#state.deadLetters);
     if (blocker !== null)
       throw new EventError(
         'EVENT_BLOCKED',
@@ -178,7 +182,13 @@ class EventDecision {
     const openPaths = new Set(
       references.filter((row) => compareOrder(row.setOrder, order) < 0).map(({ path }) => path),
     );
-    const open = (fields ?? []).filter(({ path, incoming }) => setsField(incoming) && openPaths.has(path));
+    const known = new Set(references.map(({ path }) => path));
+    const open = (fields ?? []).filter(
+      ({ path, incoming, found }) =>
+        setsField(incoming) &&
+        // Without a reference: `SECRET_BY_NAME=report` has passed a mask on that nothing was known to stand behind.
+        (known.has(path) ? openPaths.has(path) : isStoredMask(connection.entity, found.pointer)),
+    );
     // Of fields that could not be told, any may be one of them.
     const isOver = fields === null ? openPaths.size === 0 : open.length === 0;
     if (isOver || connection.entity === null) return this.#acknowledge('stale', true);
@@ -253,6 +263,11 @@ class EventDecision {
   #settle(name: RecordOutcome, changes: Changes, code: ErrorCode | null = null): Decision<WritePlan> {
     return { kind: 'settle', outcome: { name, code }, changes };
   }
+}
+
+/** Whether the entity as it is stored has a mask there; those of fields with a reference are of our making. */
+function isStoredMask(entity: string | null, pointer: string): boolean {
+  return entity !== null && at(JSON.parse(entity) as JsonObject, pointer) === MASK;
 }
 
 /** Outcomes that a redelivery does not change; a refused or blocked event is tried again. */

@@ -17,7 +17,7 @@ import {
   PASSWORD_PATH,
   T0,
 } from '../integration/pipeline/events.js';
-import type { EventOrder } from '../../src/terms.js';
+import { MASK, type EventOrder } from '../../src/terms.js';
 import type { History } from './history.js';
 import type { Row, State, Value } from './state.js';
 
@@ -173,7 +173,10 @@ function connectionRow(state: State, appliedOrder: ConnectionRow['appliedOrder']
     operation: isNew ? null : 'updated',
     entity:
       state.status === 'live'
-        ? '{"name":"mysql-test","connection":{"config":{"password":"*********"}}}'
+        ? JSON.stringify({
+            name: 'mysql-test',
+            connection: { config: { password: state.reference === null ? null : MASK } },
+          })
         : null,
     appliedOrder,
     eventId: null,

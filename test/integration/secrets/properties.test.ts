@@ -210,6 +210,7 @@ beforeAll(async () => {
 
 describe.each(['report', 'externalise'] as const)(
   'any entity under any catalogue, SECRET_BY_NAME=%s',
+  { timeout: 240_000 },
   (byName) => {
     it('no secret goes out, nothing else changes, and the output as input changes nothing', async () => {
       const counts = { applied: 0, fields: 0, refused: 0 };

@@ -71,6 +71,36 @@ describe('SECRET_BY_NAME', () => {
     await bench.expectNowhereElse('MARK-');
   });
 
+  it('report: a mask that overtakes what the publisher sealed does not lose it', async () => {
+    const bench = await Bench.open({ SECRET_BY_NAME: 'report' });
+    const ring = KeyRing.parse('PUBLISHER_FERNET_KEY', BENCH_KEY);
+    const options = (more: Record<string, Json>) => ({ connectionOptions: { sslmode: 'require', ...more } });
+    await bench.handle(eventRecord({ at: 3, config: options({ api_key: MASKED }) }));
+    expect(config(bench)).toMatchObject(options({ api_key: MASKED }));
+    const older = { api_key: sealText(ring, 'MARK-older'), gone_token: sealText(ring, 'MARK-gone') };
+    await bench.handle(eventRecord({ at: 2, config: options(older) }));
+    const reference = `secret:${idOf('connectionoptions', 'api_key')}`;
+    expect(bench.last?.outcome).toBe('applied');
+    expect(config(bench)['connectionOptions']).toEqual({ sslmode: 'require', api_key: reference });
+    // The oldest one comes last, and sets nothing any more.
+    await bench.handle(eventRecord({ at: 1, config: options({ api_key: sealText(ring, 'MARK-oldest') }) }));
+    expect(bench.last?.outcome).toBe('stale');
+    expect(await bench.valueOf(idOf('connectionoptions', 'api_key'))).toBe('MARK-older');
+    await bench.expectNowhereElse('MARK-');
+  });
+
+  it('report: a mask stays behind the dead letter that was to set what it stands for', async () => {
+    const bench = await Bench.open({ SECRET_BY_NAME: 'report' });
+    const ring = KeyRing.parse('PUBLISHER_FERNET_KEY', BENCH_KEY);
+    const sealed = { connectionOptions: { api_key: sealText(ring, 'MARK-key') } };
+    await bench.handle(eventRecord({ at: 1, config: sealed, password: 'null' }));
+    expect(bench.last?.outcome).toBe('refused');
+    const masked = { connectionOptions: { api_key: MASKED } };
+    await bench.handle(eventRecord({ at: 2, config: masked, password: 'MARK-declared' }));
+    expect(bench.last).toMatchObject({ outcome: 'blocked', code: 'EVENT_BLOCKED' });
+    await bench.expectNowhereElse('MARK-');
+  });
+
   it('report, after it was externalise: a mask keeps the secret that it stands for', async () => {
     const bench = await Bench.open();
     await bench.handle(eventRecord({ at: 1, config: byName }));
