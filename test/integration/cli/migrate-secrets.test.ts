@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
@@ -275,6 +276,36 @@ describe('migrate-secrets', () => {
     expect(json(await migrate(['resume', '--json']))).toMatchObject({ state: 'done' });
     noValues(preview, result, replaced);
     await aws.close();
+  });
+
+  it('a recorded version that the store has lost: listed, and a mask refused, until an event sets it again', async () => {
+    const { env, pipe, migrate, query } = setup({ SECRET_MANAGER: 'local' });
+    expect((await pipe({ count: 1 })).code).toBe(0);
+    rmSync(env.LOCAL_VAULT_FILE);
+    const gone = { connectionId: idOf(0), code: 'SECRET_VERSION_GONE' };
+    const preview = await migrate(['--to', 'db', '--dry-run', '--json']);
+    expect(preview.code).toBe(1);
+    expect(json(preview)).toMatchObject({ connections: [{ problem: { code: gone.code } }] });
+    const moved = await migrate(['--to', 'db', '--json']);
+    expect(moved.code).toBe(1);
+    expect(json(moved)).toMatchObject({ state: 'failed', moved: 0, failures: [gone] });
+    const under = { SECRET_MANAGER: 'db' };
+    const masked = await pipe(
+      { count: 1, timestampMs: 1_790_000_100_000, passwordOf: () => '*********' },
+      under,
+    );
+    expect(masked.code).toBe(3);
+    expect(await query('SELECT code FROM dead_letter')).toEqual([{ code: gone.code }]);
+    expect(await query('SELECT manager FROM connection')).toEqual([{ manager: 'local' }]);
+    const set = await pipe(
+      { count: 1, timestampMs: 1_790_000_200_000, passwordOf: () => `${MARKER}-new` },
+      under,
+    );
+    expect(set.code).toBe(0);
+    expect(json(await migrate(['resume', '--json']))).toMatchObject({ state: 'done', failures: [] });
+    expect(await query('SELECT manager FROM connection')).toEqual([{ manager: 'db' }]);
+    expect(await query('SELECT code FROM dead_letter')).toEqual([]);
+    noValues(preview, moved, masked, set);
   });
 
   it('killed in the middle: `resume` does the rest, and nothing is written twice', async () => {
