@@ -8,10 +8,63 @@ import {
   startKafka,
   untilDown,
   untilReady,
+  waitFor,
   type PartHandle,
 } from '../../harness/index.js';
 import { startAwsStandin, type AwsStandin } from '../../harness/aws-standin/index.js';
 import { Calm, PATIENCE_MS, Rig, secretIdOf } from './rig.js';
+
+const PARTITIONS = 2;
+const NAMES_A_PARTITION = 4;
+
+/** Events of a few connections on each partition, one after the other without a pause, until told to end. */
+class SteadyLoad {
+  readonly names: readonly string[] = Array.from({ length: PARTITIONS * NAMES_A_PARTITION }, () =>
+    freshName('steady'),
+  );
+  readonly #rig: Rig;
+  readonly #flows: Promise<unknown>;
+  #sent = 0;
+  #ended = false;
+
+  constructor(rig: Rig) {
+    this.#rig = rig;
+    this.#flows = Promise.all(Array.from({ length: PARTITIONS }, (_, partition) => this.#flow(partition)));
+    this.#flows.catch(() => undefined);
+  }
+
+  async sentMore(count: number): Promise<void> {
+    const before = this.#sent;
+    await waitFor(() => this.#sent >= before + count, {
+      what: `${count} more events at the broker`,
+      timeoutMs: 2 * PATIENCE_MS,
+    });
+  }
+
+  /** Fails with what a publisher failed with. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    await this.#flows;
+  }
+
+  async #flow(partition: number): Promise<void> {
+    const names = this.names.filter((_, at) => at % PARTITIONS === partition);
+    for (let at = 0; !this.#ended; at += 1) {
+      await this.#rig.publish(names[at % names.length]!, { partition });
+      this.#sent += 1;
+    }
+  }
+}
+
+async function appliedMore(rig: Rig, count: number): Promise<void> {
+  const applied = async (): Promise<number> =>
+    (await rig.query(`SELECT event_hash FROM inbox WHERE outcome = 'applied'`)).length;
+  const before = await applied();
+  await waitFor(async () => (await applied()) >= before + count, {
+    what: `${count} more applied events`,
+    timeoutMs: 2 * PATIENCE_MS,
+  });
+}
 
 describeWithOwn(['kafka'], 'the broker fails', () => {
   let broker: PartHandle;
@@ -57,6 +110,21 @@ describeWithOwn(['kafka'], 'the broker fails', () => {
     await rig.publish(more, { partition: 1 });
     await rig.applied(more, 2 * PATIENCE_MS);
     expect(standin.secrets().find(({ secretId }) => secretId === secretIdOf(name))?.value).toBe(password);
+  });
+
+  it('is restarted, in an orderly way and by SIGKILL, under a steady load: every event has one outcome', async () => {
+    const load = new SteadyLoad(rig);
+    for (const how of ['stop', 'kill'] as const) {
+      await appliedMore(rig, 10);
+      await broker[how]();
+      await untilDown(rig.url, 'broker', 'BROKER_UNAVAILABLE');
+      await broker.start();
+      // Both partitions, in the same process: it is not only that what lay there before is worked off.
+      await load.sentMore(20);
+      await appliedMore(rig, 10);
+    }
+    await load.end();
+    for (const name of load.names) await rig.applied(name, 2 * PATIENCE_MS);
   });
 
   it('has lost nothing over all of that, in one process', async () => {

@@ -95,7 +95,10 @@ export class Rig {
     return worker;
   }
 
-  /** Publishes the next version of a connection with a new password (or the given one); returns that. */
+  /**
+   * Publishes the next version of a connection with a new password (or the given one); returns that. A broker that does
+   * not take it is asked again, so the record may get there twice: as of a publisher whose acknowledgement was lost.
+   */
   async publish(
     name: string,
     { partition = 0, password }: { partition?: number; password?: string | null } = {},
@@ -111,7 +114,10 @@ export class Rig {
     });
     this.note([event]);
     const record = { key: name, value: JSON.stringify(event), partition };
-    await produce(this.world.topics.created, [record], { brokers: this.brokers });
+    await waitFor(() => produce(this.world.topics.created, [record], { brokers: this.brokers }), {
+      what: `a broker that takes version ${version} of ${name}`,
+      timeoutMs: 2 * PATIENCE_MS,
+    });
     return value;
   }
 

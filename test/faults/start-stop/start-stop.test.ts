@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { generateKey } from '../../../src/fernet/index.js';
@@ -139,15 +140,19 @@ describe('start refuses', () => {
     },
   );
 
-  it('the flag that makes the Kafka client print records', async () => {
-    const { url } = await createDatabase('sqlite');
-    const flags = { KAFKAJS_DEBUG_PROTOCOL_BUFFERS: '1' };
-    await expectRefusal(
-      { ...flags, DATABASE_URL: url },
-      'UNSAFE_DEBUG_FLAG',
-      'KAFKAJS_DEBUG_PROTOCOL_BUFFERS',
-    );
-  });
+  // The Kafka client refuses them as well, when it is made: by then the database has been opened and its schema migrated.
+  it.each(['KAFKAJS_DEBUG_PROTOCOL_BUFFERS', 'KAFKAJS_DEBUG_EXTENDED_PROTOCOL_BUFFERS'])(
+    'a flag that makes the Kafka client print records, before anything is opened: %s',
+    async (flag) => {
+      const { url } = await createDatabase('sqlite');
+      await expectRefusal(
+        { [flag]: '1', DATABASE_URL: url },
+        'UNSAFE_DEBUG_FLAG',
+        `  ${flag}: prints record`,
+      );
+      expect(existsSync(url.slice('sqlite:'.length))).toBe(false);
+    },
+  );
 
   it('another key than the database was written with; a schema newer than the program', async () => {
     const { url } = await createDatabase('sqlite');

@@ -2,7 +2,8 @@ import { inspect } from 'node:util';
 import { Kafka, logLevel } from 'kafkajs';
 import type { AuthenticationProviderArgs } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
-import { toKafkaConfig } from '../../../src/kafka/client.js';
+import { createKafkaClient, toKafkaConfig } from '../../../src/kafka/client.js';
+import { createLogger } from '../../../src/observability/logger.js';
 import { toConsumerConfig } from '../../../src/kafka/consumer.js';
 import { refuseUnsafeFlags } from '../../../src/kafka/settings.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';
@@ -88,6 +89,11 @@ describe('refuseUnsafeFlags', () => {
           code: 'UNSAFE_DEBUG_FLAG',
           message: expect.stringContaining(name) as string,
         }),
+      );
+      // Whoever makes a client, with a configuration of ours or without.
+      const logger = createLogger({ level: 'fatal', to: 'stderr' });
+      expect(() => createKafkaClient(SETTINGS, { logger, env: { [name]: '1' } })).toThrow(
+        expect.objectContaining({ code: 'UNSAFE_DEBUG_FLAG' }),
       );
     },
   );
