@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateKey } from '../../../src/fernet/index.js';
 import { startAwsStandin, type AwsStandin } from '../../harness/aws-standin/index.js';
@@ -7,7 +8,6 @@ import {
   AWS_CREDENTIALS,
   AWS_REGION,
   PROJECT_DIR,
-  queryDatabase,
   runCli,
   startCli,
   tmpDir,
@@ -68,12 +68,15 @@ beforeAll(async () => {
   };
   const filled = await runCli(['pipe'], { env, input: changeEvent() });
   expect(filled.code, filled.stderr).toBe(0);
-  await queryDatabase(
-    { url: env['DATABASE_URL']! },
-    `INSERT INTO operation (id, kind, state, parameters, progress, created_at_ms, updated_at_ms)
-     VALUES ('${UNFINISHED}', 'replay', 'interrupted', '{"of":"secured","connectionIds":null,"kinds":null}',
-             '{"after":"","published":0,"tooLarge":[]}', 0, 0)`,
-  );
+  const file = new Sqlite(env['DATABASE_URL']!.slice('sqlite:'.length));
+  file
+    .prepare(
+      `INSERT INTO operation (id, kind, state, parameters, progress, created_at_ms, updated_at_ms)
+       VALUES ('${UNFINISHED}', 'replay', 'interrupted', '{"of":"secured","connectionIds":null,"kinds":null}',
+               '{"after":"","published":0,"tooLarge":[]}', 0, 0)`,
+    )
+    .run();
+  file.close();
 });
 afterAll(() => standin.close());
 
