@@ -9,7 +9,7 @@ import { Guest } from './guest.js';
 import { Scenario } from './scenario.js';
 import { killDuring } from './store-kill.js';
 import { KillPlan, startHooked } from './worker.js';
-import type { Manager, World } from './world.js';
+import { SOURCE_PARTITIONS, type Manager, type World } from './world.js';
 
 const START_MS = 90_000;
 const REACH_MS = 180_000;
@@ -17,8 +17,10 @@ const SETTLE_MS = 300_000;
 /** Between two rounds of events, as long as the boundary is not reached. */
 const ROUND_MS = 4_000;
 const MOST_ROUNDS = 8;
-/** Which partitions a rebalance moves, and whether something is under way there, is chance. */
-const MOST_REBALANCES = 30;
+/** How long a rebalance waits for the one before. */
+const [ALONE_LOOKS, ALONE_LOOK_MS] = [100, 100];
+/** Where chance has to help: which partitions a rebalance moves and whether something is under way there, whose scan is first. */
+const MOST_BY_CHANCE = 30;
 const LOOK_MS = 20;
 
 /**
@@ -150,20 +152,28 @@ class StartCell {
   }
 
   async #flow(signal: AbortSignal): Promise<void> {
-    const { rebalance = false } = this.#boundary;
-    const most = rebalance ? MOST_REBALANCES : MOST_ROUNDS;
+    const { rebalance = false, orphan = false } = this.#boundary;
+    const most = rebalance || orphan ? MOST_BY_CHANCE : MOST_ROUNDS;
     for (let round = 0; round < most && !signal.aborted; round += 1) {
-      if (rebalance) await this.#rebalance();
+      if (rebalance) await this.#rebalance(signal);
       else await this.#publishRound();
       await delay(ROUND_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** While a round of events comes in. */
-  async #rebalance(): Promise<void> {
+  /** While a round of events comes in: workers that had all partitions have to give some away. */
+  async #rebalance(signal: AbortSignal): Promise<void> {
     await this.#guest.leave();
+    for (let look = 0; look < ALONE_LOOKS && !this.#haveAll() && !signal.aborted; look += 1)
+      await delay(ALONE_LOOK_MS);
+    await this.#publishRound();
     this.#plan.arm();
-    await Promise.all([this.#guest.join(), this.#publishRound()]);
+    await this.#guest.join();
+  }
+
+  #haveAll(): boolean {
+    const had = [...this.#running.values()].map((worker) => partitionsOf(worker));
+    return had.reduce((sum, count) => sum + count, 0) === SOURCE_PARTITIONS;
   }
 
   /** The one that died comes back: at once, or when the others have taken over all there was. */

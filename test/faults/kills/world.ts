@@ -41,6 +41,8 @@ export interface WorldOptions {
 
 const SOURCES: readonly SourceTopic[] = ['created', 'updated', 'deleted'];
 const PARTITIONS = 2;
+/** Of all source topics together. */
+export const SOURCE_PARTITIONS = SOURCES.length * PARTITIONS;
 const TOPICS_MS = 120_000;
 
 /** Both in the one stand-in. */
