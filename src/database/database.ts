@@ -5,6 +5,7 @@ import type { ServerAddress } from '../config.js';
 import { ConfigurationError } from '../errors.js';
 import type { Dialect } from './dialect.js';
 import { asDatabaseError, DatabaseError } from './errors.js';
+import { PostgresClient } from './postgres-client.js';
 import { lockSqliteFile, type SqliteFileLock } from './sqlite-lock.js';
 import { sqliteTransaction } from './sqlite-transaction.js';
 import { tablesOf, type Tables } from './tables.js';
@@ -168,6 +169,7 @@ function dataSourceOptions(
         // Idle connections that break are replaced by the pool; whoever uses one sees the error there.
         poolErrorHandler: () => undefined,
         extra: {
+          Client: PostgresClient,
           lock_timeout: LOCK_TIMEOUT_MS,
           statement_timeout: STATEMENT_TIMEOUT_MS,
           query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
