@@ -131,6 +131,9 @@ export async function readAll(
   return records.sort((a, b) => a.partition - b.partition || a.offset - b.offset);
 }
 
+/** After so long without a batch it is asked whether there is still something to come. */
+const NOTHING_COMES_MS = 3_000;
+
 /** The same for topics that are too long to be kept: one record after another, in order within each partition. */
 export async function eachRecord(
   topic: string,
@@ -146,10 +149,15 @@ export async function eachRecord(
   const kafka = quietKafka(brokers);
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 250 });
   const nextOffsets = new Map<number, number>();
-  let idleFetches = 0;
-  consumer.on(consumer.events.FETCH, ({ payload }) => {
-    idleFetches = payload.numberOfBatches === 0 ? idleFetches + 1 : 0;
-  });
+  let movedAtMs = performance.now();
+  const finished = (partition: number, lastOffset: string): void => {
+    movedAtMs = performance.now();
+    if (Number(lastOffset) + 1 >= (left.get(partition) ?? Infinity)) left.delete(partition);
+  };
+  // Also of markers of transactions, which are handed to nobody.
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) =>
+    finished(payload.partition, payload.lastOffset),
+  );
   await consumer.connect();
   try {
     await consumer.subscribe({ topic, fromBeginning: true });
@@ -164,12 +172,19 @@ export async function eachRecord(
           nextOffsets.set(batch.partition, offset + 1);
           visit(received(topic, batch.partition, message));
         }
-        if (end !== undefined && Number(batch.lastOffset()) + 1 >= end) left.delete(batch.partition);
         return Promise.resolve();
       },
     });
-    // Behind the last record there may be markers of transactions, or nothing any more after compaction: no batch then.
-    await waitFor(() => left.size === 0 || idleFetches >= 8, {
+    const isRead = async (): Promise<boolean> => {
+      if (performance.now() - movedAtMs > NOTHING_COMES_MS) {
+        movedAtMs = performance.now();
+        // What has been deleted meanwhile does not come any more.
+        for (const [partition, { low }] of await offsetRanges(topic, brokers))
+          if (low >= (left.get(partition) ?? Infinity)) left.delete(partition);
+      }
+      return left.size === 0;
+    };
+    await waitFor(isRead, {
       what: `the records of ${topic} up to ${JSON.stringify([...left])} (partition, end offset)`,
       timeoutMs,
     });
