@@ -1,7 +1,9 @@
 import type { Admin } from 'kafkajs';
 import type { Logger } from 'pino';
+import { WorkerError } from '../errors.js';
 import { createKafkaClient } from './client.js';
 import { withDeadline } from './deadline.js';
+import { brokerUnavailable } from './errors.js';
 import type { KafkaSettings } from './settings.js';
 
 /** An administrative task is several requests. */
@@ -25,5 +27,23 @@ export async function withAdmin<T>(
     return await withDeadline(work(), REQUESTS * settings.requestTimeoutMs);
   } finally {
     client.close();
+  }
+}
+
+/**
+ * {@link withAdmin}, for those who go on with what the broker says.
+ * @param call names the task in the message: `reading offsets`
+ * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
+ */
+export async function askBroker<T>(
+  settings: KafkaSettings,
+  logger: Logger,
+  call: string,
+  task: (admin: Admin) => Promise<T>,
+): Promise<T> {
+  try {
+    return await withAdmin(settings, logger, task);
+  } catch (error) {
+    throw error instanceof WorkerError ? error : brokerUnavailable(call, error);
   }
 }

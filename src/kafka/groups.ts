@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
-import { WorkerError } from '../errors.js';
-import { withAdmin } from './admin.js';
-import { brokerErrorName, brokerUnavailable } from './errors.js';
+import { askBroker, withAdmin } from './admin.js';
+import { brokerErrorName } from './errors.js';
 import type { KafkaSettings } from './settings.js';
 
 export interface GroupFacts {
@@ -21,20 +20,16 @@ export async function readGroup(
   logger: Logger,
 ): Promise<GroupFacts> {
   const { groupId } = settings;
-  try {
-    return await withAdmin(settings, logger, async (admin) => {
-      const { groups } = await admin.describeGroups([groupId]);
-      const offsets = await admin.fetchOffsets({ groupId, topics: [...topics] });
-      return {
-        members: groups[0]?.members.length ?? 0,
-        topics: offsets
-          .filter(({ partitions }) => partitions.some(({ offset }) => Number(offset) >= 0))
-          .map(({ topic }) => topic),
-      };
-    });
-  } catch (error) {
-    throw error instanceof WorkerError ? error : brokerUnavailable('reading the group', error);
-  }
+  return askBroker(settings, logger, 'reading the group', async (admin) => {
+    const { groups } = await admin.describeGroups([groupId]);
+    const offsets = await admin.fetchOffsets({ groupId, topics: [...topics] });
+    return {
+      members: groups[0]?.members.length ?? 0,
+      topics: offsets
+        .filter(({ partitions }) => partitions.some(({ offset }) => Number(offset) >= 0))
+        .map(({ topic }) => topic),
+    };
+  });
 }
 
 /** Removes the settings' own group, which must have no members. Does not reject: an empty group expires by itself. */

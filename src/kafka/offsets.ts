@@ -1,8 +1,6 @@
 import type { Admin } from 'kafkajs';
 import type { Logger } from 'pino';
-import { WorkerError } from '../errors.js';
-import { withAdmin } from './admin.js';
-import { brokerUnavailable } from './errors.js';
+import { askBroker } from './admin.js';
 import type { TopicPartition } from './membership.js';
 import type { KafkaSettings } from './settings.js';
 
@@ -25,15 +23,11 @@ export async function readOffsetRanges(
   logger: Logger,
   sinceMs: number | null = null,
 ): Promise<readonly OffsetRange[]> {
-  try {
-    return await withAdmin(settings, logger, async (admin) => {
-      const ranges: OffsetRange[] = [];
-      for (const topic of topics) ranges.push(...(await rangesOf(admin, topic, sinceMs)));
-      return ranges;
-    });
-  } catch (error) {
-    throw error instanceof WorkerError ? error : brokerUnavailable('reading offsets', error);
-  }
+  return askBroker(settings, logger, 'reading offsets', async (admin) => {
+    const ranges: OffsetRange[] = [];
+    for (const topic of topics) ranges.push(...(await rangesOf(admin, topic, sinceMs)));
+    return ranges;
+  });
 }
 
 async function rangesOf(admin: Admin, topic: string, sinceMs: number | null): Promise<OffsetRange[]> {

@@ -1,7 +1,6 @@
 import type { Admin } from 'kafkajs';
 import type { Logger } from 'pino';
-import { WorkerError } from '../errors.js';
-import { withAdmin } from './admin.js';
+import { askBroker } from './admin.js';
 import { brokerUnavailable } from './errors.js';
 import type { TopicPartition } from './membership.js';
 import type { KafkaSettings } from './settings.js';
@@ -28,7 +27,7 @@ export async function readPartitionFacts(
   topics: readonly string[],
   logger: Logger,
 ): Promise<PartitionFacts[]> {
-  return throughAdmin(settings, logger, 'reading offsets', async (admin) => {
+  return askBroker(settings, logger, 'reading offsets', async (admin) => {
     const committed = await committedBy(admin, settings.groupId, topics);
     const facts: PartitionFacts[] = [];
     for (const topic of topics)
@@ -52,7 +51,7 @@ export async function deleteRecords(
   below: readonly RecordsBelow[],
   logger: Logger,
 ): Promise<void> {
-  await throughAdmin(settings, logger, 'deleting records', async (admin) => {
+  await askBroker(settings, logger, 'deleting records', async (admin) => {
     for (const topic of topicsOf(below)) {
       const partitions = below
         .filter((one) => one.topic === topic)
@@ -74,7 +73,7 @@ export async function groupsBehind(
   below: readonly RecordsBelow[],
   logger: Logger,
 ): Promise<string[]> {
-  return throughAdmin(settings, logger, 'reading groups', async (admin) => {
+  return askBroker(settings, logger, 'reading groups', async (admin) => {
     const { groups } = await admin.listGroups();
     const others = groups.map(({ groupId }) => groupId).filter((groupId) => groupId !== settings.groupId);
     const behind: string[] = [];
@@ -112,17 +111,4 @@ async function committedBy(
 
 function topicsOf(partitions: readonly TopicPartition[]): string[] {
   return [...new Set(partitions.map(({ topic }) => topic))];
-}
-
-async function throughAdmin<T>(
-  settings: KafkaSettings,
-  logger: Logger,
-  call: string,
-  task: (admin: Admin) => Promise<T>,
-): Promise<T> {
-  try {
-    return await withAdmin(settings, logger, task);
-  } catch (error) {
-    throw error instanceof WorkerError ? error : brokerUnavailable(call, error);
-  }
 }

@@ -1,7 +1,5 @@
 import type { Logger } from 'pino';
-import { WorkerError } from '../errors.js';
-import { withAdmin } from './admin.js';
-import { brokerUnavailable } from './errors.js';
+import { askBroker } from './admin.js';
 import type { KafkaSettings } from './settings.js';
 import { describeTopicConfigs } from './topic-limits.js';
 import { sourceTopics } from './topics.js';
@@ -44,16 +42,8 @@ export async function checkTopics(
   names: TopicNames,
   logger: Logger,
 ): Promise<readonly TopicProblem[]> {
-  try {
-    const facts = await readFacts(
-      settings,
-      [...sourceTopics(names), names.secured, names.deadLetter],
-      logger,
-    );
-    return judgeTopics(names, facts);
-  } catch (error) {
-    throw error instanceof WorkerError ? error : brokerUnavailable('checking topics', error);
-  }
+  const topics = [...sourceTopics(names), names.secured, names.deadLetter];
+  return judgeTopics(names, await readFacts(settings, topics, logger));
 }
 
 async function readFacts(
@@ -61,7 +51,7 @@ async function readFacts(
   topics: readonly string[],
   logger: Logger,
 ): Promise<ReadonlyMap<string, TopicFacts>> {
-  return withAdmin(settings, logger, async (admin) => {
+  return askBroker(settings, logger, 'checking topics', async (admin) => {
     const existing = new Set(await admin.listTopics());
     const wanted = [...new Set(topics)].filter((topic) => existing.has(topic));
     if (wanted.length === 0) return new Map();

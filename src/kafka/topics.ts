@@ -2,8 +2,8 @@ import type { Admin, ITopicConfig } from 'kafkajs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { WorkerError } from '../errors.js';
-import { withAdmin } from './admin.js';
-import { brokerErrorName, brokerUnavailable } from './errors.js';
+import { askBroker } from './admin.js';
+import { brokerErrorName } from './errors.js';
 import type { KafkaSettings } from './settings.js';
 
 /** The names of this worker's topics. One topic may serve for all three source events. */
@@ -86,21 +86,17 @@ export async function createTopics(
   plan: TopicPlan,
   logger: Logger,
 ): Promise<readonly TopicCreation[]> {
-  try {
-    return await withAdmin(settings, logger, async (admin) => {
-      const configs = toTopicConfigs(plan);
-      const existing = new Set(await admin.listTopics());
-      const missing = configs.filter(({ topic }) => !existing.has(topic));
-      if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: false });
-      await waitForLeaders(
-        admin,
-        missing.map(({ topic }) => topic),
-      );
-      return configs.map(({ topic }) => ({ topic, outcome: existing.has(topic) ? 'existed' : 'created' }));
-    });
-  } catch (error) {
-    throw error instanceof WorkerError ? error : brokerUnavailable('creating topics', error);
-  }
+  return askBroker(settings, logger, 'creating topics', async (admin) => {
+    const configs = toTopicConfigs(plan);
+    const existing = new Set(await admin.listTopics());
+    const missing = configs.filter(({ topic }) => !existing.has(topic));
+    if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: false });
+    await waitForLeaders(
+      admin,
+      missing.map(({ topic }) => topic),
+    );
+    return configs.map(({ topic }) => ({ topic, outcome: existing.has(topic) ? 'existed' : 'created' }));
+  });
 }
 
 /** A new topic is known to the controller first, to its brokers later, and has a log to write to last of all. */
