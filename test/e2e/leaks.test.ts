@@ -9,6 +9,7 @@ import {
   queryDatabase,
   readAll,
   runCli,
+  TABLES,
   waitFor,
   type ReceivedRecord,
 } from '../harness/index.js';
@@ -27,17 +28,6 @@ const SPELLINGS = [
   encodeURIComponent(MARKER),
 ];
 const AT = 1_790_000_000_000;
-const TABLES = [
-  'connection',
-  'secret_reference',
-  'stored_secret',
-  'inbox',
-  'outbox',
-  'dead_letter',
-  'audit',
-  'setting',
-  'operation',
-];
 
 function expectClean(what: string, text: string): void {
   const found = SPELLINGS.filter((spelling) => text.includes(spelling));

@@ -7,6 +7,19 @@ import { freshName, tmpDir } from './tmp-dir.js';
 
 export type DatabaseEngine = 'sqlite' | 'postgres' | 'mariadb';
 
+/** All there are, for dumps in which something must not be, or must not have changed. */
+export const TABLES = [
+  'connection',
+  'secret_reference',
+  'stored_secret',
+  'inbox',
+  'outbox',
+  'dead_letter',
+  'audit',
+  'operation',
+  'setting',
+] as const;
+
 export interface TestDatabase {
   readonly engine: DatabaseEngine;
   /** As in DATABASE_URL: `sqlite:FILE`, `postgres://…`, `mysql://…`. */

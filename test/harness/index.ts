@@ -2,7 +2,7 @@
 export { awsClients, AWS_CREDENTIALS, AWS_REGION, type AwsClients } from './aws-clients.js';
 export { PROJECT_DIR } from './cache.js';
 export { disposeLater } from './cleanup.js';
-export { createDatabase, queryDatabase, type DatabaseEngine, type TestDatabase } from './database.js';
+export { createDatabase, queryDatabase, TABLES, type DatabaseEngine, type TestDatabase } from './database.js';
 export { describeWith, describeWithOwn, partState, partsUp, usePart } from './describe-with.js';
 export {
   docBlock,

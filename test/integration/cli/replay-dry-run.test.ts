@@ -10,6 +10,7 @@ import {
   startCli,
   tmpDir,
   type DatabaseEngine,
+  TABLES,
 } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
 import { MASK } from '../../../src/terms.js';
@@ -43,19 +44,8 @@ async function dryRun(world: Pick<ReplayWorld, 'env'>, ...args: string[]) {
 
 /** Everything a dry run must leave as it is. */
 async function everythingOf(world: ReplayWorld): Promise<unknown> {
-  const tables = [
-    'connection',
-    'secret_reference',
-    'stored_secret',
-    'inbox',
-    'outbox',
-    'dead_letter',
-    'audit',
-    'operation',
-    'setting',
-  ];
   const rows = await Promise.all(
-    tables.map((table) => rowsOf(world, `SELECT * FROM ${table} ORDER BY 1, 2`)),
+    TABLES.map((table) => rowsOf(world, `SELECT * FROM ${table} ORDER BY 1, 2`)),
   );
   const topics = [world.topics.secured, world.topics.deadLetter];
   return { rows, ends: await Promise.all(topics.map(async (topic) => [...(await endOffsets(topic))])) };

@@ -3,7 +3,7 @@ import { openMigratedDatabase } from '../../../src/app.js';
 import { Database } from '../../../src/database/database.js';
 import { migrateSchema, revertSchema, schemaStatus } from '../../../src/database/schema.js';
 import { loadIdentity } from '../../../src/database/settings.js';
-import { createDatabase, queryDatabase } from '../../harness/index.js';
+import { createDatabase, queryDatabase, TABLES } from '../../harness/index.js';
 import { configFor, describeEngines, execute, openDatabase } from './support.js';
 
 describeEngines('the schema', (engine) => {
@@ -12,6 +12,12 @@ describeEngines('the schema', (engine) => {
     const database = await openDatabase(url);
     const ran = await migrateSchema(database);
     expect(ran.length).toBeGreaterThan(0);
+    // A table that is missing there would be missing in every search for leaks.
+    expect(
+      Object.values(database.tables)
+        .map(({ options }) => options.tableName ?? options.name)
+        .sort(),
+    ).toEqual([...TABLES].sort());
     expect(await migrateSchema(database)).toEqual([]);
     for (const name of [...ran].reverse()) expect(await revertSchema(database)).toBe(name);
     expect(await revertSchema(database)).toBeNull();

@@ -21,7 +21,13 @@ import { UndecodableProcessor } from '../../../src/pipeline/undecodable.js';
 import type { SecretsManager, StoreLimits } from '../../../src/secrets-managers/port.js';
 import { SealedStore } from '../../../src/secrets-managers/sealed/store.js';
 import type { ManagerName, RecordOutcome, SourceRecord } from '../../../src/terms.js';
-import { createDatabase, disposeLater, queryDatabase, type DatabaseEngine } from '../../harness/index.js';
+import {
+  createDatabase,
+  disposeLater,
+  queryDatabase,
+  TABLES,
+  type DatabaseEngine,
+} from '../../harness/index.js';
 import { FakeOutlet, FakeTopics } from './fake-outlet.js';
 import { scriptedManager, ScriptedStore } from './scripted-store.js';
 
@@ -284,19 +290,8 @@ export class Bench {
   }
 
   async #dump(): Promise<string> {
-    const tables = [
-      'connection',
-      'secret_reference',
-      'stored_secret',
-      'inbox',
-      'outbox',
-      'dead_letter',
-      'audit',
-      'operation',
-      'setting',
-    ];
     const rows = [];
-    for (const table of tables) rows.push(await this.query(`SELECT * FROM ${table}`));
+    for (const table of TABLES) rows.push(await this.query(`SELECT * FROM ${table}`));
     return JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
   }
 

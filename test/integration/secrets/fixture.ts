@@ -12,7 +12,7 @@ import { Publisher } from '../../../src/pipeline/publisher.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import type { PutItem, SecretStore, StoreCall } from '../../../src/secrets-managers/port.js';
 import type { RecordOutcome, SourceRecord } from '../../../src/terms.js';
-import { createDatabase, disposeLater } from '../../harness/index.js';
+import { createDatabase, disposeLater, TABLES } from '../../harness/index.js';
 import { FakeOutlet, FakeTopics } from '../pipeline/fake-outlet.js';
 import type { SentEvent } from '../pipeline/sent-event.js';
 
@@ -24,17 +24,6 @@ const ENV = {
   DEAD_LETTER_FERNET_KEY: 'AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=',
   SECRET_MANAGER_WRITES_PER_SECOND: '100000',
 };
-const TABLES = [
-  'connection',
-  'secret_reference',
-  'stored_secret',
-  'inbox',
-  'outbox',
-  'dead_letter',
-  'audit',
-  'operation',
-  'setting',
-];
 const FREE_CALL: StoreCall = { signal: NEVER, admitWrite: () => Promise.resolve() };
 
 export type AuditEntry = Readonly<

@@ -2,6 +2,7 @@ import kafkajs from 'kafkajs';
 import { expect, it } from 'vitest';
 import {
   committedOffsets,
+  createDatabase,
   describeWith,
   describeWithOwn,
   disposeLater,
@@ -39,6 +40,12 @@ async function lowOf({ env }: ReplayWorld, topic: string): Promise<number> {
   } finally {
     await admin.disconnect();
   }
+}
+
+/** The same topics and group, and a purge. */
+async function onEmptyDatabase(world: ReplayWorld): Promise<ReplayWorld> {
+  const database = await createDatabase('postgres');
+  return { ...world, database, env: { ...world.env, ...PURGE, DATABASE_URL: database.url } };
 }
 
 const events = (numbers: readonly number[], at = 0) => numbers.map((number) => ({ number, at }));
@@ -150,12 +157,7 @@ describeWith(['kafka', 'postgres'], 'PURGE_SOURCE=secured', ({ kafka }) => {
     const old = await workUntil(world, 3);
     expect((await old.stop()).code).toBe(0);
 
-    const fresh = await replayWorld(kafka, 'postgres', PURGE);
-    const empty = {
-      ...world,
-      database: fresh.database,
-      env: { ...world.env, ...PURGE, DATABASE_URL: fresh.database.url },
-    };
+    const empty = await onEmptyDatabase(world);
     await publishEvents(created, events([3]));
     const worker = await workUntil(empty, 4);
     await worker.waitForLine('this database has not handled the offsets from 0 to 2', { timeoutMs: 90_000 });
@@ -181,12 +183,7 @@ describeWith(['kafka', 'postgres'], 'PURGE_SOURCE=secured', ({ kafka }) => {
     const old = await workUntil(world, 3);
     expect((await old.stop()).code).toBe(0);
 
-    const fresh = await replayWorld(kafka, 'postgres', PURGE);
-    const empty = {
-      ...world,
-      database: fresh.database,
-      env: { ...world.env, ...PURGE, DATABASE_URL: fresh.database.url },
-    };
+    const empty = await onEmptyDatabase(world);
     expect((await runReplay(empty, '--connection', connectionId(0))).json.outcomes).toEqual({ applied: 1 });
     const worker = await workUntil(empty, 3);
     await worker.waitForLine('this database has not handled the offsets from 0 to 2', { timeoutMs: 90_000 });
