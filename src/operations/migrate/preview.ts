@@ -38,12 +38,14 @@ const PAGE = 100;
 export async function previewMigration(parts: PreviewParts, signal: AbortSignal): Promise<PlannedMove[]> {
   const { database, scope, progress } = parts;
   const planned: PlannedMove[] = [];
+  let failed = 0;
   for (let after = ''; !signal.aborted;) {
     const page = await database.run((tx) => findElsewhere(tx, { ...scope, after }, PAGE));
     for (const connection of page) {
       if (signal.aborted) break;
-      planned.push(await preview(connection, parts, signal));
-      const failed = planned.filter(({ problem }) => problem !== null).length;
+      const move = await preview(connection, parts, signal);
+      planned.push(move);
+      if (move.problem !== null) failed += 1;
       progress.report({ done: planned.length, total: null, failed });
     }
     const last = page.at(-1);

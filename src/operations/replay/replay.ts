@@ -8,7 +8,6 @@ import {
   checkTopics,
   createKafkaOutlet,
   forgetGroup,
-  readOffsetRanges,
   type KafkaOutlet,
   type KafkaSettings,
 } from '../../kafka/index.js';
@@ -17,10 +16,11 @@ import { EventLog, FailureLog, type Logger } from '../../observability/index.js'
 import { kafkaSettings } from '../../service/kafka-settings.js';
 import { judgeTopicProblems } from '../../service/topics.js';
 import { ReplayCounts } from './counts.js';
-import { groupOf, requireOwnGroup } from './group.js';
-import { chosenTopics, planPositions, type ReplayPlan } from './plan.js';
+import { groupOf } from './group.js';
+import type { ReplayPlan } from './plan.js';
 import { ReplayPositions } from './positions.js';
 import { readAgain } from './read-again.js';
+import { readPositions } from './read-positions.js';
 import { createReplay, saveReplay, type EventsReplay } from './record.js';
 
 /** A new replay, or one that was interrupted. */
@@ -124,16 +124,12 @@ class Replay {
   }
 
   async #record(): Promise<EventsReplay> {
-    const { request, logger } = this.#options;
+    const { config, request, logger } = this.#options;
     const { database } = this.#worker;
     if (request.kind === 'resume') return request.record;
     const { plan } = request;
-    const { created, updated, deleted } = this.#options.config.topics;
-    const topics = chosenTopics([created, updated, deleted], plan.selection);
-    await requireOwnGroup(database, plan.group, this.#settings, topics, logger);
-    const sinceMs = plan.start.kind === 'time' ? plan.start.timeMs : null;
-    const ranges = await readOffsetRanges(this.#settings, topics, logger, sinceMs);
-    const progress = { positions: planPositions(ranges, plan), totals: this.#counts.totals() };
+    const positions = await readPositions({ config, settings: this.#settings, database, logger }, plan);
+    const progress = { positions, totals: this.#counts.totals() };
     return createReplay<EventsReplay>(database, { of: 'events', parameters: plan, progress });
   }
 

@@ -4,17 +4,18 @@ import { connectionsById, isSetUp, StateCopy } from '../../../database/copy-stat
 import { Database } from '../../../database/database.js';
 import type { ConnectionRow } from '../../../database/rows.js';
 import { migrateSchema } from '../../../database/schema.js';
-import { checkTopics, createKafkaOutlet, forgetGroup, readOffsetRanges } from '../../../kafka/index.js';
+import { checkTopics, createKafkaOutlet, forgetGroup } from '../../../kafka/index.js';
 import { EventLog, FailureLog, type Logger } from '../../../observability/index.js';
 import { kafkaSettings } from '../../../service/kafka-settings.js';
 import { judgeTopicProblems } from '../../../service/topics.js';
 import type { Outlet } from '../../../transport.js';
 import type { Progress } from '../../progress.js';
 import { ReplayCounts, type ReplayTotals } from '../counts.js';
-import { groupOf, requireOwnGroup } from '../group.js';
-import { chosenTopics, planPositions, type ReplayPlan } from '../plan.js';
+import { groupOf } from '../group.js';
+import type { ReplayPlan } from '../plan.js';
 import { ReplayPositions, type PartitionPosition } from '../positions.js';
 import { readAgain } from '../read-again.js';
+import { readPositions } from '../read-positions.js';
 import { CopyingLedger } from './ledger.js';
 import { withoutStore } from './store.js';
 import { ConnectionCounts, type ConnectionOutcomes } from './connection-counts.js';
@@ -103,13 +104,7 @@ async function readRecords(
 ): Promise<ReplayPositions> {
   const { config, logger, plan, concurrency, database, progress, signal } = options;
   const settings = kafkaSettings(config);
-  const { created, updated, deleted } = config.topics;
-  const topics = chosenTopics([created, updated, deleted], plan.selection);
-  await requireOwnGroup(database, plan.group, settings, topics, logger);
-  const sinceMs = plan.start.kind === 'time' ? plan.start.timeMs : null;
-  const positions = new ReplayPositions(
-    planPositions(await readOffsetRanges(settings, topics, logger, sinceMs), plan),
-  );
+  const positions = new ReplayPositions(await readPositions({ config, settings, database, logger }, plan));
   const own = { ...settings, groupId: groupOf(plan, settings) };
   await readAgain({
     settings: own,
