@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, expect, it } from 'vitest';
 import {
   awsClients,
@@ -17,7 +18,10 @@ import { Calm, PATIENCE_MS, Rig, secretIdOf } from './rig.js';
 const PARTITIONS = 2;
 const NAMES_A_PARTITION = 4;
 
-/** Events of a few connections on each partition, one after the other without a pause, until told to end. */
+/** Between two events of a partition: half of what the worker's limit of store writes lets through, in all. */
+const PAUSE_MS = 200;
+
+/** Events of a few connections on each partition at a steady rate, until told to end. */
 class SteadyLoad {
   readonly names: readonly string[] = Array.from({ length: PARTITIONS * NAMES_A_PARTITION }, () =>
     freshName('steady'),
@@ -52,6 +56,7 @@ class SteadyLoad {
     for (let at = 0; !this.#ended; at += 1) {
       await this.#rig.publish(names[at % names.length]!, { partition });
       this.#sent += 1;
+      await delay(PAUSE_MS);
     }
   }
 }
