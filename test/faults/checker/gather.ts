@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { committedOffsets, endOffsets } from '../../harness/index.js';
+import { quietKafka } from '../../harness/index.js';
 import type { Evidence, Leak, OffsetEvidence, StoreSecret } from './evidence.js';
 import { ValueScanner } from './leaks.js';
 import { readDatabase } from './read-database.js';
@@ -51,16 +51,25 @@ function filesOf({ databaseUrl, stores, files = [] }: CheckInput): string[] {
   return [...new Set([...withLogs.filter((file) => existsSync(file)), ...files])];
 }
 
-/** How far the group is in each source topic. */
+/** How far the group is in each source topic. One connection for all: who waits for it asks again and again. */
 export async function offsetsOf({ sources }: Pick<CheckInput, 'sources'>): Promise<OffsetEvidence[]> {
-  const offsets: OffsetEvidence[] = [];
-  if (sources === undefined) return offsets;
+  if (sources === undefined) return [];
   const { brokers, groupId, topics } = sources;
-  for (const topic of topics) {
-    const committed = await committedOffsets(groupId, topic, { brokers });
-    for (const [partition, end] of await endOffsets(topic, { brokers }))
-      // A partition that never had a record has nothing to commit.
-      offsets.push({ topic, partition, end, committed: Math.max(0, committed.get(partition) ?? 0) });
+  const admin = quietKafka(brokers).admin();
+  await admin.connect();
+  try {
+    const offsets: OffsetEvidence[] = [];
+    for (const { topic, partitions } of await admin.fetchOffsets({ groupId, topics: [...topics] })) {
+      const committed = new Map(partitions.map(({ partition, offset }) => [partition, Number(offset)]));
+      for (const { partition, high } of await admin.fetchTopicOffsets(topic))
+        // A partition that never had a record has nothing to commit.
+        offsets.push({
+          ...{ topic, partition, end: Number(high) },
+          committed: Math.max(0, committed.get(partition) ?? 0),
+        });
+    }
+    return offsets;
+  } finally {
+    await admin.disconnect();
   }
-  return offsets;
 }

@@ -2,12 +2,19 @@ import { queryDatabase } from '../../harness/index.js';
 import { offsetsOf } from './gather.js';
 import type { CheckInput } from './types.js';
 
-const COUNTS: Readonly<Record<string, string>> = {
-  'records not published': 'SELECT COUNT(*) AS n FROM outbox WHERE sent_at_ms IS NULL',
-  'events waiting': `SELECT COUNT(*) AS n FROM dead_letter WHERE state = 'waiting' OR next_attempt_at_ms IS NOT NULL`,
-  'names being written': `SELECT COUNT(*) AS n FROM stored_secret WHERE state = 'writing'`,
-  'names in doubt': 'SELECT COUNT(*) AS n FROM stored_secret WHERE suspect_until_ms IS NOT NULL',
-};
+/** What the database counts of each. */
+const COUNTS = {
+  'records not published': 'SELECT COUNT(*) FROM outbox WHERE sent_at_ms IS NULL',
+  'events waiting': `SELECT COUNT(*) FROM dead_letter WHERE state = 'waiting' OR next_attempt_at_ms IS NOT NULL`,
+  'names being written': `SELECT COUNT(*) FROM stored_secret WHERE state = 'writing'`,
+  'names in doubt': 'SELECT COUNT(*) FROM stored_secret WHERE suspect_until_ms IS NOT NULL',
+} as const;
+type Counted = keyof typeof COUNTS;
+
+/** One statement: whoever waits asks it again and again, each time over a connection of its own. */
+const COUNT_ALL = `SELECT ${Object.values(COUNTS)
+  .map((sql, at) => `(${sql}) AS n${at}`)
+  .join(', ')}`;
 
 /**
  * What is still going on; nothing: the invariants may be checked. Use it with `waitFor` while a worker runs: names in
@@ -17,15 +24,17 @@ const COUNTS: Readonly<Record<string, string>> = {
  */
 export async function unsettled(
   input: Pick<CheckInput, 'databaseUrl' | 'sources'>,
-  except: readonly (keyof typeof COUNTS)[] = [],
+  except: readonly Counted[] = [],
 ): Promise<string[]> {
-  const open: string[] = [];
-  for (const { topic, partition, end, committed } of await offsetsOf(input))
-    if (committed < end) open.push(`${topic}/${partition}: ${end - committed} records not read`);
-  for (const [what, sql] of Object.entries(COUNTS)) {
-    if (except.includes(what)) continue;
-    const [row] = await queryDatabase({ url: input.databaseUrl }, sql);
-    if (Number(row?.['n']) > 0) open.push(`${Number(row?.['n'])} ${what}`);
-  }
-  return open;
+  const [row] = await queryDatabase({ url: input.databaseUrl }, COUNT_ALL);
+  const counted = (Object.keys(COUNTS) as Counted[])
+    .map((what, at) => ({ what, count: Number(row?.[`n${at}`]) }))
+    .filter(({ what, count }) => count > 0 && !except.includes(what))
+    .map(({ what, count }) => `${count} ${what}`);
+  const unread = (await offsetsOf(input))
+    .filter(({ committed, end }) => committed < end)
+    .map(
+      ({ topic, partition, end, committed }) => `${topic}/${partition}: ${end - committed} records not read`,
+    );
+  return [...unread, ...counted];
 }

@@ -203,7 +203,7 @@ class StartCell {
       return open.length === 0;
     };
     const what = 'everything to be settled';
-    await this.#waitFor(look, { what, timeoutMs: SETTLE_MS, intervalMs: 500 }).catch((error: unknown) => {
+    await this.#waitFor(look, { what, timeoutMs: SETTLE_MS, intervalMs: 1_000 }).catch((error: unknown) => {
       throw new Error(`${messageOf(error)}; still open: ${open.join(', ')}`, { cause: error });
     });
   }

@@ -70,20 +70,28 @@ describeWith(['kafka'], 'told to stop, and something does not answer', ({ kafka 
     });
 
     it('ends at its deadline with 1 and says so; the event is not lost, another worker applies it', async () => {
+      const standin = await startAwsStandin();
+      disposeLater(() => standin.close());
       const { url } = await createDatabase('mariadb', server.address);
       const rig = await Rig.open({
-        ...{ brokers: kafka, databaseUrl: url },
-        env: { SHUTDOWN_GRACE_MS: String(GRACE_MS) },
+        ...{ brokers: kafka, databaseUrl: url, manager: 'managed-aws' },
+        env: { ...awsClients(standin.url).env, SHUTDOWN_GRACE_MS: String(GRACE_MS) },
       });
       const stopped = await rig.startReady();
       const first = freshName('before');
       await rig.publish(first);
       await rig.applied(first);
+      // Claimed, and at the store: what comes next asks the database.
+      const name = freshName('hung');
+      standin.fault({ kind: 'slow-answer', delayMs: 2 * GRACE_MS, secretId: secretIdOf(name) });
+      await rig.publish(name);
+      await waitFor(() => standin.calls.some(({ ids }) => ids.includes(secretIdOf(name))), {
+        what: 'the request at the store',
+        timeoutMs: PATIENCE_MS,
+      });
       // One process: its connections stay, and say nothing.
       server.suspend();
       disposeLater(() => server.resume());
-      const name = freshName('hung');
-      await rig.publish(name);
       const begin = performance.now();
       expect(await stopped.stop(GRACE_MS + DEADLINE_MS + SLACK_MS)).toEqual({ code: 1, signal: null });
       const tookMs = performance.now() - begin;
@@ -93,6 +101,7 @@ describeWith(['kafka'], 'told to stop, and something does not answer', ({ kafka 
       const group = rig.world.env['KAFKA_GROUP_ID']!;
       const offsets = await committedOffsets(group, rig.world.topics.created, { brokers: kafka });
       expect(offsets.get(0)).toBeLessThanOrEqual(1);
+      standin.clearFaults();
       server.resume();
       const other = await rig.startReady();
       await rig.applied(name);

@@ -259,7 +259,8 @@ export class Bench {
         await this.workers[0]?.database.transaction(({ manager }) => manager.query(sql));
         return;
       } catch (error) {
-        if (tries === 20 || (error as { failure?: string }).failure !== 'contention') throw error;
+        const { failure } = error as { failure?: string };
+        if (tries === 20 || (failure !== 'contention' && failure !== 'locked')) throw error;
       }
   }
 
