@@ -9,8 +9,8 @@ export type ManagerChange = 'configured' | 'explicit';
 
 export interface ActiveManagerOptions {
   readonly change: ManagerChange;
-  /** Throws where the new manager can not be opened; then nothing is changed. */
-  readonly open: (name: ManagerName) => Promise<unknown>;
+  /** Throws where the new manager can not be used; then nothing is changed, and the former one goes on. */
+  readonly requireUsable: (name: ManagerName) => Promise<unknown>;
   readonly onChange?: (from: ManagerName, to: ManagerName) => void;
 }
 
@@ -23,11 +23,12 @@ const TRIES = 5;
  * elsewhere is moved by the event that comes for it, or by the migration.
  *
  * @throws ConfigurationError MANAGER_MISMATCH
+ * @throws WorkerError STORE_UNAVAILABLE, STORE_ACCESS: the new store does not answer, or denies
  */
 export async function loadActiveIdentity(
   database: Database,
   { keys, secretsManager }: Config<'keys'>,
-  { change, open, onChange }: ActiveManagerOptions,
+  { change, requireUsable, onChange }: ActiveManagerOptions,
 ): Promise<DatabaseIdentity> {
   const to = secretsManager.name;
   for (let tries = 0; ; tries += 1) {
@@ -41,7 +42,7 @@ export async function loadActiveIdentity(
         'MANAGER_MISMATCH',
         `the secrets manager of this database is being changed by others: it is ${from} now, ${to} is asked for`,
       );
-    await open(to);
+    await requireUsable(to);
     if (await changeActiveManager(database, managerEpoch, to)) onChange?.(from, to);
   }
 }

@@ -31,6 +31,7 @@ import type { SecretsManager } from './secrets-managers/port.js';
 import { createSecretsManager } from './secrets-managers/registry.js';
 import type { ManagerSettings, StoreRequest } from './secrets-managers/settings.js';
 import { WriteLimiter } from './secrets-managers/write-limiter.js';
+import { checkStore } from './service/checks.js';
 import type { ManagerName } from './terms.js';
 import type { Outlet } from './transport.js';
 
@@ -106,7 +107,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
   try {
     const identity = await loadActiveIdentity(database, config, {
       change: parts.managerChange ?? 'configured',
-      open: (name) => managers.of(name),
+      requireUsable: async (name) => checkStore((await managers.of(name)).store),
       ...(parts.onManagerChange === undefined ? {} : { onChange: parts.onManagerChange }),
     });
     const manager = await managers.of(secretsManager.name);

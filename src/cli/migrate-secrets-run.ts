@@ -21,6 +21,7 @@ import {
 } from '../operations/migrate/record.js';
 import type { Progress } from '../operations/progress.js';
 import { ManagerPool } from '../secrets-managers/pool.js';
+import { checkStore } from '../service/checks.js';
 import { kafkaSettings } from '../service/kafka-settings.js';
 import type { ManagerName } from '../terms.js';
 import type { Outlet } from '../transport.js';
@@ -48,7 +49,7 @@ export async function runMigration(options: RunMigrationOptions): Promise<Migrat
   const record = await writeDatabase(config, async (database) => {
     await requireCurrentSchema(database);
     await requireSense(database, options);
-    await requireOpened(config, request.to);
+    await requireUsable(config, request.to);
     return openMigration(database, request);
   });
   const outlet = await openOutlet(options);
@@ -136,10 +137,14 @@ async function requireSense(
   return identity;
 }
 
-/** Settings that do not do for the target are noticed here, with nothing begun that would have to be resumed. */
-async function requireOpened(config: Config<'keys'>, to: ManagerName): Promise<void> {
+/** A target that can not be used is noticed here, with nothing begun that would have to be resumed. */
+async function requireUsable(config: Config<'keys'>, to: ManagerName): Promise<void> {
   const { store } = await openSecretsManager(config, config.keys, {}, to);
-  await store.close();
+  try {
+    await checkStore(store);
+  } finally {
+    await store.close();
+  }
 }
 
 /** What {@link runMigration} would do; reads only. */

@@ -149,7 +149,7 @@ class Service {
     this.#outlet = outlet;
     const observer = new EventLog(logger, this.#failures, this.#metrics);
     const onStoreRequest = this.#metrics.storeRequest.bind(this.#metrics);
-    return this.#wait('database', 'waiting for the database', async () => {
+    return this.#wait('database', async () => {
       // Spread: a configuration with more parts is one with fewer, which the type alone does not see.
       this.#worker ??= await openWorker(
         { ...config },
@@ -170,9 +170,7 @@ class Service {
 
   async #checkTopics(): Promise<boolean> {
     const { config, logger } = this.#options;
-    const problems = await this.#wait('broker', 'waiting for the broker', () =>
-      checkTopics(this.#settings, config.topics, logger),
-    );
+    const problems = await this.#wait('broker', () => checkTopics(this.#settings, config.topics, logger));
     if (problems === null) return false;
     judgeTopicProblems(problems, logger);
     return true;
@@ -182,19 +180,21 @@ class Service {
     const { created, updated, deleted } = this.#options.config.topics;
     const parts = { database, settings: this.#settings, logger: this.#options.logger };
     const topics = [...new Set([created, updated, deleted])];
-    const done = await this.#wait('broker', 'waiting for the broker', async () => {
+    const done = await this.#wait('broker', async () => {
       await rememberStart(parts, topics);
       return true;
     });
     return done ?? false;
   }
 
-  async #wait<T>(part: Part, what: string, work: () => Promise<T>): Promise<T | null> {
+  async #wait<T>(part: Part, work: () => Promise<T>): Promise<T | null> {
     const result = await untilAvailable(work, {
       signal: this.#options.stop,
       onFailure: (error) => {
-        this.#readiness.down(part, error.code);
-        this.#failures.failed(what, error);
+        // The database is opened as of the configured secrets manager: a new one has to answer first.
+        const missing = error.code.startsWith('STORE_') ? 'store' : part;
+        this.#readiness.down(missing, error.code);
+        this.#failures.failed(`waiting for the ${missing}`, error);
       },
     });
     if (result !== null) this.#readiness.up(part);

@@ -5,7 +5,7 @@ import type { Cell, CellResult } from './kills/cell.js';
 import { COLUMNS } from './kills/columns.js';
 import { cellsOf, runMatrix } from './kills/matrix.js';
 
-const AT_ONCE = 6;
+const AT_ONCE = 8;
 const LONGEST_MS = 1_800_000;
 
 /** Each boundary once; which engine and how many workers, the seed says. */

@@ -17,7 +17,7 @@ import type { Fault } from '../../harness/aws-standin/index.js';
 export interface Point {
   readonly step: string;
   readonly phase: string;
-  /** On whose behalf. Lanes share transactions: the one that began it counts. */
+  /** On whose behalf. Lanes share transactions: each of them counts. */
   readonly task?: 'event' | 'relay' | 'scan' | 'janitor' | 'migration';
   /** What a claim has decided, or a commit writes; see `notesOf` in hook.mjs. */
   readonly decision?: string;

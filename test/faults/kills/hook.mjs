@@ -45,7 +45,9 @@ function matches(stage, here) {
   const decisions = here.decisions ?? here.memory?.decisions;
   if (decision !== undefined && decisions?.has(decision) !== true) return false;
   const wanted = Object.entries(stage).filter(([name]) => !CONDITIONS.includes(name));
-  return wanted.every(([name, value]) => [value].flat().includes(here[name]));
+  return wanted.every(([name, value]) =>
+    name === 'task' && here.tasks?.size > 0 ? here.tasks.has(value) : [value].flat().includes(here[name]),
+  );
 }
 
 /** The first process that comes here is spared, and goes on for the rest of this stage. */
@@ -75,8 +77,8 @@ function die() {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
-function describe({ decisions, ...here }) {
-  const shown = { ...here, bytes: undefined, memory: undefined, request: undefined };
+function describe({ decisions, tasks = [], ...here }) {
+  const shown = { ...here, tasks: [...tasks], bytes: undefined, memory: undefined, request: undefined };
   return JSON.stringify(decisions === undefined ? shown : { ...shown, decisions: [...decisions] });
 }
 
@@ -127,19 +129,30 @@ async function hookDatabase() {
   const { DatabaseLedger } = await load('database/ledger.js');
   const { Database } = await load('database/database.js');
   const { DataSource } = await import('typeorm');
+  const { Group } = await load('pipeline/group.js');
+  // Lanes share transactions: each one's task counts, not only that of the lane whose turn it was to begin it.
+  const taskOf = new WeakMap();
+  const add = Group.prototype.add;
+  Group.prototype.add = function wrapped(item) {
+    taskOf.set(item, scopes.getStore()?.task);
+    return add.call(this, item);
+  };
+  const tasksOf = (requests) => new Set(requests.map((each) => taskOf.get(each)).filter(Boolean));
   const withDecisions = ([requests], { decisions }) => [requests.map((each) => watched(each, decisions))];
-  const undecided = () => {
+  const undecided = ([requests]) => {
     const decisions = new Set();
     const { memory = {} } = scopes.getStore() ?? {};
     memory.decisions = decisions;
-    return { decisions };
+    return { decisions, tasks: tasksOf(requests) };
   };
   around(DatabaseLedger.prototype, 'claim', 'claim', undecided, withDecisions);
   around(DatabaseLedger.prototype, 'commit', 'commit', ([requests]) => ({
     decisions: new Set(requests.flatMap(({ changes }) => notesOf(changes))),
+    tasks: tasksOf(requests),
   }));
   around(DatabaseLedger.prototype, 'settle', 'settle', ([requests]) => ({
     decisions: new Set(requests.some(({ sentIds }) => sentIds.length > 0) ? ['sent'] : []),
+    tasks: tasksOf(requests),
   }));
   around(DatabaseLedger.prototype, 'append', 'append');
   around(DatabaseLedger.prototype, 'markSent', 'markSent');

@@ -17,6 +17,8 @@ const SETTLE_MS = 300_000;
 /** Between two rounds of events, as long as the boundary is not reached. */
 const ROUND_MS = 4_000;
 const MOST_ROUNDS = 8;
+/** The claim of who has died, and the relay's next look: an event that comes before would publish in its place. */
+const RELAY_MS = 10_000;
 /** How long a rebalance waits for the one before. */
 const [ALONE_LOOKS, ALONE_LOOK_MS] = [100, 100];
 /** Where chance has to help: which partitions a rebalance moves and whether something is under way there, whose scan is first. */
@@ -127,7 +129,8 @@ class StartCell {
   /** Events, until a process has died of it. */
   async #reach(index: number, kill: Kill): Promise<void> {
     const flow = new AbortController();
-    const flowing = this.#flow(flow.signal);
+    const isLeftToRelay = this.#boundary.leavesToRelay === true && index > 0;
+    const flowing = this.#flow(flow.signal, isLeftToRelay ? RELAY_MS : 0);
     try {
       if ('during' in kill)
         await killDuring(
@@ -151,8 +154,9 @@ class StartCell {
     }
   }
 
-  async #flow(signal: AbortSignal): Promise<void> {
+  async #flow(signal: AbortSignal, pauseMs: number): Promise<void> {
     const { rebalance = false, orphan = false } = this.#boundary;
+    await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     const most = rebalance || orphan ? MOST_BY_CHANCE : MOST_ROUNDS;
     for (let round = 0; round < most && !signal.aborted; round += 1) {
       if (rebalance) await this.#rebalance(signal);

@@ -4,7 +4,7 @@ import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { generateKey } from '../../../src/fernet/index.js';
 import { docBlock, expectShown, runBlock } from '../../harness/doc-blocks.js';
-import { queryDatabase, runCli, startCli, waitFor, type CliResult } from '../../harness/index.js';
+import { awsClients, queryDatabase, runCli, startCli, waitFor, type CliResult } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
 import { changeEvent, localSetup, MARKER } from './support.js';
 
@@ -136,6 +136,27 @@ describe('migrate-secrets', () => {
       expect(result.stderr).toContain('KEY_MISMATCH');
     }
     expect(await query('SELECT id FROM operation')).toEqual([]);
+  });
+
+  it.each([
+    ['does not answer', { kind: 'server-error' }, 'STORE_UNAVAILABLE'],
+    ['denies', { kind: 'error', name: 'AccessDeniedException' }, 'STORE_ACCESS'],
+  ] as const)('a target that %s: 1, and nothing is begun', async (_, fault, code) => {
+    const aws = await startAwsStandin();
+    try {
+      const { pipe, migrate, query } = setup(awsClients(aws.url).env);
+      await pipe({ count: 1 });
+      aws.fault(fault);
+      const result = await migrate(['--to', 'managed-aws']);
+      expect(result).toMatchObject({ code: 1, stdout: '' });
+      expect(result.stderr).toContain(`error: ${code}: `);
+      const [row] = await query(`SELECT value FROM setting WHERE name = 'active_manager'`);
+      expect(row?.['value']).toBe('db');
+      expect(await query('SELECT id FROM operation')).toEqual([]);
+      expect((await pipe({ count: 2 })).code).toBe(0);
+    } finally {
+      await aws.close();
+    }
   });
 
   it.each([

@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
 import { generateKey } from '../../../src/fernet/index.js';
+import { startAwsStandin } from '../../harness/aws-standin/index.js';
 import {
+  awsClients,
   createDatabase,
   createTopics,
   describeWith,
@@ -15,6 +17,7 @@ import {
   readyz,
   runCli,
   startCli,
+  untilDown,
   untilReady,
   urlOf,
   waitFor,
@@ -84,6 +87,34 @@ describeWith(['kafka', 'postgres'], 'start', ({ kafka }) => {
     expect(worker.stdout() + worker.stderr() + metrics).not.toContain(MARKER);
     expect(worker.stderr()).toBe('');
   });
+
+  it('waits for the store that secrets are to be moved to; who works with the former one goes on until then', async () => {
+    const { env, topics, database } = await workerEnv(kafka, 'postgres');
+    const standin = await startAwsStandin();
+    disposeLater(() => standin.close());
+    const former = startCli(['start'], env);
+    await untilReady(await urlOf(former));
+    standin.fault({ kind: 'server-error' });
+    const next = startCli(['start'], {
+      ...env,
+      ...awsClients(standin.url).env,
+      SECRET_MANAGER: 'managed-aws',
+    });
+    await untilDown(await urlOf(next), 'store', 'STORE_UNAVAILABLE');
+    await produce(topics['TOPIC_CREATED']!, [{ key: CONNECTION_ID, value: changeEvent() }]);
+    await former.waitForLine('"outcome":"applied"');
+
+    standin.clearFaults();
+    await next.waitForLine('secrets moved', { timeoutMs: 60_000 });
+    expect(standin.secrets().map(({ value }) => value)).toEqual([MARKER]);
+    expect(await queryDatabase(database, 'SELECT manager FROM connection')).toEqual([
+      { manager: 'managed-aws' },
+    ]);
+    // Refused its next transaction; until there is one it has nothing to do, and stops as ever.
+    expect([0, 2]).toContain((await former.stop()).code);
+    expect(await next.stop()).toEqual({ code: 0, signal: null });
+    expect(next.stdout() + next.stderr()).not.toContain(MARKER);
+  }, 180_000);
 
   it('refuses a second group on one database, unless told otherwise', async () => {
     const { env, database } = await workerEnv(kafka, 'postgres');

@@ -339,6 +339,22 @@ describe('which manager a start works for', () => {
     await startUnder('db');
   });
 
+  it.each([
+    ['does not answer', { kind: 'server-error' }, 'STORE_UNAVAILABLE'],
+    ['denies', { kind: 'error', name: 'AccessDeniedException' }, 'STORE_ACCESS'],
+  ] as const)('a store that %s is not made the active one: who works now goes on', async (_, fault, code) => {
+    const { bench, aws, startUnder } = await moving('db');
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    aws.fault(fault);
+    await expect(startUnder('managed-aws')).rejects.toMatchObject({ code });
+    // Refused if the other one were the active one by now.
+    await startUnder('db');
+    await bench.handle(eventRecord({ password: 'MARK-b', at: 2 }));
+    aws.clearFaults();
+    await startUnder('managed-aws');
+    expect(await resolved(bench)).toBe('MARK-b');
+  });
+
   it('a worker of the former one ends at its next transaction', async () => {
     const { bench, aws } = await moving('managed-aws');
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
