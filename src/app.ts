@@ -26,12 +26,12 @@ import { Pipeline } from './pipeline/pipeline.js';
 import { Publisher } from './pipeline/publisher.js';
 import { Relay } from './pipeline/relay.js';
 import { UndecodableProcessor } from './pipeline/undecodable.js';
+import { checkStore } from './secrets-managers/check-store.js';
 import { ManagerPool } from './secrets-managers/pool.js';
 import type { SecretsManager } from './secrets-managers/port.js';
 import { createSecretsManager } from './secrets-managers/registry.js';
 import type { ManagerSettings, StoreRequest } from './secrets-managers/settings.js';
 import { WriteLimiter } from './secrets-managers/write-limiter.js';
-import { checkStore } from './service/checks.js';
 import type { ManagerName } from './terms.js';
 import type { Outlet } from './transport.js';
 

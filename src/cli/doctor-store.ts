@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { openFieldFinder, openSecretsManager } from '../app.js';
 import type { Config } from '../config.js';
-import { checkStore } from '../service/checks.js';
+import { checkStore } from '../secrets-managers/check-store.js';
 import { attempt, ok, warned, type CheckResult } from './doctor-check.js';
 
 /** Reachable and permitted: a read of a secret that does not exist. */

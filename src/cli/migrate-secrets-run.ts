@@ -20,8 +20,8 @@ import {
   type MigrationRequest,
 } from '../operations/migrate/record.js';
 import type { Progress } from '../operations/progress.js';
+import { checkStore } from '../secrets-managers/check-store.js';
 import { ManagerPool } from '../secrets-managers/pool.js';
-import { checkStore } from '../service/checks.js';
 import { kafkaSettings } from '../service/kafka-settings.js';
 import type { ManagerName } from '../terms.js';
 import type { Outlet } from '../transport.js';

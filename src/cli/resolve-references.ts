@@ -5,7 +5,7 @@ import { ConfigurationError, WorkerError } from '../errors.js';
 import { isSealed, tokenOf } from '../fernet/index.js';
 import { SecretValue } from '../secret-value.js';
 import type { SecretsManager } from '../secrets-managers/port.js';
-import { refuseWrite } from '../service/checks.js';
+import { refuseWrite } from '../secrets-managers/check-store.js';
 import { FERNET_PREFIX, SECRET_PREFIX, type Reference } from '../terms.js';
 
 /** How much of a token is enough to find it again. */

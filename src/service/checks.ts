@@ -1,9 +1,10 @@
 import { WorkerError } from '../errors.js';
 import type { SourceConsumerState } from '../kafka/index.js';
+import { checkStore } from '../secrets-managers/check-store.js';
 import type { SecretStore } from '../secrets-managers/port.js';
+import { withDeadline } from '../with-deadline.js';
 import type { PeriodicTask } from './periodic.js';
 import { codeOf, type Part, type Readiness } from './readiness.js';
-import { withDeadline } from './with-deadline.js';
 
 export interface CheckParts {
   readonly readiness: Readiness;
@@ -61,22 +62,6 @@ export function readinessChecks(parts: CheckParts): readonly PeriodicTask[] {
   ];
 }
 
-/** Reachable and permitted; rejects with the store's own code within the deadline. */
-export async function checkStore(store: SecretStore): Promise<string> {
-  const result = await withDeadline(
-    (signal) => store.check({ signal, admitWrite: refuseWrite }),
-    DEADLINE_MS,
-    () => late('STORE_UNAVAILABLE'),
-  );
-  if (result.ok) return result.value.detail;
-  throw new WorkerError(result.error.code, result.error.message);
-}
-
-/** For calls that only read. */
-export function refuseWrite(): Promise<void> {
-  return Promise.reject(new WorkerError('INTERNAL', 'a call that only reads was to write'));
-}
-
 function task(name: string, everyMs: number, run: () => Promise<void>): PeriodicTask {
   return { name, everyMs, run };
 }
@@ -90,6 +75,6 @@ async function look(readiness: Readiness, part: Part, check: () => Promise<unkno
   }
 }
 
-function late(code: 'DATABASE_UNAVAILABLE' | 'BROKER_UNAVAILABLE' | 'STORE_UNAVAILABLE'): WorkerError {
+function late(code: 'DATABASE_UNAVAILABLE' | 'BROKER_UNAVAILABLE'): WorkerError {
   return new WorkerError(code, `no answer within ${DEADLINE_MS} ms`);
 }

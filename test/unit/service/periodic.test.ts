@@ -4,7 +4,7 @@ import { Periodic, type PeriodicTask } from '../../../src/service/periodic.js';
 import { Readiness } from '../../../src/service/readiness.js';
 import { readinessChecks } from '../../../src/service/checks.js';
 import { untilAvailable } from '../../../src/service/until-available.js';
-import { withDeadline } from '../../../src/service/with-deadline.js';
+import { withDeadline } from '../../../src/with-deadline.js';
 
 const away = new WorkerError('DATABASE_UNAVAILABLE', 'away');
 
