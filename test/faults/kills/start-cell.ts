@@ -189,8 +189,7 @@ class StartCell {
     const { signal, code } = await victim.waitForExit();
     if (signal !== 'SIGKILL') throw new Error(`${name} ended with ${String(code ?? signal)}, not by SIGKILL`);
     this.#running.delete(name);
-    const isLast = index === this.#plan.kills.length - 1;
-    if (this.#takesOver && isLast) {
+    if (this.#takesOver) {
       this.#world.standin.clearFaults();
       await this.#guest.leave();
       await this.#publishRound();

@@ -11,7 +11,7 @@ const HOOK = fileURLToPath(new URL('./hook.mjs', import.meta.url));
 type Stage = Point & { readonly armed: boolean; readonly spare: boolean };
 
 export interface PlanOptions {
-  /** The first process that comes to the point goes on, another one dies there. */
+  /** The first process that comes to a point goes on, another one dies there. */
   readonly spare: boolean;
   /** The first point is not looked at before {@link KillPlan.arm}. */
   readonly armed: boolean;
@@ -35,8 +35,7 @@ export class KillPlan {
     const stages = this.kills.map((kill, index): Stage => {
       // What the test itself does is no point that a process comes to.
       const point = 'at' in kill ? kill.at : { step: 'none', phase: 'none' };
-      const isLast = index === this.kills.length - 1;
-      return { ...point, spare: spare && isLast, armed: armed && index === 0 };
+      return { ...point, spare, armed: armed && index === 0 };
     });
     return JSON.stringify({ dir: this.#dir, stages, trace: process.env['KILL_TRACE'] ?? null });
   }
