@@ -22,9 +22,10 @@ describeWith(['kafka'], 'several consumers of one group', ({ kafka: brokers }) =
     const topic = freshName('headless');
     await createTopics([topic], { brokers });
     const settings = kafkaSettings(brokers, { requestTimeoutMs: 1_000 });
-    // Whoever leads shares out, and these never do; of the next round, one of them leads as well, most probably.
+    // Whoever leads shares out, and these never do; of the next round, one of them leads as well, quite probably. Not
+    // more of them: after kafkajs's three tries in a row a member begins anew, as another one.
     const first = await joinNeverSharing(settings, topic);
-    const others = [1, 2, 3].map(async () => joinNeverSharing(settings, topic));
+    const others = [1, 2].map(async () => joinNeverSharing(settings, topic));
     const lines: string[] = [];
     const logger = pino({ level: 'warn' }, { write: (line) => lines.push(line) });
     const { consumer, fatal } = startConsumer(settings, [topic], new FakeHandler(), { logger });
