@@ -1,0 +1,127 @@
+import { expect, it } from 'vitest';
+import { generateKey, KeyRing, tokenOf } from '../../../src/fernet/index.js';
+import { startAwsStandin } from '../../harness/aws-standin/index.js';
+import {
+  awsClients,
+  createDatabase,
+  describeWith,
+  disposeLater,
+  queryDatabase,
+  runCli,
+  startCli,
+  waitFor,
+} from '../../harness/index.js';
+import { changeEvent, MARKER } from './support.js';
+
+const COUNT = 40;
+const CONCURRENCY = 2;
+const LONG_MS = 120_000;
+const idOf = (number: number): string => `22222222-0000-4000-8000-${String(number).padStart(12, '0')}`;
+const nameOf = (number: number): string => `mysql-${number}`;
+const valueOf = (number: number): string => `${MARKER}-${number}`;
+
+/** {@link COUNT} connections in `db`, on PostgreSQL. */
+async function createWorld() {
+  const aws = await startAwsStandin();
+  disposeLater(() => aws.close());
+  aws.configure({ latencyMs: 40 });
+  const { url } = await createDatabase('postgres');
+  const env = {
+    ...awsClients(aws.url).env,
+    FERNET_KEY: generateKey(),
+    DATABASE_URL: url,
+    SECRET_MANAGER: 'db',
+    CLAIM_MS: '6000',
+    STORE_TIMEOUT_MS: '2000',
+    SECRET_MANAGER_WRITES_PER_SECOND: '20',
+  };
+  const events = Array.from({ length: COUNT }, (_, number) =>
+    changeEvent({
+      id: idOf(number),
+      eventId: `33333333-0000-4000-8000-${String(number).padStart(12, '0')}`,
+      name: nameOf(number),
+      password: valueOf(number),
+    }),
+  );
+  expect((await runCli(['pipe'], { env, input: events.join('\n') })).code).toBe(0);
+  const ring = KeyRing.parse('FERNET_KEY', env.FERNET_KEY);
+  const query = (sql: string): Promise<Record<string, unknown>[]> => queryDatabase({ url }, sql);
+  return {
+    aws,
+    query,
+    begin: (...args: readonly string[]) =>
+      startCli(['migrate-secrets', ...args, '--concurrency', String(CONCURRENCY)], env),
+    run: (...args: readonly string[]) => runCli(['migrate-secrets', ...args, '--json'], { env }),
+    /** Of each connection: who keeps it, and what its reference stands for there. */
+    kept: async () => {
+      const rows = await query(
+        'SELECT c.manager, r.sealed FROM connection c JOIN secret_reference r ON r.connection_id = c.id ORDER BY c.id',
+      );
+      return rows.map(({ manager, sealed }) => {
+        const text = ring.open(tokenOf(String(sealed)));
+        const secretId = /^secret:(.*)$/.exec(text)?.[1];
+        const stored = aws.secrets().find((secret) => secret.secretId === secretId);
+        return [manager, secretId === undefined ? text : stored?.value];
+      });
+    },
+  };
+}
+
+const allIn = (manager: string): unknown[] =>
+  Array.from({ length: COUNT }, (_, number) => [manager, valueOf(number)]);
+
+describeWith(['postgres'], 'several migrations of one database', () => {
+  it.each([
+    ['to their end', null, 0],
+    // What it had under way is written again.
+    ['while one of them is killed', 'SIGKILL', CONCURRENCY],
+  ] as const)(
+    'the same one twice at the same time, %s: each value is moved once',
+    async (_, signal, again) => {
+      const { aws, begin, run, kept, query } = await createWorld();
+      const [one, two] = [begin('--to', 'managed-aws'), begin('--to', 'managed-aws')];
+      await waitFor(() => aws.secrets().length >= 5, {
+        what: 'five secrets in the store',
+        timeoutMs: LONG_MS,
+      });
+      if (signal !== null) one.kill(signal);
+      else expect((await one.waitForExit(LONG_MS)).code).toBe(0);
+      expect((await two.waitForExit(LONG_MS)).code).toBe(0);
+      expect((await run('status')).stdout).toContain('"active": "managed-aws"');
+      expect(await kept()).toEqual(allIn('managed-aws'));
+      expect(await query('SELECT DISTINCT revision FROM connection')).toEqual([{ revision: 2 }]);
+      const writes = aws.secrets().reduce((sum, { versions }) => sum + versions.length, 0);
+      expect(writes).toBeGreaterThanOrEqual(COUNT);
+      expect(writes).toBeLessThanOrEqual(COUNT + again);
+      expect(one.stdout() + one.stderr() + two.stdout() + two.stderr()).not.toContain(MARKER);
+    },
+  );
+
+  it('the way back after one that was killed: all values are where they were, none is left unknown', async () => {
+    const { aws, begin, run, kept, query } = await createWorld();
+    const forth = begin('--to', 'managed-aws');
+    await waitFor(() => aws.secrets().length >= 5, { what: 'five secrets in the store', timeoutMs: LONG_MS });
+    forth.kill('SIGKILL');
+    await forth.waitForExit();
+    const back = await run('rollback');
+    expect(back).toMatchObject({ code: 0 });
+    expect(await kept()).toEqual(allIn('db'));
+    const known = await query(`SELECT secret_id FROM stored_secret WHERE manager = 'managed-aws'`);
+    const ids = known.map(({ secret_id: id }) => id);
+    for (const { secretId } of aws.secrets()) expect(ids).toContain(secretId);
+    expect(await query(`SELECT state FROM stored_secret WHERE state = 'live'`)).toEqual([]);
+    expect(JSON.parse((await run('status')).stdout)).toMatchObject({ active: 'db' });
+  });
+
+  it('one in each direction: the later request wins, the earlier ends and says so', async () => {
+    const { aws, begin, run, kept } = await createWorld();
+    const forth = begin('--to', 'managed-aws');
+    await waitFor(() => aws.secrets().length >= 5, { what: 'five secrets in the store', timeoutMs: LONG_MS });
+    const back = await run('rollback');
+    const { code } = await forth.waitForExit(LONG_MS);
+    expect(code).toBe(2);
+    expect(forth.stderr()).toContain('MANAGER_MISMATCH');
+    expect(back.code).toBe(0);
+    expect(await kept()).toEqual(allIn('db'));
+  });
+});
