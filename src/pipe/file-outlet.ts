@@ -8,6 +8,8 @@ import type { OutgoingRecord, Outlet } from '../transport.js';
 const NO_LIMIT_BYTES = Number.MAX_SAFE_INTEGER;
 const LONGEST_WRITE_MS = 5_000;
 const TAIL_BYTES = 1024 * 1024;
+/** Of every line of ours. */
+const LINE_START = '{"specversion"';
 
 /** Where the lines of a pipe go. */
 export interface LineSink {
@@ -84,7 +86,9 @@ async function cutTornLine(handle: FileHandle): Promise<void> {
   await handle.read(bytes, 0, bytes.length, start);
   const lineStart = bytes.lastIndexOf(0x0a) + 1;
   if (lineStart === bytes.length) return;
-  const isOurs = bytes.subarray(lineStart).toString('utf8').startsWith('{"specversion"');
+  const torn = bytes.subarray(lineStart).toString('utf8');
+  // It may be torn before the end of that.
+  const isOurs = torn.startsWith(LINE_START) || LINE_START.startsWith(torn);
   if (isOurs) await handle.truncate(start + lineStart);
   else await handle.appendFile('\n');
 }
