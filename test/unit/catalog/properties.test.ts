@@ -123,7 +123,8 @@ describe('any entity under any catalogue', () => {
       }),
       { numRuns: RUNS },
     );
-    expect(withFields).toBeGreaterThan(RUNS / 10);
+    // An eighth of them on average: far enough below for chance not to come there.
+    expect(withFields).toBeGreaterThan(RUNS / 20);
   });
 
   it('has the same fields, under the same names, when its output comes in again', () => {
