@@ -7,7 +7,7 @@ import type { OutgoingRecord, Outlet } from '../transport.js';
 /** A pipe has no topics: its lines may be as long as they are. */
 const NO_LIMIT_BYTES = Number.MAX_SAFE_INTEGER;
 const LONGEST_WRITE_MS = 5_000;
-const TAIL_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 /** Of every line of ours. */
 const LINE_START = '{"specversion"';
 
@@ -81,16 +81,28 @@ async function openForAppending(file: string): Promise<FileHandle> {
  */
 async function cutTornLine(handle: FileHandle): Promise<void> {
   const { size } = await handle.stat();
-  const start = Math.max(0, size - TAIL_BYTES);
-  const bytes = Buffer.alloc(size - start);
-  await handle.read(bytes, 0, bytes.length, start);
-  const lineStart = bytes.lastIndexOf(0x0a) + 1;
-  if (lineStart === bytes.length) return;
-  const torn = bytes.subarray(lineStart).toString('utf8');
+  const lineStart = await lastLineStart(handle, size);
+  if (lineStart === size) return;
+  const torn = (await bytesOf(handle, lineStart, Math.min(size, lineStart + LINE_START.length))).toString();
   // It may be torn before the end of that.
-  const isOurs = torn.startsWith(LINE_START) || LINE_START.startsWith(torn);
-  if (isOurs) await handle.truncate(start + lineStart);
+  if (LINE_START.startsWith(torn)) await handle.truncate(lineStart);
   else await handle.appendFile('\n');
+}
+
+/** The offset after the last line break; `size` where that ends the file. */
+async function lastLineStart(handle: FileHandle, size: number): Promise<number> {
+  for (let end = size; end > 0; end -= CHUNK_BYTES) {
+    const start = Math.max(0, end - CHUNK_BYTES);
+    const at = (await bytesOf(handle, start, end)).lastIndexOf(0x0a);
+    if (at !== -1) return start + at + 1;
+  }
+  return 0;
+}
+
+async function bytesOf(handle: FileHandle, start: number, end: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(end - start);
+  await handle.read(bytes, 0, bytes.length, start);
+  return bytes;
 }
 
 /** Writes to a stream such as standard output; done when the stream has passed it on. */

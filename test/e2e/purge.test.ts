@@ -5,8 +5,8 @@ import {
   createDatabase,
   describeWith,
   disposeLater,
+  offsetRanges,
   queryDatabase,
-  quietKafka,
   readAll,
   waitFor,
   type TestProcess,
@@ -21,18 +21,12 @@ const LONG = { timeoutMs: 90_000, intervalMs: 500 };
 
 const valueOf = (id: string, version: number): string => `value-of-${id}-${version}`;
 
-/** Of all source partitions: the first offset that is still there, and the next one to be written. */
+/** Of all source partitions. */
 async function rangesOf({ topics }: World, brokers: string): Promise<{ low: number; high: number }[]> {
-  const admin = quietKafka(brokers).admin();
-  await admin.connect();
-  try {
-    const all = await Promise.all(
-      [topics.created, topics.updated].map((topic) => admin.fetchTopicOffsets(topic)),
-    );
-    return all.flat().map(({ low, high }) => ({ low: Number(low), high: Number(high) }));
-  } finally {
-    await admin.disconnect();
-  }
+  const all = await Promise.all(
+    [topics.created, topics.updated].map((topic) => offsetRanges(topic, brokers)),
+  );
+  return all.flatMap((ranges) => [...ranges.values()]);
 }
 
 describeWith(['kafka', 'postgres'], 'PURGE_SOURCE=secured with two workers', ({ kafka: brokers }) => {

@@ -22,6 +22,7 @@ export {
   eachRecord,
   endOffsets,
   jsonOf,
+  offsetRanges,
   produce,
   readAll,
   readUntil,

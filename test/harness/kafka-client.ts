@@ -232,7 +232,8 @@ async function readUnlessElecting<T>(
 
 const ELECTING = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE']);
 
-async function offsetRanges(
+/** Of each partition: the first offset that is still there, and the next one to be written. */
+export async function offsetRanges(
   topic: string,
   brokers: string,
 ): Promise<Map<number, { low: number; high: number }>> {

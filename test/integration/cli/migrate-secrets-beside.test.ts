@@ -11,14 +11,11 @@ import {
   startCli,
   waitFor,
 } from '../../harness/index.js';
-import { changeEvent, MARKER } from './support.js';
+import { lines, MARKER } from './support.js';
 
 const COUNT = 40;
 const CONCURRENCY = 2;
 const LONG_MS = 120_000;
-const idOf = (number: number): string => `22222222-0000-4000-8000-${String(number).padStart(12, '0')}`;
-const nameOf = (number: number): string => `mysql-${number}`;
-const valueOf = (number: number): string => `${MARKER}-${number}`;
 
 /** {@link COUNT} connections in `db`, on PostgreSQL. */
 async function createWorld() {
@@ -35,15 +32,7 @@ async function createWorld() {
     STORE_TIMEOUT_MS: '2000',
     SECRET_MANAGER_WRITES_PER_SECOND: '20',
   };
-  const events = Array.from({ length: COUNT }, (_, number) =>
-    changeEvent({
-      id: idOf(number),
-      eventId: `33333333-0000-4000-8000-${String(number).padStart(12, '0')}`,
-      name: nameOf(number),
-      password: valueOf(number),
-    }),
-  );
-  expect((await runCli(['pipe'], { env, input: events.join('\n') })).code).toBe(0);
+  expect((await runCli(['pipe'], { env, input: lines({ count: COUNT }) })).code).toBe(0);
   const ring = KeyRing.parse('FERNET_KEY', env.FERNET_KEY);
   const query = (sql: string): Promise<Record<string, unknown>[]> => queryDatabase({ url }, sql);
   return {
@@ -68,7 +57,7 @@ async function createWorld() {
 }
 
 const allIn = (manager: string): unknown[] =>
-  Array.from({ length: COUNT }, (_, number) => [manager, valueOf(number)]);
+  Array.from({ length: COUNT }, (_, number) => [manager, `${MARKER}-${number}`]);
 
 describeWith(['postgres'], 'several migrations of one database', () => {
   it.each([

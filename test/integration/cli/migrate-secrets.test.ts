@@ -6,27 +6,7 @@ import { generateKey } from '../../../src/fernet/index.js';
 import { docBlock, expectShown, runBlock } from '../../harness/doc-blocks.js';
 import { awsClients, queryDatabase, runCli, startCli, waitFor, type CliResult } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
-import { changeEvent, localSetup, MARKER } from './support.js';
-
-const idOf = (number: number): string => `22222222-0000-4000-8000-${String(number).padStart(12, '0')}`;
-
-interface Lines {
-  readonly count?: number;
-  readonly timestampMs?: number;
-  readonly passwordOf?: (number: number) => string | null;
-}
-
-function lines({ count = 3, timestampMs = 1_790_000_000_000, passwordOf }: Lines = {}): string {
-  return Array.from({ length: count }, (_, index) =>
-    changeEvent({
-      id: idOf(index),
-      eventId: `33333333-0000-4000-8000-${String(timestampMs + index).slice(-12)}`,
-      name: `mysql-${index}`,
-      password: passwordOf === undefined ? `${MARKER}-${index}` : passwordOf(index),
-      timestampMs,
-    }),
-  ).join('\n');
-}
+import { idOf, lines, localSetup, MARKER, type Lines } from './support.js';
 
 function setup(env: Readonly<Record<string, string>> = {}) {
   const { dir, databaseFile, env: local } = localSetup();

@@ -64,3 +64,25 @@ export function localSetup(): LocalSetup {
     env: { FERNET_KEY: generateKey(), SECRET_MANAGER: 'local', DATABASE_URL: `sqlite:${databaseFile}` },
   };
 }
+
+export const idOf = (number: number): string => `22222222-0000-4000-8000-${String(number).padStart(12, '0')}`;
+
+export interface Lines {
+  /** Default 3. */
+  readonly count?: number;
+  readonly timestampMs?: number;
+  readonly passwordOf?: (number: number) => string | null;
+}
+
+/** Events of connections {@link idOf}(0), …, named `mysql-0`, …, with the passwords `MARKER-0`, …; a line each. */
+export function lines({ count = 3, timestampMs = 1_790_000_000_000, passwordOf }: Lines = {}): string {
+  return Array.from({ length: count }, (_, index) =>
+    changeEvent({
+      id: idOf(index),
+      eventId: `33333333-0000-4000-8000-${String(timestampMs + index).slice(-12)}`,
+      name: `mysql-${index}`,
+      password: passwordOf === undefined ? `${MARKER}-${index}` : passwordOf(index),
+      timestampMs,
+    }),
+  ).join('\n');
+}

@@ -7,6 +7,7 @@ import {
   describeWithOwn,
   disposeLater,
   freshName,
+  offsetRanges,
   quietKafka,
   queryDatabase,
   readAll,
@@ -31,15 +32,8 @@ const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePattern
 const PURGED = { timeoutMs: 90_000, intervalMs: 500 };
 const PURGE = { PURGE_SOURCE: 'secured' };
 
-async function lowOf({ env }: ReplayWorld, topic: string): Promise<number> {
-  const admin = quietKafka(env['KAFKA_BROKERS']!).admin();
-  await admin.connect();
-  try {
-    const [partition] = await admin.fetchTopicOffsets(topic);
-    return Number(partition?.low);
-  } finally {
-    await admin.disconnect();
-  }
+async function lowOf({ env }: ReplayWorld, topic: string): Promise<number | undefined> {
+  return (await offsetRanges(topic, env['KAFKA_BROKERS']!)).get(0)?.low;
 }
 
 /** The same topics and group, and a purge. */

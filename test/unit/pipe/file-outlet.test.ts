@@ -23,6 +23,12 @@ it.each(Array.from({ length: LINE.length - 1 }, (_, index) => LINE.slice(0, inde
   },
 );
 
+it('half a line is cut off however long it is', async () => {
+  const half = LINE.slice(0, -2) + 'x'.repeat(3 * 1024 * 1024);
+  expect(await appendedTo(half)).toBe(LINE);
+  expect(await appendedTo(LINE + half)).toBe(LINE + LINE);
+});
+
 it('a text that is not ours stays, and gets its line break', async () => {
   expect(await appendedTo('{"other":1')).toBe(`{"other":1\n${LINE}`);
   expect(await appendedTo('')).toBe(LINE);
