@@ -84,8 +84,8 @@ export interface Worker {
   readonly mover: Mover;
   /** Moves what is not kept in the active manager yet. */
   readonly migration: RestOfMigration;
-  /** Removes rows that are past their retention; returns how many. */
-  prune(): Promise<number>;
+  /** Removes all rows that are past their retention. */
+  prune(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -175,7 +175,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
         concurrency: MIGRATION_LANES,
         clock,
       }),
-      prune: () => pruneOldRows(database, config.database),
+      prune: (signal) => pruneOldRows(database, config.database, signal),
       close: async () => {
         await managers.close();
         await database.close();

@@ -5,6 +5,7 @@ import { WorkerError } from '../errors.js';
 import { EventLog } from '../observability/event-log.js';
 import { FailureLog } from '../observability/failure-log.js';
 import { createLogger, type Logger } from '../observability/logger.js';
+import { logTidied } from '../observability/tidied.js';
 import type { LineSink } from '../pipe/file-outlet.js';
 import { EXIT, type Cli, type Done, type ExitCode } from './cli.js';
 import { OutcomeCounts } from '../observability/outcome-counts.js';
@@ -26,7 +27,7 @@ export function definePipe(program: Command, cli: Cli, done: Done): void {
     .addHelpText(
       'after',
       examples('pipe --in events.ndjson --out secured.ndjson', 'pipe < events.ndjson > secured.ndjson') +
-        '\n\nExit codes: 0 all applied, 3 some lines became dead letters, 2 wrong use or configuration, 1 anything else.',
+        '\n\nExit codes: 0 all applied, 3 some lines became dead letters or the store has lost a secret, 2 wrong use or configuration, 1 anything else.',
     )
     .action(async (options: PipeOptions) => done(await runPipeCommand(options, cli)));
 }
@@ -41,6 +42,7 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
 
   const failures = new FailureLog(logger);
   const counts = new OutcomeCounts();
+  let lost = 0;
   const startedAt = performance.now();
   const closed = watchReader(cli);
   const stop = stopSignals(null);
@@ -65,6 +67,9 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
           retryDue: (aborted) => worker.pipeline.retryKept(aborted),
           refuseWaiting: (aborted) => worker.pipeline.retryKept(aborted, { isEnd: true }),
           moveRest: (aborted) => moveRest(worker, logger, aborted),
+          tidyUp: async (aborted) => {
+            lost += await tidyUp(worker, config.claims.claimMs, logger, aborted);
+          },
           onRetry: (error, delayMs) => failures.failed('trying again', error, { delayMs }),
         },
         signal,
@@ -92,7 +97,7 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
     return EXIT.failed;
   }
   logger.info(summary, 'pipe done');
-  return counts.deadLetters > 0 ? EXIT.deadLetters : EXIT.ok;
+  return counts.deadLetters + lost > 0 ? EXIT.deadLetters : EXIT.ok;
 }
 
 /** What no event has brought along; what can not be moved stays where it is, for the next run. */
@@ -101,6 +106,27 @@ async function moveRest({ migration, manager }: Worker, logger: Logger, signal: 
   for (const failure of failures)
     logger.warn({ ...failure, to: manager.name }, 'a connection can not be moved yet');
   if (moved + remaining > 0) logger.info({ to: manager.name, moved, remaining }, 'secrets moved');
+}
+
+/** What `start` does all the time. Returns how many secrets the store has lost. */
+async function tidyUp(worker: Worker, claimMs: number, logger: Logger, signal: AbortSignal): Promise<number> {
+  let lost = 0;
+  const isInDoubt = await worker.janitor.finish(
+    {
+      claimMs,
+      onRound: (counts) => {
+        logTidied(logger, counts);
+        lost += counts.lost;
+      },
+      onWait: (waitMs) =>
+        logger.info({ waitMs }, 'waiting until no earlier request can land on a stored secret any more'),
+    },
+    signal,
+  );
+  if (isInDoubt && !signal.aborted)
+    logger.warn('stored secrets are still in doubt: the next run looks at them again');
+  await worker.prune(signal);
+  return lost;
 }
 
 /** A reader that goes away ends the write that is under way; without a listener it would end the process. */

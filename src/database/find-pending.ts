@@ -1,5 +1,5 @@
 import { IsNull, LessThanOrEqual, Not } from 'typeorm';
-import type { ElsewhereConnection, ElsewhereFilter, Ledger } from '../pipeline/ledger.js';
+import type { DoubtFilter, ElsewhereConnection, ElsewhereFilter, Ledger } from '../pipeline/ledger.js';
 import { databaseNowMs, type Transaction } from './database.js';
 import type { ManagerName } from '../terms.js';
 import type { DeadLetterRow, OutboxRow } from './rows.js';
@@ -68,6 +68,32 @@ export async function findUntidy(
     .addGroupBy('stored.manager')
     .limit(limit)
     .getRawMany<{ connectionId: string; manager: ManagerName }>();
+}
+
+/** When the next name in doubt can be looked at: see {@link Ledger.doubtMs}. */
+export async function findDoubtMs(
+  tx: Transaction,
+  { withinMs, lateRequestMs, except }: DoubtFilter,
+): ReturnType<Ledger['doubtMs']> {
+  const { tables } = tx;
+  const nowMs = await databaseNowMs(tx);
+  const lastMs = Math.floor(nowMs + withinMs);
+  const query = tx.manager
+    .createQueryBuilder(tables.storedSecret, 'stored')
+    // What a claim is writing, or has left, is in nobody's hands when that claim is over.
+    .select(
+      `MIN(CASE WHEN stored.state = 'writing' THEN connection.claimExpiresAtMs ELSE stored.suspectUntilMs END)`,
+      'atMs',
+    )
+    .innerJoin(tables.connection.options.name, 'connection', 'connection.id = stored.connectionId')
+    .where(
+      `(stored.suspectUntilMs <= :lastMs
+        OR (stored.state = 'writing' AND connection.claimExpiresAtMs <= :lastClaimMs))`,
+      { lastMs, lastClaimMs: lastMs - lateRequestMs },
+    );
+  if (except.length > 0) query.andWhere('stored.manager NOT IN (:...except)', { except });
+  const row = await query.getRawOne<{ atMs: string | number | null }>();
+  return row?.atMs == null ? null : Math.max(0, Number(row.atMs) - nowMs);
 }
 
 /** What is to be moved to the active manager: see {@link Ledger.elsewhere}. */

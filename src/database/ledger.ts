@@ -11,13 +11,14 @@ import type {
   CommitRequest,
   CommitResult,
   Decision,
+  DoubtFilter,
   ElsewhereFilter,
   Ledger,
   LockedState,
 } from '../pipeline/ledger.js';
 import { applyChanges } from './apply-changes.js';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
-import { findDue, findElsewhere, findUnsent, findUntidy } from './find-pending.js';
+import { findDoubtMs, findDue, findElsewhere, findUnsent, findUntidy } from './find-pending.js';
 import { findRetirements } from './find-retirements.js';
 import { loadStates, lockConnections } from './load-state.js';
 import type { ConnectionRow, OutboxRow, StoredSecretRow } from './rows.js';
@@ -110,6 +111,10 @@ export class DatabaseLedger implements Ledger {
 
   untidy(limit: number, except: readonly ManagerName[]): ReturnType<Ledger['untidy']> {
     return this.#database.run((tx) => findUntidy(tx, limit, except));
+  }
+
+  doubtMs(filter: DoubtFilter): ReturnType<Ledger['doubtMs']> {
+    return this.#database.run((tx) => findDoubtMs(tx, filter));
   }
 
   elsewhere(filter: ElsewhereFilter, limit: number): ReturnType<Ledger['elsewhere']> {

@@ -12,8 +12,17 @@ const BATCH = 1_000;
 /** A deleted name is remembered for longer than a store keeps it for recovery (30 days). */
 const DELETED_SECRET_DAYS = 60;
 
-/** Removes one batch of old rows of each kind; returns how many there were. Call it again while it is not 0. */
-export async function pruneOldRows(database: Database, days: RetentionDays): Promise<number> {
+/** Removes old rows of each kind, batch by batch. */
+export async function pruneOldRows(
+  database: Database,
+  days: RetentionDays,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted && (await pruneBatch(database, days)) > 0);
+}
+
+/** Returns how many rows there were. */
+async function pruneBatch(database: Database, days: RetentionDays): Promise<number> {
   return database.transaction(async (tx) => {
     const nowMs = await databaseNowMs(tx);
     const outbox = await pruneOutbox(tx, nowMs - days.outboxRetentionDays * DAY_MS);

@@ -5,3 +5,4 @@ export { FailureLog } from './failure-log.js';
 export { createLogger, type Logger, type LoggerOptions } from './logger.js';
 export { Metrics, type BacklogCounts } from './metrics.js';
 export { errorLabel, safeError, type SafeError } from './safe-error.js';
+export { logTidied } from './tidied.js';

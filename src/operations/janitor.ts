@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditRow, StoredSecretRow } from '../database/rows.js';
 import { auditRow, type AuditAction } from '../pipeline/audit.js';
 import type { ManagerSource, Sealer } from '../pipeline/context.js';
@@ -16,6 +17,10 @@ import { planTidying, type TidyPlan, type TidyRules } from './tidy-plan.js';
 export const OURSELVES = 'connection-secrets-worker';
 /** How many connections one round takes up. */
 const ROUND_LIMIT = 100;
+/** Between two rounds while something is in doubt, milliseconds: whoever holds a claim may be done sooner. */
+const [SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS] = [200, 1_000];
+/** For the last round, when nothing can land any more, milliseconds. */
+const SLACK_MS = 2_000;
 /** What the store refused for certain is tried again after this, milliseconds. */
 const RETRY_MS = 60_000;
 /** What is lost stays lost until somebody publishes it again: it need not be looked at every minute. */
@@ -40,6 +45,15 @@ export interface TidyCounts {
   deleted: number;
   repaired: number;
   lost: number;
+}
+
+export interface FinishOptions {
+  /** How long others may hold a claim, milliseconds. */
+  readonly claimMs: number;
+  /** Told of each round that did something. */
+  readonly onRound: (counts: TidyCounts) => void;
+  /** Told once, before the first wait: how long at least, milliseconds. */
+  readonly onWait: (waitMs: number) => void;
 }
 
 /** What became of one secret: its new row, what the audit says, whether a request may still be on its way. */
@@ -76,6 +90,35 @@ export class Janitor {
       if (store !== null) await this.#tidy(connectionId, { manager, store }, total, signal);
     }
     return total;
+  }
+
+  /**
+   * Rounds until nothing is left to do and nothing in doubt, for a process that ends afterwards and may be the only one.
+   * Waits while a request that was sent before can still land, but neither for what the store keeps refusing nor for what
+   * others begin meanwhile. Returns whether something is still in doubt: that is the next process's. Rejects as
+   * {@link run}.
+   */
+  async finish({ claimMs, onRound, onWait }: FinishOptions, signal: AbortSignal): Promise<boolean> {
+    const { ledger, rules } = this.#parts;
+    const { lateRequestMs } = rules;
+    const endMs = performance.now() + claimMs + lateRequestMs + SLACK_MS;
+    const doubtMs = (withinMs: number): Promise<number | null> =>
+      ledger.doubtMs({ withinMs, lateRequestMs, except: [...this.#unopened] });
+    let hasWaited = false;
+    for (;;) {
+      const counts = await this.run(signal);
+      const didSomething = counts.deleted + counts.repaired + counts.lost > 0;
+      if (didSomething) onRound(counts);
+      const leftMs = endMs - performance.now();
+      const nextMs = leftMs > 0 && !signal.aborted ? await doubtMs(leftMs) : null;
+      if (nextMs !== null) {
+        if (!hasWaited) onWait(nextMs);
+        hasWaited = true;
+        const pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, nextMs));
+        await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      } else if (!didSomething || leftMs <= 0 || signal.aborted)
+        return (await doubtMs(Math.max(RETRY_MS, claimMs + lateRequestMs))) !== null;
+    }
   }
 
   /**

@@ -17,6 +17,8 @@ export interface PipeParts {
   refuseWaiting(signal: AbortSignal): Promise<number>;
   /** Moves what is not kept in the active manager yet: at the end, for events bring their connections along. */
   moveRest(signal: AbortSignal): Promise<unknown>;
+  /** Looks after what is stored, as a worker does all the time: nobody else may be there to do it. */
+  tidyUp(signal: AbortSignal): Promise<unknown>;
   /** Told of what is tried again. */
   onRetry(error: WorkerError, delayMs: number): void;
   readonly concurrency: number;
@@ -61,6 +63,7 @@ export async function runPipe(
   if (!signal.aborted) while ((await persistently(() => parts.refuseWaiting(signal), parts, signal)) > 0);
   if (!signal.aborted) await persistently(() => parts.moveRest(signal), parts, signal);
   await persistently(() => parts.relay(signal), parts, signal);
+  if (!signal.aborted) await persistently(() => parts.tidyUp(signal), parts, signal);
 }
 
 async function persistently<T>(work: () => Promise<T>, parts: PipeParts, signal: AbortSignal): Promise<T> {

@@ -142,6 +142,14 @@ export interface ElsewhereConnection {
  * The database as the pipeline sees it. Every method takes many connections and is one transaction, rows locked in the
  * order of their ids. One that fails is rolled back whole.
  */
+export interface DoubtFilter {
+  /** Only what can be in doubt no more after this time, milliseconds. */
+  readonly withinMs: number;
+  /** How long after a claim's end one of its requests could still land, milliseconds. */
+  readonly lateRequestMs: number;
+  readonly except: readonly ManagerName[];
+}
+
 export interface Ledger {
   claim<Plan>(requests: readonly ClaimRequest<Plan>[]): Promise<ClaimResult<Plan>[]>;
   /** Null where the epoch has moved on: somebody else took the connection over, nothing was written. */
@@ -168,6 +176,8 @@ export interface Ledger {
     limit: number,
     except: readonly ManagerName[],
   ): Promise<readonly { readonly connectionId: string; readonly manager: ManagerName }[]>;
+  /** Milliseconds until the first name in doubt can be looked at, 0: now; null: there is none. */
+  doubtMs(filter: DoubtFilter): Promise<number | null>;
   /** Connections kept in another manager than the active one, in the order of their ids, after one of them. */
   elsewhere(filter: ElsewhereFilter, limit: number): Promise<readonly ElsewhereConnection[]>;
   /** What the audit says of the last retirement of each of these secrets of one connection, by secret id. */

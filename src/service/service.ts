@@ -13,7 +13,7 @@ import {
   type KafkaSettings,
   type SourceConsumer,
 } from '../kafka/index.js';
-import { EventLog, FailureLog, Metrics, type Logger } from '../observability/index.js';
+import { EventLog, FailureLog, Metrics, logTidied, type Logger } from '../observability/index.js';
 import { readBacklog } from './backlog.js';
 import { readinessChecks } from './checks.js';
 import { claimGroupId } from './group-id.js';
@@ -229,7 +229,7 @@ class Service {
     this.#startTask({
       name: 'retention',
       everyMs: RETENTION_EVERY_MS,
-      run: (signal) => pruneAll(worker, signal),
+      run: (signal) => worker.prune(signal),
     });
     this.#startTask({ name: 'backlog', everyMs: BACKLOG_EVERY_MS, run: () => this.#countBacklog(worker) });
     return relay;
@@ -245,13 +245,7 @@ class Service {
   async #tidy(worker: Worker, signal: AbortSignal): Promise<void> {
     const counts = await worker.janitor.run(signal);
     this.#metrics.tidied(counts);
-    if (counts.deleted + counts.repaired > 0)
-      this.#options.logger.info(counts, 'stored secrets looked after');
-    if (counts.lost > 0)
-      this.#options.logger.error(
-        { lost: counts.lost, code: 'SECRET_VERSION_GONE' },
-        'the store has lost recorded versions: see `dead-letters list --code SECRET_VERSION_GONE`, publish those entities again',
-      );
+    logTidied(this.#options.logger, counts);
   }
 
   async #countBacklog(worker: Worker): Promise<void> {
@@ -327,6 +321,3 @@ class Service {
 }
 
 /** Batch by batch, so that no transaction is long. */
-async function pruneAll(worker: Worker, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && (await worker.prune()) > 0);
-}

@@ -1,18 +1,16 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { queryDatabase, waitFor } from '../../harness/index.js';
-import type { TestProcess } from '../../harness/start-process.js';
+import type { Exit } from '../../harness/start-process.js';
 import { unsettled } from '../checker/index.js';
 import type { Boundary, Kill } from './boundary.js';
 import { Scenario } from './scenario.js';
 import { killDuring } from './store-kill.js';
 import { KillPlan, startHooked } from './worker.js';
-import type { World } from './world.js';
+import type { Manager, World } from './world.js';
 
 const RUN_MS = 120_000;
 /** Some lines became dead letters. */
 const DEAD_LETTERS = 3;
-/** Nothing looks after stored secrets in a pipe: these are left to the next `start`. */
-const LEFT_TO_JANITOR = ['names in doubt'] as const;
 
 /**
  * The same input again and again, until a run comes to its end.
@@ -21,25 +19,37 @@ const LEFT_TO_JANITOR = ['names in doubt'] as const;
  */
 export async function runPipeCell(
   world: World,
-  { orphan = false, leavesToRelay = false }: Boundary,
+  { orphan = false, leavesToRelay = false, migrates = false }: Boundary,
   kills: readonly Kill[],
   logs: Record<string, string>,
 ): Promise<void> {
   const plan = new KillPlan(world.dir, kills, { spare: false, armed: false });
+  const run = (index: number): Promise<Exit> =>
+    runOnce(world, { plan, index, manager: migrates ? 'managed-aws-ssm' : 'managed-aws' }, logs);
   const scenario = new Scenario();
-  writeFileSync(world.inFile, world.lines([...scenario.round({ orphan }), ...scenario.round()]));
+  writeFileSync(world.inFile, world.lines(scenario.round({ orphan })));
   appendFileSync(world.outFile, '');
+  if (migrates) await workUnder('managed-aws', world, logs);
+  appendFileSync(world.inFile, world.lines(scenario.round()));
   for (const index of kills.keys()) {
-    const exit = await runOnce(world, plan, index, logs);
+    const exit = await run(index);
     if (exit.signal !== 'SIGKILL' || plan.reachedBy(index) === null)
       throw new Error(`kill ${index + 1} was not reached; the pipe ended with ${String(exit.code)}`);
     if (leavesToRelay) await claimsEnded(world);
   }
-  const exit = await runOnce(world, plan, kills.length, logs);
-  if (exit.code !== DEAD_LETTERS)
-    throw new Error(`the last run ended with ${String(exit.code ?? exit.signal)}\n${lastOf(logs)}`);
-  const open = await unsettled(world.checkInput(logs), LEFT_TO_JANITOR);
+  requireEnd(await run(kills.length), logs);
+  const open = await unsettled(world.checkInput(logs));
   if (open.length > 0) throw new Error(`after the last run: ${open.join(', ')}`);
+}
+
+/** A run that nobody ends; those after it work under another manager. */
+async function workUnder(manager: Manager, world: World, logs: Record<string, string>): Promise<void> {
+  const plan = new KillPlan(world.dir, [], { spare: false, armed: false });
+  requireEnd(await runOnce(world, { plan, index: -1, manager }, logs), logs);
+}
+
+function requireEnd({ code, signal }: Exit, logs: Readonly<Record<string, string>>): void {
+  if (code !== DEAD_LETTERS) throw new Error(`a run ended with ${String(code ?? signal)}\n${lastOf(logs)}`);
 }
 
 async function claimsEnded(world: World): Promise<void> {
@@ -53,16 +63,16 @@ async function claimsEnded(world: World): Promise<void> {
 
 async function runOnce(
   world: World,
-  plan: KillPlan,
-  index: number,
+  { plan, index, manager }: { readonly plan: KillPlan; readonly index: number; readonly manager: Manager },
   logs: Record<string, string>,
-): ReturnType<TestProcess['waitForExit']> {
+): Promise<Exit> {
   const kill = plan.kills[index];
   const pipe = startHooked(
     ['pipe', '--in', world.inFile, '--out', world.outFile],
     world,
     plan,
     `run-${index}`,
+    manager,
   );
   try {
     if (kill !== undefined && 'during' in kill)

@@ -78,6 +78,7 @@ export class World {
   readonly #env: Readonly<Record<string, string>>;
   readonly #key = randomBytes(32).toString('base64');
   #producer: Producer | null = null;
+  #lineCount = 0;
 
   private constructor(
     standin: AwsStandin,
@@ -152,11 +153,12 @@ export class World {
     }
   }
 
-  /** As lines of a pipe; remembers them as the records with these numbers. */
+  /** As lines of a pipe, after those that were asked for before; remembers them as the records with these numbers. */
   lines(items: readonly SourceItem[]): string {
     return items
-      .map(({ topic, key, value, published }, line) => {
-        this.#remember(published, topic, 0, line);
+      .map(({ topic, key, value, published }) => {
+        this.#remember(published, topic, 0, this.#lineCount);
+        this.#lineCount += 1;
         return `${JSON.stringify({ topic: this.topic(topic), key: key === '' ? null : key, value })}\n`;
       })
       .join('');

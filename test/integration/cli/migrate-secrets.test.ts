@@ -239,6 +239,9 @@ describe('migrate-secrets', () => {
       OM_SM_ACCESS_KEY_ID: 'test',
       OM_SM_ACCESS_KEY: 'test',
       AWS_ENDPOINT_URL: aws.url,
+      // A pipe waits until what the store has refused is in doubt no more: four claims.
+      CLAIM_MS: '3000',
+      STORE_TIMEOUT_MS: '500',
     });
     const passwordOf = (number: number): string =>
       [`${MARKER}{{x}}`, `${MARKER}${'a'.repeat(5_000)}`, MARKER][number] ?? '';

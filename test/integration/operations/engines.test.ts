@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ManagerName } from '../../../src/terms.js';
 import { createDatabase, describeWith, type DatabaseEngine } from '../../harness/index.js';
 import { eventRecord, PASSWORD_ID, PASSWORD_PATH } from '../pipeline/events.js';
 import { Bench } from '../secrets/fixture.js';
@@ -23,6 +24,28 @@ function janitorOn(engine: DatabaseEngine): void {
     await bench.handle(eventRecord({ password: 'MARK-b', at: 3 }));
     expect(await bench.valueOf(PASSWORD_ID)).toBe('MARK-b');
     expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'live' });
+  });
+
+  it('says when the next name in doubt can be looked at', async () => {
+    const { url } = await createDatabase(engine);
+    const bench = await Bench.open({ DATABASE_URL: url });
+    const { worker } = bench;
+    const doubtMs = (withinMs: number, except: readonly ManagerName[] = []) =>
+      worker.ledger.doubtMs({ withinMs, lateRequestMs: 1_000, except });
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    expect(await doubtMs(60_000)).toBeNull();
+    await bench.change(`UPDATE stored_secret SET suspect_until_ms = ${Date.now() + 50_000}`);
+    expect(await doubtMs(40_000.5)).toBeNull();
+    expect(await doubtMs(60_000, [worker.manager.name])).toBeNull();
+    const leftMs = await doubtMs(60_000);
+    expect(leftMs).toBeGreaterThan(40_000);
+    expect(leftMs).toBeLessThanOrEqual(50_000);
+    await bench.change(`UPDATE stored_secret SET state = 'writing', suspect_until_ms = NULL`);
+    await bench.change(`UPDATE connection SET claim_expires_at_ms = ${Date.now() + 5_000}`);
+    expect(await doubtMs(2_000)).toBeNull();
+    expect(await doubtMs(6_000)).toBeGreaterThan(2_000);
+    await bench.expireClaims();
+    expect(await doubtMs(1_000)).toBe(0);
   });
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CONNECTION, deletion, eventRecord, MASKED, OTHER, PASSWORD_ID } from '../pipeline/events.js';
+import { waitFor } from '../../harness/index.js';
 import { Bench } from '../secrets/fixture.js';
 import { inStore, openAwsBench } from './aws-bench.js';
 
@@ -273,5 +274,69 @@ describe('Secrets Manager', () => {
       actor: 'eve',
       detail: `taken over from connection ${CONNECTION}`,
     });
+  });
+});
+
+describe('for a process that ends afterwards', () => {
+  const CLAIM_MS = 3_000;
+  const SHORT = { CLAIM_MS: String(CLAIM_MS), STORE_TIMEOUT_MS: '500' };
+
+  async function finish({ worker }: Bench, signal = new AbortController().signal) {
+    const waits: number[] = [];
+    const onWait = (waitMs: number): unknown => waits.push(waitMs);
+    const isInDoubt = await worker.janitor.finish(
+      { claimMs: CLAIM_MS, onRound: () => undefined, onWait },
+      signal,
+    );
+    return { isInDoubt, waits };
+  }
+
+  /** A new secret whose write has no answer; its claim goes on. */
+  async function unanswered({ bench, aws }: Awaited<ReturnType<typeof openAwsBench>>): Promise<void> {
+    const fault = aws.fault({ kind: 'hang-after', operation: 'CreateSecret' });
+    await expect(bench.handle(eventRecord({ password: 'MARK-a' }))).rejects.toMatchObject({
+      retryable: true,
+    });
+    aws.clearFaults(fault);
+  }
+
+  it('nothing is in doubt: it ends without a wait', async () => {
+    const { bench } = await openAwsBench('managed-aws', SHORT);
+    await bench.handle(eventRecord({ password: 'MARK-a' }));
+    expect(await finish(bench)).toEqual({ isInDoubt: false, waits: [] });
+  });
+
+  it('what the store refuses is left in doubt, and holds nobody up', async () => {
+    const { bench, aws } = await openAwsBench('managed-aws', SHORT);
+    await bench.handle(eventRecord({ password: 'MARK-a' }));
+    await bench.change('UPDATE stored_secret SET suspect_until_ms = 1');
+    aws.fault({ kind: 'deny', operation: 'DescribeSecret' });
+    expect(await finish(bench)).toEqual({ isInDoubt: true, waits: [] });
+    aws.clearFaults();
+    await bench.endDoubt();
+    expect(await finish(bench)).toEqual({ isInDoubt: false, waits: [] });
+  });
+
+  it('a claim that runs out is waited for, then the time in which its requests may land', async () => {
+    const world = await openAwsBench('managed-aws', SHORT);
+    const { bench } = world;
+    await unanswered(world);
+    const stop = new AbortController();
+    const finished = finish(bench, stop.signal);
+    const isLeft = async (): Promise<boolean> => (await bench.stored())[PASSWORD_ID] === 'retired';
+    await waitFor(isLeft, { what: 'the end of the claim' });
+    stop.abort();
+    expect(await finished).toEqual({ isInDoubt: true, waits: [expect.closeTo(CLAIM_MS - 500, -3)] });
+  });
+
+  it('what others begin meanwhile is theirs', async () => {
+    const world = await openAwsBench('managed-aws', SHORT);
+    const { bench } = world;
+    await unanswered(world);
+    // As somebody else's claim that is taken anew all the time.
+    const claimed = `UPDATE connection SET claim_expires_at_ms = ${Date.now() + 60_000}`;
+    await bench.change(claimed);
+    expect(await finish(bench)).toEqual({ isInDoubt: false, waits: [] });
+    expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'writing' });
   });
 });

@@ -73,6 +73,10 @@ export class CopyingLedger implements Ledger {
     return this.#inner.untidy(...args);
   }
 
+  doubtMs(...args: Parameters<Ledger['doubtMs']>): ReturnType<Ledger['doubtMs']> {
+    return this.#inner.doubtMs(...args);
+  }
+
   retirements(...args: Parameters<Ledger['retirements']>): ReturnType<Ledger['retirements']> {
     return this.#inner.retirements(...args);
   }
