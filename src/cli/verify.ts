@@ -121,7 +121,9 @@ function asText({ checked, skipped, findings }: VerifyReport): string {
   ].join('; ');
   const notes = [
     skipped.busy > 0 ? `${skipped.busy} connections were worked on all the time: run it again.` : null,
-    skipped.inDoubt > 0 ? `${skipped.inDoubt} secrets are in doubt: a worker’s janitor looks at them.` : null,
+    skipped.inDoubt > 0
+      ? `${skipped.inDoubt} secrets are in doubt: a worker looks at them, or the next run of pipe.`
+      : null,
     skipped.unknownConnections > 0
       ? `${skipped.unknownConnections} secrets below our prefix are of connections that this database does not know: left alone.`
       : null,

@@ -13,7 +13,7 @@ import {
   startKafka,
   waitFor,
 } from '../../harness/index.js';
-import { createKafkaClient } from '../../../src/kafka/client.js';
+import { createGroupClient } from '../../../src/kafka/client.js';
 import type { KafkaSettings } from '../../../src/kafka/index.js';
 import { FakeHandler, kafkaSettings, SILENT, startConsumer, transient } from './support.js';
 
@@ -22,10 +22,10 @@ describeWith(['kafka'], 'several consumers of one group', ({ kafka: brokers }) =
     const topic = freshName('headless');
     await createTopics([topic], { brokers });
     const settings = kafkaSettings(brokers, { requestTimeoutMs: 1_000 });
-    // Whoever leads shares out, and these never do; of the next round, one of them leads as well, quite probably. Not
+    // Whoever leads shares out, and these die of it; of the next round, one of them leads as well, quite probably. Not
     // more of them: after kafkajs's three tries in a row a member begins anew, as another one.
-    const first = await joinNeverSharing(settings, topic);
-    const others = [1, 2].map(async () => joinNeverSharing(settings, topic));
+    const first = await joinDyingAsLeader(settings, topic);
+    const others = [1, 2].map(async () => joinDyingAsLeader(settings, topic));
     const lines: string[] = [];
     const logger = pino({ level: 'warn' }, { write: (line) => lines.push(line) });
     const { consumer, fatal } = startConsumer(settings, [topic], new FakeHandler(), { logger });
@@ -210,9 +210,9 @@ describeWithOwn(['kafka'], 'the consumer and a broker that fails', () => {
   });
 });
 
-/** A member that is asked to share out the partitions and never answers, as one that has died. Resolves when it was asked to join. */
-async function joinNeverSharing(settings: KafkaSettings, topic: string): Promise<{ close(): void }> {
-  const client = createKafkaClient(settings, { logger: SILENT });
+/** A member that is never heard of again when it is asked to share out the partitions. Until then it waits as ours do. */
+async function joinDyingAsLeader(settings: KafkaSettings, topic: string): Promise<{ close(): void }> {
+  const client = createGroupClient(settings, { logger: SILENT });
   disposeLater(async () => {
     await Promise.resolve();
     client.close();
@@ -226,7 +226,10 @@ async function joinNeverSharing(settings: KafkaSettings, topic: string): Promise
       () => ({
         name: 'RoundRobinAssigner',
         version,
-        assign: () => new Promise(() => undefined),
+        assign: () => {
+          client.close();
+          return new Promise(() => undefined);
+        },
         protocol: ({ topics }) => ({
           name: 'RoundRobinAssigner',
           metadata: metadata({ version, topics, userData: Buffer.alloc(0) }),
