@@ -6,6 +6,7 @@ import { EventLog } from '../observability/event-log.js';
 import { FailureLog } from '../observability/failure-log.js';
 import { createLogger, type Logger } from '../observability/logger.js';
 import { logTidied } from '../observability/tidied.js';
+import type { FinishOptions, TidyCounts } from '../operations/janitor.js';
 import type { LineSink } from '../pipe/file-outlet.js';
 import { EXIT, type Cli, type Done, type ExitCode } from './cli.js';
 import { OutcomeCounts } from '../observability/outcome-counts.js';
@@ -43,6 +44,10 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
   const failures = new FailureLog(logger);
   const counts = new OutcomeCounts();
   let lost = 0;
+  const onTidied = (tidied: TidyCounts): void => {
+    logTidied(logger, tidied);
+    lost += tidied.lost;
+  };
   const startedAt = performance.now();
   const closed = watchReader(cli);
   const stop = stopSignals(null);
@@ -55,6 +60,7 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
       observer: new EventLog(logger, failures, counts),
       onManagerChange: (from, to) =>
         logger.warn({ from, to }, 'the secrets manager was changed: secrets move'),
+      onUnopened: (manager, error) => failures.failed(`secrets in ${manager} are left alone`, error),
     });
     try {
       await runPipe(
@@ -67,9 +73,9 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
           retryDue: (aborted) => worker.pipeline.retryKept(aborted),
           refuseWaiting: (aborted) => worker.pipeline.retryKept(aborted, { isEnd: true }),
           moveRest: (aborted) => moveRest(worker, logger, aborted),
-          tidyUp: async (aborted) => {
-            lost += await tidyUp(worker, config.claims.claimMs, logger, aborted);
-          },
+          lookAfter: async (aborted) => onTidied(await worker.janitor.run(aborted)),
+          tidyUp: (aborted) =>
+            tidyUp(worker, { claimMs: config.claims.claimMs, onRound: onTidied, logger }, aborted),
           onRetry: (error, delayMs) => failures.failed('trying again', error, { delayMs }),
         },
         signal,
@@ -108,25 +114,18 @@ async function moveRest({ migration, manager }: Worker, logger: Logger, signal: 
   if (moved + remaining > 0) logger.info({ to: manager.name, moved, remaining }, 'secrets moved');
 }
 
-/** What `start` does all the time. Returns how many secrets the store has lost. */
-async function tidyUp(worker: Worker, claimMs: number, logger: Logger, signal: AbortSignal): Promise<number> {
-  let lost = 0;
-  const isInDoubt = await worker.janitor.finish(
-    {
-      claimMs,
-      onRound: (counts) => {
-        logTidied(logger, counts);
-        lost += counts.lost;
-      },
-      onWait: (waitMs) =>
-        logger.info({ waitMs }, 'waiting until no earlier request can land on a stored secret any more'),
-    },
-    signal,
-  );
+/** For what no request can land on any more; then old rows. */
+async function tidyUp(
+  worker: Worker,
+  { logger, ...options }: Omit<FinishOptions, 'onWait'> & { readonly logger: Logger },
+  signal: AbortSignal,
+): Promise<void> {
+  const onWait = (waitMs: number): void =>
+    logger.info({ waitMs }, 'waiting until no earlier request can land on a stored secret any more');
+  const isInDoubt = await worker.janitor.finish({ ...options, onWait }, signal);
   if (isInDoubt && !signal.aborted)
     logger.warn('stored secrets are still in doubt: the next run looks at them again');
   await worker.prune(signal);
-  return lost;
 }
 
 /** A reader that goes away ends the write that is under way; without a listener it would end the process. */

@@ -17,7 +17,9 @@ export interface PipeParts {
   refuseWaiting(signal: AbortSignal): Promise<number>;
   /** Moves what is not kept in the active manager yet: at the end, for events bring their connections along. */
   moveRest(signal: AbortSignal): Promise<unknown>;
-  /** Looks after what is stored, as a worker does all the time: nobody else may be there to do it. */
+  /** Looks after what is stored, again and again beside the lines: nobody else may be there to do it. */
+  lookAfter(signal: AbortSignal): Promise<unknown>;
+  /** The same at the end, for what lasts longer. */
   tidyUp(signal: AbortSignal): Promise<unknown>;
   /** Told of what is tried again. */
   onRetry(error: WorkerError, delayMs: number): void;
@@ -26,6 +28,7 @@ export interface PipeParts {
 
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 10_000;
+const LOOK_AFTER_EVERY_MS = 5_000;
 
 /**
  * Every line of the input through the pipeline, several at a time, in order within a connection. What is passing is
@@ -36,34 +39,73 @@ export async function runPipe(
   parts: PipeParts,
   signal: AbortSignal,
 ): Promise<void> {
-  const running = new Set<Promise<void>>();
-  const failures: unknown[] = [];
   await persistently(() => parts.relay(signal), parts, signal);
   await persistently(() => parts.retryDue(signal), parts, signal);
-  let lineNumber = 0;
-  for await (const line of splitLines(input)) {
-    const record = parsePipeLine(line, lineNumber, parts.topics, Date.now());
-    lineNumber += 1;
-    if (record === null) continue;
-    const work: Promise<void> = persistently(() => parts.handle(record, signal), parts, signal).then(
-      () => {
-        running.delete(work);
-      },
-      (error: unknown) => {
-        running.delete(work);
-        failures.push(error);
-      },
-    );
-    running.add(work);
-    if (running.size >= parts.concurrency) await Promise.race(running);
-    if (failures.length > 0 || signal.aborted) break;
-  }
-  await Promise.all(running);
-  if (failures.length > 0) throw failures[0];
+  await handleLines(input, parts, signal);
   if (!signal.aborted) while ((await persistently(() => parts.refuseWaiting(signal), parts, signal)) > 0);
   if (!signal.aborted) await persistently(() => parts.moveRest(signal), parts, signal);
   await persistently(() => parts.relay(signal), parts, signal);
   if (!signal.aborted) await persistently(() => parts.tidyUp(signal), parts, signal);
+}
+
+/** Rejects with the first failure, of a line or of what is done beside them, when all that was begun has ended. */
+async function handleLines(
+  input: AsyncIterable<Buffer>,
+  parts: PipeParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const running = new Set<Promise<void>>();
+  const failures: unknown[] = [];
+  const begin = (work: Promise<unknown>): void => {
+    const ended = work.then(
+      () => {
+        running.delete(ended);
+      },
+      (error: unknown) => {
+        running.delete(ended);
+        failures.push(error);
+      },
+    );
+    running.add(ended);
+  };
+  const stopLooking = startLookingAfter(parts, signal, (error) => failures.push(error));
+  try {
+    let lineNumber = 0;
+    for await (const line of splitLines(input)) {
+      const record = parsePipeLine(line, lineNumber, parts.topics, Date.now());
+      lineNumber += 1;
+      if (record === null) continue;
+      begin(persistently(() => parts.handle(record, signal), parts, signal));
+      if (running.size >= parts.concurrency) await Promise.race(running);
+      if (failures.length > 0 || signal.aborted) break;
+    }
+  } finally {
+    await Promise.all([...running, stopLooking()]);
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Returns what stops it, which resolves when the round that is under way has ended: none is broken off. */
+function startLookingAfter(
+  parts: PipeParts,
+  signal: AbortSignal,
+  onFatal: (error: unknown) => void,
+): () => Promise<void> {
+  const stopping = new AbortController();
+  const either = AbortSignal.any([signal, stopping.signal]);
+  const loop = async (): Promise<void> => {
+    while (!either.aborted) {
+      await persistently(() => parts.lookAfter(signal), parts, either);
+      await sleep(LOOK_AFTER_EVERY_MS, undefined, { signal: either }).catch(() => undefined);
+    }
+  };
+  const ended = loop().catch((error: unknown) => {
+    if (!either.aborted) onFatal(error);
+  });
+  return () => {
+    stopping.abort();
+    return ended;
+  };
 }
 
 async function persistently<T>(work: () => Promise<T>, parts: PipeParts, signal: AbortSignal): Promise<T> {

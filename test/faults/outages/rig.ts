@@ -232,6 +232,8 @@ interface Mark {
   readonly atMs: number;
 }
 
+const LEAST_CALM_MS = 3_000;
+
 /** Looks at what a worker does while something is away. */
 export class Calm {
   readonly #rig: Rig;
@@ -261,10 +263,11 @@ export class Calm {
   }
 
   /**
-   * Neither a flood of lines nor a busy loop.
+   * Neither a flood of lines nor a busy loop, which a shorter time than {@link LEAST_CALM_MS} does not tell from work.
    * @param maxLines of what is not an event
    */
   async expectCalm(maxLines: number): Promise<void> {
+    await waitFor(() => this.elapsedMs >= LEAST_CALM_MS, { what: 'enough time to judge by' });
     const now = await mark(this.#rig);
     const lines = this.lines();
     expect(lines.length, lines.join('\n')).toBeLessThanOrEqual(maxLines);

@@ -66,6 +66,11 @@ class Machine {
     return startCli(['pipe', '--in', file, '--out', join(this.#dir, 'out.ndjson')], this.#env);
   }
 
+  /** Standard input, which the test writes to. */
+  startEndless(): TestProcess {
+    return startCli(['pipe', '--out', join(this.#dir, 'out.ndjson')], this.#env);
+  }
+
   async run(lines: readonly string[], code = 0): Promise<void> {
     const pipe = this.start(lines);
     expect(await pipe.waitForExit(60_000), pipe.stderr()).toMatchObject({ code });
@@ -131,6 +136,22 @@ describe('a pipe that nobody works beside', () => {
     expect(machine.values()).toEqual(['third']);
     expect(await machine.query(IN_DOUBT)).toEqual([]);
   });
+
+  it('with an input that has no end: an older value that lands late is taken back meanwhile', async () => {
+    const machine = await Machine.open();
+    const pipe = machine.startEndless();
+    pipe.write(`${machine.event({ password: 'first' })}\n`);
+    await waitFor(() => machine.values().includes('first'), { what: 'the first value' });
+    machine.aws.fault({ kind: 'delay', operation: 'PutSecretValue', times: 1, delayMs: LATE_MS });
+    pipe.write(`${machine.event({ password: 'second' })}\n`);
+    await waitFor(() => machine.values().includes('second'), { what: 'the second value, sent again' });
+    pipe.write(`${machine.event({ password: 'third' })}\n`);
+    await waitFor(() => machine.values().includes('third'), { what: 'the third value' });
+    await waitFor(() => machine.values().includes('second'), { what: 'the late one', timeoutMs: 30_000 });
+    await waitFor(() => machine.values().includes('third'), { what: 'the repair', timeoutMs: 40_000 });
+    expect(await machine.query(IN_DOUBT)).toEqual([]);
+    expect(await pipe.stop()).toMatchObject({ code: 1 });
+  }, 120_000);
 
   it('deletes what is retired and past its grace', async () => {
     const machine = await Machine.open();
