@@ -87,7 +87,7 @@ export async function findDoubtMs(
     )
     .innerJoin(tables.connection.options.name, 'connection', 'connection.id = stored.connectionId')
     .where(
-      `(stored.suspectUntilMs <= :lastMs
+      `((stored.state <> 'writing' AND stored.suspectUntilMs <= :lastMs)
         OR (stored.state = 'writing' AND connection.claimExpiresAtMs <= :lastClaimMs))`,
       { lastMs, lastClaimMs: lastMs - lateRequestMs },
     );

@@ -12,7 +12,7 @@ const BATCH = 1_000;
 /** A deleted name is remembered for longer than a store keeps it for recovery (30 days). */
 const DELETED_SECRET_DAYS = 60;
 
-/** Removes old rows of each kind, batch by batch. */
+/** Removes old rows of each kind; batch by batch, so that no transaction is long. */
 export async function pruneOldRows(
   database: Database,
   days: RetentionDays,

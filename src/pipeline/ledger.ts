@@ -138,10 +138,6 @@ export interface ElsewhereConnection {
   readonly manager: ManagerName;
 }
 
-/**
- * The database as the pipeline sees it. Every method takes many connections and is one transaction, rows locked in the
- * order of their ids. One that fails is rolled back whole.
- */
 export interface DoubtFilter {
   /** Only what can be in doubt no more after this time, milliseconds. */
   readonly withinMs: number;
@@ -150,6 +146,10 @@ export interface DoubtFilter {
   readonly except: readonly ManagerName[];
 }
 
+/**
+ * The database as the pipeline sees it. Every method takes many connections and is one transaction, rows locked in the
+ * order of their ids. One that fails is rolled back whole.
+ */
 export interface Ledger {
   claim<Plan>(requests: readonly ClaimRequest<Plan>[]): Promise<ClaimResult<Plan>[]>;
   /** Null where the epoch has moved on: somebody else took the connection over, nothing was written. */

@@ -319,5 +319,3 @@ class Service {
     this.#rejectFatal(error instanceof Error ? error : new WorkerError('INTERNAL', `${what} stopped`));
   }
 }
-
-/** Batch by batch, so that no transaction is long. */

@@ -44,6 +44,9 @@ function janitorOn(engine: DatabaseEngine): void {
     await bench.change(`UPDATE connection SET claim_expires_at_ms = ${Date.now() + 5_000}`);
     expect(await doubtMs(2_000)).toBeNull();
     expect(await doubtMs(6_000)).toBeGreaterThan(2_000);
+    // In doubt from before, and being written by somebody whose claim is his.
+    await bench.change('UPDATE stored_secret SET suspect_until_ms = 1');
+    expect(await doubtMs(2_000)).toBeNull();
     await bench.expireClaims();
     expect(await doubtMs(1_000)).toBe(0);
   });
