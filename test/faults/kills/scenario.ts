@@ -7,6 +7,8 @@ export type SourceTopic = 'created' | 'updated' | 'deleted';
 /** A record for a source topic, and what the checker is told of it. */
 export interface SourceItem {
   readonly topic: SourceTopic;
+  /** Of the topic. */
+  readonly partition: number;
   readonly key: string;
   readonly value: string;
   /** Where the record lies is filled in when it is known. */
@@ -15,6 +17,8 @@ export interface SourceItem {
 
 const MASK = '*********';
 const POINTERS = ['/connection/config/password', '/connection/config/authType/password'] as const;
+/** Of each source topic. Of two workers each one has the same one of all topics. */
+export const PARTITIONS = 2;
 /** Far enough back for no timestamp of a scenario to be ahead of the clock. */
 const BACK_MS = 1_800_000;
 
@@ -31,10 +35,15 @@ interface State {
 class Connection {
   readonly #id: string;
   readonly #events: Scenario;
+  readonly #partition: number;
+  readonly #isApart: boolean;
   #version = 0;
 
-  constructor(events: Scenario, name: string) {
+  /** @param isApart what comes in `created` is another worker's */
+  constructor(events: Scenario, name: string, isApart = false) {
     this.#events = events;
+    this.#partition = events.nextPartition();
+    this.#isApart = isApart;
     this.#id = freshName(name);
   }
 
@@ -55,7 +64,13 @@ class Connection {
       ? { ...told(event.id, this.#id, eventType, event.timestamp, this.#version), expect: 'refused' }
       : publishedEvent(event, { secretPointers: POINTERS });
     const topic = ({ entityCreated: 'created', entityDeleted: 'deleted' } as const)[eventType as string];
-    return { topic: topic ?? 'updated', key: this.#id, value: JSON.stringify(event), published };
+    return this.in(topic ?? 'updated', { key: this.#id, value: JSON.stringify(event), published });
+  }
+
+  /** The same in this topic. */
+  in(topic: SourceTopic, item: Omit<SourceItem, 'topic' | 'partition'>): SourceItem {
+    const shift = this.#isApart && topic === 'created' ? 1 : 0;
+    return { ...item, topic, partition: (this.#partition + shift) % PARTITIONS };
   }
 
   #changeEvent(eventType: EventType, { name, password, second }: State) {
@@ -88,18 +103,30 @@ class Connection {
   }
 }
 
-/** Rounds of events; every round has connections of its own and all cases of the issue. */
+/**
+ * Rounds of events; every round has connections of its own and all cases of the issue. What is in one partition in one
+ * round is in the other one in the next: each worker comes to everything, in every second round.
+ */
 export class Scenario {
   #timeMs = Date.now() - BACK_MS;
   #undecodable = 0;
+  #rounds = 0;
+  #inRound = 0;
 
   nextTimeMs(): number {
     this.#timeMs += 1;
     return this.#timeMs;
   }
 
+  nextPartition(): number {
+    this.#inRound += 1;
+    return (this.#rounds + this.#inRound) % PARTITIONS;
+  }
+
   /** @param orphan with a masked event whose original never comes: it waits, and is refused in the end */
   round({ orphan = false } = {}): SourceItem[] {
+    this.#rounds += 1;
+    this.#inRound = 0;
     return [
       ...this.#changing(),
       ...this.#renamed(),
@@ -149,9 +176,9 @@ export class Scenario {
     ];
   }
 
-  /** The change is read before the creation: two topics, two partitions, two workers. */
+  /** The change is often read before the creation: two topics, two partitions, two workers. */
   #overtaken(): SourceItem[] {
-    const one = new Connection(this, 'overtaken');
+    const one = new Connection(this, 'overtaken', true);
     const name = one.name();
     const created = one.event('entityCreated', { name, password: one.text('password') });
     const updated = one.event('entityUpdated', { name, password: one.text('password') });
@@ -160,12 +187,12 @@ export class Scenario {
 
   /** A text that arrives after the newer mask that stands for it. */
   #perField(): SourceItem[] {
-    const one = new Connection(this, 'per-field');
+    const one = new Connection(this, 'per-field', true);
     const name = one.name();
     const created = one.event('entityCreated', { name, password: one.text('password') });
     const text = one.event('entityUpdated', { name, password: one.text('password') });
     const masked = one.event('entityUpdated', { name, password: MASK });
-    return [created, masked, { ...text, topic: 'created' }];
+    return [created, masked, one.in('created', text)];
   }
 
   /** Waits until its original comes. */
@@ -203,7 +230,8 @@ export class Scenario {
       ...told('', null, 'entityUpdated', this.nextTimeMs(), null),
       expect: 'refused',
     } as const;
-    return { topic: 'updated', key: '', value: `not JSON ${this.#undecodable}`, published };
+    const value = `not JSON ${this.#undecodable}`;
+    return { topic: 'updated', partition: this.nextPartition(), key: '', value, published };
   }
 
   #orphan(): SourceItem {

@@ -14,15 +14,15 @@ import { SOURCE_PARTITIONS, type Manager, type World } from './world.js';
 const START_MS = 90_000;
 const REACH_MS = 180_000;
 const SETTLE_MS = 300_000;
-/** Between two rounds of events, as long as the boundary is not reached. */
+/**
+ * Between two rounds of events, as long as the boundary is not reached. By chance it may take many: which partitions a
+ * rebalance moves and whether something is under way there, whose scan is first.
+ */
 const ROUND_MS = 4_000;
-const MOST_ROUNDS = 8;
 /** The claim of who has died, and the relay's next look: an event that comes before would publish in its place. */
 const RELAY_MS = 10_000;
 /** How long a rebalance waits for the one before. */
 const [ALONE_LOOKS, ALONE_LOOK_MS] = [100, 100];
-/** Where chance has to help: which partitions a rebalance moves and whether something is under way there, whose scan is first. */
-const MOST_BY_CHANCE = 30;
 const LOOK_MS = 20;
 
 /**
@@ -155,11 +155,9 @@ class StartCell {
   }
 
   async #flow(signal: AbortSignal, pauseMs: number): Promise<void> {
-    const { rebalance = false, orphan = false } = this.#boundary;
     await delay(pauseMs, undefined, { signal }).catch(() => undefined);
-    const most = rebalance || orphan ? MOST_BY_CHANCE : MOST_ROUNDS;
-    for (let round = 0; round < most && !signal.aborted; round += 1) {
-      if (rebalance) await this.#rebalance(signal);
+    while (!signal.aborted) {
+      if (this.#boundary.rebalance === true) await this.#rebalance(signal);
       else await this.#publishRound();
       await delay(ROUND_MS, undefined, { signal }).catch(() => undefined);
     }

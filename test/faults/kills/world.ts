@@ -9,7 +9,7 @@ import type { PartStates } from '../../harness/names.js';
 import { quietKafka } from '../../harness/quiet-kafka.js';
 import { forget, keep } from '../../harness/reaper.js';
 import type { CheckInput, PublishedEvent } from '../checker/index.js';
-import type { SourceItem, SourceTopic } from './scenario.js';
+import { PARTITIONS, type SourceItem, type SourceTopic } from './scenario.js';
 
 export type Engine = 'sqlite' | 'postgres' | 'mariadb';
 
@@ -40,7 +40,6 @@ export interface WorldOptions {
 }
 
 const SOURCES: readonly SourceTopic[] = ['created', 'updated', 'deleted'];
-const PARTITIONS = 2;
 /** Of all source topics together. */
 export const SOURCE_PARTITIONS = SOURCES.length * PARTITIONS;
 const TOPICS_MS = 120_000;
@@ -142,14 +141,13 @@ export class World {
   /** Into the source topics, in this order. */
   async publish(items: readonly SourceItem[]): Promise<void> {
     const producer = await this.#connected();
-    for (const { topic, key, value, published } of items) {
+    for (const { topic, partition, key, value, published } of items) {
       const sent = await producer.send({
         topic: this.topic(topic),
         acks: -1,
-        messages: [{ key: key === '' ? null : key, value }],
+        messages: [{ key: key === '' ? null : key, value, partition }],
       });
-      const { partition, baseOffset } = sent[0]!;
-      this.#remember(published, topic, partition, Number(baseOffset));
+      this.#remember(published, topic, partition, Number(sent[0]!.baseOffset));
     }
   }
 
@@ -218,6 +216,7 @@ export class World {
   async #connected(): Promise<Producer> {
     if (this.#producer !== null) return this.#producer;
     const producer = quietKafka(this.brokers ?? '').producer({
+      // Not asked: every record says its partition.
       createPartitioner: Partitioners.DefaultPartitioner,
     });
     await producer.connect();
