@@ -158,12 +158,26 @@ const SLOW: Circumstances = {
   env: { CLAIM_MS: '14000', STORE_TIMEOUT_MS: '6000' },
   faults: [{ kind: 'slow-answer', delayMs: 3_000 }],
 };
-/** Long enough for what comes to those that wait on a busy machine; nothing comes to the orphan. */
-const ORPHAN: Circumstances = { orphan: true, env: { WAIT_SECONDS: '15' } };
+/**
+ * Long enough for what comes to those that wait on a busy machine, also where the worker has died meanwhile and comes
+ * back late; nothing comes to the orphan.
+ */
+const ORPHAN: Circumstances = { orphan: true, env: { WAIT_SECONDS: '40' } };
+/** More than a claim, the event's second way and the event after it take on a busy machine; less than a request can be late. */
+const OVERTAKEN_MS = 16_000;
+/** After so many such writes: where the first has landed too early, one of a later round does it. */
+const OVERTAKEN_AT = [0, 40, 80];
 /** One write times out and lands when the event has long been applied again: the secret is in doubt, and overtaken. */
 const OVERTAKEN: Circumstances = {
   isSingle: true,
-  faults: [{ kind: 'delay', operation: 'PutSecretValue', times: 1, delayMs: LATE_MS }],
+  faults: OVERTAKEN_AT.map((skip) => ({
+    kind: 'delay',
+    operation: 'PutSecretValue',
+    secretId: '/openmetadata/database/service-changing*',
+    skip,
+    times: 1,
+    delayMs: OVERTAKEN_MS,
+  })),
 };
 
 const MOVED: Circumstances = { migrates: true, isSingle: true };
