@@ -1,4 +1,5 @@
 import type { Boundary, Circumstances, Kill, Point } from './boundary.js';
+import { CHANGING_SECRETS } from './scenario.js';
 
 type Where = 'both' | 'kafka' | 'pipe';
 
@@ -163,17 +164,17 @@ const SLOW: Circumstances = {
  * back late; nothing comes to the orphan.
  */
 const ORPHAN: Circumstances = { orphan: true, env: { WAIT_SECONDS: '40' } };
-/** More than a claim, the event's second way and the event after it take on a busy machine; less than a request can be late. */
+/** More than a claim, the event's second way and the event after it take on a busy machine; less than four claims. */
 const OVERTAKEN_MS = 16_000;
 /** After so many such writes: where the first has landed too early, one of a later round does it. */
 const OVERTAKEN_AT = [0, 40, 80];
-/** One write times out and lands when the event has long been applied again: the secret is in doubt, and overtaken. */
+/** A write times out and lands when the event has long been applied again: the secret is in doubt, and overtaken. */
 const OVERTAKEN: Circumstances = {
   isSingle: true,
   faults: OVERTAKEN_AT.map((skip) => ({
     kind: 'delay',
     operation: 'PutSecretValue',
-    secretId: '/openmetadata/database/service-changing*',
+    secretId: CHANGING_SECRETS,
     skip,
     times: 1,
     delayMs: OVERTAKEN_MS,

@@ -7,7 +7,7 @@ export type SourceTopic = 'created' | 'updated' | 'deleted';
 /** A record for a source topic, and what the checker is told of it. */
 export interface SourceItem {
   readonly topic: SourceTopic;
-  /** Of the topic. */
+  /** Which one of the topic's, from 0. */
   readonly partition: number;
   readonly key: string;
   readonly value: string;
@@ -17,8 +17,10 @@ export interface SourceItem {
 
 const MASK = '*********';
 const POINTERS = ['/connection/config/password', '/connection/config/authType/password'] as const;
-/** Of each source topic. Of two workers each one has the same one of all topics. */
+/** Of each source topic. With two workers, one is given the first of every topic, the other the second. */
 export const PARTITIONS = 2;
+/** Ids of the secrets that {@link Scenario} changes again after a change; for a fault. */
+export const CHANGING_SECRETS = '/openmetadata/database/service-changing*';
 /** Far enough back for no timestamp of a scenario to be ahead of the clock. */
 const BACK_MS = 1_800_000;
 
@@ -39,8 +41,8 @@ class Connection {
   readonly #isApart: boolean;
   #version = 0;
 
-  /** @param isApart what comes in `created` is another worker's */
-  constructor(events: Scenario, name: string, isApart = false) {
+  /** @param isApart what comes in `created` is in the other partition, another worker's */
+  constructor(events: Scenario, name: string, { isApart = false } = {}) {
     this.#events = events;
     this.#partition = events.nextPartition();
     this.#isApart = isApart;
@@ -56,21 +58,19 @@ class Connection {
     return `service-${this.#id}${suffix}`;
   }
 
-  event(eventType: EventType, state: State): SourceItem {
+  event(eventType: EventType, state: State, topic: SourceTopic = topicOf(eventType)): SourceItem {
     this.#version += 1;
     const event = this.#changeEvent(eventType, state);
     const isRefused = typeof state.password === 'number';
     const published: PublishedEvent = isRefused
       ? { ...told(event.id, this.#id, eventType, event.timestamp, this.#version), expect: 'refused' }
       : publishedEvent(event, { secretPointers: POINTERS });
-    const topic = ({ entityCreated: 'created', entityDeleted: 'deleted' } as const)[eventType as string];
-    return this.in(topic ?? 'updated', { key: this.#id, value: JSON.stringify(event), published });
+    const partition = this.#partitionIn(topic);
+    return { topic, partition, key: this.#id, value: JSON.stringify(event), published };
   }
 
-  /** The same in this topic. */
-  in(topic: SourceTopic, item: Omit<SourceItem, 'topic' | 'partition'>): SourceItem {
-    const shift = this.#isApart && topic === 'created' ? 1 : 0;
-    return { ...item, topic, partition: (this.#partition + shift) % PARTITIONS };
+  #partitionIn(topic: SourceTopic): number {
+    return (this.#partition + (this.#isApart && topic === 'created' ? 1 : 0)) % PARTITIONS;
   }
 
   #changeEvent(eventType: EventType, { name, password, second }: State) {
@@ -178,7 +178,7 @@ export class Scenario {
 
   /** The change is often read before the creation: two topics, two partitions, two workers. */
   #overtaken(): SourceItem[] {
-    const one = new Connection(this, 'overtaken', true);
+    const one = new Connection(this, 'overtaken', { isApart: true });
     const name = one.name();
     const created = one.event('entityCreated', { name, password: one.text('password') });
     const updated = one.event('entityUpdated', { name, password: one.text('password') });
@@ -187,12 +187,12 @@ export class Scenario {
 
   /** A text that arrives after the newer mask that stands for it. */
   #perField(): SourceItem[] {
-    const one = new Connection(this, 'per-field', true);
+    const one = new Connection(this, 'per-field', { isApart: true });
     const name = one.name();
     const created = one.event('entityCreated', { name, password: one.text('password') });
-    const text = one.event('entityUpdated', { name, password: one.text('password') });
+    const text = one.event('entityUpdated', { name, password: one.text('password') }, 'created');
     const masked = one.event('entityUpdated', { name, password: MASK });
-    return [created, masked, one.in('created', text)];
+    return [created, masked, text];
   }
 
   /** Waits until its original comes. */
@@ -239,6 +239,11 @@ export class Scenario {
     const item = one.event('entityUpdated', { name: one.name(), password: MASK });
     return { ...item, published: { ...item.published, expect: 'refused' } };
   }
+}
+
+function topicOf(eventType: EventType): SourceTopic {
+  if (eventType === 'entityCreated') return 'created';
+  return eventType === 'entityDeleted' ? 'deleted' : 'updated';
 }
 
 function told(
