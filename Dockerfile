@@ -28,7 +28,7 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY LICENSE ./
-# The program's own files stay root's: the worker can not change them.
+# The program's own files stay root's: the worker cannot change them.
 RUN mkdir /data && chown node:node /data
 VOLUME /data
 USER node

@@ -39,3 +39,59 @@ export function table(results: readonly Result[]): string {
 function format(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(2);
 }
+
+export interface Load {
+  readonly events: number;
+  readonly connections: number;
+  /** Events under way at the same time. */
+  readonly lanes: number;
+}
+
+/** What a run of events took. */
+export interface Run {
+  readonly perSecond: number;
+  /** User and system time of this process, milliseconds an event. */
+  readonly cpuMs: number;
+  /** SQL statements an event; null: not counted here. */
+  readonly statements: number | null;
+}
+
+/** Two runs to be compared. */
+export interface Comparison {
+  readonly what: string;
+  readonly run: Run;
+  readonly baseline: string;
+  readonly base: Run;
+}
+
+export async function measured(
+  events: number,
+  work: () => Promise<unknown>,
+): Promise<Omit<Run, 'statements'>> {
+  const cpu = process.cpuUsage();
+  const startMs = performance.now();
+  await work();
+  const seconds = (performance.now() - startMs) / 1_000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { perSecond: events / seconds, cpuMs: (user + system) / 1_000 / events };
+}
+
+/** A Markdown table of rates: how many times the baseline's events ours handles (above 1: more). */
+export function rates(compared: readonly Comparison[]): string {
+  const rows = compared.map(({ what, run, baseline, base }) =>
+    [
+      what,
+      `${run.perSecond.toFixed(0)}/s`,
+      baseline,
+      `${base.perSecond.toFixed(0)}/s`,
+      `**${format(run.perSecond / base.perSecond)}**`,
+      `${format(run.cpuMs)} ms`,
+      run.statements === null ? '' : format(run.statements),
+    ].join(' | '),
+  );
+  return [
+    '| what | ours | baseline | baseline’s | ratio | CPU an event | SQL statements an event |',
+    '|---|---|---|---|---|---|---|',
+    ...rows.map((row) => `| ${row} |`),
+  ].join('\n');
+}

@@ -1,51 +1,23 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import fernet from 'fernet';
-import { openWorker } from '../src/app.js';
 import { compileCatalogue, createFieldFinder, shippedCatalogue } from '../src/catalog/index.js';
-import { loadConfig } from '../src/config.js';
 import { decodeRecord } from '../src/events/decode.js';
 import { generateKey, KeyRing } from '../src/fernet/index.js';
-import type { JsonObject, SourceRecord } from '../src/terms.js';
-import { medianNs, table, type Result } from './measure.js';
+import type { JsonObject } from '../src/terms.js';
+import { awsClients } from '../test/harness/aws-clients.js';
+import { StandinControl } from '../test/faults/soak/standin-process.js';
+import { createDatabase } from '../test/harness/database.js';
+import { ADDRESS_VARIABLES } from '../test/harness/names.js';
+import { startParts } from '../test/harness/parts.js';
+import { bareSdk, naiveLoop, rawGroupCommit } from './baselines.js';
+import { changeEvent, recordOf, TOPICS } from './events.js';
+import { medianNs, rates, table, type Comparison, type Load, type Result } from './measure.js';
+import { pipelineRun } from './pipeline.js';
 
-const TOPICS = { created: 'created', updated: 'updated', deleted: 'deleted' };
-const EVENTS = 3_000;
-const CONNECTIONS = 300;
-const LANES = 64;
-
-function changeEvent(index: number): JsonObject {
-  const connection = `connection-${index % CONNECTIONS}`;
-  return {
-    id: `event-${index}`,
-    eventType: index < CONNECTIONS ? 'entityCreated' : 'entityUpdated',
-    entityType: 'databaseService',
-    entityId: connection,
-    timestamp: 1_790_000_000_000 + index,
-    entity: {
-      id: connection,
-      name: connection,
-      serviceType: 'Mysql',
-      description: 'x'.repeat(1_000),
-      connection: {
-        config: {
-          type: 'Mysql',
-          username: 'u',
-          authType: { password: `value-${index}` },
-          hostPort: 'h:3306',
-        },
-      },
-    },
-  };
-}
-
-function recordOf(index: number): SourceRecord {
-  const value = Buffer.from(JSON.stringify(changeEvent(index)));
-  return { topic: 'created', partition: 0, offset: index, key: null, value, headers: {}, timestampMs: 0 };
-}
+/** One connection in two is changed again. */
+const EVENTS = Number(process.env.BENCH_EVENTS ?? 10_000);
+const CONNECTIONS = EVENTS / 2;
 
 async function codec(): Promise<Result[]> {
   const key = generateKey();
@@ -74,9 +46,9 @@ async function codec(): Promise<Result[]> {
 }
 
 async function reading(): Promise<Result[]> {
-  const record = recordOf(0);
+  const record = recordOf(0, 1);
   const bytes = record.value ?? Buffer.alloc(0);
-  const entity = changeEvent(0)['entity'] as JsonObject;
+  const entity = changeEvent(0, 1)['entity'] as JsonObject;
   const finder = createFieldFinder({
     catalogue: compileCatalogue(shippedCatalogue(), {
       byName: 'externalise',
@@ -106,86 +78,65 @@ async function reading(): Promise<Result[]> {
   ];
 }
 
-/** Seconds for all events, each with a new password, through the pipeline into SQLite and the in-memory store. */
-async function pipelineSeconds(folder: string): Promise<number> {
-  const config = loadConfig(
-    {
-      FERNET_KEY: randomBytes(32).toString('base64'),
-      DATABASE_URL: `sqlite:${join(folder, 'pipeline.sqlite')}`,
-      SECRET_MANAGER: 'in-memory',
-      SECRET_MANAGER_WRITES_PER_SECOND: '1000000',
-    },
-    { need: ['keys'] },
-  );
-  const outlet = {
-    requestTimeoutMs: 1_000,
-    maxRecordBytes: () => 1_000_000,
-    send: () => Promise.resolve(),
-  };
-  const observer = { handled: () => undefined, failed: () => undefined };
-  const worker = await openWorker(config, { outlet, observer });
-  const { signal } = new AbortController();
-  const start = performance.now();
-  for (let first = 0; first < EVENTS; first += LANES) {
-    const records = Array.from({ length: Math.min(LANES, EVENTS - first) }, (_, index) =>
-      recordOf(first + index),
-    );
-    await Promise.all(records.map((record) => worker.pipeline.handle(record, signal)));
+const loadOf = (lanes: number): Load => ({ events: EVENTS, connections: CONNECTIONS, lanes });
+
+/** `db` mode: an event ends in the database. */
+async function databases(): Promise<Comparison[]> {
+  const lanes = 256;
+  const group = await rawGroupCommit((await createDatabase('postgres')).url, loadOf(lanes));
+  const naive = await naiveLoop((await createDatabase('postgres')).url, loadOf(lanes));
+  const found: Comparison[] = [];
+  for (const engine of ['postgres', 'mariadb', 'sqlite'] as const) {
+    const run = await pipelineRun({ url: (await createDatabase(engine)).url, manager: 'db' }, loadOf(lanes));
+    const what = `db, ${engine}, ${lanes} lanes`;
+    found.push({ what, run, baseline: 'raw group commit', base: group });
+    found.push({ what, run, baseline: 'naive loop', base: naive });
   }
-  const seconds = (performance.now() - start) / 1_000;
-  await worker.close();
-  return seconds;
+  return found;
 }
 
-/** Seconds for the least that must be durable: one row an event, as many events to a transaction. */
-function rowSeconds(folder: string): number {
-  const database = new Sqlite(join(folder, 'rows.sqlite'));
-  database.pragma('journal_mode = WAL');
-  database.pragma('synchronous = FULL');
-  database.exec('CREATE TABLE event (id TEXT PRIMARY KEY, body TEXT)');
-  const insert = database.prepare('INSERT INTO event VALUES (?, ?)');
-  const start = performance.now();
-  for (let first = 0; first < EVENTS; first += LANES) {
-    database.transaction(() => {
-      for (let index = first; index < Math.min(first + LANES, EVENTS); index += 1)
-        insert.run(String(index), JSON.stringify(changeEvent(index)));
-    })();
+/** Secrets Manager that answers after 20 ms: each event has one value to write. */
+async function stores(): Promise<Comparison[]> {
+  const found: Comparison[] = [];
+  for (const lanes of [32, 100]) {
+    const standin = await StandinControl.start();
+    await standin.configure({ latencyMs: 20 });
+    const { env } = awsClients(standin.url);
+    const base = await bareSdk(env, loadOf(lanes));
+    const target = { url: (await createDatabase('postgres')).url, manager: 'managed-aws', env };
+    const run = await pipelineRun(target, loadOf(lanes));
+    await standin.stop();
+    found.push({ what: `store with 20 ms, postgres, ${lanes} lanes`, run, baseline: 'bare SDK', base });
   }
-  const seconds = (performance.now() - start) / 1_000;
-  database.close();
-  return seconds;
+  return found;
 }
 
-async function throughput(): Promise<Result[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'));
-  try {
-    const ours = await pipelineSeconds(folder);
-    const base = rowSeconds(folder);
-    return [
-      {
-        what: `an event through the pipeline (SQLite, a new value each, ${LANES} lanes)`,
-        ours: (ours * 1_000) / EVENTS,
-        baseline: 'one durable row an event',
-        base: (base * 1_000) / EVENTS,
-        unit: 'ms',
-      },
-    ];
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-const results = [...(await codec()), ...(await reading()), ...(await throughput())];
+const parts = await startParts((line) => {
+  console.error(`# ${line}`);
+});
+for (const [name, state] of Object.entries(parts.states))
+  if (state.up) process.env[ADDRESS_VARIABLES[name as keyof typeof ADDRESS_VARIABLES]] = state.address;
+const only = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const wants = (name: string): boolean => only.length === 0 || only.includes(name);
+const sections: string[] = [];
+if (wants('calls')) sections.push(table([...(await codec()), ...(await reading())]));
+const compared = [
+  ...(wants('databases') ? await databases() : []),
+  ...(wants('stores') ? await stores() : []),
+];
+if (compared.length > 0) sections.push(rates(compared));
+await parts.stop();
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}, Node ${process.version}, ${process.platform}`;
 const text = [
   '# Benchmark results',
   '',
-  'Ratios against a baseline measured in the same run: below 1 ours takes less. Times are of this machine only.',
+  'Each row is a ratio of two measurements of the same run. Times and rates are of this machine only.',
   '',
   `- command: \`npm run bench\``,
   `- machine: ${machine}`,
+  `- events: ${EVENTS} of ${CONNECTIONS} connections, from bytes to the secured event, without Kafka`,
   '',
-  table(results),
+  sections.join('\n\n'),
   '',
 ].join('\n');
 console.log(text);

@@ -14,7 +14,7 @@ const KINDS: readonly { readonly kind: ErrorKind; readonly title: string; readon
     kind: 'event',
     title: 'Events',
     text:
-      'This one event can not be processed as it is. Nothing of it is applied: it becomes a dead letter, or waits where ' +
+      'This one event cannot be processed as it is. Nothing of it is applied: it becomes a dead letter, or waits where ' +
       'that may help. Other connections go on.',
   },
   {

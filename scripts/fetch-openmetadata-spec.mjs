@@ -43,7 +43,7 @@ function fetchVersion(version) {
     ],
     { cwd: partial, stdio: ['ignore', 'inherit', 'inherit'], timeout: MAVEN_TIMEOUT_MS },
   );
-  if (result.error !== undefined) fail(`mvn can not be run (${result.error.code ?? 'unknown error'}).`);
+  if (result.error !== undefined) fail(`mvn cannot be run (${result.error.code ?? 'unknown error'}).`);
   if (result.status !== 0) fail(`mvn could not fetch ${ARTEFACT}:${version} (exit code ${result.status}).`);
   if (!existsSync(join(unpacked, 'json', 'schema')))
     fail(`${ARTEFACT}:${version} holds no folder json/schema.`);

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -36,12 +37,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 
 if (await step('install', install, { counted: false })) {
   if (await step('build', () => runTool('node', [join(ROOT, 'scripts', 'build.mjs')]))) {
-    // Each keeps one core busy; linting takes as long as the two others.
-    await Promise.all([
-      step('lint', () => runNodeTool('eslint/bin/eslint.js', ['.', '--max-warnings', '0'])),
-      formatAndTypes(),
-    ]);
-    await suites();
+    await Promise.all([staticChecks(), suites()]);
     await step('nothing left running', leaks);
   }
 }
@@ -64,11 +60,14 @@ async function step(name, work, { counted = true } = {}) {
   return result.failed === 0;
 }
 
-async function formatAndTypes() {
+/** One after another, in the time that suites leave which wait for servers and workers. */
+async function staticChecks() {
+  const idle = { priority: constants.priority.PRIORITY_LOW };
+  await step('types', () => runNodeTool('typescript/bin/tsc', ['-p', 'tsconfig.json', '--noEmit'], idle));
   await step('format', () =>
-    runNodeTool('prettier/bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']),
+    runNodeTool('prettier/bin/prettier.cjs', ['--check', '--log-level', 'warn', '.'], idle),
   );
-  await step('types', () => runNodeTool('typescript/bin/tsc', ['-p', 'tsconfig.json', '--noEmit']));
+  await step('lint', () => runNodeTool('eslint/bin/eslint.js', ['.', '--max-warnings', '0'], idle));
 }
 
 async function install() {
@@ -163,11 +162,12 @@ function runNodeTool(path, args, options) {
 }
 
 /** Rejects with what the tool printed; with `show` it prints by itself. */
-function runTool(command, args, { show = false } = {}) {
+function runTool(command, args, { show = false, priority = null } = {}) {
   return new Promise((resolve, reject) => {
     const stdio = ['ignore', show ? 'inherit' : 'pipe', show ? 'inherit' : 'pipe'];
     const child = spawn(command, args, { cwd: ROOT, env, stdio });
     children.add(child);
+    if (priority !== null && child.pid !== undefined) setPriority(child.pid, priority);
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text) => (output += text));

@@ -9,21 +9,27 @@ import type { Config, KeyConfig } from './config.js';
 import { Database } from './database/database.js';
 import { DatabaseLedger } from './database/ledger.js';
 import { migrateSchema, requireCurrentSchema } from './database/schema.js';
+import { requireOwnStores } from './app-installation.js';
 import { loadActiveIdentity, type ManagerChange } from './app-manager.js';
-import type { DatabaseIdentity } from './database/settings.js';
+import { rememberOwnPrefix, type RefersToOwn } from './database/own-prefixes.js';
+import { loadIdentity, type DatabaseIdentity } from './database/settings.js';
 import { pruneOldRows } from './database/retention.js';
-import type { ConfigurationError } from './errors.js';
+import type { ConfigurationError, WorkerError } from './errors.js';
 import { cleanSegment, createSecretIdBuilder, ownPrefixOf } from './ids/index.js';
 import { Janitor, OURSELVES } from './operations/janitor.js';
 import { Mover } from './operations/migrate/mover.js';
 import { RestOfMigration } from './operations/migrate/rest.js';
+import { changedBy, operatorName } from './operator.js';
 import { ClaimGuard } from './pipeline/claim-guard.js';
+import { LATE_REQUEST_CLAIMS } from './pipeline/claim.js';
 import type { ManagerSource, PlanContext } from './pipeline/context.js';
 import { EventProcessor } from './pipeline/event-processor.js';
 import type { Ledger } from './pipeline/ledger.js';
 import type { PipelineObserver } from './pipeline/observer.js';
+import { refersToAny } from './pipeline/plain-references.js';
 import { Pipeline } from './pipeline/pipeline.js';
 import { Publisher } from './pipeline/publisher.js';
+import type { OwnNames } from './pipeline/reference-refusals.js';
 import { Relay } from './pipeline/relay.js';
 import { UndecodableProcessor } from './pipeline/undecodable.js';
 import { checkStore } from './secrets-managers/check-store.js';
@@ -32,7 +38,7 @@ import type { SecretsManager } from './secrets-managers/port.js';
 import { createSecretsManager } from './secrets-managers/registry.js';
 import type { ManagerSettings, StoreRequest } from './secrets-managers/settings.js';
 import { WriteLimiter } from './secrets-managers/write-limiter.js';
-import type { ManagerName } from './terms.js';
+import type { Installation, ManagerName } from './terms.js';
 import type { Outlet } from './transport.js';
 
 /** What every command has, whatever it asks for. */
@@ -40,22 +46,28 @@ export type CommonConfig = Omit<Config, 'keys' | 'kafka'>;
 
 /** Connections moved at the same time, beside the events. */
 const MIGRATION_LANES = 4;
-/** A request may still land this many claim times after its claim ran out. */
-const LATE_REQUEST_CLAIMS = 4;
 
 export interface WorkerParts {
   readonly outlet: Outlet;
   readonly observer: PipelineObserver;
+  /** Asks the broker which cluster it is of; null where Kafka takes no part in this. */
+  readonly kafkaCluster: (() => Promise<string>) | null;
   readonly onStoreRequest?: (request: StoreRequest) => void;
   /** Default: by the configuration alone. */
   readonly managerChange?: ManagerChange;
   readonly onManagerChange?: (from: ManagerName, to: ManagerName) => void;
-  /** Told once of each former manager that can not be opened: its secrets are not looked after. */
+  /** Told once of each former manager that cannot be opened: its secrets are not looked after. */
   readonly onUnopened?: (name: ManagerName, error: ConfigurationError) => void;
   /** False: there is no broker; what is committed is published by the next worker. Default true. */
   readonly publishes?: boolean;
   /** Who moves connections, for the audit. */
   readonly actor?: string;
+  /** What this run of `adopt` has decided; filled while it is open. Default: events decide by themselves. */
+  readonly grants?: ReadonlySet<string>;
+  /** The command that opens it, for the record of a change of manager. Default `start`. */
+  readonly command?: string;
+  /** Milliseconds that a statement waits for a row lock. Default: a worker's, who tries again later. */
+  readonly lockWaitMs?: number;
   /** What stands in for the configured parts where nothing is to be changed. */
   readonly standIns?: StandIns;
 }
@@ -100,24 +112,45 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
     ...(parts.onStoreRequest === undefined ? {} : { onRequest: parts.onStoreRequest }),
   };
   const { standIns } = parts;
-  const managers = new ManagerPool(
-    (name) => standIns?.openManager(name) ?? openSecretsManager(config, keys, hooks, name),
-  );
-  const database = standIns?.database ?? (await openMigratedDatabase(config));
+  const database = standIns?.database ?? (await openMigratedDatabase(config, parts.lockWaitMs));
+  const managers = new ManagerPool(async (name) => {
+    if (standIns !== undefined) return standIns.openManager(name);
+    const { installation } = await loadIdentity(database, keys, secretsManager.name);
+    return openSecretsManager(config, keys, { ...hooks, installation }, name);
+  });
   try {
-    const identity = await loadActiveIdentity(database, config, {
+    // Stand-ins change nothing.
+    const requireOwn = async (identity: Pick<DatabaseIdentity, 'activeManager' | 'installation'>) =>
+      standIns === undefined
+        ? requireOwnStores({ config, database, identity, managers, kafkaCluster: parts.kafkaCluster })
+        : undefined;
+    const loaded = await loadActiveIdentity(database, config, {
       change: parts.managerChange ?? 'configured',
-      requireUsable: async (name) => checkStore((await managers.of(name)).store),
+      actor: parts.actor ?? operatorName(),
+      changedBy: changedBy(parts.command ?? 'start'),
+      requireUsable: async (activeManager, { installation }) => {
+        await checkStore((await managers.of(activeManager)).store);
+        await requireOwn({ activeManager, installation });
+      },
       ...(parts.onManagerChange === undefined ? {} : { onChange: parts.onManagerChange }),
     });
+    await requireOwn(loaded);
     const manager = await managers.of(secretsManager.name);
+    const ownPrefix = ownPrefixOfConfig(config, manager);
+    const refersToOwn: RefersToOwn = (connection, references, prefixes) =>
+      refersToAny(connection, references, prefixes, keys.database);
+    const identity = { ...loaded, ...(await rememberOwnPrefix(database, ownPrefix, loaded, refersToOwn)) };
     const clock = (): number => performance.now();
-    const context = planContext(config, manager, identity, parts.outlet);
+    const context = planContext(config, manager, identity, parts.outlet, parts.grants);
     const { claimMs } = claims;
-    const ownLedger = new DatabaseLedger(database, { claimMs, managerEpoch: identity.managerEpoch, clock });
+    const ownLedger = new DatabaseLedger(database, {
+      ...{ claimMs, managerEpoch: identity.managerEpoch, clock },
+      onDeadLetters: (letters) => parts.observer.deadLettersMade?.(letters),
+    });
     const ledger = standIns?.wrapLedger(ownLedger) ?? ownLedger;
     const guard = new ClaimGuard({ gate: limiter, ledger, clock, storeTimeoutMs: claims.storeTimeoutMs });
-    const publisher = new Publisher(parts.outlet, ledger, keys.database, clock);
+    const onUnpublished = (error: WorkerError): void => parts.observer.unpublished?.(error);
+    const publisher = new Publisher(parts.outlet, ledger, keys.outbox, clock, onUnpublished);
     const processor = new EventProcessor({
       context,
       managers,
@@ -143,11 +176,12 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       guard,
       rules: context.rules,
       tokenKey: identity.fingerprintKey,
-      ring: keys.database,
+      ring: keys.outbox,
       ...(parts.onUnopened === undefined ? {} : { onUnopened: parts.onUnopened }),
     });
     const pipeline = new Pipeline({
       topics: config.topics,
+      clockSkewMs: config.rules.clockSkewSeconds * 1_000,
       context,
       ledger,
       processor,
@@ -162,7 +196,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       manager,
       context,
       pipeline,
-      relay: new Relay(ledger, publisher, parts.outlet, keys.database),
+      relay: new Relay({ ledger, publisher, outlet: parts.outlet, context, onUnpublished }),
       janitor,
       ledger,
       managers,
@@ -189,9 +223,9 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
 }
 
 /** The database, its schema up to date (`DATABASE_MIGRATE=off`: refused where it is not). */
-export async function openMigratedDatabase(config: CommonConfig): Promise<Database> {
+export async function openMigratedDatabase(config: CommonConfig, lockWaitMs?: number): Promise<Database> {
   const { address, poolSize, migrate } = config.database;
-  const database = await Database.open({ address, poolSize }, { access: 'write' });
+  const database = await Database.open({ address, poolSize }, { access: 'write', lockWaitMs });
   try {
     if (migrate === 'auto') await migrateSchema(database);
     else await requireCurrentSchema(database);
@@ -202,14 +236,25 @@ export async function openMigratedDatabase(config: CommonConfig): Promise<Databa
   }
 }
 
+export interface OpenManagerOptions {
+  readonly onThrottle?: () => void;
+  readonly onRequest?: (request: StoreRequest) => void;
+  /** Who writes; nobody where it is only read. */
+  readonly installation?: Installation;
+}
+
 /** The configured secrets manager, or another one under the same settings. */
 export function openSecretsManager(
   config: CommonConfig,
   keys: Pick<KeyConfig, 'database'>,
-  hooks: { onThrottle?: () => void; onRequest?: (request: StoreRequest) => void } = {},
+  { installation, ...hooks }: OpenManagerOptions = {},
   name: ManagerName = config.secretsManager.name,
 ): Promise<SecretsManager> {
-  return createSecretsManager(name, managerSettings(config, name), { keys: keys.database, ...hooks });
+  const settings = {
+    ...managerSettings(config, name),
+    ...(installation === undefined ? {} : { installation }),
+  };
+  return createSecretsManager(name, settings, { keys: keys.database, ...hooks });
 }
 
 function managerSettings(config: CommonConfig, name: ManagerName): ManagerSettings {
@@ -243,12 +288,27 @@ export function openFieldFinder(config: CommonConfig): FieldFinder {
   });
 }
 
+function ownPrefixOfConfig({ secretsManager }: CommonConfig, { idStyle }: SecretsManager): string {
+  return ownPrefixOf(idStyle, secretsManager.prefix, secretsManager.clusterName);
+}
+
+/** What names of ours begin with under one manager, and began with before. */
+export function ownNamesOf(
+  config: CommonConfig,
+  { ownPrefixes }: Pick<DatabaseIdentity, 'ownPrefixes'>,
+  manager: SecretsManager,
+): OwnNames {
+  const ownPrefix = ownPrefixOfConfig(config, manager);
+  return { ownPrefix, ownPrefixes: [...new Set([ownPrefix, ...ownPrefixes])] };
+}
+
 /** What decisions depend on, under one manager. */
 export function planContext(
   config: Config<'keys'>,
   manager: SecretsManager,
   identity: DatabaseIdentity,
   outlet: Outlet,
+  grants: ReadonlySet<string> | null = null,
 ): PlanContext {
   const { secretsManager, rules, secured, claims } = config;
   return {
@@ -258,6 +318,7 @@ export function planContext(
       strict: secretsManager.strictIds,
       prefix: secretsManager.prefix,
       cluster: secretsManager.clusterName,
+      formerPrefixes: identity.ownPrefixes,
       maxIdLength: manager.limits.maxIdLength,
       ...(manager.limits.maxIdLevels === undefined ? {} : { maxIdLevels: manager.limits.maxIdLevels }),
     }),
@@ -266,8 +327,13 @@ export function planContext(
     fingerprintKey: identity.fingerprintKey,
     generation: identity.generation,
     rules: {
-      adopt: secretsManager.adopt,
+      adopt: secretsManager.adopt || grants !== null,
+      grants,
+      sourceValues: rules.sourceValues,
+      maskedSecretOnNewEndpoint: rules.maskedSecretOnNewEndpoint,
+      secretQuoted: rules.secretQuoted,
       allowedReferencePrefixes: rules.allowedReferencePrefixes ?? [],
+      publisherTokens: rules.publisherTokens,
       graceMs: rules.deletionGraceSeconds * 1_000,
       waitMs: rules.waitSeconds * 1_000,
       lateRequestMs: claims.claimMs * LATE_REQUEST_CLAIMS,

@@ -4,6 +4,7 @@ import { crossChecks, type Problem } from './config/checks.js';
 import { SETTING_NAMES, settingsSchema, type SettingName, type SettingValues } from './config/settings.js';
 import type { Config, Need } from './config/types.js';
 import { warningsFor } from './config/warnings.js';
+import { unsafeFlagsIn } from './unsafe-flags.js';
 
 export type { DatabaseAddress, DatabaseTls, ServerAddress, SqliteAddress } from './config/database-url.js';
 export type { Problem } from './config/checks.js';
@@ -20,9 +21,6 @@ export type {
   SaslConfig,
   SecretsManagerConfig,
 } from './config/types.js';
-
-/** With either of these kafkajs prints what it sends and receives: passwords. */
-const UNSAFE_FLAGS = ['KAFKAJS_DEBUG_PROTOCOL_BUFFERS', 'KAFKAJS_DEBUG_EXTENDED_PROTOCOL_BUFFERS'];
 
 /** All mistakes of a configuration at once; `message` has one line for each. */
 export class SettingsError extends ConfigurationError {
@@ -51,7 +49,7 @@ export function loadConfig<N extends Need>(
   options: { readonly need: readonly N[] },
 ): Config<N>;
 export function loadConfig(env: NodeJS.ProcessEnv, options?: { readonly need: readonly Need[] }): AnyConfig {
-  const flags = UNSAFE_FLAGS.filter((name) => (env[name] ?? '') !== '');
+  const flags = unsafeFlagsIn(env);
   const { values, problems } = readSettings(env);
   const failed = new Set(problems.map((problem) => problem.name));
   const all = [

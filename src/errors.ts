@@ -2,7 +2,7 @@
 export type ErrorKind =
   /** Wrong use or configuration: the process ends with exit code 2. */
   | 'configuration'
-  /** This one event can not be processed as it is: it becomes a dead letter (or waits). */
+  /** This one event cannot be processed as it is: it becomes a dead letter (or waits). */
   | 'event'
   /** Passing: tried again with backoff. */
   | 'transient'
@@ -48,6 +48,11 @@ export const ERROR_CODES = {
     'SECRET_MANAGER is not the one this database works with.',
     'Configure the manager that the message names, or run `migrate-secrets --to` (docs/migration.md).',
   ),
+  STORE_OF_ANOTHER_INSTALLATION: entry(
+    'configuration',
+    'The store is worked on by another installation, or by the original of this database.',
+    'Declare what this database is by `doctor --moved`, `--restored`, `--copied` or `--take-over` (docs/operations.md), or configure another OPENMETADATA_CLUSTER_NAME.',
+  ),
   SCHEMA_OUTDATED: entry(
     'configuration',
     'The database schema is older than the program and DATABASE_MIGRATE is off.',
@@ -77,37 +82,57 @@ export const ERROR_CODES = {
   EVENT_NOT_DECODABLE: entry(
     'event',
     'The record is not JSON in UTF-8, or not a change event.',
-    'Correct the publisher; discard the dead letter.',
+    'Correct the publisher and publish the entity again with its values. Or discard the dead letter, then retry what is behind it.',
   ),
   EVENT_INVALID: entry(
     'event',
     'A member of the change event is missing or of the wrong type.',
-    'Correct the publisher and publish the entity again.',
+    'Correct the publisher and publish the entity again with its values. Or discard the dead letter, then retry what is behind it.',
   ),
   EVENT_TOO_DEEP: entry(
     'event',
     'The entity is nested deeper than the limit.',
-    'Flatten the entity and publish it again.',
+    'Flatten the entity and publish it again with its values.',
+  ),
+  EVENT_TOO_LARGE: entry(
+    'event',
+    'The record, its batch or its number of values or secret fields is over a limit.',
+    'Publish a smaller entity with its values; docs/events.md has the limits.',
   ),
   NUMBER_NOT_EXACT: entry(
     'event',
-    'A number can not be held exactly.',
-    'Publish it as a string, or with fewer digits.',
+    'A number cannot be held exactly.',
+    'Publish the entity again with its values, the number as a string or with fewer digits.',
   ),
   ENTITY_TYPE_UNSUPPORTED: entry(
     'event',
     'This entity type is none whose secrets are kept here.',
     'Publish only services, bots, ingestion pipelines and workflows.',
   ),
+  ENTITY_TYPE_CHANGED: entry(
+    'event',
+    'A connection with this entity id has another entity type. Its secrets do not belong to this entity.',
+    'Publish the entity under an id of its own; discard the dead letter.',
+  ),
   NOT_A_BOT: entry(
     'event',
     'The user is a human: its password hash is not ours to keep.',
     'Publish only users with isBot = true.',
   ),
-  TIMESTAMP_IN_FUTURE: entry(
+  TIMESTAMP_IMPLAUSIBLE: entry(
     'event',
-    'The event is more than an hour ahead: it would make everything after it stale.',
-    'Correct the publisher’s clock and publish again.',
+    'The event’s time is further ahead than CLOCK_SKEW_SECONDS, which would make everything after it stale, or before the year 2000 (seconds in place of milliseconds).',
+    'Correct the publisher’s clock or unit and publish the entity again with its values. One that is only ahead can be retried once its time has come.',
+  ),
+  ORDER_CONFLICT: entry(
+    'event',
+    'A state with a higher version than the applied one has an earlier time, and other secrets: two clocks disagree. It holds nothing back.',
+    'Set the publishers’ clocks right. Retry applies it as the newest state; discard it where the applied one is right.',
+  ),
+  EVENT_ID_REUSED: entry(
+    'event',
+    'An event id of this connection came again with other content. It holds nothing back.',
+    'Give every change an event id of its own. Retry applies this one as the newest state; discard it where the applied one is right.',
   ),
   // events: fields
   FIELD_NOT_A_STRING: entry(
@@ -130,10 +155,40 @@ export const ERROR_CODES = {
     'The value has characters that the store refuses.',
     'Change the value, or use another store.',
   ),
+  VALUE_NOT_SEALED: entry(
+    'event',
+    'A secret came in the clear, and SOURCE_VALUES=sealed.',
+    'Let the publisher seal it (docs/publishing.md), or set SOURCE_VALUES=any and retry.',
+  ),
+  SECRET_QUOTED: entry(
+    'event',
+    'A text beside the secret fields quotes a secret of the same event, and SECRET_QUOTED=refuse.',
+    'Take the secret out of the text and publish again; or set SECRET_QUOTED=mask and retry.',
+  ),
   TOKEN_NOT_OPENED: entry(
     'event',
-    'A sealed field can not be opened with the publisher’s keys.',
+    'A sealed field cannot be opened with the publisher’s keys.',
     'Add the publisher’s key to PUBLISHER_FERNET_KEY and retry.',
+  ),
+  TOKEN_NOT_BOUND: entry(
+    'event',
+    'A sealed field’s token does not say for which connection and field it was sealed.',
+    'Publish with the library or as docs/publishing.md says; PUBLISHER_TOKENS=any, while moving over, opens such tokens.',
+  ),
+  REFERENCE_NOT_OPENED: entry(
+    'event',
+    'The database holds a token for a field of this connection that no key of FERNET_KEY opens.',
+    'Add the key that it was sealed with to FERNET_KEY and retry, or publish the entity with this field’s value. `doctor` counts such rows.',
+  ),
+  REFERENCE_ALTERED: entry(
+    'event',
+    'A row of a reference in the database is not as the worker wrote it: somebody has changed it, moved it, or exchanged it with another one.',
+    'Publish the entity again with this field’s value; find out who writes to the database; `verify` lists all such rows.',
+  ),
+  TOKEN_FOR_ANOTHER_FIELD: entry(
+    'event',
+    'A field holds a token that was sealed for another connection or another field.',
+    'Publish the entity with this field’s own value; find out who copied the token.',
   ),
   SECRET_ID_INVALID: entry(
     'event',
@@ -150,15 +205,30 @@ export const ERROR_CODES = {
     'The secret id belongs to another connection.',
     'Rename one of the two connections, or use SECRET_ID_STYLE=strict. Tried again when the id is free.',
   ),
+  SECRET_ID_REFERRED: entry(
+    'event',
+    'Another connection refers to the name that a secret would be created under.',
+    'Take the reference out of the connection that the message names, or delete it. Tried again when nobody else refers to it.',
+  ),
   SECRET_NOT_OWNED: entry(
     'event',
     'The store holds a secret of this name that is not ours.',
-    'Remove it, or set SECRET_ADOPT=true to take it over.',
+    'Remove it, or take it over: docs/adopting.md.',
+  ),
+  ADOPTION_AMBIGUOUS: entry(
+    'event',
+    'The secret of this name could be another entity’s: it is not adopted by an event.',
+    'Make sure whose it is, then run `connection-secrets adopt --dry-run` (docs/adopting.md); or publish the value under another name.',
+  ),
+  REFERENCE_INVALID: entry(
+    'event',
+    'Readers would not agree on the name in this reference.',
+    'Write the name, or the whole ARN, as the store has it. A password that begins with secret: cannot be kept: change it.',
   ),
   REFERENCE_FOREIGN: entry(
     'event',
-    'The reference names a secret of another connection.',
-    'Use a reference outside of this worker’s prefix.',
+    'The reference names a secret of another connection, or a name under a prefix that this worker has or had.',
+    'Use a reference outside of this worker’s prefixes, or publish the value.',
   ),
   REFERENCE_NOT_ALLOWED: entry(
     'event',
@@ -170,10 +240,20 @@ export const ERROR_CODES = {
     'A masked field has no stored value, and none came in time.',
     'Publish the entity with the value, then discard the dead letter.',
   ),
+  MASKED_SECRET_ON_NEW_ENDPOINT: entry(
+    'event',
+    'A masked secret would go to another address than before, and MASKED_SECRET_ON_NEW_ENDPOINT=refuse.',
+    'Publish the entity with the secret’s text. If the change is intended, set `allow` and retry.',
+  ),
   MASK_POSITION_CHANGED: entry(
     'event',
-    'A masked element of an array without names can not be told from its neighbours.',
+    'A masked element of an array without names cannot be told from its neighbours.',
     'Publish the array with its values, or give the elements unique names.',
+  ),
+  MASK_NOT_UNDERSTOOD: entry(
+    'event',
+    'A field, or a password inside its text, is masked in the way of another program. The stored secret stays.',
+    'Publish the field with its value, or with ********* as the whole text to keep the stored secret.',
   ),
   SECRET_BY_NAME_REFUSED: entry(
     'event',
@@ -188,7 +268,7 @@ export const ERROR_CODES = {
   EVENT_BLOCKED: entry(
     'event',
     'An earlier dead letter of this connection must be settled first.',
-    'Retry or discard the earlier one.',
+    'Retry or discard the earlier one, then retry this one. Or publish the entity again with its values, which settles both.',
   ),
   OUTPUT_TOO_LARGE: entry(
     'event',
@@ -200,10 +280,15 @@ export const ERROR_CODES = {
     'The store denies access to one secret id while it grants others.',
     'Grant the permission that the message names; tried again by itself.',
   ),
+  STORE_QUOTA: entry(
+    'event',
+    'The store refuses one more secret, or one more version of this one, while it takes others: a quota is used up.',
+    'Raise the quota or remove what is not needed; of a parameter whose oldest version has a label, take the label off. Tried again by itself for ten minutes, then on `dead-letters retry`.',
+  ),
   EVENT_NOT_STORABLE: entry(
     'event',
-    'The database refuses to store this event.',
-    'Look for the database error code in the log; shorten or correct the entity.',
+    'The database refuses to store this event. Where it refuses the dead letter as well, that has no payload.',
+    'Look at the database’s error code in the detail; shorten or correct the entity, or raise the limit (MySQL: max_allowed_packet), and publish it again.',
   ),
   SECRET_VERSION_GONE: entry(
     'event',
@@ -231,6 +316,16 @@ export const ERROR_CODES = {
     'transient',
     'The broker refuses the login, or the right to a topic or a group.',
     'Correct credentials or access rules: tried again. A worker that is kept out of its group for a minute ends; start it again then.',
+  ),
+  BATCH_DAMAGED: entry(
+    'transient',
+    'A batch of records in the topic cannot be decompressed; its partition is held, the others go on.',
+    'Look at the broker’s log and its other replicas. Where it is lost, set the group’s offset behind it (docs/operations.md) and publish the entities again.',
+  ),
+  KEY_MISSING: entry(
+    'transient',
+    'A token in the database is opened by no key of its list. Its event or record is kept as it is; others go on.',
+    'Add the key that it was sealed with to the setting that the message names: tried again by itself. `doctor` counts what needs it.',
   ),
   CLAIM_LOST: entry(
     'transient',

@@ -9,6 +9,7 @@ export type {
   JsonObject,
   ManagerName,
   Operation,
+  OtherWord,
   Reference,
   SecuredEvent,
   SecuredField,

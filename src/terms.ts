@@ -9,7 +9,7 @@
  * - **owned / external reference**: written by us / typed by a user (never written, never deleted)
  * - **sealed**: Fernet-encrypted, `fernet:` + token
  * - **revision**: grows by one with every `connection.secured` of a connection
- * - **dead letter**: an event that can not be processed as it is, kept until somebody acts
+ * - **dead letter**: an event that cannot be processed as it is, kept until somebody acts
  */
 
 export type Json = null | boolean | number | string | Json[] | JsonObject;
@@ -17,7 +17,7 @@ export interface JsonObject {
   [key: string]: Json;
 }
 
-/** What the metadata server sends in place of a password it does not show. */
+/** What the metadata server sends in place of a password it does not show. Which texts count as one: masks.ts. */
 export const MASK = '*********';
 
 export const SERVICE_KINDS = [
@@ -53,8 +53,31 @@ export const EVENT_TYPES = [
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
+/** Types of change events that carry no new state of an entity: those of OpenMetadata. */
+export const STATELESS_TYPES = [
+  'entityFieldsChanged',
+  'entityNoChange',
+  'threadCreated',
+  'threadUpdated',
+  'postCreated',
+  'postUpdated',
+  'taskResolved',
+  'taskClosed',
+  'logicalTestCaseAdded',
+  'suggestionCreated',
+  'suggestionUpdated',
+  'suggestionAccepted',
+  'suggestionRejected',
+  'suggestionDeleted',
+  'userLogin',
+  'userLogout',
+] as const;
+
 export type Operation =
   'created' | 'updated' | 'softDeleted' | 'restored' | 'deleted' | 'migrated' | 'rotated' | 'republished';
+
+/** A word of a newer worker, which this version does not know: read as text. Beside known words, which stay listed. */
+export type OtherWord = string & Record<never, never>;
 
 export const MANAGER_NAMES = [
   'db',
@@ -87,7 +110,7 @@ export type Reference = `secret:${string}` | `fernet:${string}`;
 
 /** What became of one source record. All of these are durable: the record may be acknowledged. */
 export type RecordOutcome =
-  'applied' | 'duplicate' | 'stale' | 'waiting' | 'refused' | 'blocked' | 'tombstone';
+  'applied' | 'duplicate' | 'stale' | 'waiting' | 'refused' | 'blocked' | 'tombstone' | 'ignored';
 
 /** One record as it came from a transport. A pipe's line number is its offset, on partition 0. */
 export interface SourceRecord {
@@ -99,6 +122,26 @@ export interface SourceRecord {
   readonly headers: Readonly<Record<string, Buffer>>;
   /** The record's own time, milliseconds since the epoch. */
   readonly timestampMs: number;
+  /** Of a line of a pipe: keyed digest of its content, by which it is known. Every file has a line 0. */
+  readonly digest?: string;
+  /** Set where it has neither value nor headers because they could not be read. */
+  readonly unread?: Unread;
+}
+
+/** Why a record comes without its value, and how much there was of what. */
+export interface Unread {
+  /**
+   * Over one of the limits of src/limits.ts, not to be decompressed (`damaged`), or read, but more than the database takes
+   * in one row (`row-bytes`).
+   */
+  readonly reason:
+    'record-bytes' | 'record-headers' | 'batch-bytes' | 'batch-records' | 'damaged' | 'row-bytes';
+  /** Bytes, headers or records; of a batch the bytes as they are compressed. */
+  readonly size: number;
+  /** Of what it stands for; the last one is the record's own. */
+  readonly firstOffset: number;
+  /** Keyed digest of the content, in hexadecimal digits, where the place alone does not say which: a line of a pipe, a value. */
+  readonly digest?: string;
 }
 
 /** Where a source event came from. */
@@ -120,6 +163,14 @@ export interface EventOrder {
   readonly offset: number;
   /** Keyed digest of the content (hex), so that equal states are recognised without keeping their values. */
   readonly digest: string;
+}
+
+/** When a record was published of which no event could be read: all that tells whether another event is later. */
+export interface Publication {
+  /** The record's own time, milliseconds since the epoch. */
+  readonly publishedAtMs: number;
+  /** A line of a pipe, whose place says nothing: every file has a line 0. */
+  readonly isLine?: true;
 }
 
 /** A decoded source event. `entity` is null only for a deletion that carried none. */
@@ -159,10 +210,10 @@ export interface SecuredEvent {
   readonly fullyQualifiedName: string | null;
   readonly version: number | null;
   readonly revision: number;
-  readonly operation: Operation;
+  readonly operation: Operation | OtherWord;
   /** Milliseconds since the epoch at which the database was created or declared restored. */
   readonly generation: number;
-  readonly manager: ManagerName;
+  readonly manager: ManagerName | OtherWord;
   readonly store: { readonly provider: string; readonly region?: string; readonly account?: string };
   /** As it came in, with references in place of values; null when deleted. */
   readonly entity: JsonObject | null;
@@ -175,4 +226,15 @@ export interface SecuredEvent {
   };
   /** RFC 3339, UTC. */
   readonly time: string;
+}
+
+/** Which of the installations that may share a store this is. */
+export interface Installation {
+  readonly id: string;
+  /**
+   * Which secrets of ours carry the tag with this id. `all`; `some`: version 0.1 made the others without it, and they are
+   * ours too; `own`: the database is a copy: what it made itself carries the tag, all else is the original's. Only with
+   * `all` a known secret is written without a look at its tags.
+   */
+  readonly tagged: 'all' | 'some' | 'own';
 }

@@ -27,7 +27,7 @@ const subscription = subscribeSecured({ ...settings.subscription, resolver }, as
     console.log(`${name ?? connectionId} revision ${revision}: disconnected`);
     return;
   }
-  // Throws where a password can not be had: the event is delivered again later.
+  // Throws where a password cannot be had: the event is delivered again later.
   const { connection } = await resolve();
   const pool = open(connection.config);
   try {

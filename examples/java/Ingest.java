@@ -1,19 +1,50 @@
 import com.fasterxml.jackson.core.JsonPointer;
 import com.fasterxml.jackson.databind.*;
 import com.fasterxml.jackson.databind.node.*;
+import com.macasaet.fernet.*;
+import java.nio.charset.*;
 import java.time.Duration;
+import java.time.temporal.TemporalAmount;
 import java.util.*;
 import java.util.function.*;
 import org.apache.kafka.clients.consumer.*;
 import software.amazon.awssdk.services.secretsmanager.SecretsManagerClient;
+import software.amazon.awssdk.services.secretsmanager.model.ResourceNotFoundException;
 
 /** connection.secured in Java: hands over each connection's entity with its passwords filled in (docs/ingestion.md). */
 public class Ingest {
   static final SecretsManagerClient STORE = SecretsManagerClient.create();
+  static final List<Key> KEYS = Arrays.stream(System.getenv().getOrDefault("INGESTION_FERNET_KEY", "").split(","))
+      .map(String::trim).filter(key -> !key.isEmpty()).map(Key::new).toList();
+  /** Stored texts have no age limit; the library's own is one minute. */
+  static final StringValidator ANY_AGE = new StringValidator() {
+    @Override public TemporalAmount getTimeToLive() { return Duration.ofDays(365_000); }
+    @Override public Charset getCharset() { return StandardCharsets.UTF_8; }
+  };
+
+  /** No value, and the next attempt has none either: skip the record, a newer one of the connection makes up for it. */
+  static class Unresolved extends RuntimeException {
+    Unresolved(String message) { super(message); }
+  }
 
   static String valueOf(String reference) {
-    if (!reference.startsWith("secret:")) throw new IllegalArgumentException("sealed: open it with a Fernet library");
-    return STORE.getSecretValue(request -> request.secretId(reference.substring("secret:".length()))).secretString();
+    if (reference.startsWith("fernet:")) {
+      String text = opened(reference.substring("fernet:".length()));
+      return text.startsWith("secret:") ? valueOf(text) : text;
+    }
+    try {
+      return STORE.getSecretValue(request -> request.secretId(reference.substring("secret:".length()))).secretString();
+    } catch (ResourceNotFoundException error) {
+      throw new Unresolved(reference + " is not in the store");
+    }
+  }
+
+  static String opened(String token) {
+    try {
+      return Token.fromString(token).validateAndDecrypt(KEYS, ANY_AGE);
+    } catch (IllegalTokenException | TokenValidationException error) {
+      throw new Unresolved("a sealed text that no key of INGESTION_FERNET_KEY opens");
+    }
   }
 
   static JsonNode fill(JsonNode data) {
@@ -43,7 +74,11 @@ public class Ingest {
           long[] order = {data.get("generation").asLong(), data.get("revision").asLong()};
           String id = data.get("connectionId").asText();
           if (Arrays.compare(order, newest.getOrDefault(id, new long[2])) <= 0) continue;
-          more = handler.test(data, fill(data)); // an error ends the program: at the next start the record comes again
+          try {
+            more = handler.test(data, fill(data)); // any other error ends the program: at the next start the record comes again
+          } catch (Unresolved problem) {
+            System.err.printf("%s revision %s skipped: %s%n", data.get("name").asText(), data.get("revision"), problem.getMessage());
+          }
           newest.put(id, order);
         }
       }

@@ -1,21 +1,40 @@
 """connection.secured in Python: yields each connection's entity with its passwords filled in (docs/ingestion.md)."""
 import json
 import os
+import sys
 
 import boto3
-from cryptography.fernet import Fernet, MultiFernet
+from botocore.exceptions import ClientError
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from kafka import KafkaConsumer
+
+
+GONE = ("ResourceNotFoundException", "ParameterNotFound")
+
+
+class Unresolved(Exception):
+    """No value, and the next attempt has none either: skip the record, a newer one of the connection makes up for it."""
 
 
 def value_of(reference, store):
     if reference.startswith("fernet:"):
-        keys = MultiFernet([Fernet(key.strip()) for key in os.environ["INGESTION_FERNET_KEY"].split(",")])
-        text = keys.decrypt(reference[len("fernet:"):].encode()).decode()
+        keys = [Fernet(key.strip()) for key in os.environ.get("INGESTION_FERNET_KEY", "").split(",") if key.strip()]
+        try:
+            text = MultiFernet(keys).decrypt(reference[len("fernet:"):].encode()).decode() if keys else None
+        except InvalidToken:
+            text = None
+        if text is None:
+            raise Unresolved("a sealed text that no key of INGESTION_FERNET_KEY opens")
         return value_of(text, store) if text.startswith("secret:") else text
     name, region = reference[len("secret:"):], store.get("region")
-    if store["provider"] == "aws-ssm":
-        return boto3.client("ssm", region).get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
-    return boto3.client("secretsmanager", region).get_secret_value(SecretId=name)["SecretString"]
+    try:
+        if store["provider"] == "aws-ssm":
+            return boto3.client("ssm", region).get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+        return boto3.client("secretsmanager", region).get_secret_value(SecretId=name)["SecretString"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in GONE:
+            raise Unresolved(f"{reference} is not in the store") from None
+        raise
 
 
 def fill(data):
@@ -35,7 +54,12 @@ def connections():
         data = json.loads(record.value)["data"]
         order = (data["generation"], data["revision"])
         if order > newest.get(data["connectionId"], (0, 0)):
-            yield data, fill(data)  # an error ends the program: at the next start the record comes again
+            try:
+                entity = fill(data)  # any other error (store away) ends the program: at the next start the record comes again
+            except Unresolved as problem:
+                print(data["name"], "revision", data["revision"], "skipped:", problem, file=sys.stderr, flush=True)
+            else:
+                yield data, entity
             newest[data["connectionId"]] = order
         consumer.commit()
 

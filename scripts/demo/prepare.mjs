@@ -64,7 +64,7 @@ function runQuietly(command, args, cwd, workspace) {
     let output = '';
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text) => (output += text));
-    child.once('error', (error) => reject(new Error(`${command} can not be run: ${error.code}`)));
+    child.once('error', (error) => reject(new Error(`${command} cannot be run: ${error.code}`)));
     child.once('close', (code) => {
       if (code === 0) resolve();
       else reject(new Error(`it ended with code ${code}\n${output.trim()}`));

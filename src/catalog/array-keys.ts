@@ -2,7 +2,7 @@ import type { Json } from '../terms.js';
 import { holdsSecret, isStandIn } from './secret-text.js';
 
 /**
- * The keys that tell an array's elements apart (DESIGN §2.2): their `name`s, cleaned and lower-cased, where every
+ * The keys that tell an array's elements apart: their `name`s, cleaned and lower-cased, where every
  * element has one, they are unique, none looks like a position and none carries a secret (the key becomes part of a
  * secret id). Null: the elements are told apart by position only.
  *

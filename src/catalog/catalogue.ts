@@ -59,7 +59,7 @@ export function parseCatalogue(json: unknown, file: string): Catalogue {
 
 /**
  * Reads a catalogue file (`CATALOG_FILE`).
- * @throws ConfigurationError `CONFIG_INVALID` where it can not be read, is not JSON, or is not a catalogue
+ * @throws ConfigurationError `CONFIG_INVALID` where it cannot be read, is not JSON, or is not a catalogue
  */
 export function loadCatalogue(file: string | URL): Catalogue {
   const shown = String(file);
@@ -67,7 +67,7 @@ export function loadCatalogue(file: string | URL): Catalogue {
   try {
     text = readFileSync(file, 'utf8');
   } catch {
-    throw new ConfigurationError('CONFIG_INVALID', `Catalogue ${shown} can not be read.`);
+    throw new ConfigurationError('CONFIG_INVALID', `Catalogue ${shown} cannot be read.`);
   }
   let json: unknown;
   try {

@@ -1,13 +1,16 @@
 import { EventError } from '../errors.js';
+import { LIMITS } from '../limits.js';
 import type { EntityRoot, Json, JsonObject } from '../terms.js';
 import type { CompiledCatalogue, PathNode } from './compile.js';
 import { declaredNodes, nestedNodes } from './declared.js';
 import type { FindTarget } from './declared.js';
-import { isSecretKeyText, meaningOfMember, reasonFor, typeOf } from './field-rules.js';
+import { findingOf, isSecretKeyText, standsForSecret } from './field-rules.js';
+import type { TextFinding } from './field-rules.js';
 import type { KeyMeaning } from './key-names.js';
-import { namesOf, pointerOf } from './place.js';
+import { meaningOfMember, typeOf } from './members.js';
+import { isConfiguration, namesOf, pointerOf } from './place.js';
 import type { FieldNames, Place } from './place.js';
-import { isSealedText, isSecretFlag, isStandIn } from './secret-text.js';
+import { isSealedText, meaningOfElement } from './secret-text.js';
 
 export type { FindTarget } from './declared.js';
 
@@ -20,16 +23,17 @@ export const MAX_ENTITY_DEPTH = 1000;
  * - `pointer`: RFC 6901, into the entity; `path`: the same as keys and positions
  * - `keyPath`: the field's identity over time, from the entity: elements of arrays by their cleaned name where all have
  *   one of their own, else by position
- * - `idPath`: the segments of its secret id: `keyPath` below the root of DESIGN §3
+ * - `idPath`: the segments of its secret id: `keyPath` below the place where the ids of its kind begin
  * - `value`: null where the field is there and empty
- * - `because`: a schema declares it; its key says it; its text is a URL or the like; its text stands for a secret
+ * - `because`: a schema declares it; its key says it; its text is a URL or the like; its text stands for a secret; a part of
+ *   its text is hidden
  * - `positional`: the arrays on its way whose elements are told apart by position only
- * - `onlyIfStored`: with `SECRET_BY_NAME=report`, a mask or reference that only its key or itself tells: it is a secret field
- *   where the connection has this field's secret already, and else left as it is
+ * - `onlyIfStored`: it is a secret field where the connection has this field's secret already, and else left as it is: a text
+ *   that nothing but its stars tells, and, with `SECRET_BY_NAME=report`, a mask or reference that no schema declares
  */
 export interface FoundField extends FieldNames {
   readonly value: string | null;
-  readonly because: 'declared' | 'name' | 'url' | 'reference';
+  readonly because: 'declared' | TextFinding['because'];
   readonly onlyIfStored: boolean;
 }
 
@@ -42,7 +46,7 @@ export interface FoundFields {
 export interface FieldFinder {
   /**
    * All secret fields of an entity. Reads only; linear in the entity's size.
-   * @throws EventError `FIELD_NOT_A_STRING`, `SECRET_BY_NAME_REFUSED`, `CONNECTOR_UNKNOWN`, `EVENT_TOO_DEEP`,
+   * @throws EventError `EVENT_TOO_LARGE`, `FIELD_NOT_A_STRING`, `SECRET_BY_NAME_REFUSED`, `CONNECTOR_UNKNOWN`, `EVENT_TOO_DEEP`,
    *   `EVENT_INVALID` (a key that is itself a URL with a password)
    */
   find(target: FindTarget): FoundFields;
@@ -68,6 +72,7 @@ class Search {
   private readonly fields: FoundField[] = [];
   private readonly reported: string[] = [];
   private readonly stack: Place[] = [];
+  private nameCharacters = 0;
   private readonly catalogue: CompiledCatalogue;
   private readonly cleanSegment: (text: string) => string;
   private readonly root: EntityRoot;
@@ -103,8 +108,7 @@ class Search {
   private visitElements(place: Place, elements: readonly Json[]): void {
     let previous: Json = null;
     elements.forEach((element, position) => {
-      const follows = typeof previous === 'string' && isSecretFlag(previous);
-      this.visit(place, position, element, place.nodes, follows ? 'secret' : place.meaning);
+      this.visit(place, position, element, place.nodes, meaningOfElement(previous, place.meaning));
       previous = element;
     });
   }
@@ -177,12 +181,12 @@ class Search {
       if (meaning !== 'plain' && mode === 'externalise') this.add(parent, segment, value, 'name');
       return;
     }
-    const because = reasonFor(value, meaning);
-    if (because === null) return;
-    if (mode === 'externalise') {
-      this.add(parent, segment, value, because);
+    const finding = findingOf(value, meaning, () => isConfiguration(parent, segment));
+    if (finding === null) return;
+    if (mode === 'externalise' || finding.onlyIfStored) {
+      this.add(parent, segment, value, finding.because, finding.onlyIfStored);
     } else if (mode === 'report') {
-      this.addOrReport(parent, segment, value, because);
+      this.addOrReport(parent, segment, value, finding.because);
     } else {
       const pointer = pointerOf(parent, segment);
       throw new EventError(
@@ -203,8 +207,8 @@ class Search {
     value: string,
     because: FoundField['because'],
   ): void {
-    if (isStandIn(value)) this.add(parent, segment, value, because, !isSealedText(value));
-    else this.reported.push(pointerOf(parent, segment));
+    if (standsForSecret(value)) this.add(parent, segment, value, because, !isSealedText(value));
+    else this.report(pointerOf(parent, segment));
   }
 
   private add(
@@ -215,7 +219,23 @@ class Search {
     onlyIfStored = false,
   ): void {
     const names = namesOf(parent, segment, this.root, this.cleanSegment);
+    this.count(names.pointer);
     this.fields.push({ ...names, value, because, onlyIfStored });
+  }
+
+  private report(pointer: string): void {
+    this.count(pointer);
+    this.reported.push(pointer);
+  }
+
+  /** A few thousand fields below one key of megabytes would be gigabytes of names. */
+  private count(pointer: string): void {
+    this.nameCharacters += pointer.length;
+    if (this.nameCharacters > LIMITS.fieldNames)
+      throw new EventError(
+        'EVENT_TOO_LARGE',
+        `the names of the entity's secret fields have more than ${LIMITS.fieldNames} characters`,
+      );
   }
 
   private refuseType(parent: Place, segment: string | number, value: Json): never {
@@ -229,14 +249,14 @@ class Search {
 
   private refuseOrReportNumber(parent: Place, segment: string | number, value: number): void {
     if (this.catalogue.options.byName !== 'report') this.refuseType(parent, segment, value);
-    this.reported.push(pointerOf(parent, segment));
+    this.report(pointerOf(parent, segment));
   }
 
   /** Names the object only: the key is the secret. */
   private refuseKey(place: Place): void {
     const pointer = place.parent === null ? '' : pointerOf(place.parent, place.segment);
     if (this.catalogue.options.byName === 'report') {
-      this.reported.push(pointer);
+      this.report(pointer);
       return;
     }
     throw new EventError(

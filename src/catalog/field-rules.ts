@@ -1,47 +1,44 @@
-import type { Json, JsonObject } from '../terms.js';
-import { meaningOfKey, meaningOfName } from './key-names.js';
+import { isForeignMask, isMask, mayHideSomething } from '../masks.js';
+import { MASK } from '../terms.js';
 import type { KeyMeaning } from './key-names.js';
-import { holdsSecret, isStandIn, isSwitch } from './secret-text.js';
-
-/** Members in which a list of named values, or a secret written as an object, keeps the value itself. */
-const VALUE_MEMBERS: ReadonlySet<string> = new Set(
-  'value values text content data plaintext plainText raw default defaultValue'.split(' '),
-);
-/** Members that name what a value member holds: headers, environment variables, properties. */
-const LABEL_MEMBERS = ['name', 'key', 'header', 'headerName', 'property', 'parameter', 'field'] as const;
-/** Members by which such a list says of itself that the value is a secret. */
-const FLAG_MEMBERS = ['secret', 'isSecret', 'sensitive', 'isSensitive'] as const;
+import { isAnswer } from './members.js';
+import { holdsSecret, isReferenceText, isSealedText, isStandIn, masksSecret } from './secret-text.js';
 
 /**
- * What the key of a member says of it: by its own name, or, for `value` and its like, by the label beside it
- * (`{name: 'Authorization', value: …}`) or by the key of the object that holds it (`password: {value: …}`).
+ * What a string that no schema declares is.
+ *
+ * - `because`: its key says that it is a secret; its text holds one; it stands for one; something in it is hidden
+ * - `onlyIfStored`: it stands for a secret where one is stored for its field, and else for nothing
  */
-export function meaningOfMember(owner: JsonObject, key: string, ownerMeaning: KeyMeaning): KeyMeaning {
-  const meaning = meaningOfKey(key);
-  if (meaning !== 'plain' || !VALUE_MEMBERS.has(key)) return meaning;
-  if (ownerMeaning !== 'plain') return ownerMeaning;
-  for (const label of LABEL_MEMBERS) {
-    const text = Object.hasOwn(owner, label) ? owner[label] : undefined;
-    const labelled = typeof text === 'string' ? meaningOfName(text) : 'plain';
-    if (labelled !== 'plain') return labelled;
-  }
-  return FLAG_MEMBERS.some((flag) => Object.hasOwn(owner, flag) && owner[flag] === true) ? 'secret' : 'plain';
+export interface TextFinding {
+  readonly because: 'name' | 'url' | 'reference' | 'mask';
+  readonly onlyIfStored: boolean;
 }
 
-/** Why a string that no schema declares is a secret; null where it is plain. The empty string is none by its text. */
-export function reasonFor(text: string, meaning: KeyMeaning): 'name' | 'url' | 'reference' | null {
-  if (meaning !== 'plain' && !isSwitch(text)) return 'name';
-  if (isStandIn(text)) return 'reference';
-  return holdsSecret(text) ? 'url' : null;
+/** @param isConfiguration whether the text belongs to what connects, and not to what people read */
+export function findingOf(
+  text: string,
+  meaning: KeyMeaning,
+  isConfiguration: () => boolean,
+): TextFinding | null {
+  if (meaning !== 'plain' && !isAnswer(text, meaning)) return { because: 'name', onlyIfStored: false };
+  if (text === MASK || isReferenceText(text) || isSealedText(text))
+    return { because: 'reference', onlyIfStored: false };
+  if (holdsSecret(text)) {
+    if (!masksSecret(text)) return { because: 'url', onlyIfStored: false };
+    // A masked address connects to nothing: it is refused, but in a text for people, where it is an example.
+    return { because: 'mask', onlyIfStored: !isConfiguration() };
+  }
+  if (!mayHideSomething(text)) return null;
+  return { because: isMask(text) ? 'reference' : 'mask', onlyIfStored: true };
+}
+
+/** Whether a text is no value, but stands for one, or has a part that does. */
+export function standsForSecret(text: string): boolean {
+  return isStandIn(text) || isForeignMask(text) || masksSecret(text);
 }
 
 /** A key that is a secret itself, such as a URL with a password: it can be neither replaced nor left. */
 export function isSecretKeyText(key: string): boolean {
   return (key.includes('://') || key.includes('@') || key.includes('=')) && holdsSecret(key);
-}
-
-/** The word for messages. */
-export function typeOf(value: Json): string {
-  if (value === null) return 'null';
-  return Array.isArray(value) ? 'array' : typeof value;
 }

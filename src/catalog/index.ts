@@ -1,4 +1,4 @@
-/** Which fields of an entity are secret (DESIGN §2.3): what other folders use of this one. */
+/** Which fields of an entity are secret: what other folders use of this one. */
 export { loadCatalogue, parseCatalogue, shippedCatalogue } from './catalogue.js';
 export type { Catalogue } from './catalogue.js';
 export { compileCatalogue } from './compile.js';

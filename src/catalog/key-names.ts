@@ -5,8 +5,8 @@
  */
 
 /**
- * - `password`: the value is a secret whatever its type (a number under `password` is a password)
- * - `secret`: a string is a secret; a number is not (`maxTokens`, `tokens: 4096`)
+ * - `password`: the value is a secret whatever its type (a number under `password` or `token` is one)
+ * - `secret`: a string is a secret; a number, `true` or `no` is not (`tokens: 4096`, `accountKey: 7`, `usePassword: "true"`)
  */
 export type KeyMeaning = 'plain' | 'secret' | 'password';
 
@@ -18,43 +18,68 @@ const LONGEST_CACHED_KEY = 64;
 const words = (text: string): ReadonlySet<string> => new Set(text.split(' '));
 
 const PASSWORD_WORDS = words(
-  'password passwords passwd passphrase passphrases passcode pass pwd pw pin passwort kennwort contraseña senha',
+  'password passwords passwd passphrase passphrases passcode pass pwd pw pin passwort kennwort contrasena senha ' +
+    'passw passwrd pswd psw pword mdp motdepasse wachtwoord geheim parola haslo sifre losenord clave otp mnemonic ' +
+    'пароль 密码 密碼 パスワード 비밀번호',
 );
-const SECRET_WORDS = words(
-  'secret secrets token tokens jwt jwts credential credentials creds cred bearer cookie cookies pat authorization ' +
-    'apikey apikeys privatekey secretkey accesskey sslkey encryptionkey',
+/** Plural words may also count: a number under them is no secret. */
+const SECRET_WORDS = words('secrets tokens jwts credentials creds cookies pats apikeys');
+/** One of them has one value: also a number is it. */
+const ONE_SECRET = words(
+  'secret token jwt credential cred bearer cookie pat authorization passkey apikey secretkey accesskey encryptionkey',
 );
-/** Endings of words written together in lower case, as Java properties and environment variables have them. */
-const JOINED_PASSWORD = /(?:password|passwd|passphrase)s?$/;
-const JOINED_SECRET =
-  /(?:api|secret|private|access|encryption|signing)keys?$|(?:client|app|api|shared)secrets?$|(?:access|auth|api|bearer|refresh|session|security|bot|user|id|jwt)tokens?$/;
+/** Endings of words written together: `dbpassword`, `bindpw`, `userPwd`; also of two words that are one, as `passWord`. */
+const JOINED_PASSWORD = /(?:password|passwd|passphrase|passcode|passwort|kennwort|contrasena|pswd|pwd|pw)s?$/;
+/** Words that end in `pass` and are none. */
+const OTHER_PASS =
+  /(?:com|by|encom|tres|sur|over|under|out|high|low|band|multi|single|all|one|two|first|second)pass$/;
+const JOINED_SECRET = /(?:secret|token|jwt|credential|cred|cookie)s?$/;
 
 /** What stands before `key` in the name of a secret key. Not here: public, primary, foreign, partition, consumer, user. */
 const SECRET_KEYS = words(
-  'api private secret access account ssl tls encryption decryption signing master shared session hmac ssh rsa dsa ' +
+  'api private priv secret access account ssl tls encryption decryption signing master shared session hmac ssh rsa dsa ' +
     'ecdsa aes pem auth app application subscription storage service security client integration license licence ' +
     'function functions webhook admin root cipher symmetric ingestion write read',
 );
+const JOINED_KEY = new RegExp(`(?:${[...SECRET_KEYS].join('|')})keys?$`);
 const OTHER_PAIRS = words(
-  'jaas/config user/info auth/string access/signature basic/auth recovery/code recovery/codes',
+  'jaas/config user/info auth/string access/signature basic/auth recovery/code recovery/codes recovery/phrase seed/phrase ' +
+    'connection/string connection/str conn/string conn/str connect/string account/json keyfile/json keyfile/dict key/json ' +
+    'authorization/header key/material access/code',
+);
+const JOINED_PAIRS = words(
+  'jaasconfig userinfo authstring connectionstring connstring connstr serviceaccountjson keyfilejson',
 );
 /** How a secret is written down, or which of several it is. */
 const FORM_WORDS = words(
   'value values text string plain plaintext raw data encoded encrypted base64 b64 pem hash current previous new old ' +
-    'primary secondary backup default',
+    'primary secondary backup default content contents body bytes hex der pkcs8 jwk json base',
 );
 /** Words that turn a word of the lists above into something else. */
 const COUNTED_TOKENS = words(
   'max min maximum minimum num number count total limit stop special page next continuation sync pad eos bos prompt ' +
-    'completion output input',
+    'completion output input per used cached batch chunk unk sep cls',
 );
+const COUNTED = new RegExp(`^(?:${[...COUNTED_TOKENS].join('|')})tokens?$`);
 const EXCEPTIONS: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   ['token', COUNTED_TOKENS],
   ['tokens', COUNTED_TOKENS],
   // Looker's gitCredentials is a choice (none, local path, or an object that holds its own token).
   ['credentials', words('git')],
-  ['pass', words('by multi single two first second')],
+  ['pass', words('by multi single two first second all')],
 ]);
+/** A key that begins so may ask for yes or no: `usePassword: "true"` keeps nothing secret, `usePassword: "x"` does. */
+const QUESTIONS = words(
+  'use uses used using is has have with without enable enabled disable disabled require requires required allow allows ' +
+    'show hide save store remember need needs should can force check validate ask prompt no skip cache trust integrated',
+);
+
+/**
+ * Names that no rule tells. The account's name stands behind `fs.azure.account.key.`; Kinesis connectors call the secret
+ * itself `aws.secret.key.id`; `NEO4J_AUTH` is `user/password`.
+ */
+const NAMED =
+  /^(?:spark\.hadoop\.)?fs\.azure\.account\.key\.|(?:^|[._-])secret[._-]?key[._-]?id$|^neo4j[._-]?auth$/i;
 
 const cache = new Map<string, KeyMeaning>();
 
@@ -72,34 +97,51 @@ export function meaningOfKey(key: string): KeyMeaning {
 
 /** The same for a name cut out of a text: kept in no cache, as a piece of a value may hang on to it. */
 export function meaningOfName(name: string): KeyMeaning {
-  return classify(wordsOfKey(name));
+  if (NAMED.test(name)) return 'password';
+  const found = wordsOf(name);
+  const meaning = classify(found);
+  return meaning === 'password' && QUESTIONS.has(found[0] ?? '') ? 'secret' : meaning;
 }
 
-/** `JWTToken` → jwt token; `X-Api-Key` → x api key; `sasl.jaas.config` → sasl jaas config; `password2` → password. */
-function wordsOfKey(key: string): string[] {
-  const found = key
+/** `JWTToken` → jwt token; `X-Api-Key` → x api key; `sasl.jaas.config` → sasl jaas config; `Contraseña` → contrasena. */
+function wordsOf(key: string): string[] {
+  return key
     .slice(-LONGEST_KEY_END)
+    .normalize('NFKD')
+    .replace(/[\u0300-\u036f\p{Cf}]/gu, '')
     .normalize('NFKC')
     .replace(/([\p{Ll}\p{N}])(\p{Lu})/gu, '$1 $2')
     .replace(/(\p{Lu})(\p{Lu}\p{Ll})/gu, '$1 $2')
     .toLowerCase()
     .split(/[^\p{L}\p{N}]+/u)
     .filter((word) => word !== '');
-  while (found.length > 1 && isForm(found[found.length - 1] ?? '')) found.pop();
-  const last = found.pop();
-  if (last !== undefined) found.push(last.replace(/(?<=\p{L})\d+$/u, ''));
-  return found;
 }
 
 const isForm = (word: string): boolean => FORM_WORDS.has(word) || /^\d+$/.test(word);
 
-function classify(found: readonly string[]): KeyMeaning {
-  const last = found[found.length - 1] ?? '';
-  const before = found[found.length - 2] ?? '';
-  if (EXCEPTIONS.get(last)?.has(before) === true) return 'plain';
-  if (PASSWORD_WORDS.has(last) || JOINED_PASSWORD.test(last)) return 'password';
-  if (SECRET_WORDS.has(last) || JOINED_SECRET.test(last)) return 'secret';
-  if ((last === 'key' || last === 'keys') && SECRET_KEYS.has(before)) return 'secret';
-  if (OTHER_PAIRS.has(`${before}/${last}`)) return 'secret';
-  return 'plain';
+function classify(all: readonly string[]): KeyMeaning {
+  const found = [...all];
+  if (isPair(found)) return 'password';
+  while (found.length > 1 && isForm(found[found.length - 1] ?? '')) {
+    found.pop();
+    // A file's content is the secret that its name would only name.
+    if (found.length > 1 && found[found.length - 1] === 'file') found.pop();
+  }
+  const last = (found.pop() ?? '').replace(/(?<=\p{L})\d+$/u, '');
+  const before = found[found.length - 1] ?? '';
+  if (EXCEPTIONS.get(last)?.has(before) === true || isNoSecret(last)) return 'plain';
+  if (PASSWORD_WORDS.has(last) || JOINED_PASSWORD.test(last) || JOINED_PASSWORD.test(before + last))
+    return 'password';
+  if (last.endsWith('pass')) return 'password';
+  if (ONE_SECRET.has(last)) return 'password';
+  if (SECRET_WORDS.has(last) || JOINED_SECRET.test(last)) return last.endsWith('s') ? 'secret' : 'password';
+  if (JOINED_KEY.test(last) || ((last === 'key' || last === 'keys') && SECRET_KEYS.has(before)))
+    return 'secret';
+  return isPair([...found, last]) ? 'password' : 'plain';
 }
+
+const isPair = (found: readonly string[]): boolean =>
+  OTHER_PAIRS.has(found.slice(-2).join('/')) || JOINED_PAIRS.has(found[found.length - 1] ?? '');
+
+const isNoSecret = (word: string): boolean =>
+  OTHER_PASS.test(word) || COUNTED.test(word) || word === 'gitcredentials';

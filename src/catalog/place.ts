@@ -28,13 +28,28 @@ export interface FieldNames {
   readonly positional: null | { readonly arrayPointers: readonly string[] };
 }
 
-/** Where the field paths of secret ids begin (DESIGN §3). */
+/** Where the field paths of secret ids begin (docs/secrets-managers.md). */
 const ID_ROOTS: Readonly<Record<EntityRoot, readonly string[]>> = {
   service: ['connection', 'config'],
   bot: ['authenticationMechanism'],
   ingestionPipeline: [],
   workflow: [],
 };
+
+/** Members of an entity by which something connects; the others (description, owners, tags) are for people to read. */
+const CONFIGURATION: ReadonlySet<string | number> = new Set([
+  'connection',
+  'authenticationMechanism',
+  'sourceConfig',
+  'openMetadataServerConnection',
+  'request',
+  'airflowConfig',
+]);
+
+/** Whether a member of a place is part of what connects. */
+export function isConfiguration(parent: Place, segment: string | number): boolean {
+  return CONFIGURATION.has(pathTo(parent)[0]?.segment ?? segment);
+}
 
 /** The pointer of a member of a place. */
 export function pointerOf(parent: Place, segment: string | number): string {

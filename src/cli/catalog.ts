@@ -70,7 +70,7 @@ function writeCatalogue(file: string, text: string): void {
   try {
     writeFileSync(file, text);
   } catch {
-    throw new ConfigurationError('USAGE_INVALID', `--out: ${file} can not be written`);
+    throw new ConfigurationError('USAGE_INVALID', `--out: ${file} cannot be written`);
   }
 }
 

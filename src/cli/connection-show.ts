@@ -3,7 +3,9 @@ import { withValues } from '../catalog/index.js';
 import type { KeyConfig } from '../config.js';
 import type { Database } from '../database/database.js';
 import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
+import { openIdentity } from '../database/settings.js';
 import { tokenOf } from '../fernet/index.js';
+import { isUnaltered } from '../pipeline/references.js';
 import { MASK, SECRET_PREFIX, type EntityRoot, type JsonObject, type Kind } from '../terms.js';
 import { isoTime } from './text.js';
 
@@ -14,6 +16,8 @@ export interface ShownField {
   readonly keptIn: 'store' | 'database';
   /** `secret:` and the id; null where the database itself keeps the value, or no key opens the reference. */
   readonly reference: string | null;
+  /** Somebody else has written or changed its row: it is refused. Null where that cannot be told without the keys. */
+  readonly altered: boolean | null;
 }
 
 export interface ShownConnection {
@@ -50,6 +54,7 @@ export async function showConnection(
   });
   if (found === null || found.row.state === 'new') return null;
   const { row, references } = found;
+  const fingerprintKey = await fingerprintKeyOf(database, config.keys);
   return {
     id: row.id,
     entityType: row.entityType,
@@ -66,18 +71,25 @@ export async function showConnection(
     createdAt: isoTime(row.createdAtMs),
     updatedAt: isoTime(row.updatedAtMs),
     secretFields: references
-      .map((reference) => shownField(reference, config.keys))
+      .map((reference) => shownField(reference, config.keys, fingerprintKey))
       .sort((left, right) => (left.path < right.path ? -1 : 1)),
     entity: maskedEntity(row, config),
   };
 }
 
-function shownField(row: ReferenceRow, keys: KeyConfig | null): ShownField {
+/** Null where there is none to tell altered rows by. */
+async function fingerprintKeyOf(database: Database, keys: KeyConfig | null): Promise<Buffer | null> {
+  const identity = keys === null ? null : await openIdentity(database, keys).catch(() => null);
+  return identity?.hasDigests === true ? identity.fingerprintKey : null;
+}
+
+function shownField(row: ReferenceRow, keys: KeyConfig | null, fingerprintKey: Buffer | null): ShownField {
   return {
     path: row.pointer,
     owned: row.owned,
     keptIn: row.holds === 'reference' ? 'store' : 'database',
     reference: row.holds === 'reference' ? referenceText(row, keys) : null,
+    altered: fingerprintKey === null ? null : !isUnaltered(row, fingerprintKey),
   };
 }
 
@@ -94,7 +106,7 @@ function referenceText({ secretId, sealed }: ReferenceRow, keys: KeyConfig | nul
 
 /**
  * The entity lies masked in the database, but for what `SECRET_BY_NAME=report` or an excluded path left in it: shown to
- * people it is masked by every rule there is. Where the rules can not be applied nothing is shown.
+ * people it is masked by every rule there is. Where the rules cannot be applied nothing is shown.
  */
 function maskedEntity(row: ConnectionRow, config: CommonConfig): JsonObject | null {
   if (row.entity === null || row.root === null || row.kind === null) return null;
@@ -114,7 +126,9 @@ function maskedEntity(row: ConnectionRow, config: CommonConfig): JsonObject | nu
     });
     return withValues(
       entity,
-      fields.filter(({ value }) => value !== null).map(({ path }) => [path, MASK] as const),
+      fields
+        .filter(({ value, onlyIfStored }) => value !== null && !onlyIfStored)
+        .map(({ path }) => [path, MASK] as const),
     );
   } catch {
     return null;

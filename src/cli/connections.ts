@@ -4,7 +4,7 @@ import { ConfigurationError } from '../errors.js';
 import { KINDS } from '../terms.js';
 import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
 import { listConnections, type ListedConnection, type ListFilter } from './connection-list.js';
-import { showConnection, type ShownConnection } from './connection-show.js';
+import type { ShownConnection } from './connection-show.js';
 import { wholeNumber } from './parse.js';
 import { readDatabase } from './read-database.js';
 import { examples, formatFields, formatTable, printable } from './text.js';
@@ -41,6 +41,7 @@ export function defineConnections(program: Command, cli: Cli, done: Done): void 
     .option('--json', 'print it as JSON')
     .addHelpText('after', examples('connections show 11111111-0000-4000-8000-000000000001'))
     .action(async (id: string, { json }: { json?: true }) => {
+      const { showConnection } = await import('./connection-show.js');
       const config = loadConfig(cli.env, { need: [] });
       const shown = await readDatabase(config, (database) => showConnection(database, id, config));
       if (shown === null)
@@ -70,8 +71,14 @@ function listTable(listed: readonly ListedConnection[]): string {
 
 function showText({ entity, secretFields, ...facts }: ShownConnection): string {
   const fields = formatTable(
-    ['FIELD', 'OWNED', 'KEPT IN', 'REFERENCE'],
-    secretFields.map(({ path, owned, keptIn, reference }) => [path, owned ? 'yes' : 'no', keptIn, reference]),
+    ['FIELD', 'OWNED', 'KEPT IN', 'REFERENCE', 'ROW'],
+    secretFields.map(({ path, owned, keptIn, reference, altered }) => [
+      path,
+      owned ? 'yes' : 'no',
+      keptIn,
+      reference,
+      altered === null ? 'not checked' : altered ? 'altered' : 'as written',
+    ]),
   );
   return [
     formatFields(Object.entries(facts)),

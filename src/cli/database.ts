@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../config.js';
+import { loadConfig, type KeyConfig } from '../config.js';
 import { ConfigurationError } from '../errors.js';
 import type { Database } from '../database/database.js';
 import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
@@ -49,16 +49,15 @@ export function defineDatabase(program: Command, cli: Cli, done: Done): void {
     .option('--json', 'print what was undone as JSON')
     .addHelpText('after', examples('database revert', 'database revert --yes'))
     .action(async ({ json, yes }: Options) => {
-      const reverted = await writeDatabase(loadConfig(cli.env, { need: [] }), (opened) =>
-        revert(opened, yes === true),
-      );
+      const config = loadConfig(cli.env, { need: [] });
+      const reverted = await writeDatabase(config, (opened) => revert(opened, config.keys, yes === true));
       if (json) printJson(cli, { reverted });
       else printLine(cli, reverted === null ? 'There is nothing to undo.' : `undone ${reverted}`);
       done(EXIT.ok);
     });
 }
 
-async function revert(database: Database, isSure: boolean): Promise<string | null> {
+async function revert(database: Database, keys: KeyConfig | null, isSure: boolean): Promise<string | null> {
   const { revertSchema, schemaStatus } = await import('../database/schema.js');
   const { executed } = await schemaStatus(database);
   if (!isSure && executed.length > 0) {
@@ -69,7 +68,7 @@ async function revert(database: Database, isSure: boolean): Promise<string | nul
         `the database holds ${count} connections, whose secrets may be lost by this: make a backup, then repeat it with --yes`,
       );
   }
-  return revertSchema(database);
+  return revertSchema(database, keys);
 }
 
 function describeStatus(status: {

@@ -1,9 +1,9 @@
-import { userInfo } from 'node:os';
 import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfig } from '../config.js';
 import type { Database } from '../database/database.js';
 import { ConfigurationError, ERROR_CODES, WorkerError, type ErrorCode } from '../errors.js';
 import type { KeptEvent, KeptFilter } from '../database/dead-letters.js';
+import { operatorName } from '../operator.js';
 import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
 import { wholeNumber } from './parse.js';
 import { readDatabase } from './read-database.js';
@@ -29,7 +29,7 @@ const ID = /^[0-9a-f]{6,64}$/;
 export function defineDeadLetters(program: Command, cli: Cli, done: Done): void {
   const deadLetters = program
     .command('dead-letters')
-    .description('events that wait or can not be processed: see, retry, discard');
+    .description('events that wait or cannot be processed: see, retry, discard');
   defineList(deadLetters, cli, done);
   defineShow(deadLetters, cli, done);
   defineRetry(deadLetters, cli, done);
@@ -98,7 +98,7 @@ function defineDiscard(parent: Command, cli: Cli, done: Done): void {
     .option('--reason <text>', 'why, for the audit')
     .addHelpText('after', examples('dead-letters discard 3f7a90 --reason "published again"'))
     .action(async (ids: readonly string[] | undefined, options: ChangeOptions) => {
-      const actor = `cli:${userInfo().username}`;
+      const actor = operatorName();
       const kept = await changeKept(cli, async (database) => {
         const { discard } = await import('../database/dead-letters.js');
         return discard(database, chosen(ids ?? [], options), { actor, reason: options.reason ?? null });

@@ -1,12 +1,17 @@
+import { changeProblem } from '../app-manager.js';
 import type { Config } from '../config.js';
 import { schemaStatus } from '../database/schema.js';
+import { knownMissed } from '../database/missed-records.js';
 import { countElsewhere } from '../database/find-pending.js';
 import { opensKeyCheck, readIdentity, type StoredIdentity } from '../database/settings.js';
 import type { Database } from '../database/database.js';
 import { ERROR_CODES } from '../errors.js';
+import { isOpenToOthers } from '../private-file.js';
 import { attempt, failed, ok, skipped, warned, type CheckResult } from './doctor-check.js';
 import { checkOldKeys } from './doctor-rotation.js';
 import { missingDatabase, openForReading } from './read-database.js';
+
+const MISSED_FOR_MS = 7 * 86_400_000;
 
 /** Reachable, its schema, whether the key opens it, whether the manager is its. Reads only. */
 export async function checkDatabase(config: Config<'keys'>): Promise<readonly CheckResult[]> {
@@ -18,7 +23,7 @@ export async function checkDatabase(config: Config<'keys'>): Promise<readonly Ch
 
 async function examine(database: Database, config: Config<'keys'>): Promise<readonly CheckResult[]> {
   await database.ping();
-  const reachable = ok('database', `${config.database.address.type}, reachable`);
+  const reachable = checkFile(config) ?? ok('database', `${config.database.address.type}, reachable`);
   const status = await schemaStatus(database);
   if (status.unknown.length > 0)
     return [
@@ -34,15 +39,49 @@ async function examine(database: Database, config: Config<'keys'>): Promise<read
         : failed('schema', detail, ERROR_CODES.SCHEMA_OUTDATED.remedy, 'SCHEMA_OUTDATED'),
     ];
   }
-  return [reachable, ok('schema', 'up to date'), ...(await checkIdentity(database, config))];
+  return [
+    reachable,
+    ok('schema', 'up to date'),
+    ...(await checkIdentity(database, config)),
+    ...(await checkMissed(database)),
+  ];
+}
+
+/** Source records that the workers have passed over within the last week. */
+async function checkMissed(database: Database): Promise<readonly CheckResult[]> {
+  const sinceMs = Date.now() - MISSED_FOR_MS;
+  const missed = (await knownMissed(database)).filter(({ atMs }) => atMs >= sinceMs);
+  return missed.map(({ topic, partition, reason, from, to, atMs }) =>
+    warned(
+      `topic ${topic}`,
+      `partition ${partition}: offsets ${from} to ${to - 1} were missed (${reason}), seen ${new Date(atMs).toISOString()}`,
+      reason === 'expired'
+        ? 'Publish the entities that changed in that time again.'
+        : 'Nothing: they are read from the beginning. See `audit list --action miss`.',
+    ),
+  );
+}
+
+/** `start` and `pipe` take the rights of others to a file of their own; that of another user stays as it is. */
+function checkFile({ database: { address } }: Config<'keys'>): CheckResult | null {
+  if (address.type !== 'sqlite') return null;
+  const open = ['', '-wal', '-shm'].map((end) => address.file + end).filter(isOpenToOthers);
+  if (open.length === 0) return null;
+  return warned(
+    'database',
+    `sqlite, reachable; other users of this machine have rights to ${open.join(', ')}`,
+    `Run chmod 600 ${open.join(' ')} as their owner.`,
+  );
 }
 
 /** What a start would make of the configured manager, and whether something is still kept elsewhere. */
 async function checkManager(
   database: Database,
-  { secretsManager: { name, migration } }: Config<'keys'>,
-  { activeManager, formerManagers }: StoredIdentity,
+  { secretsManager }: Config<'keys'>,
+  identity: StoredIdentity,
 ): Promise<readonly CheckResult[]> {
+  const { name } = secretsManager;
+  const { activeManager } = identity;
   const remaining = await database.run((tx) =>
     countElsewhere(tx, { active: name, from: null, connectionIds: null, after: '' }),
   );
@@ -56,16 +95,15 @@ async function checkManager(
             'Nothing, while `start` or `migrate-secrets` runs: see `migrate-secrets status`.',
           ),
     ];
-  const detail = `SECRET_MANAGER is ${name}, the database works with ${activeManager}`;
-  const canMove = migration === 'auto' && !formerManagers.includes(name);
+  const problem = changeProblem(identity, secretsManager);
   return [
-    canMove
+    problem === null
       ? warned(
           'manager',
-          detail,
+          `SECRET_MANAGER is ${name}, the database works with ${activeManager}`,
           `Nothing, if it is meant: a start moves ${remaining} connections to ${name}.`,
         )
-      : failed('manager', detail, ERROR_CODES.MANAGER_MISMATCH.remedy, 'MANAGER_MISMATCH'),
+      : failed('manager', problem, ERROR_CODES.MANAGER_MISMATCH.remedy, 'MANAGER_MISMATCH'),
   ];
 }
 

@@ -5,7 +5,12 @@ import { attempt, failed, ok, warned, type CheckResult } from './doctor-check.js
 /** Every key list against an independent implementation, both ways; and which settings share FERNET_KEY. */
 export async function checkKeys(keys: KeyConfig): Promise<readonly CheckResult[]> {
   const results: CheckResult[] = [];
-  for (const ring of new Set([keys.database, keys.publisher, keys.ingestion, keys.deadLetter])) {
+  const { database, publisher, ingestion, deadLetter } = keys;
+  // Keys that follow from others are as good as those.
+  const lists = [database, ...(publisher === null ? [] : [publisher]), ingestion, deadLetter];
+  for (const ring of lists.filter(
+    (one, index) => lists.findIndex(({ name }) => name === one.name) === index,
+  )) {
     results.push(
       ...(await attempt(ring.name, async () => {
         const referee = await refereeCheck(ring);
@@ -23,12 +28,20 @@ export async function checkKeys(keys: KeyConfig): Promise<readonly CheckResult[]
       })),
     );
   }
-  for (const name of keys.fallbacks)
+  if (publisher === null)
     results.push(
       warned(
-        name,
+        'PUBLISHER_FERNET_KEY',
+        'is not set: publishers cannot seal, an event with a fernet: field is refused',
+        'Set a key that only publishers and workers have, so that no password is in a topic in the clear.',
+      ),
+    );
+  if (keys.ingestionFallsBack)
+    results.push(
+      warned(
+        'INGESTION_FERNET_KEY',
         'is not set: FERNET_KEY does its work',
-        'Set a key of its own, so that whoever has one can not open the rest.',
+        'Set a key of its own, so that whoever has one cannot open the rest.',
       ),
     );
   return results;

@@ -18,20 +18,33 @@ export async function checkOldKeys(
 ): Promise<readonly CheckResult[]> {
   const { keys } = config;
   const rings = [...new Set([keys.database, keys.deadLetter, keys.ingestion])];
-  if (rings.every(({ size }) => size === 1) && keys.publisher.size === 1)
-    return unknownTokens(
-      await countTables(database, keys, NEVER, ['secret_reference', 'dead_letter', 'setting']),
-    );
+  if (rings.every(({ size }) => size === 1) && (keys.publisher?.size ?? 1) === 1) {
+    const places = await countTables(database, keys, NEVER, ['secret_reference', 'dead_letter', 'setting']);
+    return [...unknownTokens(places), ...formerTokens(places)];
+  }
   const places = await previewRotation(await rotationSources(config, database), NEVER);
-  const results = rings
-    .filter(({ size }) => size > 1)
-    .map(({ name }) =>
-      judge(
-        name,
-        places.filter(({ keys: list }) => list === name),
-      ),
+  const lists = new Set(rings.filter(({ size }) => size > 1).map(({ name }) => name));
+  const results = [...lists].map((name) =>
+    judge(
+      name,
+      places.filter(({ keys: list }) => list === name),
+    ),
+  );
+  return [
+    ...unknownTokens(places),
+    ...formerTokens(places.filter(({ keys: list }) => !lists.has(list))),
+    ...results,
+    ...(await publisherKeys(config, database)),
+  ];
+}
+
+/** Under keys that are in no list any more and open all the same: kept by 0.1, or before the setting was made. */
+function formerTokens(places: readonly PlaceCounts[]): CheckResult[] {
+  return places
+    .filter(({ place, old }) => place === 'dead_letter' && old > 0)
+    .map(({ place, old }) =>
+      warned(place, `${old} kept events are sealed as before`, 'Run `connection-secrets rotate-keys`.'),
     );
-  return [...unknownTokens(places), ...results, ...(await publisherKeys(config, database))];
 }
 
 function judge(name: string, places: readonly PlaceCounts[]): CheckResult {
@@ -62,7 +75,7 @@ function unknownTokens(places: readonly PlaceCounts[]): CheckResult[] {
 /** What publishers sealed lies in the source topics, where nobody can seal it anew, and inside of kept events. */
 async function publisherKeys({ keys }: Config<'keys'>, database: Database): Promise<CheckResult[]> {
   const { publisher } = keys;
-  if (publisher.size === 1) return [];
+  if (publisher === null || publisher.size === 1) return [];
   const old = await countPublisherTokens(database, { deadLetter: keys.deadLetter, publisher });
   const check = `${publisher.name}, what publishers sealed`;
   if (old > 0)

@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
 import { loadConfig, SettingsError, type Config } from '../config.js';
-import { ConfigurationError, ERROR_CODES } from '../errors.js';
+import { ERROR_CODES } from '../errors.js';
 import { EXIT, printJson, printLine, type Cli, type Done, type ExitCode } from './cli.js';
 import { failed, ok, warned, type CheckResult } from './doctor-check.js';
+import type { Declaration } from './doctor-declare.js';
 import { commandLogger } from './logging.js';
-import { missingDatabase } from './read-database.js';
 import { examples, printable } from './text.js';
-import { writeDatabase } from './write-database.js';
 
 const SIGNS = { ok: 'ok      ', warning: 'warning ', failed: 'FAILED  ', skipped: 'skipped ' } as const;
 
@@ -18,33 +17,33 @@ export function defineDoctor(program: Command, cli: Cli, done: Done): void {
       '--restored',
       'first declare the database restored from a backup: what is published from now on is newer to its readers than all before',
     )
+    .option(
+      '--moved',
+      'first declare that this database, the one that is at work, has moved, or its Kafka cluster',
+    )
+    .option(
+      '--copied',
+      'first declare this database a copy, an installation of its own from now on; needs another OPENMETADATA_CLUSTER_NAME',
+    )
+    .option(
+      '--take-over <installation>',
+      'first declare that this empty database takes the place of a lost one, whose installation the refusal of a start names',
+    )
     .option('--json', 'print it as JSON')
     .addHelpText(
       'after',
-      examples('doctor', 'doctor --json', 'doctor --restored') +
+      examples('doctor', 'doctor --json', 'doctor --restored', 'doctor --moved') +
         '\n\nExit codes: 0 all well (there may be warnings), 1 a check failed, 2 the configuration is wrong.',
     )
-    .action(async ({ json, restored }: { json?: true; restored?: true }) => {
-      const declared = restored ? [await declareRestored(cli)] : [];
+    .action(async ({ json, ...options }: Declaration & { json?: true }) => {
+      const { declare } = await import('./doctor-declare.js');
+      const declared = await declare(cli, options);
       const { results: examined, code } = await examine(cli);
       const results = [...declared, ...examined];
       if (json) printJson(cli, { ok: code === EXIT.ok, checks: results });
       else printLine(cli, results.map(asText).join('\n'));
       done(code);
     });
-}
-
-async function declareRestored(cli: Cli): Promise<CheckResult> {
-  const { requireCurrentSchema } = await import('../database/schema.js');
-  const { renewGeneration } = await import('../database/settings.js');
-  const config = loadConfig(cli.env, { need: ['keys'] });
-  const missing = missingDatabase(config);
-  if (missing !== null) throw new ConfigurationError('CONFIG_INVALID', missing);
-  const generation = await writeDatabase(config, async (database) => {
-    await requireCurrentSchema(database);
-    return renewGeneration(database);
-  });
-  return ok('restored', `the database has the new generation ${generation}; start the workers again`);
 }
 
 async function examine(cli: Cli): Promise<{ results: readonly CheckResult[]; code: ExitCode }> {
@@ -63,6 +62,7 @@ async function examine(cli: Cli): Promise<{ results: readonly CheckResult[]; cod
   const { checkDatabase } = await import('./doctor-database.js');
   const { checkKafka } = await import('./doctor-kafka.js');
   const { checkCatalogue, checkSecretsStore } = await import('./doctor-store.js');
+  const { checkInstallation } = await import('./doctor-installation.js');
   const results = [
     ok('configuration', 'every setting is well-formed'),
     ...config.warnings.map((warning) =>
@@ -72,6 +72,7 @@ async function examine(cli: Cli): Promise<{ results: readonly CheckResult[]; cod
     ...(await checkDatabase(config)),
     ...(await checkKafka(config, commandLogger(cli, config))),
     await checkSecretsStore(config),
+    ...(await checkInstallation(config, commandLogger(cli, config))),
     await checkCatalogue(config),
   ];
   return { results, code: results.some(({ result }) => result === 'failed') ? EXIT.failed : EXIT.ok };

@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { SettingsError } from '../config.js';
-import { ERROR_CODES, WorkerError } from '../errors.js';
+import { ERROR_CODES, WorkerError, type ErrorCode } from '../errors.js';
 import { safeError } from '../observability/safe-error.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
 import { printable } from './text.js';
@@ -16,6 +16,21 @@ export interface ShownError {
   readonly frames?: readonly string[];
 }
 
+/** What helps a person whose command has ended: a worker goes on by itself, and its remedy says so. */
+const AFTER_THE_END: Partial<Record<ErrorCode, string>> = {
+  DATABASE_UNAVAILABLE: 'Check that the database of DATABASE_URL answers, then run the command again.',
+  STORE_UNAVAILABLE:
+    'Check that the store answers: region, address (AWS_ENDPOINT_URL), network, quota. Then run the command again.',
+  BROKER_UNAVAILABLE:
+    'Check that KAFKA_BROKERS answer: address, network, certificates. Then run the command again.',
+  CLAIM_LOST: 'A worker had the connection: run the command again.',
+};
+
+function hintOf({ code, remedy }: WorkerError): string {
+  const isOwn = remedy !== ERROR_CODES[code].remedy;
+  return isOwn ? remedy : (AFTER_THE_END[code] ?? remedy);
+}
+
 const QUIET: ReadonlySet<string> = new Set(['commander.helpDisplayed', 'commander.version']);
 
 export function exitCodeOf(error: unknown): ExitCode {
@@ -26,7 +41,8 @@ export function exitCodeOf(error: unknown): ExitCode {
 export function shownError(error: unknown): ShownError {
   if (error instanceof CommanderError) return usageError(error);
   if (error instanceof WorkerError) {
-    const { code, message, remedy: hint } = error;
+    const { code, message } = error;
+    const hint = hintOf(error);
     return { code, message, hint, ...(error instanceof SettingsError ? { problems: error.problems } : {}) };
   }
   const shown = safeError(error);

@@ -1,15 +1,15 @@
-import { userInfo } from 'node:os';
 import { deadLetters } from '../../producers/dead-letters.js';
 import { securedEvents } from '../../producers/secured.js';
+import { judgeStores } from '../app-installation.js';
 import { requireLasting } from '../app-manager.js';
 import { openWorker, planContext, openSecretsManager } from '../app.js';
 import type { Config } from '../config.js';
 import { countByManager } from '../database/find-pending.js';
-import type { Database } from '../database/database.js';
+import { COMMAND_LOCK_WAIT_MS, type Database } from '../database/database.js';
 import { openIdentity, readIdentity, type DatabaseIdentity } from '../database/settings.js';
 import { requireCurrentSchema } from '../database/schema.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
-import { createKafkaOutlet } from '../kafka/index.js';
+import { createKafkaOutlet, readClusterId } from '../kafka/index.js';
 import { FailureLog, type Logger } from '../observability/index.js';
 import { Migrate } from '../operations/migrate/migrate.js';
 import { previewMigration, type PlannedMove } from '../operations/migrate/preview.js';
@@ -20,6 +20,7 @@ import {
   type MigrationRequest,
 } from '../operations/migrate/record.js';
 import type { Progress } from '../operations/progress.js';
+import { changedBy, operatorName } from '../operator.js';
 import { checkStore } from '../secrets-managers/check-store.js';
 import { ManagerPool } from '../secrets-managers/pool.js';
 import { kafkaSettings } from '../service/kafka-settings.js';
@@ -43,24 +44,27 @@ const CLOSE_DEADLINE_MS = 5_000;
 /** Without a broker nobody says what its topics take: Kafka's default. */
 const DEFAULT_RECORD_BYTES = 1_000_000;
 
-/** Makes the target the active manager and moves what was asked for. What it can not do is in the record it returns. */
+/** Makes the target the active manager and moves what was asked for. What it cannot do is in the record it returns. */
 export async function runMigration(options: RunMigrationOptions): Promise<MigrationRecord> {
   const { config, request, concurrency, progress, signal } = options;
-  const record = await writeDatabase(config, async (database) => {
-    await requireCurrentSchema(database);
-    await requireSense(database, options);
-    await requireUsable(config, request.to);
-    return openMigration(database, request);
-  });
   const outlet = await openOutlet(options);
   const failures = new FailureLog(options.logger);
   try {
+    const record = await writeDatabase(config, async (database) => {
+      await requireCurrentSchema(database);
+      const identity = await requireSense(database, options);
+      await requireUsable(options, outlet, database, identity);
+      return openMigration(database, request, changedBy('migrate-secrets'));
+    });
     const worker = await openWorker(config, {
       outlet: outlet.outlet,
       observer: { handled: () => undefined, failed: () => undefined },
       managerChange: 'explicit',
+      kafkaCluster: outlet.kafkaCluster,
       publishes: outlet.publishes,
-      actor: actor(),
+      actor: operatorName(),
+      command: 'migrate-secrets',
+      lockWaitMs: COMMAND_LOCK_WAIT_MS,
       onUnopened: (name, error) => failures.failed(`secrets in ${name} are left alone`, error),
     });
     try {
@@ -76,33 +80,40 @@ export async function runMigration(options: RunMigrationOptions): Promise<Migrat
   }
 }
 
-function actor(): string {
-  return `cli:${userInfo().username}`;
-}
-
-interface OpenedOutlet {
+export interface OpenedOutlet {
   readonly outlet: Outlet;
   readonly publishes: boolean;
+  readonly kafkaCluster: (() => Promise<string>) | null;
   close(): Promise<void>;
 }
 
-async function openOutlet({ config, logger }: RunMigrationOptions): Promise<OpenedOutlet> {
+/** Where a command publishes: to the broker, if there is one. */
+export async function openOutlet({
+  config,
+  logger,
+}: Pick<RunMigrationOptions, 'config' | 'logger'>): Promise<OpenedOutlet> {
   const { kafka } = config;
   if (kafka === null)
     return {
       outlet: new HeldBack(config.claims.storeTimeoutMs),
       publishes: false,
+      kafkaCluster: null,
       close: () => Promise.resolve(),
     };
   const settings = kafkaSettings({ ...config, kafka });
   const bindings = [securedEvents(config.topics), deadLetters(config.topics)];
   const outlet = createKafkaOutlet({ settings, bindings, logger });
   await outlet.readLimits();
-  return { outlet, publishes: true, close: () => outlet.close(CLOSE_DEADLINE_MS) };
+  return {
+    outlet,
+    publishes: true,
+    kafkaCluster: () => readClusterId(settings, logger),
+    close: () => outlet.close(CLOSE_DEADLINE_MS),
+  };
 }
 
 /** There is no broker: everything waits in the database for a worker that has one. */
-class HeldBack implements Outlet {
+export class HeldBack implements Outlet {
   constructor(readonly requestTimeoutMs: number) {}
 
   maxRecordBytes(): number {
@@ -121,7 +132,7 @@ async function requireSense(
 ): Promise<DatabaseIdentity> {
   const { to, from, connectionIds } = request;
   requireLasting(to);
-  const identity = await openIdentity(database, config.keys.database);
+  const identity = await openIdentity(database, config.keys);
   if (identity === null)
     throw new ConfigurationError(
       'CONFIG_INVALID',
@@ -137,13 +148,20 @@ async function requireSense(
   return identity;
 }
 
-/** A target that can not be used is noticed here, with nothing begun that would have to be resumed. */
-async function requireUsable(config: Config<'keys'>, to: ManagerName): Promise<void> {
-  const { store } = await openSecretsManager(config, config.keys, {}, to);
+/** A target that cannot be used is noticed here, with nothing begun that would have to be resumed. */
+async function requireUsable(
+  { config, request: { to } }: Pick<RunMigrationOptions, 'config' | 'request'>,
+  { kafkaCluster }: Pick<OpenedOutlet, 'kafkaCluster'>,
+  database: Database,
+  { installation }: DatabaseIdentity,
+): Promise<void> {
+  const managers = new ManagerPool((name) => openSecretsManager(config, config.keys, { installation }, name));
   try {
-    await checkStore(store);
+    await checkStore((await managers.of(to)).store);
+    const identity = { activeManager: to, installation };
+    await judgeStores({ config, database, identity, managers, kafkaCluster });
   } finally {
-    await store.close();
+    await managers.close();
   }
 }
 
@@ -156,7 +174,10 @@ export async function runPreview({
 }: Omit<RunMigrationOptions, 'concurrency' | 'logger'>): Promise<PlannedMove[]> {
   return readDatabase(config, async (database) => {
     const identity = await requireSense(database, { config, request });
-    const managers = new ManagerPool((name) => openSecretsManager(config, config.keys, {}, name));
+    const { installation } = identity;
+    const managers = new ManagerPool((name) =>
+      openSecretsManager(config, config.keys, { installation }, name),
+    );
     try {
       const manager = await managers.of(request.to);
       const context = planContext(config, manager, identity, new HeldBack(0));

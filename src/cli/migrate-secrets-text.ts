@@ -7,11 +7,12 @@ import { formatTable, isoTime } from './text.js';
 /** Of so many connections each is named in a table; JSON has them all. */
 const LISTED = 50;
 
-export function recordJson({ id, state, request, progress, createdAtMs, updatedAtMs }: MigrationRecord) {
+export function recordJson({ id, state, request, by, progress, createdAtMs, updatedAtMs }: MigrationRecord) {
   return {
     id,
     state,
     ...request,
+    by,
     ...progress,
     created: isoTime(createdAtMs),
     updated: isoTime(updatedAtMs),
@@ -30,7 +31,7 @@ export function recordText({ state, request, progress }: MigrationRecord): strin
     lines.push(`${deleted} secrets deleted from where they were`);
     if (kept > 0)
       lines.push(
-        `${kept} are still there: referred to by name, in doubt, or of a manager that can not be opened`,
+        `${kept} are still there: referred to by name, in doubt, or of a manager that cannot be opened`,
       );
   } else if (moved > 0)
     lines.push('What they left is deleted after SECRET_DELETION_GRACE_SECONDS, by the workers.');
@@ -88,8 +89,8 @@ export function statusText({ active, former, connections, migrations }: Migratio
 
 function migrationTable(migrations: readonly ReturnType<typeof recordJson>[]): string {
   return formatTable(
-    ['ID', 'STATE', 'TO', 'MOVED', 'OF', 'FAILED', 'SINCE'],
-    migrations.map(({ id, state, to, moved, total, failures, created }) => [
+    ['ID', 'STATE', 'TO', 'MOVED', 'OF', 'FAILED', 'SINCE', 'BY'],
+    migrations.map(({ id, state, to, moved, total, failures, created, by }) => [
       id.slice(0, 8),
       state,
       to,
@@ -97,6 +98,7 @@ function migrationTable(migrations: readonly ReturnType<typeof recordJson>[]): s
       total,
       failures.length,
       created,
+      by,
     ]),
   );
 }

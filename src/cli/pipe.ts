@@ -7,7 +7,6 @@ import { FailureLog } from '../observability/failure-log.js';
 import { createLogger, type Logger } from '../observability/logger.js';
 import { logTidied } from '../observability/tidied.js';
 import type { FinishOptions, TidyCounts } from '../operations/janitor.js';
-import type { LineSink } from '../pipe/file-outlet.js';
 import { EXIT, type Cli, type Done, type ExitCode } from './cli.js';
 import { OutcomeCounts } from '../observability/outcome-counts.js';
 import { stopSignals } from './signals.js';
@@ -39,6 +38,7 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
   for (const warning of config.warnings) logger.warn({ warning }, 'configuration');
   const { openWorker } = await import('../app.js');
   const { LineOutlet, openFileSink, streamSink } = await import('../pipe/file-outlet.js');
+  const { recordDigest } = await import('../pipeline/record-hash.js');
   const { openInput, runPipe } = await import('../pipe/run-pipe.js');
 
   const failures = new FailureLog(logger);
@@ -49,15 +49,16 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
     lost += tidied.lost;
   };
   const startedAt = performance.now();
-  const closed = watchReader(cli);
   const stop = stopSignals(null);
   const { signal } = stop;
-  const sink: LineSink = options.out === '-' ? streamSink(cli.stdout) : await openFileSink(options.out);
+  const sink = options.out === '-' ? streamSink(cli.stdout) : await openFileSink(options.out, signal);
   try {
     const outlet = new LineOutlet(sink, config.claims.claimMs);
     const worker = await openWorker(config, {
+      command: 'pipe',
       outlet,
       observer: new EventLog(logger, failures, counts),
+      kafkaCluster: null,
       onManagerChange: (from, to) =>
         logger.warn({ from, to }, 'the secrets manager was changed: secrets move'),
       onUnopened: (manager, error) => failures.failed(`secrets in ${manager} are left alone`, error),
@@ -68,6 +69,7 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
         {
           topics: config.topics,
           concurrency: config.worker.concurrency,
+          digestOf: (record) => recordDigest(record, worker.context.fingerprintKey),
           handle: (record, aborted) => worker.pipeline.handle(record, aborted),
           relay: (aborted) => worker.relay.run(aborted),
           retryDue: (aborted) => worker.pipeline.retryKept(aborted),
@@ -86,11 +88,13 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
       await worker.close();
     }
   } catch (error) {
-    if (closed.seen)
+    if (sink.isClosed) {
+      const output = options.out === '-' ? 'standard output' : options.out;
       throw new WorkerError(
         'BROKER_UNAVAILABLE',
-        'standard output was closed by its reader; what is not written is written by the next run',
+        `${output} was closed by its reader; what is not written is written by the next run`,
       );
+    }
     throw error;
   } finally {
     await sink.close();
@@ -106,11 +110,11 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
   return counts.deadLetters + lost > 0 ? EXIT.deadLetters : EXIT.ok;
 }
 
-/** What no event has brought along; what can not be moved stays where it is, for the next run. */
+/** What no event has brought along; what cannot be moved stays where it is, for the next run. */
 async function moveRest({ migration, manager }: Worker, logger: Logger, signal: AbortSignal): Promise<void> {
   const { moved, remaining, failures } = await migration.finish(signal);
   for (const failure of failures)
-    logger.warn({ ...failure, to: manager.name }, 'a connection can not be moved yet');
+    logger.warn({ ...failure, to: manager.name }, 'a connection cannot be moved yet');
   if (moved + remaining > 0) logger.info({ to: manager.name, moved, remaining }, 'secrets moved');
 }
 
@@ -126,13 +130,4 @@ async function tidyUp(
   if (isInDoubt && !signal.aborted)
     logger.warn('stored secrets are still in doubt: the next run looks at them again');
   await worker.prune(signal);
-}
-
-/** A reader that goes away ends the write that is under way; without a listener it would end the process. */
-function watchReader({ stdout }: Cli): { readonly seen: boolean } {
-  const closed = { seen: false };
-  stdout.on('error', () => {
-    closed.seen = true;
-  });
-  return closed;
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { programVersion } from '../version.js';
+import { defineAdopt } from './adopt.js';
 import { defineAudit } from './audit.js';
 import { defineCatalog } from './catalog.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
@@ -33,6 +34,7 @@ const COMMANDS = [
   defineDeadLetters,
   defineReplay,
   defineMigrateSecrets,
+  defineAdopt,
   defineDatabase,
   defineVerify,
   defineRotateKeys,

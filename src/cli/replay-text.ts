@@ -10,8 +10,8 @@ export function replayJson(record: ReplayRecord): object {
   const head = { operation, of, state, created: isoTime(createdAtMs), updated: isoTime(updatedAtMs) };
   if (record.of === 'secured') {
     const { parameters: selection, progress } = record;
-    const { published, tooLarge } = progress;
-    return { ...head, selection, published, tooLarge };
+    const { published, tooLarge, refused = [] } = progress;
+    return { ...head, selection, published, tooLarge, refused };
   }
   const { start, selection, group } = record.parameters;
   const { positions, totals } = record.progress;
@@ -121,9 +121,12 @@ export function securedPreviewText(counts: Readonly<Record<string, number>>): st
   return parts.length === 0 ? 'There are no connections.' : `would be published again: ${parts.join(', ')}`;
 }
 
-function securedText({ progress: { published, tooLarge } }: SecuredReplay): string {
+function securedText({ progress: { published, tooLarge, refused = [] } }: SecuredReplay): string {
   const failed = tooLarge.map((id) => `${id}: OUTPUT_TOO_LARGE, not published`);
-  return [`${published} published again`, ...failed].join('\n');
+  const foreign = refused.map(
+    (id) => `${id}: names a secret that it may not name, not published (verify shows the field)`,
+  );
+  return [`${published} published again`, ...failed, ...foreign].join('\n');
 }
 
 function sum(numbers: readonly number[]): number {

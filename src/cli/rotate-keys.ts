@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { loadConfig, type Config } from '../config.js';
 import type { Database } from '../database/database.js';
@@ -6,6 +5,7 @@ import type { AuditRow } from '../database/rows.js';
 import { ERROR_CODES, ConfigurationError } from '../errors.js';
 import type { PlaceReport, RotationPosition, RotationReport } from '../operations/rotate-keys.js';
 import type { PlaceCounts } from '../operations/token-counts.js';
+import { operatorName } from '../operator.js';
 import { auditRow } from '../pipeline/audit.js';
 import type { JsonObject } from '../terms.js';
 import { EXIT, printJson, printLine, type Cli, type Done, type ExitCode } from './cli.js';
@@ -106,7 +106,7 @@ async function runRotation(
   const { rotationSources } = await import('./rotation-parts.js');
   const { securedContexts } = await import('../operations/secured-contexts.js');
   const { keys, secretsManager, claims } = config;
-  const identity = await loadIdentity(database, keys.database, secretsManager.name);
+  const identity = await loadIdentity(database, keys, secretsManager.name);
   const ledger = new DatabaseLedger(database, {
     claimMs: claims.claimMs,
     managerEpoch: identity.managerEpoch,
@@ -118,6 +118,7 @@ async function runRotation(
   const rotation = new KeyRotation({
     ...(await rotationSources(config, database)),
     keys,
+    fingerprintKey: identity.fingerprintKey,
     ledger,
     securedContext: (name) => contexts.of(name),
     claimMs: claims.claimMs,
@@ -159,7 +160,7 @@ function auditOf({ rotated }: RotationReport, keyId: string): AuditRow {
   return auditRow({
     atMs: Date.now(),
     action: 'rotate',
-    actor: `cli:${userInfo().username}`,
+    actor: operatorName(),
     connectionId: null,
     path: null,
     secretId: null,
@@ -190,13 +191,17 @@ async function requireKeys({ keys }: Config<'keys'>, database: Database): Promis
     );
 }
 
-function asText({ places, rotated }: RotationReport): string {
+function asText({ places, rotated, refused }: RotationReport): string {
   const table = formatTable(
     ['PLACE', 'KEYS', 'SEALED ANEW', 'FIRST KEY', 'OLD KEY', 'NO KEY'],
     places.map((row: PlaceReport) => [row.place, row.keys, row.rotated, row.current, row.old, row.unknown]),
   );
   const old = sum(places, 'old');
-  return `${table}\n\n${rotated} sealed anew. ${verdict(old, sum(places, 'unknown'), 'are left: a worker holds them, or still seals with the old key. Run it again')}`;
+  const sealed = `${table}\n\n${rotated} sealed anew. ${verdict(old, sum(places, 'unknown'), 'are left: a worker holds them, or still seals with the old key. Run it again')}`;
+  const left = refused.map(
+    ({ connectionId, code, detail }) => `${connectionId}: ${code}, not published anew: ${detail}`,
+  );
+  return [sealed, ...left].join('\n');
 }
 
 function countsTable(places: readonly PlaceCounts[]): string {

@@ -21,7 +21,7 @@ export async function rotationSources(
     ingestion: keys.ingestion,
     secured: new SecuredTokens({
       database,
-      ring: keys.database,
+      ring: keys.outbox,
       ingestion: keys.ingestion,
       withReferences: secured.references === 'sealed',
     }),

@@ -1,8 +1,12 @@
 import type { Command } from 'commander';
 import { loadConfig, type Config } from '../config.js';
 import type { Database } from '../database/database.js';
+import { ConfigurationError } from '../errors.js';
+import { deadLetterLine } from '../observability/event-log.js';
 import { isSettled, FINDING_KINDS, type Finding } from '../operations/verify/finding.js';
+import type { RepairWish } from '../operations/verify/repair.js';
 import type { VerifyReport } from '../operations/verify/verify.js';
+import type { DeadLetterHead } from '../pipeline/ledger.js';
 import { EXIT, printJson, printLine, type Cli, type Done, type ExitCode } from './cli.js';
 import { wholeNumber } from './parse.js';
 import { showProgress } from './progress.js';
@@ -13,6 +17,8 @@ import { writeDatabase } from './write-database.js';
 
 interface Options {
   readonly repair?: true;
+  readonly accept?: true;
+  readonly restore?: true;
   readonly connection?: string;
   readonly readsPerSecond: number;
   readonly json?: true;
@@ -25,6 +31,8 @@ export function defineVerify(program: Command, cli: Cli, done: Done): void {
     .command('verify')
     .description('hold the database against the store, both ways: missing, changed, orphaned, wrongly tagged')
     .option('--repair', 'repair what is safe, each under its connection’s claim; the rest is explained')
+    .option('--accept', 'what was changed in the store, by a rotation there, is the newest value from now on')
+    .option('--restore', 'what was changed in the store gets our last value back')
     .option('--connection <id>', 'only this connection')
     .option(
       '--reads-per-second <number>',
@@ -35,11 +43,13 @@ export function defineVerify(program: Command, cli: Cli, done: Done): void {
     .option('--json', 'print it as JSON')
     .addHelpText(
       'after',
-      examples('verify', 'verify --repair', 'verify --connection 4f1c… --json') +
-        '\n\nWithout --repair it only reads, also beside a worker on SQLite. What it can find: docs/cli.md.' +
+      examples('verify', 'verify --repair', 'verify --accept --connection 4f1c…', 'verify --json') +
+        '\n\nWithout --repair, --accept or --restore it only reads, also beside a worker on SQLite. What it can find: docs/cli.md.' +
         '\nExit codes: 0 all well, or all repaired; 1 something is left, or could not be looked at; 2 wrong use or configuration.',
     )
     .action(async (options: Options) => {
+      if (options.accept && options.restore)
+        throw new ConfigurationError('USAGE_INVALID', 'either --accept or --restore: one value can be right');
       const config = loadConfig(cli.env, { need: ['keys'] });
       const stop = stopSignals(null);
       try {
@@ -50,14 +60,17 @@ export function defineVerify(program: Command, cli: Cli, done: Done): void {
     });
 }
 
+/** With the dead letters that the repair made. */
+type Report = VerifyReport & { readonly deadLetters: readonly Readonly<Record<string, unknown>>[] };
+
 async function verify(
   cli: Cli,
   config: Config<'keys'>,
   options: Options,
   signal: AbortSignal,
 ): Promise<ExitCode> {
-  const work = (database: Database): Promise<VerifyReport> => run(cli, config, options, database, signal);
-  const report = options.repair
+  const work = (database: Database): Promise<Report> => run(cli, config, options, database, signal);
+  const report = writes(options)
     ? await writeDatabase(config, async (database) => {
         const { requireCurrentSchema } = await import('../database/schema.js');
         await requireCurrentSchema(database);
@@ -75,21 +88,35 @@ async function verify(
 async function run(
   cli: Cli,
   config: Config<'keys'>,
-  { connection, readsPerSecond, repair }: Options,
+  options: Options,
   database: Database,
   signal: AbortSignal,
-): Promise<VerifyReport> {
+): Promise<Report> {
   const { Verification } = await import('../operations/verify/verify.js');
-  const { repairAll } = await import('../operations/verify/repair-all.js');
+  const { areAllTagged, repairAll } = await import('../operations/verify/repair-all.js');
   const { openVerification, repairers } = await import('./verify-parts.js');
   const progress = showProgress(cli, { title: 'verifying', unit: 'connections' });
-  const connectionId = connection ?? null;
+  const { readsPerSecond } = options;
+  const connectionId = options.connection ?? null;
+  const deadLetters: DeadLetterHead[] = [];
   try {
     const opened = await openVerification(config, database, { connectionId, readsPerSecond, progress });
     try {
+      const isWriting = writes(options);
+      if (isWriting) await opened.requireOwnStores();
       const report = await new Verification(opened.parts, signal).run();
-      if (repair) await repairAll(report, repairers(config, opened), signal);
-      return { ...report, interrupted: signal.aborted };
+      if (!isWriting) return { ...report, deadLetters: [] };
+      const { rememberAllTagged } = await import('../database/installation.js');
+      const { securedContexts } = await import('../operations/secured-contexts.js');
+      const onMade = (letters: readonly DeadLetterHead[]): void => void deadLetters.push(...letters);
+      const contexts = securedContexts(config, opened.identity);
+      try {
+        await repairAll(report, repairers(config, opened, contexts, onMade), wishOf(options), signal);
+      } finally {
+        await contexts.close();
+      }
+      if (connectionId === null && areAllTagged(report)) await rememberAllTagged(database);
+      return { ...report, interrupted: signal.aborted, deadLetters: deadLetters.map(deadLetterLine) };
     } finally {
       await opened.close();
     }
@@ -101,12 +128,21 @@ async function run(
   }
 }
 
+function writes({ repair, accept, restore }: Options): boolean {
+  return (repair ?? accept ?? restore) === true;
+}
+
+function wishOf({ repair, accept, restore }: Options): RepairWish {
+  return { repair: repair === true, changed: accept ? 'accept' : restore ? 'restore' : null };
+}
+
 /** It was stopped while it waited for something. */
-const NOTHING: VerifyReport = {
+const NOTHING: Report = {
   checked: { connections: 0, secrets: 0, external: 0, listed: 0 },
-  skipped: { busy: 0, inDoubt: 0, unknownConnections: 0 },
+  skipped: { busy: 0, inDoubt: 0, unknownConnections: 0, otherInstallations: 0 },
   findings: [],
   interrupted: true,
+  deadLetters: [],
 };
 
 function asJson(found: Finding): object {
@@ -114,7 +150,7 @@ function asJson(found: Finding): object {
   return { ...found, meaning, remedy: isSettled(found) ? null : remedy };
 }
 
-function asText({ checked, skipped, findings }: VerifyReport): string {
+function asText({ checked, skipped, findings, deadLetters }: Report): string {
   const counts = [
     `${checked.connections} connections, ${checked.secrets} secrets, ${checked.external} references of users`,
     `${checked.listed} secrets with our tags in the store`,
@@ -126,6 +162,12 @@ function asText({ checked, skipped, findings }: VerifyReport): string {
       : null,
     skipped.unknownConnections > 0
       ? `${skipped.unknownConnections} secrets below our prefix are of connections that this database does not know: left alone.`
+      : null,
+    skipped.otherInstallations > 0
+      ? `${skipped.otherInstallations} secrets below our prefix belong to another installation: left alone.`
+      : null,
+    deadLetters.length > 0
+      ? `${deadLetters.length} dead letters were made: connection-secrets dead-letters list.`
       : null,
   ].filter((note) => note !== null);
   const head = [`Looked at ${counts}.`, ...notes];

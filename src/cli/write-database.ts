@@ -9,9 +9,12 @@ export async function writeDatabase<T>(
   config: CommonConfig,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
-  const { Database } = await import('../database/database.js');
+  const { COMMAND_LOCK_WAIT_MS, Database } = await import('../database/database.js');
   const { address, poolSize } = config.database;
-  const database = await Database.open({ address, poolSize }, { access: 'write' });
+  const database = await Database.open(
+    { address, poolSize },
+    { access: 'write', lockWaitMs: COMMAND_LOCK_WAIT_MS },
+  );
   try {
     return await work(database);
   } finally {

@@ -22,7 +22,8 @@ export function assemble(values: SettingValues, warnings: readonly string[]): An
       deadLetter: values.TOPIC_DEAD_LETTER,
     },
     secretsManager: {
-      name: values.SECRET_MANAGER,
+      name: values.SECRET_MANAGER ?? 'db',
+      isSet: values.SECRET_MANAGER !== null,
       idStyle: 'slash',
       strictIds: values.SECRET_ID_STYLE === 'strict',
       prefix: values.SECRET_MANAGER_PREFIX ?? '',
@@ -45,11 +46,16 @@ export function assemble(values: SettingValues, warnings: readonly string[]): An
     rules: {
       secretByName: values.SECRET_BY_NAME,
       unknownConnector: values.UNKNOWN_CONNECTOR,
+      sourceValues: values.SOURCE_VALUES,
+      maskedSecretOnNewEndpoint: values.MASKED_SECRET_ON_NEW_ENDPOINT,
+      publisherTokens: values.PUBLISHER_TOKENS,
+      secretQuoted: values.SECRET_QUOTED,
       allowedReferencePrefixes: values.ALLOWED_REFERENCE_PREFIXES,
       catalogFile: values.CATALOG_FILE,
       extraPaths: values.SECRET_PATHS_EXTRA ?? [],
       excludedPaths: values.SECRET_PATHS_EXCLUDED ?? [],
       deletionGraceSeconds: values.SECRET_DELETION_GRACE_SECONDS,
+      clockSkewSeconds: values.CLOCK_SKEW_SECONDS,
       waitSeconds: values.WAIT_SECONDS,
     },
     secured: { references: values.SECURED_REFERENCES, format: values.SECURED_FORMAT },
@@ -67,15 +73,17 @@ export function assemble(values: SettingValues, warnings: readonly string[]): An
 function keysOf(values: SettingValues): KeyConfig | null {
   const database = values.FERNET_KEY;
   if (database === null) return null;
-  const fallbacks = (
-    ['PUBLISHER_FERNET_KEY', 'INGESTION_FERNET_KEY', 'DEAD_LETTER_FERNET_KEY'] as const
-  ).filter((name) => values[name] === null);
+  // A token of the one place is none of the other. What 0.1 sealed with the list itself is opened until it is rotated.
+  const keptEvents = database.derive('dead-letter');
   return {
     database,
-    publisher: values.PUBLISHER_FERNET_KEY ?? database,
+    publisher: values.PUBLISHER_FERNET_KEY,
     ingestion: values.INGESTION_FERNET_KEY ?? database,
-    deadLetter: values.DEAD_LETTER_FERNET_KEY ?? database,
-    fallbacks,
+    deadLetter:
+      values.DEAD_LETTER_FERNET_KEY?.openingAlso(keptEvents, database) ?? keptEvents.openingAlso(database),
+    outbox: database.derive('outbox').openingAlso(database),
+    fingerprint: database.derive('fingerprint-key'),
+    ingestionFallsBack: values.INGESTION_FERNET_KEY === null,
   };
 }
 

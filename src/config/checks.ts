@@ -1,4 +1,5 @@
 import { scopeNameProblem } from '../ids/index.js';
+import type { KeyRing } from '../fernet/key-ring.js';
 import type { SettingName, SettingValues } from './settings.js';
 import type { Need } from './types.js';
 
@@ -26,6 +27,7 @@ export function crossChecks(
 ): Problem[] {
   return [
     ...neededChecks(values, failed, need),
+    ...keyChecks(values),
     ...scopeChecks(values),
     ...timeChecks(values),
     ...topicChecks(values),
@@ -47,6 +49,37 @@ function neededChecks(values: PartialValues, failed: ReadonlySet<string>, need: 
     });
   }
   return problems;
+}
+
+/**
+ * Whoever may put a token into an event must not be able to use one that he has read elsewhere: there the worker would
+ * open it for him.
+ */
+function keyChecks(values: PartialValues): Problem[] {
+  const publisher = values.PUBLISHER_FERNET_KEY;
+  if (publisher == null) return [];
+  return sharedKeys('PUBLISHER_FERNET_KEY', publisher, values, OTHER_KEYS).map((where) => ({
+    name: 'PUBLISHER_FERNET_KEY',
+    message: `${where}; publishers need a key of their own: make one with \`connection-secrets generate-key\` (docs/keys.md)`,
+  }));
+}
+
+const OTHER_KEYS = ['FERNET_KEY', 'INGESTION_FERNET_KEY', 'DEAD_LETTER_FERNET_KEY'] as const;
+
+/** Which keys of a list stand in others as well: positions, never texts. */
+export function sharedKeys(
+  name: SettingName,
+  ring: KeyRing,
+  values: PartialValues,
+  others: readonly (typeof OTHER_KEYS)[number][],
+): string[] {
+  return others
+    .filter((other) => other !== name)
+    .flatMap((other) =>
+      (values[other] == null ? [] : ring.sharedWith(values[other])).map(
+        ({ own, others: position }) => `key ${own} is also key ${position} of ${other}`,
+      ),
+    );
 }
 
 function scopeChecks(values: PartialValues): Problem[] {

@@ -65,7 +65,7 @@ export const KAFKA_SETTINGS = {
   KAFKA_SASL_OAUTHBEARER_SCOPE: kafka(text, { meaning: 'Scope to ask the token endpoint for.' }),
   PURGE_SOURCE: kafka(oneOf(['off', 'secured']), {
     meaning:
-      '`secured`: delete source records (which may hold plain values) once everything up to them is secured. They can not ' +
+      '`secured`: delete source records (which may hold plain values) once everything up to them is secured. They cannot ' +
       'be replayed afterwards, nor read by anybody else: see docs/replay.md.',
     default: 'off',
   }),

@@ -24,15 +24,25 @@ export const KEY_SETTINGS = {
     secret: true,
   }),
   PUBLISHER_FERNET_KEY: key(fernetKeys('PUBLISHER_FERNET_KEY'), {
-    meaning: `Keys that open the fields which a publisher sealed (\`fernet:\` tokens in source events). ${fallsBack}`,
+    meaning:
+      'Keys that open the fields which a publisher sealed (`fernet:` tokens in source events). No key of another setting: ' +
+      'such a start is refused. Unset: an event with a `fernet:` field is refused.',
     secret: true,
+  }),
+  PUBLISHER_TOKENS: key(oneOf(['bound', 'any']), {
+    meaning:
+      '`bound`: a token must name the connection and the field that it was sealed for. `any`: tokens that name none are ' +
+      'opened, too, whoever copied them to wherever: only while moving over (docs/keys.md).',
+    default: 'bound',
   }),
   INGESTION_FERNET_KEY: key(fernetKeys('INGESTION_FERNET_KEY'), {
     meaning: `Keys of what secured events carry sealed, shared with the ingestion workers. ${fallsBack}`,
     secret: true,
   }),
   DEAD_LETTER_FERNET_KEY: key(fernetKeys('DEAD_LETTER_FERNET_KEY'), {
-    meaning: `Keys of dead letters’ payloads. ${fallsBack}`,
+    meaning:
+      'Keys of dead letters’ payloads. Unset: keys that follow from FERNET_KEY, which only this program knows: set it where ' +
+      'somebody else reads the dead-letter topic.',
     secret: true,
   }),
 };
@@ -41,8 +51,9 @@ const manager = settingsOf('Secrets manager');
 
 export const STORE_SETTINGS = {
   SECRET_MANAGER: manager(oneOf(MANAGER_NAMES, { noop: 'db', 'local-db': 'db' }), {
-    meaning: 'Where values go.',
-    default: 'db',
+    meaning:
+      'Where values go. Unset: `db`, and only where the database keeps its secrets there already, or is new: a forgotten ' +
+      'variable moves nothing.',
   }),
   SECRET_MANAGER_PREFIX: manager(text, {
     meaning:
@@ -55,26 +66,30 @@ export const STORE_SETTINGS = {
     default: 'openmetadata',
   }),
   SECRET_MANAGER_TAGS: manager(tagList, {
-    meaning: 'Tags of every secret that is created, beside our own `managed-by` and `connection-id`.',
+    meaning:
+      'Tags of every secret that is created, beside our own `managed-by`, `connection-id` and `installation`.',
     example: '[team:data,env:prod]',
   }),
   SECRET_ID_STYLE: manager(oneOf(['openmetadata', 'strict']), {
     meaning:
       '`openmetadata`: ids bit for bit as OpenMetadata builds them, which may collide (then the event is refused). ' +
-      '`strict`: ids that can not collide.',
+      '`strict`: ids that cannot collide.',
     default: 'openmetadata',
   }),
   SECRET_ADOPT: manager(trueOrFalse, {
     meaning:
-      'Whether a secret that exists without our tag may be taken over (moving over from OpenMetadata).',
+      'Whether an event may take over a secret that exists without our tags (moving over from OpenMetadata). Only where ' +
+      'its entity alone can mean that id: its name stands in the id as it is, without `/`, and no other connection refers ' +
+      'to the id or has a name that gives the same one. Else it is refused: `ADOPTION_AMBIGUOUS`. Another installation’s ' +
+      'secrets are never taken over.',
     default: 'false',
   }),
   SECRET_MIGRATION: manager(oneOf(['auto', 'manual']), {
     meaning:
-      'What a start under another SECRET_MANAGER than the database’s does: `auto` makes it the active one and moves everything ' +
-      'to it, beside the events; with `manual` such a start is refused, and only `migrate-secrets` moves. A start under a ' +
-      'manager that was left is always refused: back goes only `migrate-secrets --to` (docs/migration.md).',
-    default: 'auto',
+      'What a start under another SECRET_MANAGER than the database’s does. Unset: it moves everything from `db` to that ' +
+      'manager, beside the events; out of any other manager it is refused. `auto`: it moves out of every manager. `manual`: ' +
+      'it is always refused, and only `migrate-secrets` moves. A start under a manager that was left is refused in any ' +
+      'case: only `migrate-secrets --to` goes back (docs/migration.md).',
   }),
   SECRET_MANAGER_WRITES_PER_SECOND: manager(positiveNumber, {
     meaning:

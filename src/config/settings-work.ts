@@ -16,6 +16,25 @@ export const RULE_SETTINGS = {
     meaning: 'Connectors that the catalogue does not know: judged by key names, or the event refused.',
     default: 'heuristic',
   }),
+  SOURCE_VALUES: rules(oneOf(['any', 'sealed']), {
+    meaning:
+      'What source events may carry in secret fields: `any` value, or only what the publisher `sealed`. Masks, references ' +
+      'and empty fields always pass; with `sealed` an event with a value in the clear is refused.',
+    default: 'any',
+  }),
+  MASKED_SECRET_ON_NEW_ENDPOINT: rules(oneOf(['allow', 'refuse']), {
+    meaning:
+      'An event that masks a secret and changes where it is sent (host, port, URL, account, driver options, …): `allow` ' +
+      'applies it, with a warning in log, metrics and audit; `refuse` asks for the secret’s text.',
+    default: 'allow',
+  }),
+  SECRET_QUOTED: rules(oneOf(['mask', 'refuse', 'report']), {
+    meaning:
+      'A secret value of an event, of 8 characters or more, that stands in a free text of it as well: that part replaced ' +
+      'by the mask, the event refused, or left as it is. In the configuration, in names and ids it is always left. ' +
+      'Counted and audited.',
+    default: 'mask',
+  }),
   SECURED_REFERENCES: rules(oneOf(['plain', 'sealed']), {
     meaning: 'References in secured events: `secret:…`, or `fernet:` tokens under INGESTION_FERNET_KEY.',
     default: 'plain',
@@ -27,7 +46,8 @@ export const RULE_SETTINGS = {
   ALLOWED_REFERENCE_PREFIXES: rules(listOf(referencePrefix), {
     meaning:
       'What a user’s reference must begin with, as written after `secret:`. Unset: any reference outside of our own ' +
-      'prefix. A prefix should end with its separator.',
+      'prefixes. It opens nothing of ours: names of other connections, and under a prefix that this worker has or had, stay ' +
+      'refused (`REFERENCE_FOREIGN`). A prefix should end with its separator.',
     example: '/shared/,/team-a/',
   }),
   CATALOG_FILE: rules(readableFile, {
@@ -44,6 +64,12 @@ export const RULE_SETTINGS = {
   SECRET_DELETION_GRACE_SECONDS: rules(wholeNumber(0, 31_536_000), {
     meaning: 'Seconds between the retirement of a secret and its deletion from the store.',
     default: '86400',
+  }),
+  CLOCK_SKEW_SECONDS: rules(wholeNumber(0, 86_400), {
+    meaning:
+      'Seconds that an event may be ahead of this machine’s clock. One further ahead, or from before the year 2000, is ' +
+      'refused (`TIMESTAMP_IMPLAUSIBLE`): it would make what follows stale, or be stale itself.',
+    default: '300',
   }),
   WAIT_SECONDS: rules(wholeNumber(0, 604_800), {
     meaning:

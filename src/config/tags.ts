@@ -5,11 +5,11 @@ export interface Tag {
   readonly value: string;
 }
 
-/** AWS allows 50; two are ours. */
-const MAX_TAGS = 48;
+/** AWS allows 50; three are ours. */
+const MAX_TAGS = 47;
 const MAX_KEY_LENGTH = 128;
 const MAX_VALUE_LENGTH = 256;
-const OUR_KEYS = ['managed-by', 'connection-id'];
+const OUR_KEYS = ['managed-by', 'connection-id', 'installation'];
 const CHARACTERS = /^[\p{L}\p{N}\p{Z}_.:/=+\-@]*$/u;
 
 /** SECRET_MANAGER_TAGS in OpenMetadata's form `[key1:value1,key2:value2]`, without the brackets, or as a JSON array. */
@@ -52,6 +52,6 @@ function parseTag(item: string, index: number): Tag {
   if (key.length > MAX_KEY_LENGTH) refuse(`has a key of more than ${MAX_KEY_LENGTH} characters`);
   if (value.length > MAX_VALUE_LENGTH) refuse(`has a value of more than ${MAX_VALUE_LENGTH} characters`);
   if (!CHARACTERS.test(item)) refuse('may only contain letters, digits, spaces and _ . : / = + - @');
-  if (OUR_KEYS.includes(key)) refuse(`must not be ${OUR_KEYS.join(' or ')}: those mark what is ours`);
+  if (OUR_KEYS.includes(key)) refuse(`must not be one of ${OUR_KEYS.join(', ')}: those mark what is ours`);
   return { key, value };
 }

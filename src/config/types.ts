@@ -12,11 +12,17 @@ export type Need = 'keys' | 'kafka';
 
 export interface KeyConfig {
   readonly database: KeyRing;
-  readonly publisher: KeyRing;
+  /** Null: events may have no `fernet:` field. */
+  readonly publisher: KeyRing | null;
   readonly ingestion: KeyRing;
+  /** Kept events; also what 0.1 kept under FERNET_KEY itself is opened. */
   readonly deadLetter: KeyRing;
-  /** Settings that are unset, so that FERNET_KEY does their work. */
-  readonly fallbacks: readonly ('PUBLISHER_FERNET_KEY' | 'INGESTION_FERNET_KEY' | 'DEAD_LETTER_FERNET_KEY')[];
+  /** Records that wait to be published; likewise. */
+  readonly outbox: KeyRing;
+  /** The key of fingerprints and digests, which lies in the database. */
+  readonly fingerprint: KeyRing;
+  /** INGESTION_FERNET_KEY is unset, so that FERNET_KEY does its work. */
+  readonly ingestionFallsBack: boolean;
 }
 
 export interface AwsConfig {
@@ -33,6 +39,8 @@ export interface AwsConfig {
 
 export interface SecretsManagerConfig {
   readonly name: ManagerName;
+  /** Whether SECRET_MANAGER is set; else `name` is the default. */
+  readonly isSet: boolean;
   /** The style of the configured store's names. */
   readonly idStyle: IdStyle;
   /** `SECRET_ID_STYLE=strict`. */
@@ -112,6 +120,10 @@ export interface Config<N extends Need = Need> {
   readonly rules: {
     readonly secretByName: SettingValues['SECRET_BY_NAME'];
     readonly unknownConnector: SettingValues['UNKNOWN_CONNECTOR'];
+    readonly sourceValues: SettingValues['SOURCE_VALUES'];
+    readonly maskedSecretOnNewEndpoint: SettingValues['MASKED_SECRET_ON_NEW_ENDPOINT'];
+    readonly publisherTokens: SettingValues['PUBLISHER_TOKENS'];
+    readonly secretQuoted: SettingValues['SECRET_QUOTED'];
     /** Null: every reference outside of our own prefix. */
     readonly allowedReferencePrefixes: readonly string[] | null;
     /** Null: the shipped catalogue. */
@@ -119,6 +131,7 @@ export interface Config<N extends Need = Need> {
     readonly extraPaths: readonly ConnectorPath[];
     readonly excludedPaths: readonly ConnectorPath[];
     readonly deletionGraceSeconds: number;
+    readonly clockSkewSeconds: number;
     readonly waitSeconds: number;
   };
   readonly secured: {

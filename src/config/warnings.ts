@@ -1,3 +1,4 @@
+import { sharedKeys } from './checks.js';
 import { SETTING_NAMES, type SettingValues } from './settings.js';
 
 /** Distance from which a name is somebody else's variable. */
@@ -5,7 +6,7 @@ const MAX_EDITS = 2;
 
 /** What is accepted but looks wrong. Names only. */
 export function warningsFor(env: NodeJS.ProcessEnv, values: SettingValues): string[] {
-  return [...nearMisses(Object.keys(env)), ...plainTextWarnings(values)];
+  return [...nearMisses(Object.keys(env)), ...plainTextWarnings(values), ...keyWarnings(values)];
 }
 
 /** Variables that are none of ours but nearly are: FERNET_KEYS, KAFKA_BROKER, SECRETS_MANAGER. */
@@ -36,6 +37,24 @@ function editDistance(left: string, right: string): number {
     row = next;
   }
   return row[right.length] ?? 0;
+}
+
+/** Needed for a while where a key of one's own is introduced; else an accident, which takes the keys apart no more. */
+function keyWarnings(values: SettingValues): string[] {
+  const { INGESTION_FERNET_KEY: ingestion, DEAD_LETTER_FERNET_KEY: deadLetter } = values;
+  const shared = [
+    ...(ingestion === null
+      ? []
+      : sharedKeys('INGESTION_FERNET_KEY', ingestion, values, ['FERNET_KEY', 'DEAD_LETTER_FERNET_KEY']).map(
+          (where) => `INGESTION_FERNET_KEY: ${where}`,
+        )),
+    ...(deadLetter === null
+      ? []
+      : sharedKeys('DEAD_LETTER_FERNET_KEY', deadLetter, values, ['FERNET_KEY']).map(
+          (where) => `DEAD_LETTER_FERNET_KEY: ${where}`,
+        )),
+  ];
+  return shared.map((where) => `${where}: whoever has the one opens what is sealed with the other`);
 }
 
 function plainTextWarnings(values: SettingValues): string[] {

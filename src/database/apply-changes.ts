@@ -1,44 +1,51 @@
-import { In, type EntitySchema, type ObjectLiteral } from 'typeorm';
+import { In } from 'typeorm';
+import { collidedName, referredBy } from '../pipeline/collision.js';
 import type { Changes, DeadLetterHead } from '../pipeline/ledger.js';
-import { rowChunks, valueChunks } from './chunks.js';
-import type { Transaction } from './database.js';
+import { valueChunks } from './chunks.js';
+import { databaseNowMs, type Transaction } from './database.js';
 import { DatabaseError } from './errors.js';
+import { insertRows } from './row-sql.js';
 
 /** Writes the rows of many plans, as few statements a table as their size allows. */
 export async function applyChanges(tx: Transaction, changes: readonly Changes[]): Promise<void> {
   const { tables } = tx;
-  await upsert(
+  await insertRows(
     tx,
     tables.connection,
-    ['id'],
     collect(changes, (change) => one(change.connection)),
+    'replace',
   );
   await removeReferences(tx, changes);
-  const references = collect(changes, (change) => change.references?.set);
-  await upsert(tx, tables.reference, ['connectionId', 'pathHash'], references);
+  await insertRows(
+    tx,
+    tables.reference,
+    collect(changes, (change) => change.references?.set),
+    'replace',
+  );
   await applyStored(tx, changes);
-  await upsert(
+  await wakeRefused(tx, changes);
+  await insertRows(
     tx,
     tables.inbox,
-    ['eventHash'],
-    collect(changes, (change) => one(change.inbox)),
+    collect(changes, ({ inbox, settled = [] }) => [...one(inbox), ...settled]),
+    'replace',
   );
   const removed = collect(changes, (change) => change.deadLetters?.removeEventHashes);
   for (const chunk of valueChunks(removed))
     await tx.manager.delete(tables.deadLetter, { eventHash: In(chunk) });
-  await upsert(
+  await insertRows(
     tx,
     tables.deadLetter,
-    ['eventHash'],
     collect(changes, (change) => change.deadLetters?.set),
+    'replace',
   );
   for (const head of collect(changes, (change) => change.deadLetters?.update)) await updateHead(tx, head);
-  await insert(
+  await insertRows(
     tx,
     tables.outbox,
     collect(changes, (change) => change.outbox),
   );
-  await insert(
+  await insertRows(
     tx,
     tables.audit,
     collect(changes, (change) => change.audit),
@@ -66,13 +73,17 @@ async function removeReferences(
 
 async function applyStored(tx: Transaction, changes: readonly Changes[]): Promise<void> {
   const { storedSecret } = tx.tables;
-  await insert(
+  await insertRows(
     tx,
     storedSecret,
     collect(changes, (change) => change.stored?.insert),
   );
-  const updated = collect(changes, (change) => change.stored?.update);
-  await upsert(tx, storedSecret, ['manager', 'secretIdHash'], updated);
+  await insertRows(
+    tx,
+    storedSecret,
+    collect(changes, (change) => change.stored?.update),
+    'replace',
+  );
   for (const { row, from } of collect(changes, (change) => change.stored?.revive)) {
     const { manager, secretIdHash, ...rest } = row;
     const { affected } = await tx.manager.update(
@@ -84,24 +95,33 @@ async function applyStored(tx: Transaction, changes: readonly Changes[]): Promis
   }
 }
 
+/**
+ * A name is free, or nobody else refers to it: who was refused for that is tried at once, however long the pause has
+ * become.
+ */
+async function wakeRefused(tx: Transaction, changes: readonly Changes[]): Promise<void> {
+  const freed = collect(changes, ({ stored }) => stored?.update)
+    .filter(({ state }) => state === 'deleted')
+    .map((row) => ({ code: 'SECRET_ID_COLLISION', words: collidedName(row) }));
+  const withdrawn = changes.flatMap(({ connection, references }) =>
+    connection !== undefined && references?.isWithdrawn === true
+      ? [{ code: 'SECRET_ID_REFERRED', words: referredBy(connection.id) }]
+      : [],
+  );
+  if (freed.length + withdrawn.length === 0) return;
+  const nowMs = await databaseNowMs(tx);
+  const position = tx.dialect === 'postgres' ? 'STRPOS' : 'INSTR';
+  for (const { code, words } of [...freed, ...withdrawn])
+    await tx.manager
+      .createQueryBuilder()
+      .update(tx.tables.deadLetter)
+      .set({ nextAttemptAtMs: nowMs })
+      .where('code = :code AND next_attempt_at_ms > :nowMs', { code, nowMs })
+      .andWhere(`${position}(detail, :words) > 0`, { words })
+      .execute();
+}
+
 async function updateHead({ manager, tables }: Transaction, head: DeadLetterHead): Promise<void> {
   const { eventHash, ...rest } = head;
   await manager.update(tables.deadLetter, { eventHash }, rest);
-}
-
-async function upsert<T extends ObjectLiteral>(
-  { manager }: Transaction,
-  table: EntitySchema<T>,
-  key: (keyof T & string)[],
-  rows: readonly T[],
-): Promise<void> {
-  for (const chunk of rowChunks(rows)) await manager.upsert(table, chunk, { conflictPaths: key });
-}
-
-async function insert<T extends ObjectLiteral>(
-  { manager }: Transaction,
-  table: EntitySchema<T>,
-  rows: readonly T[],
-): Promise<void> {
-  for (const chunk of rowChunks(rows)) await manager.insert(table, chunk);
 }

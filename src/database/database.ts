@@ -5,13 +5,12 @@ import type { ServerAddress } from '../config.js';
 import { ConfigurationError } from '../errors.js';
 import type { Dialect } from './dialect.js';
 import { asDatabaseError, DatabaseError } from './errors.js';
-import { PostgresClient } from './postgres-client.js';
 import { lockSqliteFile, type SqliteFileLock } from './sqlite-lock.js';
 import { sqliteTransaction } from './sqlite-transaction.js';
 import { tablesOf, type Tables } from './tables.js';
 
-/** Milliseconds a statement waits for a row lock: transactions are shared by many lanes, which all wait with it. */
-const LOCK_TIMEOUT_MS = 1_000;
+/** Milliseconds a worker's statement waits for a row lock: many lanes share a transaction, and all wait with it. */
+const LOCK_WAIT_MS = 1_000;
 /** Milliseconds in which SQLite waits for readers of the same file. */
 const SQLITE_BUSY_MS = 5_000;
 /** Milliseconds one statement may take. */
@@ -20,6 +19,11 @@ const STATEMENT_TIMEOUT_MS = 20_000;
 const IDLE_IN_TRANSACTION_MS = 10_000;
 /** The same for MySQL, whose sessions time out whether idle in a transaction or not. */
 export const MYSQL_IDLE_SECONDS = (IDLE_IN_TRANSACTION_MS * 2) / 1_000;
+/**
+ * Milliseconds a command waits for a row lock. A worker handles its event again later; a command would end. Longer than
+ * a stopped process can keep a lock, shorter than a statement may take.
+ */
+export const COMMAND_LOCK_WAIT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** How often a transaction that lost against another one is sent again. */
 const CONTENTION_TRIES = 4;
@@ -34,6 +38,8 @@ export interface Transaction {
 export interface OpenOptions {
   /** `write` takes the exclusive lock of a SQLite file; `read` opens it read-only beside a working process. */
   readonly access: 'write' | 'read';
+  /** Milliseconds that a statement waits for a row lock. Default: {@link LOCK_WAIT_MS}. */
+  readonly lockWaitMs?: number | undefined;
 }
 
 /** The database behind one interface: transactions, errors without statements, the dialect's differences. */
@@ -53,19 +59,19 @@ export class Database {
   }
 
   /** Connects; throws DATABASE_IN_USE, DATABASE_UNAVAILABLE or CONFIG_INVALID. */
-  static async open(settings: DatabaseSettings, { access }: OpenOptions): Promise<Database> {
+  static async open(settings: DatabaseSettings, options: OpenOptions): Promise<Database> {
     const { address } = settings;
+    const { access } = options;
     const dialect = dialectOfAddress(address);
     const tables = tablesOf(dialect);
     const lock = address.type === 'sqlite' && access === 'write' ? lockSqliteFile(address.file) : null;
-    const dataSource = new DataSource(dataSourceOptions(settings, access, tables));
+    const dataSource = new DataSource(await dataSourceOptions(settings, options, tables));
     try {
       await dataSource.initialize();
     } catch (error) {
       lock?.release();
       throw openError(error, settings);
     }
-    if (dialect === 'mysql') prepareMysqlSessions(dataSource);
     return new Database(dialect, tables, dataSource, lock);
   }
 
@@ -117,20 +123,24 @@ export class Database {
   }
 }
 
-/** The database's clock, milliseconds since the epoch: claims expire by it, whatever the workers' clocks say. */
-export async function databaseNowMs({ manager, dialect }: Transaction): Promise<number> {
-  const expression = {
+/** The database's clock in SQL, milliseconds since the epoch: claims expire by it, whatever the workers' clocks say. */
+export function nowSql(dialect: Dialect): string {
+  return {
     sqlite: `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
     postgres: `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)`,
     mysql: `CAST(unix_timestamp(sysdate(6)) * 1000 AS UNSIGNED)`,
   }[dialect];
-  const rows = await manager.query<{ now: string | number }[]>(`SELECT ${expression} AS now`);
+}
+
+export async function databaseNowMs({ manager, dialect }: Transaction): Promise<number> {
+  const rows = await manager.query<{ now: string | number }[]>(`SELECT ${nowSql(dialect)} AS now`);
   return Number(rows[0]?.now);
 }
 
-function dataSourceOptions(
+/** With the driver of its own server only: each takes a while to load. */
+async function dataSourceOptions(
   { address, poolSize }: DatabaseSettings,
-  access: 'write' | 'read',
+  { access, lockWaitMs = LOCK_WAIT_MS }: OpenOptions,
   tables: Tables,
 ) {
   const common = {
@@ -157,7 +167,8 @@ function dataSourceOptions(
           database.pragma('synchronous = FULL');
         },
       };
-    case 'postgres':
+    case 'postgres': {
+      const { PostgresClient } = await import('./postgres-client.js');
       return {
         ...common,
         type: 'postgres' as const,
@@ -170,15 +181,17 @@ function dataSourceOptions(
         poolErrorHandler: () => undefined,
         extra: {
           Client: PostgresClient,
-          lock_timeout: LOCK_TIMEOUT_MS,
+          lock_timeout: lockWaitMs,
           statement_timeout: STATEMENT_TIMEOUT_MS,
           query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
           idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
           keepAlive: true,
         },
       };
+    }
     case 'mysql':
-    case 'mariadb':
+    case 'mariadb': {
+      const { mysqlDriver } = await import('./mysql-driver.js');
       return {
         ...common,
         type: 'mysql' as const,
@@ -187,8 +200,10 @@ function dataSourceOptions(
         timezone: 'Z',
         connectTimeout: CONNECT_TIMEOUT_MS,
         poolSize,
+        driver: mysqlDriver({ lockWaitSeconds: lockWaitMs / 1_000, idleSeconds: MYSQL_IDLE_SECONDS }),
         extra: { idleTimeout: IDLE_IN_TRANSACTION_MS, maxIdle: 2, enableKeepAlive: true },
       };
+    }
   }
 }
 
@@ -203,34 +218,14 @@ function serverOptions({ host, port, user, password, database, tls }: ServerAddr
   };
 }
 
-interface MysqlConnection {
-  query(sql: string, done: (error: unknown) => void): void;
-}
-
-interface MysqlPool {
-  on(event: 'connection', listener: (connection: MysqlConnection) => void): void;
-}
-
-/**
- * MySQL has no time-out of its own for an idle transaction: `wait_timeout` ends the session of a stopped process, and
- * with it its row locks. Pooled connections are closed by us before that.
- */
-function prepareMysqlSessions(dataSource: DataSource): void {
-  const { pool } = dataSource.driver as unknown as { pool: MysqlPool };
-  pool.on('connection', (connection) => {
-    connection.query(
-      `SET SESSION innodb_lock_wait_timeout = ${LOCK_TIMEOUT_MS / 1000}, wait_timeout = ${MYSQL_IDLE_SECONDS}`,
-      () => undefined,
-    );
-  });
-}
-
 function openError(error: unknown, settings: DatabaseSettings): Error {
   const failure = asDatabaseError(error);
   if (failure instanceof DatabaseError && failure.failure === 'refused')
     return new ConfigurationError(
       'CONFIG_INVALID',
-      `DATABASE_URL: the ${settings.address.type} database can not be opened (${failure.message}); check its address, name and user`,
+      `DATABASE_URL: the ${settings.address.type} database cannot be opened (${failure.message}); check its address, name and user`,
     );
-  return failure;
+  const { address } = settings;
+  if (!(failure instanceof DatabaseError) || address.type === 'sqlite') return failure;
+  return failure.at(`${address.database} at ${address.host}:${address.port} as ${address.user ?? 'nobody'}`);
 }

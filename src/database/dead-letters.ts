@@ -3,6 +3,7 @@ import { In } from 'typeorm';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
 import type { DeadLetterRow } from './rows.js';
 import type { ErrorCode } from '../errors.js';
+import { keptTimeMs, keptVersion } from '../pipeline/blocking.js';
 import { isLoss, lossHash } from '../pipeline/loss.js';
 
 /** A kept event without its payload. */
@@ -17,7 +18,7 @@ export interface KeptFilter {
   readonly connectionId?: string;
 }
 
-/** Kept events, in the order of the events they are: oldest first, those without a readable order before all. */
+/** Kept events, in the order of the events they are: oldest first, those that could not be read by the time of their record. */
 export async function findKept(database: Database, filter: KeptFilter, limit: number): Promise<KeptEvent[]> {
   return database.run((tx) => select(tx, filter, limit));
 }
@@ -131,9 +132,9 @@ const COLUMNS = [
 ].map((column) => `kept.${column}`);
 
 function byEventOrder(left: KeptEvent, right: KeptEvent): number {
-  const timeOf = ({ eventOrder }: KeptEvent): number => eventOrder?.timestampMs ?? 0;
-  const versionOf = ({ eventOrder }: KeptEvent): number => eventOrder?.version ?? 0;
   return (
-    timeOf(left) - timeOf(right) || versionOf(left) - versionOf(right) || left.createdAtMs - right.createdAtMs
+    keptTimeMs(left) - keptTimeMs(right) ||
+    keptVersion(left) - keptVersion(right) ||
+    left.createdAtMs - right.createdAtMs
   );
 }

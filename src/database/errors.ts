@@ -17,8 +17,50 @@ export type DatabaseFailure =
 const CONTENTION = new Set(['40001', '40P01', 'ER_LOCK_DEADLOCK', 'ER_CHECKREAD']);
 const LOCKED = new Set(['55P03', 'ER_LOCK_WAIT_TIMEOUT']);
 /** Looks like a broken connection, but is one statement's own size: tried again it fails again. */
-const TOO_LARGE = 'ER_NET_PACKET_TOO_LARGE';
+export const STATEMENT_TOO_LONG = 'ER_NET_PACKET_TOO_LARGE';
 const UNIQUE = new Set(['23505', 'ER_DUP_ENTRY', 'SQLITE_CONSTRAINT_PRIMARYKEY', 'SQLITE_CONSTRAINT_UNIQUE']);
+/** The login is refused: host, user, password or the database's own rules for who may come from where. */
+const LOGIN_REFUSED = new Set(['28P01', '28000', 'ER_ACCESS_DENIED_ERROR', 'ER_DBACCESS_DENIED_ERROR']);
+/** The user is known and lacks a right. No event's fault: it is held until somebody grants it. */
+const RIGHT_MISSING = new Set([
+  ...[
+    '42501',
+    'ER_TABLEACCESS_DENIED_ERROR',
+    'ER_COLUMNACCESS_DENIED_ERROR',
+    'ER_SPECIFIC_ACCESS_DENIED_ERROR',
+  ],
+]);
+/** PostgreSQL's protocol violation; at the beginning of a session it is a pooler that refuses our start-up parameters. */
+const STARTUP_REFUSED = '08P01';
+
+interface Explained {
+  readonly what: string;
+  readonly remedy: string;
+}
+
+/** What a person has to do whom no repetition helps; null: the code alone says it. */
+function explain(driverCode: string | null): Explained | null {
+  if (driverCode === null) return null;
+  if (LOGIN_REFUSED.has(driverCode))
+    return {
+      what: 'the login was refused',
+      remedy: 'Check user, password and database name in DATABASE_URL, and from where that user may log in.',
+    };
+  if (RIGHT_MISSING.has(driverCode))
+    return {
+      what: 'the user of DATABASE_URL lacks a right',
+      remedy:
+        'Grant it SELECT, INSERT, UPDATE and DELETE on all tables; with DATABASE_MIGRATE=auto also the right to create and alter them.',
+    };
+  if (driverCode === STARTUP_REFUSED)
+    return {
+      what: 'the start of the session was refused',
+      remedy:
+        'Behind pgbouncer: set ignore_startup_parameters = lock_timeout,statement_timeout,idle_in_transaction_session_timeout there, and the three for the user by ALTER ROLE … SET (1s, 20s, 10s).',
+    };
+  return null;
+}
+
 /** Classes of PostgreSQL: connection, resources (disk full), operator intervention, system errors. */
 const TRANSIENT_CLASSES = ['08', '53', '57', '58', '25', '28'];
 const TRANSIENT =
@@ -44,8 +86,8 @@ export function failureOf(error: unknown): DatabaseFailure {
     if (CONTENTION.has(code)) return 'contention';
     if (LOCKED.has(code)) return 'locked';
     if (UNIQUE.has(code)) return 'unique';
-    if (code === TOO_LARGE) return 'refused';
-    if (TRANSIENT.test(code)) return 'transient';
+    if (code === STATEMENT_TOO_LONG) return 'refused';
+    if (TRANSIENT.test(code) || explain(code) !== null) return 'transient';
     if (/^[0-9A-Z]{5}$/.test(code) && TRANSIENT_CLASSES.includes(code.slice(0, 2))) return 'transient';
     return 'refused';
   }
@@ -59,13 +101,26 @@ export function failureOf(error: unknown): DatabaseFailure {
 export class DatabaseError extends WorkerError {
   override readonly name = 'DatabaseError';
   readonly failure: DatabaseFailure;
+  readonly #driverCode: string | null;
 
-  constructor(failure: DatabaseFailure, driverCode: string | null) {
+  /** @param where host, database and user: never a password */
+  constructor(failure: DatabaseFailure, driverCode: string | null, where: string | null = null) {
+    const what = explain(driverCode)?.what ?? (failure === 'refused' ? 'statement refused' : failure);
     super(
       failure === 'refused' ? 'INTERNAL' : 'DATABASE_UNAVAILABLE',
-      `database: ${failure === 'refused' ? 'statement refused' : failure} (${driverCode ?? 'no driver code'})`,
+      `database${where === null ? '' : ` ${where}`}: ${what} (${driverCode ?? 'no driver code'})`,
     );
     this.failure = failure;
+    this.#driverCode = driverCode;
+  }
+
+  override get remedy(): string {
+    return explain(this.#driverCode)?.remedy ?? super.remedy;
+  }
+
+  /** The same, saying where. */
+  at(where: string): DatabaseError {
+    return new DatabaseError(this.failure, this.#driverCode, where);
   }
 }
 

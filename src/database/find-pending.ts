@@ -1,8 +1,15 @@
 import { IsNull, LessThanOrEqual, Not } from 'typeorm';
-import type { DoubtFilter, ElsewhereConnection, ElsewhereFilter, Ledger } from '../pipeline/ledger.js';
+import type {
+  DeadLetterHead,
+  DoubtFilter,
+  ElsewhereConnection,
+  ElsewhereFilter,
+  Ledger,
+} from '../pipeline/ledger.js';
 import { databaseNowMs, type Transaction } from './database.js';
 import type { ManagerName } from '../terms.js';
-import type { DeadLetterRow, OutboxRow } from './rows.js';
+import { DEAD_LETTER_HEAD } from './load-state.js';
+import type { OutboxRow } from './rows.js';
 
 /** What the relay has to publish: see {@link Ledger.unsent}. */
 export async function findUnsent(tx: Transaction, limit: number): ReturnType<Ledger['unsent']> {
@@ -31,17 +38,33 @@ export async function findDue(
   tx: Transaction,
   { connectionId, allWaiting = false }: Parameters<Ledger['due']>[0],
   limit: number,
-): Promise<DeadLetterRow[]> {
+): Promise<DeadLetterHead[]> {
   const nowMs = await databaseNowMs(tx);
+  const isDue = LessThanOrEqual(nowMs);
+  const waits = { state: 'waiting' as const, ...(connectionId === undefined ? {} : { connectionId }) };
   return tx.manager.find(tx.tables.deadLetter, {
     where:
       connectionId === undefined && !allWaiting
         ? // Without a payload there is no event to handle: that is the janitor's.
-          { nextAttemptAtMs: LessThanOrEqual(nowMs), payload: Not('') }
-        : { state: 'waiting', ...(connectionId === undefined ? {} : { connectionId }) },
+          { nextAttemptAtMs: isDue, payload: Not('') }
+        : // What no key opens waits for its key, and for nothing else.
+          [
+            { ...waits, code: Not('KEY_MISSING') },
+            { ...waits, code: 'KEY_MISSING', nextAttemptAtMs: isDue },
+          ],
+    // One payload may be as large as a row can be.
+    select: DEAD_LETTER_HEAD,
     order: { nextAttemptAtMs: 'ASC', createdAtMs: 'ASC' },
     take: limit,
   });
+}
+
+export async function findPayload(
+  { manager, tables }: Transaction,
+  eventHash: string,
+): Promise<string | null> {
+  const row = await manager.findOne(tables.deadLetter, { where: { eventHash }, select: { payload: true } });
+  return row?.payload ?? null;
 }
 
 /** Whose stored secrets need somebody: see {@link Ledger.untidy}. */

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { In, IsNull } from 'typeorm';
 import { ConfigurationError } from '../errors.js';
 import { sha256Hex } from '../hash.js';
 import type { ManagerName } from '../terms.js';
@@ -10,6 +9,7 @@ import type {
   ClaimResult,
   CommitRequest,
   CommitResult,
+  DeadLetterHead,
   Decision,
   DoubtFilter,
   ElsewhereFilter,
@@ -17,12 +17,13 @@ import type {
   LockedState,
 } from '../pipeline/ledger.js';
 import { applyChanges } from './apply-changes.js';
-import { databaseNowMs, type Database, type Transaction } from './database.js';
-import { findDoubtMs, findDue, findElsewhere, findUnsent, findUntidy } from './find-pending.js';
+import { databaseNowMs, nowSql, type Database, type Transaction } from './database.js';
+import { findDoubtMs, findDue, findElsewhere, findPayload, findUnsent, findUntidy } from './find-pending.js';
 import { findRetirements } from './find-retirements.js';
-import { loadStates, lockConnections } from './load-state.js';
+import { DEAD_LETTER_HEAD, findOpen, groupBy, loadStates, lockConnections } from './load-state.js';
+import { selectRows, updateRows } from './row-sql.js';
 import type { ConnectionRow, OutboxRow, StoredSecretRow } from './rows.js';
-import { lockManagerEpoch } from './settings.js';
+import { lockManagerEpoch } from './manager-epoch.js';
 
 export interface LedgerOptions {
   /** How long a claim lasts, milliseconds. */
@@ -30,6 +31,8 @@ export interface LedgerOptions {
   /** The epoch of the active manager this process works for. */
   readonly managerEpoch: number;
   readonly clock: MonotonicClock;
+  /** Told of dead letters once the transaction that makes them is committed, whoever makes them. */
+  readonly onDeadLetters?: (letters: readonly DeadLetterHead[]) => void;
 }
 
 /** A second request for one connection in one group decides on what the first one has made. */
@@ -47,34 +50,36 @@ export class DatabaseLedger implements Ledger {
 
   async claim<Plan>(requests: readonly ClaimRequest<Plan>[]): Promise<ClaimResult<Plan>[]> {
     // Before the transaction is sent: our deadline must never lie behind the expiry that the database computes in it.
-    return this.#transaction(async (tx, startedMs) => {
+    return this.#transaction(async (tx, made, startedMs) => {
       const states = await loadStates(tx, requests);
       const group = new ClaimGroup(startedMs + this.#options.claimMs, this.#options.claimMs);
       const decided = requests.map((request, index) => group.decide(request, states[index] as LockedState));
-      await applyChanges(
-        tx,
-        decided.flatMap(({ changes }) => (changes === null ? [] : [changes])),
-      );
+      const applied = decided.flatMap(({ changes }) => (changes === null ? [] : [changes]));
+      await applyChanges(tx, applied);
+      made.push(...applied);
       await takeClaims(tx, group.plainClaims, group.owner, group.expiresAtMs);
       return Promise.all(decided.map(({ finish }) => finish(tx)));
     });
   }
 
   async commit(requests: readonly CommitRequest[]): Promise<(CommitResult | null)[]> {
-    return this.#transaction(async (tx) => {
+    return this.#transaction(async (tx, made) => {
       const ids = requests.map(({ claim }) => claim.connectionId);
       const rows = await lockConnections(tx, ids);
       const valid = requests.map(({ claim }) => rows.get(claim.connectionId)?.claimEpoch === claim.epoch);
       const accepted = requests.filter((_, index) => valid[index]);
-      await applyChanges(
-        tx,
-        accepted.map(({ claim, changes }) => keepClaim(changes, rows.get(claim.connectionId))),
-      );
-      const waiting = await withWaiting(tx, ids);
-      const unsent = await unsentOf(tx, ids);
-      return requests.map(({ claim: { connectionId } }, index) =>
+      const open = await findOpen(tx, ids);
+      const applied = accepted.map(({ claim, changes }) => keepClaim(changes, rows.get(claim.connectionId)));
+      await applyChanges(tx, applied);
+      made.push(...applied);
+      const waiting = await withWaiting(tx, [...open.withKept]);
+      const unsent = await unsentOf(tx, [...open.withUnsent]);
+      return requests.map(({ claim: { connectionId }, changes }, index) =>
         valid[index]
-          ? { unsent: unsent.get(connectionId) ?? [], hasWaiting: waiting.has(connectionId) }
+          ? {
+              unsent: unsent.get(connectionId) ?? changes.outbox ?? [],
+              hasWaiting: waiting.has(connectionId),
+            }
           : null,
       );
     });
@@ -93,8 +98,25 @@ export class DatabaseLedger implements Ledger {
     });
   }
 
+  async keep(eventHash: string, decide: Parameters<Ledger['keep']>[1]): Promise<Changes> {
+    return this.#telling(async (tx, made) => {
+      const { manager, tables } = tx;
+      const [known = null] = await manager.find(tables.deadLetter, {
+        where: { eventHash },
+        select: DEAD_LETTER_HEAD,
+      });
+      const changes = decide(known);
+      await applyChanges(tx, [changes]);
+      made.push(changes);
+      return changes;
+    });
+  }
+
   async append(changes: readonly Changes[]): Promise<void> {
-    await this.#database.transaction((tx) => applyChanges(tx, changes));
+    await this.#telling(async (tx, made) => {
+      await applyChanges(tx, changes);
+      made.push(...changes);
+    });
   }
 
   async markSent(ids: readonly string[]): Promise<void> {
@@ -107,6 +129,10 @@ export class DatabaseLedger implements Ledger {
 
   due(filter: Parameters<Ledger['due']>[0], limit: number): ReturnType<Ledger['due']> {
     return this.#database.run((tx) => findDue(tx, filter, limit));
+  }
+
+  async payloadOf(eventHash: string): Promise<string | null> {
+    return this.#database.run((tx) => findPayload(tx, eventHash));
   }
 
   untidy(limit: number, except: readonly ManagerName[]): ReturnType<Ledger['untidy']> {
@@ -139,17 +165,29 @@ export class DatabaseLedger implements Ledger {
     });
   }
 
-  #transaction<T>(work: (tx: Transaction, startedMs: number) => Promise<T>): Promise<T> {
+  #transaction<T>(work: (tx: Transaction, made: Changes[], startedMs: number) => Promise<T>): Promise<T> {
     const { clock, managerEpoch } = this.#options;
-    return this.#database.transaction(async (tx) => {
+    return this.#telling(async (tx, made) => {
       const startedMs = clock();
       if ((await lockManagerEpoch(tx)) !== managerEpoch)
         throw new ConfigurationError(
           'MANAGER_MISMATCH',
           'the secrets manager of this database was changed, or the database declared restored: start again',
         );
-      return work(tx, startedMs);
+      return work(tx, made, startedMs);
     });
+  }
+
+  /** @param work notes in `made` what it has applied; it may be called more than once */
+  async #telling<T>(work: (tx: Transaction, made: Changes[]) => Promise<T>): Promise<T> {
+    let made: Changes[] = [];
+    const result = await this.#database.transaction((tx) => {
+      made = [];
+      return work(tx, made);
+    });
+    const letters = made.flatMap(({ deadLetters }) => deadLetters?.set.filter(isDead) ?? []);
+    if (letters.length > 0) this.#options.onDeadLetters?.(letters);
+    return result;
   }
 }
 
@@ -250,6 +288,10 @@ class ClaimGroup {
   }
 }
 
+function isDead({ state }: DeadLetterHead): boolean {
+  return state === 'dead';
+}
+
 function rowsOf({ stored = {} }: Changes): StoredSecretRow[] {
   return [...(stored.insert ?? []), ...(stored.update ?? []), ...(stored.revive ?? []).map(({ row }) => row)];
 }
@@ -271,63 +313,55 @@ function keepClaim(changes: Changes, row: ConnectionRow | undefined): Changes {
 }
 
 async function takeClaims(
-  { manager, tables }: Transaction,
+  tx: Transaction,
   ids: readonly string[],
   owner: string,
   expiresAtMs: number,
 ): Promise<void> {
-  if (ids.length === 0) return;
-  await manager
-    .createQueryBuilder()
-    .update(tables.connection)
-    .set({ claimOwner: owner, claimExpiresAtMs: expiresAtMs, claimEpoch: () => 'claim_epoch + 1' })
-    .where({ id: In([...ids]) })
-    .execute();
+  await updateRows(tx, tx.tables.connection, {
+    where: ['id', ids],
+    set: { claimOwner: owner, claimExpiresAtMs: expiresAtMs },
+    sql: { claimEpoch: 'claim_epoch + 1' },
+  });
 }
 
 async function releaseClaims(tx: Transaction, claims: readonly Claim[]): Promise<void> {
-  if (claims.length === 0) return;
-  const { manager, tables } = tx;
+  const { connection } = tx.tables;
   // An update of many rows locks them as it finds them: against a claim that locks by id, a deadlock.
-  const ids = claims.map(({ connectionId }) => connectionId);
-  if (ids.length > 1) await lockConnections(tx, ids);
-  await manager
-    .createQueryBuilder()
-    .update(tables.connection)
-    .set({ claimOwner: null, claimExpiresAtMs: 0 })
-    .where(claims.map(({ connectionId, epoch }) => ({ id: connectionId, claimEpoch: epoch })))
-    .execute();
+  const rows = await selectRows(tx, connection, {
+    where: ['id', claims.map(({ connectionId }) => connectionId)],
+    columns: ['id', 'claimEpoch'],
+    orderBy: ['id'],
+    forUpdate: true,
+  });
+  const epochs = new Map(rows.map(({ id, claimEpoch }) => [id, claimEpoch]));
+  const own = claims.filter(({ connectionId, epoch }) => epochs.get(connectionId) === epoch);
+  await updateRows(tx, connection, {
+    where: ['id', own.map(({ connectionId }) => connectionId)],
+    set: { claimOwner: null, claimExpiresAtMs: 0 },
+  });
 }
 
 /** Marks outbox rows as sent. */
-export async function markSent(tx: Transaction, ids: readonly string[]): Promise<void> {
-  if (ids.length === 0) return;
-  const nowMs = await databaseNowMs(tx);
-  await tx.manager.update(tx.tables.outbox, { id: In([...ids]) }, { sentAtMs: nowMs });
+async function markSent(tx: Transaction, ids: readonly string[]): Promise<void> {
+  await updateRows(tx, tx.tables.outbox, { where: ['id', ids], sql: { sentAtMs: nowSql(tx.dialect) } });
 }
 
 /** Unsent records by connection, in publishing order. */
-async function unsentOf(
-  { manager, tables }: Transaction,
-  ids: readonly string[],
-): Promise<Map<string, OutboxRow[]>> {
-  const rows = await manager.find(tables.outbox, {
-    where: { connectionId: In([...ids]), sentAtMs: IsNull() },
-    order: { revision: 'ASC', createdAtMs: 'ASC' },
+async function unsentOf(tx: Transaction, ids: readonly string[]): Promise<Map<string, OutboxRow[]>> {
+  const rows = await selectRows(tx, tx.tables.outbox, {
+    where: ['connectionId', ids],
+    and: 'sent_at_ms IS NULL',
+    orderBy: ['revision', 'createdAtMs'],
   });
-  const groups = new Map<string, OutboxRow[]>();
-  for (const row of rows)
-    groups.set(row.connectionId ?? '', [...(groups.get(row.connectionId ?? '') ?? []), row]);
-  return groups;
+  return groupBy(rows, ({ connectionId }) => connectionId);
 }
 
-async function withWaiting(
-  { manager, tables }: Transaction,
-  ids: readonly string[],
-): Promise<Set<string | null>> {
-  const rows = await manager.find(tables.deadLetter, {
-    where: { connectionId: In([...ids]), state: 'waiting' },
-    select: { eventHash: true, connectionId: true },
+async function withWaiting(tx: Transaction, ids: readonly string[]): Promise<Set<string | null>> {
+  const rows = await selectRows(tx, tx.tables.deadLetter, {
+    where: ['connectionId', ids],
+    and: "state = 'waiting'",
+    columns: ['connectionId'],
   });
-  return new Set(rows.map((row) => row.connectionId));
+  return new Set(rows.map(({ connectionId }) => connectionId));
 }

@@ -1,30 +1,25 @@
-import { In, IsNull, type SelectQueryBuilder } from 'typeorm';
-import type { ClaimRequest, LockedState } from '../pipeline/ledger.js';
+import { In, MoreThan, type FindOptionsWhere } from 'typeorm';
+import type { ClaimRequest, DeadLetterHead, LockedState } from '../pipeline/ledger.js';
 import { sha256Hex } from '../hash.js';
 import { valueChunks } from './chunks.js';
 import type { Transaction } from './database.js';
-import { databaseNowMs } from './database.js';
-import type { ConnectionRow, InboxRow, ReferenceRow, StoredSecretRow } from './rows.js';
+import { databaseNowMs, nowSql } from './database.js';
+import type { ConnectionRow, DeadLetterRow, InboxRow, ReferenceRow, StoredSecretRow } from './rows.js';
+import { insertRows, oneOf, selectRows, tableName } from './row-sql.js';
 import type { ManagerName } from '../terms.js';
+import { secretsNamed } from './verify-pages.js';
 
 /** Locks the rows of these connections, in the order of their ids; missing ones are not in the answer. */
 export async function lockConnections(
   tx: Transaction,
   ids: readonly string[],
 ): Promise<Map<string, ConnectionRow>> {
-  const query = tx.manager
-    .createQueryBuilder(tx.tables.connection, 'connection')
-    .where({ id: In([...ids]) })
-    .orderBy('connection.id');
-  const rows = await forUpdate(tx, query).getMany();
+  const rows = await selectRows(tx, tx.tables.connection, {
+    where: ['id', ids],
+    orderBy: ['id'],
+    forUpdate: true,
+  });
   return new Map(rows.map((row) => [row.id, row]));
-}
-
-function forUpdate<T extends object>(
-  { dialect }: Transaction,
-  query: SelectQueryBuilder<T>,
-): SelectQueryBuilder<T> {
-  return dialect === 'sqlite' ? query : query.setLock('pessimistic_write');
 }
 
 /** Inserts a row for each connection that has none, so that there is one to lock. */
@@ -34,7 +29,7 @@ export async function ensureConnections(
   nowMs: number,
 ): Promise<void> {
   const rows = ids.map((id) => newConnection(id, nowMs));
-  await tx.manager.createQueryBuilder().insert().into(tx.tables.connection).values(rows).orIgnore().execute();
+  await insertRows(tx, tx.tables.connection, rows, 'ignore');
 }
 
 /** The row of a connection that nothing was applied to yet. */
@@ -68,32 +63,25 @@ export async function loadStates(
   tx: Transaction,
   requests: readonly ClaimRequest<unknown>[],
 ): Promise<LockedState[]> {
-  const { manager, tables } = tx;
+  const { tables } = tx;
   const ids = [...new Set(requests.map((request) => request.connectionId))].sort();
   const connections = await lockOrInsert(tx, ids);
-  const nowMs = await databaseNowMs(tx);
-  const references = groupBy(await manager.find(tables.reference, { where: { connectionId: In(ids) } }));
-  const stored = groupBy(await manager.find(tables.storedSecret, { where: { connectionId: In(ids) } }));
+  const { nowMs, withUnsent, withKept } = await findOpen(tx, ids);
+  const references = groupBy(await selectRows(tx, tables.reference, { where: ['connectionId', ids] }));
+  const stored = groupBy(await selectRows(tx, tables.storedSecret, { where: ['connectionId', ids] }));
   const asked = requests.map((request) => askedIds(request, connections, references));
   const byHash = await secretsByHash(tx, asked.flat());
+  const referrers = await referrersByHash(tx, asked.flat());
   const namedUnder = await namedAmong(
     tx,
     requests
       .filter(({ asksForReferences }) => asksForReferences === true)
       .flatMap(({ connectionId }) => (stored.get(connectionId) ?? []).map(({ secretId }) => secretId)),
   );
+  const namesakes = await namesakesOf(tx, requests, connections);
   const inbox = await inboxOf(tx, requests);
-  const deadLetters = groupBy(
-    await manager.find(tables.deadLetter, {
-      where: { connectionId: In(ids) },
-      select: DEAD_LETTER_HEAD,
-    }),
-  );
-  const unsent = await manager.find(tables.outbox, {
-    where: { connectionId: In(ids), sentAtMs: IsNull() },
-    select: { id: true, connectionId: true },
-  });
-  const withUnsent = new Set(unsent.map((row) => row.connectionId));
+  const deadLetters =
+    withKept.size === 0 ? requests.map(() => []) : await keptEventsOf(tx, requests, connections);
   return requests.map((request, index) => {
     const id = request.connectionId;
     const connection = connections.get(id);
@@ -107,15 +95,46 @@ export async function loadStates(
       foreign: (asked[index] ?? []).flatMap((secretId) =>
         (byHash.get(sha256Hex(secretId)) ?? []).filter((row) => row.connectionId !== id),
       ),
+      referrers: (asked[index] ?? []).flatMap((secretId) =>
+        (referrers.get(sha256Hex(secretId)) ?? []).flatMap(({ connectionId }) =>
+          connectionId === id ? [] : [{ connectionId, secretId }],
+        ),
+      ),
+      namesakes: namesakes.get(id) ?? [],
       namedUnder,
       inbox: inbox.get(request.eventHash ?? '') ?? null,
-      deadLetters: deadLetters.get(id) ?? [],
+      reusedInbox: inbox.get(request.reusedHash ?? '') ?? null,
+      deadLetters: deadLetters[index] ?? [],
       hasUnsent: withUnsent.has(id),
     };
   });
 }
 
-const DEAD_LETTER_HEAD = {
+/** What is still open of some connections, and the database's time: read once their rows are locked. */
+export interface Open {
+  readonly nowMs: number;
+  /** Connections with records that are not published yet. */
+  readonly withUnsent: ReadonlySet<string>;
+  /** Connections with kept events. */
+  readonly withKept: ReadonlySet<string>;
+}
+
+export async function findOpen(tx: Transaction, ids: readonly string[]): Promise<Open> {
+  const { manager, tables, dialect } = tx;
+  const oneOfIds = oneOf(dialect, 'connection_id', ids.length);
+  const rows = await manager.query<{ what: string; id: string; now: string | number }[]>(
+    `SELECT 'now' AS what, '' AS id, ${nowSql(dialect)} AS now
+      UNION ALL SELECT DISTINCT 'unsent', connection_id, 0 FROM ${tableName(tx, tables.outbox)} WHERE ${oneOfIds} AND sent_at_ms IS NULL
+      UNION ALL SELECT DISTINCT 'kept', connection_id, 0 FROM ${tableName(tx, tables.deadLetter)} WHERE ${oneOfIds}`,
+    dialect === 'postgres' ? [ids] : [...ids, ...ids],
+  );
+  const idsOf = (what: string) => new Set(rows.flatMap((row) => (row.what === what ? [row.id] : [])));
+  const [clock] = rows.filter(({ what }) => what === 'now');
+  return { nowMs: Number(clock?.now), withUnsent: idsOf('unsent'), withKept: idsOf('kept') };
+}
+
+/** All columns but the payload. */
+export const DEAD_LETTER_HEAD = {
   eventHash: true,
   connectionId: true,
   state: true,
@@ -133,6 +152,92 @@ const DEAD_LETTER_HEAD = {
   createdAtMs: true,
   updatedAtMs: true,
 } as const;
+
+/** Kept events that are read at once of a connection with many. */
+const KEPT_PAGE = 100;
+
+/** Kept events by request: its own, and of its connection's as many as it asks for, oldest first. */
+async function keptEventsOf(
+  tx: Transaction,
+  requests: readonly ClaimRequest<unknown>[],
+  connections: Map<string, ConnectionRow>,
+): Promise<DeadLetterHead[][]> {
+  const asking = requests.filter(({ keptEvents }) => keptEvents !== 'none');
+  const ids = new Set(asking.map(({ connectionId }) => connectionId));
+  // Most connections have none, or few: one query for all of them.
+  const limit = ids.size === 0 ? 0 : KEPT_PAGE + ids.size;
+  const first = await findHeads(tx, { connectionId: In([...ids]) }, limit);
+  const isAll = first.length < limit;
+  const own = await ownHeads(
+    tx,
+    isAll ? requests.filter(({ keptEvents }) => keptEvents === 'none') : requests,
+  );
+  const byConnection = groupBy(first);
+  const found: DeadLetterHead[][] = [];
+  for (const request of requests) {
+    const { connectionId, keptEvents } = request;
+    const ofOwn = eventHashesOf(request)
+      .flatMap((eventHash) => own.get(eventHash) ?? [])
+      .filter((head) => head.connectionId === connectionId);
+    const connection = connections.get(connectionId);
+    if (keptEvents === 'none' || connection === undefined) found.push(ofOwn);
+    else {
+      const heads = isAll
+        ? (byConnection.get(connectionId) ?? [])
+        : await headsUntil(tx, connectionId, (kept) => keptEvents?.(kept, connection) ?? false);
+      found.push([
+        ...ofOwn.filter((head) => !heads.some((one) => one.eventHash === head.eventHash)),
+        ...heads,
+      ]);
+    }
+  }
+  return found;
+}
+
+async function ownHeads(
+  tx: Transaction,
+  requests: readonly ClaimRequest<unknown>[],
+): Promise<Map<string, DeadLetterHead>> {
+  const hashes = requests.flatMap(eventHashesOf);
+  const heads = await findHeads(tx, { eventHash: In(hashes) }, hashes.length);
+  return new Map(heads.map((head) => [head.eventHash, head]));
+}
+
+/** Of one connection, page by page, until these are enough. */
+async function headsUntil(
+  tx: Transaction,
+  connectionId: string,
+  isEnough: (kept: readonly DeadLetterHead[]) => boolean,
+): Promise<DeadLetterHead[]> {
+  const heads: DeadLetterHead[] = [];
+  for (;;) {
+    const last = heads.at(-1);
+    const after =
+      last === undefined
+        ? { connectionId }
+        : [
+            { connectionId, createdAtMs: MoreThan(last.createdAtMs) },
+            { connectionId, createdAtMs: last.createdAtMs, eventHash: MoreThan(last.eventHash) },
+          ];
+    const page = await findHeads(tx, after, KEPT_PAGE);
+    heads.push(...page);
+    if (page.length < KEPT_PAGE || isEnough(heads)) return heads;
+  }
+}
+
+async function findHeads(
+  { manager, tables }: Transaction,
+  where: FindOptionsWhere<DeadLetterRow> | FindOptionsWhere<DeadLetterRow>[],
+  limit: number,
+): Promise<DeadLetterHead[]> {
+  if (limit === 0) return [];
+  return manager.find(tables.deadLetter, {
+    where,
+    select: DEAD_LETTER_HEAD,
+    order: { createdAtMs: 'ASC', eventHash: 'ASC' },
+    take: limit,
+  });
+}
 
 /** Usually every row exists: inserting first would cost a write a transaction. */
 async function lockOrInsert(tx: Transaction, ids: readonly string[]): Promise<Map<string, ConnectionRow>> {
@@ -153,14 +258,59 @@ function askedIds(
 }
 
 async function secretsByHash(
-  { manager, tables }: Transaction,
+  tx: Transaction,
   secretIds: readonly string[],
 ): Promise<Map<string, StoredSecretRow[]>> {
-  const hashes = [...new Set(secretIds.map(sha256Hex))];
-  const rows: StoredSecretRow[] = [];
-  for (const chunk of valueChunks(hashes))
-    rows.push(...(await manager.find(tables.storedSecret, { where: { secretIdHash: In(chunk) } })));
-  return groupBy(rows, (row) => row.secretIdHash);
+  return groupBy(await secretsNamed(tx, secretIds), (row) => row.secretIdHash);
+}
+
+/** Fields whose user refers to one of these ids. */
+async function referrersByHash(
+  tx: Transaction,
+  secretIds: readonly string[],
+): Promise<Map<string, Pick<ReferenceRow, 'connectionId' | 'referenceHash'>[]>> {
+  const rows = await selectRows(tx, tx.tables.reference, {
+    where: ['referenceHash', [...new Set(secretIds.map(sha256Hex))]],
+    and: tx.dialect === 'postgres' ? 'NOT owned' : 'owned = 0',
+    columns: ['connectionId', 'referenceHash'],
+  });
+  return groupBy(rows, (row) => row.referenceHash);
+}
+
+/**
+ * Connections of the same kind whose name is written alike, or begins or goes on like it: a few too many. `_` stands for
+ * any character in a pattern, as it does in an id.
+ */
+async function namesakesOf(
+  { manager, tables }: Transaction,
+  requests: readonly ClaimRequest<unknown>[],
+  connections: Map<string, ConnectionRow>,
+): Promise<Map<string, LockedState['namesakes']>> {
+  const found = new Map<string, LockedState['namesakes']>();
+  for (const request of requests) {
+    const { connectionId } = request;
+    const connection = connections.get(connectionId);
+    const asked = connection === undefined ? null : (request.asksForNamesakes?.(connection) ?? null);
+    if (asked === null) continue;
+    const rows = await manager
+      .createQueryBuilder(tables.connection, 'connection')
+      .select('connection.id', 'connectionId')
+      .addSelect('connection.kind', 'kind')
+      .addSelect('connection.name', 'name')
+      .where(
+        "connection.kind = :kind AND connection.id <> :id AND connection.state IN ('live', 'softDeleted')",
+      )
+      .andWhere('(LOWER(connection.name) LIKE :name OR LOWER(connection.name) LIKE :longer)')
+      .setParameters({
+        kind: asked.kind,
+        id: connectionId,
+        name: asked.cleanedName,
+        longer: `${asked.cleanedName}/%`,
+      })
+      .getRawMany<LockedState['namesakes'][number]>();
+    found.set(connectionId, rows);
+  }
+  return found;
 }
 
 /** Under which managers some field names each of these ids. */
@@ -188,16 +338,21 @@ async function namedAmong(
 }
 
 async function inboxOf(
-  { manager, tables }: Transaction,
+  tx: Transaction,
   requests: readonly ClaimRequest<unknown>[],
 ): Promise<Map<string, InboxRow>> {
-  const hashes = requests.flatMap((request) => (request.eventHash === null ? [] : [request.eventHash]));
-  const rows =
-    hashes.length === 0 ? [] : await manager.find(tables.inbox, { where: { eventHash: In(hashes) } });
+  const rows = await selectRows(tx, tx.tables.inbox, {
+    where: ['eventHash', requests.flatMap(eventHashesOf)],
+  });
   return new Map(rows.map((row) => [row.eventHash, row]));
 }
 
-function groupBy<T extends { connectionId: string | null }>(
+/** What the event of a request may be known by. */
+export function eventHashesOf({ eventHash, reusedHash }: ClaimRequest<unknown>): string[] {
+  return [eventHash, reusedHash].filter((hash) => hash != null);
+}
+
+export function groupBy<T extends { connectionId: string | null }>(
   rows: readonly T[],
   keyOf: (row: T) => string | null = (row) => row.connectionId,
 ): Map<string, T[]> {

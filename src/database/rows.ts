@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../errors.js';
-import type { EventOrder, ManagerName, Operation, RecordOutcome } from '../terms.js';
+import type { NamedFields } from '../pipeline/named-fields.js';
+import type { EventOrder, ManagerName, Operation, Publication, RecordOutcome } from '../terms.js';
 
 /** One row per connection: its newest state, and the claim of whoever works on it. */
 export interface ConnectionRow {
@@ -52,6 +53,11 @@ export interface ReferenceRow {
   referenceHash: string | null;
   /** Id of the stored secret this field owns; null for external references and values that stay here. */
   secretId: string | null;
+  /**
+   * Keyed digest of the row: who cannot compute it cannot change the row unnoticed. Null: put there by somebody else, or
+   * the row was refused one when the rows of an earlier version got theirs.
+   */
+  digest: string | null;
   /** Order of the event that set the field: an older event may still set what newer ones only masked. */
   setOrder: EventOrder;
 }
@@ -90,6 +96,10 @@ export interface InboxRow {
   /** Offset in the partition; the line number of a pipe. */
   position: number;
   atMs: number;
+  /** Keyed digest of the event's content as it came; null: not known, as of what could not be read. */
+  digest: string | null;
+  /** The same with the publisher's tokens opened; null: there were none. */
+  openedDigest: string | null;
 }
 
 /** One row per record to be published, sealed, until it is pruned. */
@@ -105,7 +115,7 @@ export interface OutboxRow {
   sentAtMs: number | null;
 }
 
-/** One row per event that waits or can not be processed. */
+/** One row per event that waits or cannot be processed. */
 export interface DeadLetterRow {
   eventHash: string;
   connectionId: string | null;
@@ -117,8 +127,8 @@ export interface DeadLetterRow {
   topic: string;
   partition: number;
   position: number;
-  /** Order of the event; null where it could not be decoded. */
-  eventOrder: EventOrder | null;
+  /** Order of the event; of a record that could not be decoded when it was published. Null: not known. */
+  eventOrder: EventOrder | Publication | null;
   /** Paths of the fields it was to set: a later event that masks one of them is kept behind it. Null: not known. */
   sets: string[] | null;
   /** `fernet:` + token of the whole source record, under the dead-letter key; empty where no record is behind it. */
@@ -143,6 +153,8 @@ export interface AuditRow {
   secretId: string | null;
   eventId: string | null;
   detail: string | null;
+  /** Which fields of the entity it was about, where it was about several; null: see `path`. */
+  fields: NamedFields | null;
 }
 
 /** A migration, replay or rotation: resumable. */

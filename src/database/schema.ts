@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { QueryRunner } from 'typeorm';
+import { ReferenceDigest1791000300000 } from '../../migrations/1791000300000-reference-digest.js';
 import { MIGRATIONS } from '../../migrations/index.js';
 import { ConfigurationError } from '../errors.js';
 import { MYSQL_IDLE_SECONDS, type Database } from './database.js';
 import { asDatabaseError } from './errors.js';
+import type { IdentityKeys } from './fingerprint-key.js';
+import { forgetDigests } from './reference-digests.js';
 
 export interface SchemaStatus {
   /** Names of executed migrations, oldest first. */
@@ -13,7 +16,8 @@ export interface SchemaStatus {
   readonly unknown: readonly string[];
 }
 
-const KNOWN = MIGRATIONS.map((migration) => new migration().name);
+const DIGESTS = new ReferenceDigest1791000300000().name;
+const KNOWN: readonly string[] = MIGRATIONS.map((migration) => new migration().name);
 /** Any number that is ours: workers that start at once must not migrate at once. */
 const LOCK_NAME = 'connection-secrets-worker.migrate';
 const LOCK_NUMBER = createHash('sha256').update(LOCK_NAME).digest().readInt32BE(0);
@@ -56,12 +60,18 @@ export async function migrateSchema(database: Database): Promise<string[]> {
   });
 }
 
-/** Undoes the newest migration, under the lock; returns its name, or null where there is none. */
-export async function revertSchema(database: Database): Promise<string | null> {
+/**
+ * Undoes the newest migration, under the lock; returns its name, or null where there is none.
+ *
+ * @param keys null: not known; then a migration that has sealed something for its version is not undone
+ * @throws ConfigurationError CONFIG_INVALID, KEY_MISMATCH
+ */
+export async function revertSchema(database: Database, keys: IdentityKeys | null): Promise<string | null> {
   return underMigrationLock(database, async () => {
     const status = await schemaStatus(database);
     refuseNewer(status);
     const newest = status.executed.at(-1) ?? null;
+    if (newest === DIGESTS) await forgetDigests(database, keys);
     if (newest !== null) await database.dataSource.undoLastMigration({ transaction: 'each' });
     return newest;
   });

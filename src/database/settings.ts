@@ -1,15 +1,22 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
+import { In } from 'typeorm';
 import { ConfigurationError } from '../errors.js';
-import type { ManagerName } from '../terms.js';
+import type { Installation, ManagerName } from '../terms.js';
 import type { Database, Transaction } from './database.js';
 import { databaseNowMs } from './database.js';
+import { countElsewhere } from './find-pending.js';
+import {
+  FINGERPRINT_KEY,
+  newFingerprintKey,
+  openFingerprintKey,
+  openOrNull,
+  type IdentityKeys,
+  type Sealer,
+} from './fingerprint-key.js';
 import { holdUntilReplayed } from './handled-from.js';
-
-/** What seals the settings: the key ring of FERNET_KEY. */
-export interface Sealer {
-  seal(text: string): string;
-  open(token: string): string;
-}
+import { lockManagerEpoch } from './manager-epoch.js';
+import { fillDigests } from './reference-digests.js';
+import type { OperationRow } from './rows.js';
 
 /** What a database remembers of itself from its first start on. */
 export interface DatabaseIdentity {
@@ -17,54 +24,95 @@ export interface DatabaseIdentity {
   readonly generation: number;
   /** 32 random bytes; keys the fingerprints and digests. */
   readonly fingerprintKey: Buffer;
+  /** False only before the first start after a version whose rows of references had no digests. */
+  readonly hasDigests: boolean;
   readonly activeManager: ManagerName;
   /** Grows with every change of the active manager. */
   readonly managerEpoch: number;
   /** Managers that were active before and were left, the last one last. */
   readonly formerManagers: readonly ManagerName[];
+  /** What secret ids begin with, and began with under former names. */
+  readonly ownPrefixes: readonly string[];
+  readonly installation: Installation;
 }
 
+/** Name of the setting; a JSON list, written by `rememberOwnPrefix`. */
+export const OWN_PREFIXES = 'own_prefixes';
 const KEY_CHECK = 'connection-secrets-worker';
 
 /**
- * Reads the identity, making what is missing on the first start. Throws KEY_MISMATCH where the key ring does not open
- * it: a wrong key is noticed at start, not at the first read.
+ * Reads the identity, making what is missing on the first start, and the digests of rows on the first one after a version
+ * without. Throws KEY_MISMATCH where the key ring does not open it: a wrong key is noticed at start, not at the first
+ * read.
  */
 export async function loadIdentity(
   database: Database,
-  ring: Sealer,
+  keys: IdentityKeys,
+  configuredManager: ManagerName,
+): Promise<DatabaseIdentity> {
+  const identity = await makeIdentity(database, keys, configuredManager);
+  if (identity.hasDigests) return identity;
+  await fillDigests(database, keys);
+  return makeIdentity(database, keys, configuredManager);
+}
+
+function makeIdentity(
+  database: Database,
+  keys: IdentityKeys,
   configuredManager: ManagerName,
 ): Promise<DatabaseIdentity> {
   return database.transaction(async (tx) => {
+    const isNew = (await readSettings(tx))['key_check'] === undefined;
     await insertMissing(tx, {
+      ...(isNew ? { installation: randomUUID() } : {}),
       generation: String(await databaseNowMs(tx)),
-      key_check: ring.seal(KEY_CHECK),
-      fingerprint_key: ring.seal(randomBytes(32).toString('base64')),
+      key_check: keys.database.seal(KEY_CHECK),
+      [FINGERPRINT_KEY]: newFingerprintKey(keys),
       active_manager: configuredManager,
       manager_epoch: '1',
       former_managers: '[]',
     });
-    return identityOf(await readSettings(tx), ring);
+    const identity = identityOf(await readSettings(tx), keys);
+    const { id, tagged } = identity.installation;
+    await insertMissing(tx, { installation: id, installation_tagged: tagged });
+    return identity;
   });
 }
 
 /** The same without making anything; null before the first start. Throws KEY_MISMATCH. */
-export async function openIdentity(database: Database, ring: Sealer): Promise<DatabaseIdentity | null> {
+export async function openIdentity(database: Database, keys: IdentityKeys): Promise<DatabaseIdentity | null> {
   const settings = await database.run(readSettings);
-  return settings['key_check'] === undefined ? null : identityOf(settings, ring);
+  return settings['key_check'] === undefined ? null : identityOf(settings, keys);
 }
 
-function identityOf(settings: Record<string, string | undefined>, ring: Sealer): DatabaseIdentity {
-  if (openOrNull(ring, settings['key_check']) !== KEY_CHECK) throw keyMismatch();
-  const fingerprintKey = openOrNull(ring, settings['fingerprint_key']);
+function identityOf(settings: Record<string, string | undefined>, keys: IdentityKeys): DatabaseIdentity {
+  if (openOrNull(keys.database, settings['key_check']) !== KEY_CHECK) throw keyMismatch();
+  const fingerprintKey = openFingerprintKey(settings[FINGERPRINT_KEY], keys);
   if (fingerprintKey === null) throw keyMismatch();
   return {
     generation: Number(settings['generation']),
-    fingerprintKey: Buffer.from(fingerprintKey, 'base64'),
+    fingerprintKey: Buffer.from(fingerprintKey.text, 'base64'),
+    hasDigests: fingerprintKey.hasDigests,
     activeManager: settings['active_manager'] as ManagerName,
     managerEpoch: Number(settings['manager_epoch']),
     formerManagers: formerOf(settings),
+    ownPrefixes: JSON.parse(settings[OWN_PREFIXES] ?? '[]') as string[],
+    installation: installationOf(settings, fingerprintKey.text),
   };
+}
+
+/**
+ * Made at random for a new database. One of version 0.1 has none: it is derived from what a copy of it has, too, so that a
+ * copy is known as one, whichever of the two is started first.
+ */
+function installationOf(
+  { installation, installation_tagged: tagged }: Record<string, string | undefined>,
+  fingerprintKey: string,
+): Installation {
+  if (installation !== undefined)
+    return { id: installation, tagged: (tagged ?? 'all') as Installation['tagged'] };
+  const id = createHmac('sha256', fingerprintKey).update('installation').digest('hex').slice(0, 32);
+  return { id, tagged: 'some' };
 }
 
 /**
@@ -82,14 +130,25 @@ export async function renewGeneration(database: Database): Promise<number> {
   });
 }
 
+/** Who changes the active manager, for the audit and `migrate-secrets status`. */
+export interface ManagerChangeBy {
+  readonly actor: string;
+  /** How and from where, without values. */
+  readonly detail: string;
+  /** The operation to record with the change, `total` connections to move; null: the caller has recorded its own. */
+  readonly operation: ((total: number) => Pick<OperationRow, 'kind' | 'parameters' | 'progress'>) | null;
+}
+
 /**
- * Makes another manager the active one. It waits for the transactions that are under way; the next ones of whoever works
- * under the old one are refused. False where somebody else has changed the epoch meanwhile: nothing is changed.
+ * Makes another manager the active one, and records who did it, in one transaction. It waits for the transactions that
+ * are under way; the next ones of workers under the old manager are refused. False where somebody else has changed the
+ * epoch meanwhile: nothing is changed.
  */
 export async function changeActiveManager(
   database: Database,
   expectedEpoch: number,
   to: ManagerName,
+  by: ManagerChangeBy,
 ): Promise<boolean> {
   return database.transaction(async (tx) => {
     if ((await lockManagerEpoch(tx, 'update')) !== expectedEpoch) return false;
@@ -103,8 +162,40 @@ export async function changeActiveManager(
     };
     for (const [name, value] of Object.entries(changed))
       await tx.manager.update(tx.tables.setting, { name }, { value });
+    await recordChange(tx, from, to, by);
     return true;
   });
+}
+
+async function recordChange(
+  tx: Transaction,
+  from: ManagerName,
+  to: ManagerName,
+  { actor, detail, operation }: ManagerChangeBy,
+): Promise<void> {
+  const nowMs = await databaseNowMs(tx);
+  await tx.manager.insert(tx.tables.audit, {
+    id: randomUUID(),
+    atMs: nowMs,
+    action: 'change-manager',
+    actor,
+    connectionId: null,
+    path: null,
+    secretId: null,
+    eventId: null,
+    detail: `from ${from} to ${to}, ${detail}`,
+  });
+  if (operation === null) return;
+  const total = await countElsewhere(tx, { active: to, from: null, connectionIds: null, after: '' });
+  const made = operation(total);
+  // An unfinished move to somewhere else has lost its aim.
+  await tx.manager.update(
+    tx.tables.operation,
+    { kind: made.kind, state: In(['running', 'interrupted']) },
+    { state: 'failed', updatedAtMs: nowMs },
+  );
+  const row = { id: randomUUID(), state: 'running', createdAtMs: nowMs, updatedAtMs: nowMs };
+  await tx.manager.insert(tx.tables.operation, { ...row, ...made });
 }
 
 function formerOf(settings: Record<string, string | undefined>): readonly ManagerName[] {
@@ -134,23 +225,6 @@ export function opensKeyCheck(ring: Sealer, keyCheck: string): boolean {
   return openOrNull(ring, keyCheck) === KEY_CHECK;
 }
 
-/** MariaDB does not know `FOR SHARE`, which TypeORM would send it: MySQL and MariaDB both know the older form. */
-const LOCKS = {
-  share: { sqlite: '', postgres: 'FOR SHARE', mysql: 'LOCK IN SHARE MODE' },
-  update: { sqlite: '', postgres: 'FOR UPDATE', mysql: 'FOR UPDATE' },
-} as const;
-
-/** Locked for the rest of the transaction, so that the manager does not change under a commit. */
-export async function lockManagerEpoch(
-  { manager, dialect }: Transaction,
-  lock: keyof typeof LOCKS = 'share',
-): Promise<number> {
-  const rows = await manager.query<{ value: string }[]>(
-    `SELECT value FROM setting WHERE name = 'manager_epoch' ${LOCKS[lock][dialect]}`,
-  );
-  return Number(rows[0]?.value);
-}
-
 async function insertMissing(
   { manager, tables }: Transaction,
   defaults: Readonly<Record<string, string>>,
@@ -162,15 +236,6 @@ async function insertMissing(
 async function readSettings({ manager, tables }: Transaction): Promise<Record<string, string | undefined>> {
   const rows = await manager.find(tables.setting);
   return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
-}
-
-function openOrNull(ring: Sealer, token: string | undefined): string | null {
-  if (token === undefined) return null;
-  try {
-    return ring.open(token);
-  } catch {
-    return null;
-  }
 }
 
 function keyMismatch(): ConfigurationError {

@@ -1,5 +1,6 @@
 import Sqlite from 'better-sqlite3';
 import { ConfigurationError } from '../errors.js';
+import { makePrivate, tighten } from '../private-file.js';
 
 export interface SqliteFileLock {
   release(): void;
@@ -23,11 +24,15 @@ export function lockSqliteFile(file: string): SqliteFileLock | null {
 
 function openLockFile(file: string): Sqlite.Database {
   try {
+    // Before SQLite opens it: hosts and user names lie in it in clear. What SQLite makes beside it takes its mode.
+    makePrivate(file);
+    for (const beside of ['-wal', '-shm', '-journal']) tighten(file + beside);
+    makePrivate(`${file}-lock`);
     return new Sqlite(`${file}-lock`, { timeout: 0 });
   } catch {
     throw new ConfigurationError(
       'CONFIG_INVALID',
-      `DATABASE_URL: the SQLite database ${file} can not be opened; check that its folder exists and may be written to`,
+      `DATABASE_URL: the SQLite database ${file} cannot be opened; check that its folder exists and may be written to`,
     );
   }
 }

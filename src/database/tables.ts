@@ -18,10 +18,23 @@ const asNumber: ValueTransformer = {
   from: (value: string | number | null) => (value === null ? null : Number(value)),
 };
 
-/** PostgreSQL's text takes neither NUL nor half a surrogate pair; a name that has one must not stop its event. */
+/** Marks an escape; Unicode gives this code point to no character, so no other text is changed. */
+const ESCAPE = '\uFDD0';
+
+/**
+ * PostgreSQL's text takes neither NUL nor half a surrogate pair. Both are escaped, in every database, so that a text is
+ * read as it was written: a field is known by its path, and the keys in that path are any texts.
+ */
 const asText: ValueTransformer = {
-  to: (value: string | null) => value?.replaceAll('\0', '\uFFFD').toWellFormed() ?? null,
-  from: (value: string | null) => value,
+  to: (value: string | null) =>
+    value?.replace(
+      /[\0\uFDD0\uD800-\uDFFF]/gu,
+      (character) => ESCAPE + character.charCodeAt(0).toString(16).padStart(4, '0'),
+    ) ?? null,
+  from: (value: string | null) =>
+    value?.replace(/\uFDD0([0-9a-f]{4})/gu, (_, digits: string) =>
+      String.fromCharCode(Number.parseInt(digits, 16)),
+    ) ?? null,
 };
 
 /** Kafka's topics are ASCII and short; a line of a pipe names any text it likes, and must not stop the ones after it. */
@@ -103,6 +116,7 @@ export function tablesOf(dialect: Dialect) {
         fingerprint: column('fingerprint', 'hash', nullable),
         referenceHash: column('reference_hash', 'hash', nullable),
         secretId: column('secret_id', 'text', nullable),
+        digest: column('digest', 'hash', nullable),
         setOrder: column('set_order', 'text', { json: true }),
       },
       indices: [{ name: 'secret_reference_hash', columns: ['referenceHash'] }],
@@ -122,6 +136,7 @@ export function tablesOf(dialect: Dialect) {
         updatedAtMs: column('updated_at_ms', 'bigint'),
       },
       indices: [
+        { name: 'stored_secret_hash', columns: ['secretIdHash'] },
         { name: 'stored_secret_connection', columns: ['connectionId'] },
         { name: 'stored_secret_state', columns: ['state', 'dueAtMs'] },
         { name: 'stored_secret_suspect', columns: ['suspectUntilMs'] },
@@ -139,6 +154,8 @@ export function tablesOf(dialect: Dialect) {
         partition: column('partition_number', 'integer'),
         position: column('position', 'bigint'),
         atMs: column('at_ms', 'bigint'),
+        digest: column('digest', 'hash', nullable),
+        openedDigest: column('opened_digest', 'hash', nullable),
       },
       indices: [{ name: 'inbox_at', columns: ['atMs'] }],
     }),
@@ -180,7 +197,10 @@ export function tablesOf(dialect: Dialect) {
         updatedAtMs: column('updated_at_ms', 'bigint'),
       },
       indices: [
-        { name: 'dead_letter_connection', columns: ['connectionId'] },
+        {
+          name: 'dead_letter_connection_order',
+          columns: ['connectionId', 'createdAtMs', 'eventHash'],
+        },
         { name: 'dead_letter_next_attempt', columns: ['nextAttemptAtMs'] },
       ],
     }),
@@ -196,6 +216,7 @@ export function tablesOf(dialect: Dialect) {
         secretId: column('secret_id', 'text', nullable),
         eventId: column('event_id', 'text', nullable),
         detail: column('detail', 'text', nullable),
+        fields: column('fields', 'text', { nullable: true, json: true }),
       },
       indices: [
         { name: 'audit_connection', columns: ['connectionId', 'atMs'] },

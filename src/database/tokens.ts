@@ -1,6 +1,8 @@
 import { In, MoreThan, Not, type EntitySchema, type ObjectLiteral } from 'typeorm';
 import { FERNET_PREFIX } from '../terms.js';
 import type { Transaction } from './database.js';
+import { FINGERPRINT_KEY } from './fingerprint-key.js';
+import type { ReferenceRow } from './rows.js';
 
 /** The tables that hold Fernet tokens. `setting` is the last: see {@link SEALED_SETTINGS}. */
 export const TOKEN_TABLES = ['secret_reference', 'dead_letter', 'outbox', 'setting'] as const;
@@ -13,6 +15,8 @@ export interface StoredToken {
   readonly key: Readonly<Record<string, string>>;
   /** The column's text; `fernet:` + token, in `setting` the token alone. */
   readonly text: string;
+  /** The whole row, where it has a digest that the token is part of. */
+  readonly reference: ReferenceRow | null;
 }
 
 export interface TokenPage {
@@ -30,7 +34,7 @@ interface TokenColumn {
 }
 
 /** Settings that are sealed: the key check, and the key of the fingerprints. */
-const SEALED_SETTINGS = ['key_check', 'fingerprint_key'];
+const SEALED_SETTINGS = ['key_check', FINGERPRINT_KEY];
 
 function columnOf({ tables }: Transaction, table: TokenTable): TokenColumn {
   const columns = {
@@ -65,14 +69,16 @@ export async function findTokens(tx: Transaction, table: TokenTable, after: stri
   const ids = positions.map(({ position }) => position);
   if (ids.length === 0) return { tokens: [], next: null };
   const wanted = table === 'setting' ? ids.filter((id) => SEALED_SETTINGS.includes(id)) : ids;
+  const isReference = table === 'secret_reference';
   const rows = await tx.manager.find(entity, {
     where: { [order]: In(wanted), [column]: Not('') },
-    select: Object.fromEntries([...key, column].map((name) => [name, true])),
+    ...(isReference ? {} : { select: Object.fromEntries([...key, column].map((name) => [name, true])) }),
   });
   const tokens = rows.map((row) => ({
     table,
     key: Object.fromEntries(key.map((name) => [name, String(row[name])])),
     text: String(row[column]),
+    reference: isReference ? (row as ReferenceRow) : null,
   }));
   return { tokens, next: ids.length < pageSize ? null : (ids.at(-1) ?? null) };
 }
@@ -84,14 +90,32 @@ export async function countTokens(tx: Transaction, table: TokenTable, after: str
   return tx.manager.count(entity, { where: { [key[0] ?? '']: MoreThan(after) } });
 }
 
-/** Writes another token in its place, unless somebody has changed the row meanwhile; says whether. */
-export async function replaceToken(tx: Transaction, stored: StoredToken, token: string): Promise<boolean> {
+/** Characters at the end of a token, with its whole signature in them. No token is shorter. */
+const END_CHARACTERS = 100;
+
+/**
+ * Writes another token in its place, unless somebody has changed the row meanwhile; says whether.
+ *
+ * @param more columns of the row that go with the token
+ */
+export async function replaceToken(
+  tx: Transaction,
+  stored: StoredToken,
+  token: string,
+  more: Partial<ReferenceRow> = {},
+): Promise<boolean> {
   const { entity, column } = columnOf(tx, stored.table);
   const { affected } = await tx.manager
     .createQueryBuilder()
     .update(entity)
-    .set({ [column]: textOf(stored.table, token) })
-    .where({ ...stored.key, [column]: stored.text })
+    .set({ ...more, [column]: textOf(stored.table, token) })
+    .where(stored.key)
+    // Its end alone tells the token: with both as a whole the statement would be twice as long as a row may be.
+    .andWhere(`LENGTH(${column}) = :length AND SUBSTR(${column}, LENGTH(${column}) - :before) = :end`, {
+      length: stored.text.length,
+      before: END_CHARACTERS - 1,
+      end: stored.text.slice(-END_CHARACTERS),
+    })
     .execute();
   return affected === 1;
 }

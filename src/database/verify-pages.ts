@@ -57,6 +57,17 @@ export async function loadRecorded(tx: Transaction, ids: readonly string[]): Pro
   }));
 }
 
+/** Secrets of these names, of whatever connection and manager. */
+export async function secretsNamed(
+  { manager, tables }: Transaction,
+  secretIds: readonly string[],
+): Promise<StoredSecretRow[]> {
+  const rows: StoredSecretRow[] = [];
+  for (const chunk of valueChunks([...new Set(secretIds.map(sha256Hex))]))
+    rows.push(...(await manager.find(tables.storedSecret, { where: { secretIdHash: In(chunk) } })));
+  return rows;
+}
+
 /** Managers that keep something of ours. */
 export async function managersInUse({ manager, tables }: Transaction): Promise<ManagerName[]> {
   const rows = await manager

@@ -29,7 +29,7 @@ const BATCH = 'application/cloudevents-batch';
  * Takes the change event out of a record's value: CloudEvents 1.0 in structured or binary mode (Kafka protocol binding
  * 1.0.2 §3), or bare. Header names are compared without regard to case.
  *
- * @throws EventError `EVENT_NOT_DECODABLE`, `EVENT_TOO_DEEP`, `EVENT_INVALID`
+ * @throws EventError `EVENT_NOT_DECODABLE`, `EVENT_TOO_LARGE`, `EVENT_TOO_DEEP`, `EVENT_INVALID`
  */
 export function openEnvelope(value: Buffer, record: SourceRecord, reading: Reading): OpenedEnvelope {
   const headers = headerTexts(record);
@@ -43,7 +43,7 @@ export function openEnvelope(value: Buffer, record: SourceRecord, reading: Readi
     return structured(objectOf(reading.json(value, ''), ''), reading);
   }
   const parsed = reading.json(value, '');
-  if (headers.has('ce_specversion')) return binary(parsed, headers, reading);
+  if (attributeHeader(headers, 'specversion') !== null) return binary(parsed, headers, reading);
   const object = objectOf(parsed, '');
   return looksStructured(object) ? structured(object, reading) : { change: object, base: '', context: null };
 }
@@ -96,8 +96,13 @@ function structured(envelope: JsonObject, reading: Reading): OpenedEnvelope {
   return { change: changeOf(data, '/data', reading), base: '/data', context };
 }
 
+/** As the protocol binding writes it, or with a hyphen, as HTTP and some clients do. */
+function attributeHeader(headers: Map<string, string>, name: string): string | null {
+  return headers.get(`ce_${name}`) ?? headers.get(`ce-${name}`) ?? null;
+}
+
 function binary(value: unknown, headers: Map<string, string>, reading: Reading): OpenedEnvelope {
-  const attribute = (name: string) => attributeText(headers.get(`ce_${name}`) ?? null, `ce_${name}`);
+  const attribute = (name: string) => attributeText(attributeHeader(headers, name), `ce_${name}`);
   refuseVersion(attribute('specversion'));
   return { change: changeOf(value, '', reading), base: '', context: contextOf(attribute) };
 }

@@ -1,12 +1,12 @@
 import { EventError } from '../errors.js';
 import type { EventErrorCode } from '../errors.js';
-import type { Json, JsonObject, SourcePosition, SourceRecord } from '../terms.js';
+import type { Json, JsonObject, SourcePosition, SourceRecord, Unread } from '../terms.js';
 import type { OutgoingRecord } from '../transport.js';
 import { isObject, member } from './fields.js';
 import { parseJson } from './json.js';
 import { byteSize } from './record-size.js';
 
-/** A dead letter as the topic shows it (DESIGN §2.5). */
+/** A dead letter as the topic shows it (docs/events.md). */
 export interface DeadLetterNotice {
   readonly code: EventErrorCode;
   readonly source: SourcePosition;
@@ -69,11 +69,14 @@ export function packRecord(record: SourceRecord): Buffer {
     key: record.key?.toString('base64') ?? null,
     value: record.value?.toString('base64') ?? null,
     headers: Object.fromEntries(headers) as Record<string, string>,
+    ...(record.digest === undefined ? {} : { digest: record.digest }),
+    ...(record.unread === undefined ? {} : { unread: record.unread }),
   };
   return Buffer.from(JSON.stringify(payload), 'utf8');
 }
 
-const PACKED_LIMITS = { maxDepth: 2, maxBytes: 512 * 1024 * 1024 };
+/** What was kept under wider limits, before these, is still read. */
+const PACKED_LIMITS = { maxDepth: 2, maxValues: Infinity, maxBytes: Infinity };
 
 /** The reverse of `packRecord`. @throws EventError `EVENT_NOT_DECODABLE`: not what `packRecord` writes */
 export function unpackRecord(bytes: Buffer): SourceRecord {
@@ -83,7 +86,11 @@ export function unpackRecord(bytes: Buffer): SourceRecord {
   if (!isObject(headers)) throw damaged();
   const { topic } = payload;
   if (typeof topic !== 'string') throw damaged();
+  const unread = member(payload, 'unread');
+  const digest = member(payload, 'digest');
   return {
+    ...(typeof digest === 'string' ? { digest } : {}),
+    ...(unread === null ? {} : { unread: unreadOf(unread) }),
     topic,
     partition: numberOf(payload, 'partition'),
     offset: numberOf(payload, 'offset'),
@@ -95,6 +102,28 @@ export function unpackRecord(bytes: Buffer): SourceRecord {
     ),
   };
 }
+
+function unreadOf(value: Json): Unread {
+  if (!isObject(value)) throw damaged();
+  const reason = UNREAD_REASONS.find((one) => one === value['reason']);
+  if (reason === undefined) throw damaged();
+  const digest = member(value, 'digest');
+  return {
+    reason,
+    size: numberOf(value, 'size'),
+    firstOffset: numberOf(value, 'firstOffset'),
+    ...(typeof digest === 'string' ? { digest } : {}),
+  };
+}
+
+const UNREAD_REASONS = [
+  'record-bytes',
+  'record-headers',
+  'batch-bytes',
+  'batch-records',
+  'damaged',
+  'row-bytes',
+] as const;
 
 function numberOf(payload: JsonObject, name: string): number {
   const value = member(payload, name);

@@ -1,6 +1,7 @@
 import { EventError } from '../errors.js';
-import { EVENT_TYPES } from '../terms.js';
-import type { EventType, JsonObject, SourceEvent, SourceRecord } from '../terms.js';
+import { LIMITS } from '../limits.js';
+import { EVENT_TYPES, STATELESS_TYPES } from '../terms.js';
+import type { EventType, JsonObject, SourceEvent, SourceRecord, Unread } from '../terms.js';
 import { openEnvelope } from './cloud-event.js';
 import type { CloudEventContext, OpenedEnvelope } from './cloud-event.js';
 import { classOf } from './entity-type.js';
@@ -26,13 +27,15 @@ import { Reading } from './reading.js';
 import { eventTypeOfCloudEvent, eventTypeOfTopic } from './source-topics.js';
 import type { SourceTopics } from './source-topics.js';
 
-export { eventHash } from './event-id.js';
+export { eventHash, reusedHash } from './event-id.js';
 
 /** What a record turned out to be. */
 export type Decoded =
   | { readonly kind: 'event'; readonly event: SourceEvent }
   /** A null or empty value: acknowledged and counted, never a deletion. */
   | { readonly kind: 'tombstone'; readonly key: string | null }
+  /** An event that tells of something else than a new state: acknowledged and counted. */
+  | { readonly kind: 'ignored'; readonly key: string | null }
   /** To become a dead letter. Ids are given where they could still be read without doubt. */
   | {
       readonly kind: 'undecodable';
@@ -41,11 +44,16 @@ export type Decoded =
       readonly key: string | null;
       readonly eventId: string | null;
       readonly connectionId: string | null;
-      /** The event's own time; the record's, where that can not be read or is refused. */
+      /** The event's own time; the record's, where that cannot be read or is refused. */
       readonly timestampMs: number;
+      /** Set where all of it could be read, and only its time is refused. */
+      readonly untimed?: SourceEvent;
     };
 
-const MAX_AHEAD_MS = 3_600_000;
+/** `CLOCK_SKEW_SECONDS` where nobody set it. */
+const CLOCK_SKEW_MS = 300_000;
+/** Earlier than this is a time in seconds, taken for milliseconds. */
+const YEAR_2000_MS = 946_684_800_000;
 
 interface Ids {
   eventId: string | null;
@@ -54,25 +62,56 @@ interface Ids {
 }
 
 /**
- * Reads one record of the source topics (DESIGN §2.1): a CloudEvent or a bare change event. Never throws: what can not
+ * Reads one record of the source topics (docs/events.md): a CloudEvent or a bare change event. Never throws: what cannot
  * be read or is refused comes back as `undecodable`, with an error that names members, never values.
  *
- * @param nowMs the present, milliseconds since the epoch: an event more than an hour ahead of it is refused
+ * @param nowMs the present, milliseconds since the epoch
+ * @param clockSkewMs an event that is further ahead of it is refused
  */
-export function decodeRecord(record: SourceRecord, topics: SourceTopics, nowMs: number): Decoded {
+export function decodeRecord(
+  record: SourceRecord,
+  topics: SourceTopics,
+  nowMs: number,
+  clockSkewMs = CLOCK_SKEW_MS,
+): Decoded {
   const { value } = record;
   const key = keyText(record.key);
+  if (record.unread !== undefined) {
+    const known = { key, eventId: null, connectionId: key, timestampMs: record.timestampMs };
+    return { kind: 'undecodable', error: notRead(record, record.unread), ...known };
+  }
   if (value === null || value.length === 0) return { kind: 'tombstone', key };
   const reading = new Reading();
   const ids: Ids = { eventId: null, connectionId: null, timestampMs: record.timestampMs };
   try {
     const envelope = openEnvelope(value, record, reading);
-    return { kind: 'event', event: readEvent({ record, envelope, reading, topics, nowMs }, ids) };
+    if (!reading.ambiguous && carriesNoState(envelope)) return { kind: 'ignored', key };
+    const event = readEvent({ record, envelope, reading, topics }, ids);
+    const error = implausible(event.timestampMs, nowMs + clockSkewMs, pointer(envelope.base, 'timestamp'));
+    if (error === null) return { kind: 'event', event };
+    const { eventId, connectionId } = event;
+    const { timestampMs } = record;
+    return { kind: 'undecodable', error, key, eventId, connectionId, timestampMs, untimed: event };
   } catch (thrown) {
     const error = reading.problem ?? asEventError(thrown);
     const known = reading.ambiguous ? { ...ids, eventId: null, connectionId: null } : ids;
     return { kind: 'undecodable', error, key, ...known };
   }
+}
+
+function notRead({ topic, partition, offset }: SourceRecord, unread: Unread): EventError {
+  const { reason, size, firstOffset } = unread;
+  const at = `${topic}/${partition} ${firstOffset === offset ? offset : `${firstOffset} to ${offset}`}`;
+  const message = {
+    'record-bytes': `the record has ${size} bytes, more than ${LIMITS.recordBytes}`,
+    'record-headers': `the record has ${size} headers, more than ${LIMITS.recordHeaders}`,
+    'batch-bytes': `a batch of ${size} bytes has more than ${LIMITS.batchBytes} once decompressed`,
+    'batch-records': `the batch has ${size} records, more than ${LIMITS.batchRecords}`,
+    damaged: `the batch of ${size} bytes cannot be decompressed`,
+    'row-bytes': `the database refuses a row with the record, which has ${size} bytes`,
+  }[reason];
+  const code = reason === 'row-bytes' ? 'EVENT_NOT_STORABLE' : 'EVENT_TOO_LARGE';
+  return new EventError(code, `${message}: kept without its payload, which is at ${at}`);
 }
 
 /** A defect must not stop the partition, and its text may quote the event: the record becomes a dead letter. */
@@ -86,7 +125,6 @@ interface Source {
   readonly envelope: OpenedEnvelope;
   readonly reading: Reading;
   readonly topics: SourceTopics;
-  readonly nowMs: number;
 }
 
 function readEvent(source: Source, ids: Ids): SourceEvent {
@@ -101,13 +139,6 @@ function readEvent(source: Source, ids: Ids): SourceEvent {
   const eventType = readEventType(change, base, context, record.topic, source.topics);
   const entityClass = readEntityClass(change, base);
   const timestampMs = eventTimeMs(change, entity, source.envelope, record);
-  if (timestampMs > source.nowMs + MAX_AHEAD_MS) {
-    throw new EventError(
-      'TIMESTAMP_IN_FUTURE',
-      'the event is more than an hour ahead of this machine’s clock',
-      pointer(base, 'timestamp'),
-    );
-  }
   ids.timestampMs = timestampMs;
   const eventId = eventIdOf(change, base, context, record, timestampMs);
   ids.eventId = eventId;
@@ -126,6 +157,22 @@ function readEvent(source: Source, ids: Ids): SourceEvent {
     entity,
     source: { topic: record.topic, partition: record.partition, offset: record.offset },
   };
+}
+
+/** @param latestMs the latest time that an event may have */
+function implausible(timestampMs: number, latestMs: number, at: string): EventError | null {
+  const refusal = (what: string): EventError =>
+    new EventError('TIMESTAMP_IMPLAUSIBLE', `the event ${what}`, at);
+  if (timestampMs > latestMs)
+    return refusal('is further ahead of this machine’s clock than CLOCK_SKEW_SECONDS allows');
+  if (timestampMs < YEAR_2000_MS) return refusal('is from before the year 2000: is its time in seconds?');
+  return null;
+}
+
+/** Whether its type says that it tells of something else. */
+function carriesNoState({ change, context }: OpenedEnvelope): boolean {
+  const type = member(change, 'eventType') ?? context?.type;
+  return STATELESS_TYPES.some((one) => one === type);
 }
 
 /** What can be said of a record before anything of it is checked. */

@@ -5,8 +5,8 @@ import { MAX_ID_CHARACTERS, optionalText } from './fields.js';
 
 /**
  * The event id: the change event's own; else the CloudEvent's, which is unique only together with its source; else the
- * record's place and the event's time. (The time, because a topic that is deleted and created again, or another file in
- * a pipe, starts again at the same place: those must not pass for redeliveries.)
+ * record's place and the event's time. (The time, because a topic that is deleted and created again starts again at the
+ * same place: those must not pass for redeliveries.) A line of a pipe has its content in place of a place.
  *
  * @throws EventError `EVENT_INVALID`: an `id` that is no text of 1 to 255 characters
  */
@@ -18,10 +18,13 @@ export function eventIdOf(
   timestampMs: number,
 ): string {
   const own = optionalText(change, 'id', base, MAX_ID_CHARACTERS);
-  const { topic, partition, offset } = record;
-  return (
-    own ?? cloudEventId(context) ?? `${topic}/${String(partition)}/${String(offset)}@${String(timestampMs)}`
-  );
+  return own ?? cloudEventId(context) ?? `${placeOf(record, timestampMs)}@${String(timestampMs)}`;
+}
+
+/** Of a line without a time of its own the number as well: the same again, further down, is another change. */
+function placeOf({ topic, partition, offset, digest, timestampMs }: SourceRecord, eventMs: number): string {
+  if (digest === undefined) return `${topic}/${String(partition)}/${String(offset)}`;
+  return eventMs === timestampMs ? `line/${digest}/${String(offset)}` : `line/${digest}`;
 }
 
 /** The id a record carries, without checks that throw; null where it carries none that would be accepted. */
@@ -45,6 +48,15 @@ function cloudEventId(context: CloudEventContext | null): string | null {
  */
 export function eventHash(connectionId: string, eventId: string): string {
   return sha256(`${connectionId}\n${eventId}`);
+}
+
+/**
+ * What an event is known by whose id is another event's of this connection.
+ *
+ * @param digest keyed digest of its content
+ */
+export function reusedHash(connectionId: string, eventId: string, digest: string): string {
+  return sha256(`${connectionId}\n${eventId}\n${digest}`);
 }
 
 function sha256(text: string): string {

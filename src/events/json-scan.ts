@@ -4,12 +4,19 @@ import { pointer } from './pointer.js';
 export type JsonFlaw = 'number' | 'duplicate' | 'surrogate';
 
 export interface JsonScan {
-  /** Nested deeper than allowed; the scan stopped there. */
-  readonly tooDeep: boolean;
+  /** Which limit the text is over; the scan stopped there. */
+  readonly exceeds: 'depth' | 'values' | null;
   /** The first flaw, with the JSON Pointer of the place. */
   readonly flaw: { readonly kind: JsonFlaw; readonly at: string } | null;
   /** Start and end (exclusive) of each member's value where the text is an object; white space not trimmed. */
   readonly members: ReadonlyMap<string, readonly [start: number, end: number]>;
+}
+
+export interface ScanLimits {
+  /** Levels of objects and arrays. */
+  readonly maxDepth: number;
+  /** Objects, arrays, texts, numbers and words together: each costs memory, however short it is written. */
+  readonly maxValues: number;
 }
 
 interface Frame {
@@ -21,25 +28,27 @@ interface Frame {
 }
 
 /**
- * One linear pass over a JSON text, without recursion, for what `JSON.parse` does not tell: depth, numbers that lose
+ * One linear pass over a JSON text, without recursion, for what `JSON.parse` does not tell: depth, how many values,
+ * numbers that lose
  * digits, duplicate keys, lone surrogates. It is no validator: where the text is not JSON its answer means nothing but
- * `tooDeep`, so parse before trusting the rest.
+ * `exceeds`, so parse before trusting the rest.
  */
-export function scanJson(text: string, maxDepth: number): JsonScan {
-  return new Scanner(text, maxDepth).run();
+export function scanJson(text: string, limits: ScanLimits): JsonScan {
+  return new Scanner(text, limits).run();
 }
 
 class Scanner {
   readonly #text: string;
-  readonly #maxDepth: number;
+  readonly #limits: ScanLimits;
   readonly #frames: Frame[] = [];
   readonly #members = new Map<string, readonly [number, number]>();
   #flaw: JsonScan['flaw'] = null;
   #valueStart = 0;
+  #values = 1;
 
-  constructor(text: string, maxDepth: number) {
+  constructor(text: string, limits: ScanLimits) {
     this.#text = text;
-    this.#maxDepth = maxDepth;
+    this.#limits = limits;
   }
 
   run(): JsonScan {
@@ -56,20 +65,24 @@ class Scanner {
         continue;
       }
       if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
-        if (this.#frames.length >= this.#maxDepth) return this.#result(true);
+        if (this.#frames.length >= this.#limits.maxDepth) return this.#result('depth');
         this.#open(code === OPEN_OBJECT);
+        this.#values += 1;
       } else if (code === COMMA || code === CLOSE_OBJECT || code === CLOSE_ARRAY) {
         this.#endOfValue(index, code === COMMA);
+        if (code === COMMA) this.#values += 1;
       } else if (code === COLON && this.#frames.length === 1) {
         this.#valueStart = index + 1;
       }
+      // Counted by what begins one: what opens, and commas. Too high by the empty ones, which cost as much.
+      if (this.#values > this.#limits.maxValues) return this.#result('values');
       index += 1;
     }
-    return this.#result(false);
+    return this.#result(null);
   }
 
-  #result(tooDeep: boolean): JsonScan {
-    return { tooDeep, flaw: this.#flaw, members: this.#members };
+  #result(exceeds: JsonScan['exceeds']): JsonScan {
+    return { exceeds, flaw: this.#flaw, members: this.#members };
   }
 
   #open(object: boolean): void {
@@ -104,7 +117,7 @@ class Scanner {
     frame.expectsKey = false;
     if (hasLoneSurrogate(raw)) {
       frame.place = '';
-      // The key itself can not be written down: the object that has it is named.
+      // The key itself cannot be written down: the object that has it is named.
       this.#report('surrogate', this.#place(this.#frames.length - 1));
       return;
     }

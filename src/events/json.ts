@@ -1,16 +1,19 @@
 import { isUtf8 } from 'node:buffer';
 import { EventError } from '../errors.js';
 import type { Json } from '../terms.js';
+import { LIMITS } from '../limits.js';
 import { scanJson } from './json-scan.js';
-import type { JsonFlaw, JsonScan } from './json-scan.js';
+import type { JsonFlaw, JsonScan, ScanLimits } from './json-scan.js';
 
-export interface JsonLimits {
-  /** Levels of objects and arrays. */
-  readonly maxDepth: number;
+export interface JsonLimits extends ScanLimits {
   readonly maxBytes: number;
 }
 
-export const DEFAULT_JSON_LIMITS: JsonLimits = { maxDepth: 200, maxBytes: 64 * 1024 * 1024 };
+export const DEFAULT_JSON_LIMITS: JsonLimits = {
+  maxDepth: LIMITS.jsonDepth,
+  maxValues: LIMITS.jsonValues,
+  maxBytes: LIMITS.recordBytes,
+};
 
 /** A JSON text that was read although something in it is refused: enough to say whose event it is. */
 export interface JsonReading {
@@ -29,8 +32,8 @@ export interface JsonReading {
  * is skipped. Every key, `__proto__` and `constructor` included, becomes an ordinary own property.
  *
  * @param at JSON Pointer of where the text stands, for messages
- * @throws EventError `EVENT_NOT_DECODABLE`: not UTF-8, not JSON, too long; `EVENT_TOO_DEEP`; `NUMBER_NOT_EXACT`: a
- *   number that a double can not hold without losing digits; `EVENT_INVALID`: duplicate key, lone surrogate. Messages
+ * @throws EventError `EVENT_NOT_DECODABLE`: not UTF-8, not JSON; `EVENT_TOO_LARGE`, `EVENT_TOO_DEEP`; `NUMBER_NOT_EXACT`: a
+ *   number that a double cannot hold without losing digits; `EVENT_INVALID`: duplicate key, lone surrogate. Messages
  *   name the place, never a value.
  */
 export function parseJson(input: Buffer | string, limits: JsonLimits = DEFAULT_JSON_LIMITS, at = ''): Json {
@@ -42,7 +45,7 @@ export function parseJson(input: Buffer | string, limits: JsonLimits = DEFAULT_J
 /**
  * As `parseJson`, but a text that is JSON and only breaks a stricter rule is returned together with the refusal.
  *
- * @throws EventError `EVENT_NOT_DECODABLE`, `EVENT_TOO_DEEP`
+ * @throws EventError `EVENT_NOT_DECODABLE`, `EVENT_TOO_LARGE`, `EVENT_TOO_DEEP`
  */
 export function readJson(
   input: Buffer | string,
@@ -50,8 +53,12 @@ export function readJson(
   at = '',
 ): JsonReading {
   const text = jsonText(input, limits, at);
-  const scan = scanJson(text, limits.maxDepth);
-  if (scan.tooDeep) {
+  const scan = scanJson(text, limits);
+  if (scan.exceeds === 'values') {
+    const message = `${where(at)} has more than ${String(limits.maxValues)} values`;
+    throw new EventError('EVENT_TOO_LARGE', message, at || null);
+  }
+  if (scan.exceeds === 'depth') {
     const message = `${where(at)} is nested deeper than ${String(limits.maxDepth)} levels`;
     throw new EventError('EVENT_TOO_DEEP', message, at || null);
   }
@@ -65,7 +72,8 @@ export function readJson(
 function jsonText(input: Buffer | string, limits: JsonLimits, at = ''): string {
   const bytes = typeof input === 'string' ? Buffer.byteLength(input) : input.length;
   if (bytes > limits.maxBytes) {
-    throw notDecodable(`${where(at)} is longer than ${String(limits.maxBytes)} bytes`, at);
+    const message = `${where(at)} has ${String(bytes)} bytes, more than ${String(limits.maxBytes)}`;
+    throw new EventError('EVENT_TOO_LARGE', message, at || null);
   }
   if (typeof input !== 'string' && !isUtf8(input)) throw notDecodable(`${where(at)} is not UTF-8`, at);
   const text = typeof input === 'string' ? input : input.toString('utf8');

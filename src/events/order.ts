@@ -10,7 +10,7 @@ export interface OrderedEvent {
 }
 
 /**
- * Which of two states of one connection is newer (DESIGN §2.1): by time, then version (none is lowest), then offset
+ * Which of two states of one connection is newer: by time, then version (none is lowest), then offset
  * within one partition, then digest. 0: the same state, a duplicate.
  *
  * Every worker answers alike, and swapped arguments give the opposite answer. It is not transitive in one corner: of
@@ -55,18 +55,55 @@ function compare<T extends number | string>(a: T, b: T): Comparison {
  * whose every other member is known would let a password be guessed.
  *
  * @param key the fingerprint key; this use of it is told apart from others by a prefix
+ * @param instead texts that stand for others
  */
-export function contentDigest(key: Buffer, event: Pick<SourceEvent, 'eventType' | 'entity'>): string {
+export function contentDigest(
+  key: Buffer,
+  event: Pick<SourceEvent, 'eventType' | 'entity'>,
+  instead?: ReadonlyMap<string, string>,
+): string {
   const hmac = createHmac('sha256', key);
   hmac.update(`content-digest/1\n${event.eventType}\n`, 'utf8');
-  hmac.update(canonicalJson(event.entity), 'utf8');
-  return hmac.digest('hex');
+  let chunk = '';
+  // Put together into larger parts: a digest takes few long texts faster than many short ones.
+  canonicalPieces(
+    event.entity,
+    (piece) => {
+      chunk += piece;
+      if (chunk.length < CHUNK_CHARACTERS) return;
+      hmac.update(chunk, 'utf8');
+      chunk = '';
+    },
+    instead,
+  );
+  return hmac.update(chunk, 'utf8').digest('hex');
 }
+
+const CHUNK_CHARACTERS = 65_536;
 
 /** JSON with the keys of each object sorted by code unit and without white space. For trees from `parseJson`. */
 export function canonicalJson(value: Json): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  const members = Object.entries(value).sort(([a], [b]) => compare(a, b));
-  return `{${members.map(([name, inner]) => `${JSON.stringify(name)}:${canonicalJson(inner)}`).join(',')}}`;
+  const pieces: string[] = [];
+  canonicalPieces(value, (piece) => pieces.push(piece));
+  return pieces.join('');
+}
+
+function canonicalPieces(
+  value: Json,
+  emit: (piece: string) => void,
+  instead?: ReadonlyMap<string, string>,
+): void {
+  if (typeof value !== 'object' || value === null) {
+    emit(JSON.stringify((typeof value === 'string' ? instead?.get(value) : undefined) ?? value));
+    return;
+  }
+  const isArray = Array.isArray(value);
+  let before = isArray ? '[' : '{';
+  const members = isArray ? value.entries() : Object.entries(value).sort(([a], [b]) => compare(a, b));
+  for (const [name, inner] of members) {
+    emit(typeof name === 'number' ? before : `${before}${JSON.stringify(name)}:`);
+    canonicalPieces(inner, emit, instead);
+    before = ',';
+  }
+  emit(before === ',' ? (isArray ? ']' : '}') : isArray ? '[]' : '{}');
 }

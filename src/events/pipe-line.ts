@@ -11,11 +11,15 @@ import type { SourceTopics } from './source-topics.js';
 /** The topic of a line that does not tell what happened: decoding then refuses it, as it has to. */
 export const UNKNOWN_PIPE_TOPIC = 'pipe';
 
-/** One level more than an event may have: the record around it. */
-const LINE_LIMITS = { ...DEFAULT_JSON_LIMITS, maxDepth: DEFAULT_JSON_LIMITS.maxDepth + 1 };
+/** Somewhat more than an event may have, for the record around it: the event's own limits are for decoding to hold. */
+const LINE_LIMITS = {
+  maxBytes: Infinity,
+  maxDepth: DEFAULT_JSON_LIMITS.maxDepth + 1,
+  maxValues: 2 * DEFAULT_JSON_LIMITS.maxValues,
+};
 
 /**
- * One line of `pipe` (DESIGN §8) as a source record: partition 0, the line number as offset. A line is a bare change
+ * One line of `pipe` as a source record: partition 0, the line number as offset. A line is a bare change
  * event, a CloudEvent, or a record `{"topic", "key"?, "headers"?, "value"}`, other members of which are ignored. The
  * bytes of an event are passed on as they are written. Null for a blank line, which counts as an offset all the same.
  *
@@ -39,6 +43,24 @@ export function parsePipeLine(
   return {
     ...place,
     ...(record ?? { topic: topicOf(reading?.value, topics), key: null, value: bytes, headers: {} }),
+  };
+}
+
+/** What stands for a line over the limit, of which nothing is kept. Decoding refuses it. */
+export function longPipeLine(
+  line: { readonly size: number; readonly digest: string },
+  lineNumber: number,
+  readAtMs: number,
+): SourceRecord {
+  return {
+    topic: UNKNOWN_PIPE_TOPIC,
+    partition: 0,
+    offset: lineNumber,
+    timestampMs: readAtMs,
+    key: null,
+    value: null,
+    headers: {},
+    unread: { reason: 'record-bytes', size: line.size, firstOffset: lineNumber, digest: line.digest },
   };
 }
 
@@ -83,7 +105,7 @@ function isFlawedRecord(flaw: JsonScan['flaw']): boolean {
   return flaw.at !== '/value' || flaw.kind === 'duplicate';
 }
 
-/** Undefined where the value is a text that can not be written in UTF-8. */
+/** Undefined where the value is a text that cannot be written in UTF-8. */
 function valueOf(object: JsonObject, line: JsonReading): Buffer | null | undefined {
   const { value } = object;
   if (value === null) return null;

@@ -30,10 +30,18 @@ export function topicOfEventType(eventType: EventType, topics: SourceTopics): st
   }
 }
 
-/** What a CloudEvent type means: `connection.created`, …, or an event type itself; null for any other. */
+/**
+ * What a CloudEvent type means: an event type itself, or `connection.created`, … between dots or alone
+ * (`com.acme.connection.created.v1`); null for any other, and where it says two things.
+ */
 export function eventTypeOfCloudEvent(type: string): EventType | null {
-  return CLOUD_EVENT_TYPES.get(type) ?? null;
+  const own = CLOUD_EVENT_TYPES.get(type);
+  if (own !== undefined) return own;
+  const meant = CONNECTION_TYPES.filter((word) => `.${type}.`.includes(`.${word}.`));
+  return meant.length === 1 ? (CLOUD_EVENT_TYPES.get(meant[0] ?? '') ?? null) : null;
 }
+
+const CONNECTION_TYPES = ['connection.created', 'connection.updated', 'connection.deleted'] as const;
 
 const CLOUD_EVENT_TYPES: ReadonlyMap<string, EventType> = new Map([
   ['connection.created', 'entityCreated'],

@@ -3,7 +3,8 @@ import {
   createDecipheriv,
   createHmac,
   createSecretKey,
-  randomBytes,
+  hkdfSync,
+  randomFillSync,
   timingSafeEqual,
   type KeyObject,
 } from 'node:crypto';
@@ -38,6 +39,15 @@ export class FernetKey {
     return bytes !== null && bytes.length === KEY_BYTES ? new FernetKey(bytes) : null;
   }
 
+  /**
+   * Another key that follows from this one (HKDF-SHA256, RFC 5869, without salt), so that tokens of one purpose are no
+   * tokens of another.
+   */
+  derive(label: string): FernetKey {
+    const bytes = hkdfSync('sha256', this.#bytes(), Buffer.alloc(0), label, KEY_BYTES);
+    return new FernetKey(Buffer.from(bytes));
+  }
+
   /** HMAC-SHA256 under the signing half. */
   mac(data: Buffer): Buffer {
     return createHmac('sha256', this.#signing).update(data).digest();
@@ -57,9 +67,29 @@ export class FernetKey {
 
   /** The key as canonical padded base64url. For the referee only, which needs the text. */
   reveal(): string {
-    const bytes = Buffer.concat([this.#signing.export(), this.#encryption.export()]);
-    return padded(bytes);
+    return padded(this.#bytes());
   }
+
+  #bytes(): Buffer {
+    return Buffer.concat([this.#signing.export(), this.#encryption.export()]);
+  }
+}
+
+/** A call into the kernel for each token takes longer than its encryption. */
+const randomPool = Buffer.alloc(256 * BLOCK_BYTES);
+let nextRandom = randomPool.length;
+
+/** 16 random bytes that nobody else gets, and that stay nowhere else. */
+function freshIv(): Buffer {
+  if (nextRandom === randomPool.length) {
+    randomFillSync(randomPool);
+    nextRandom = 0;
+  }
+  const taken = randomPool.subarray(nextRandom, nextRandom + BLOCK_BYTES);
+  nextRandom += BLOCK_BYTES;
+  const iv = Buffer.from(taken);
+  taken.fill(0);
+  return iv;
 }
 
 /** An age limit; stored tokens have none. Without one neither the past nor the future is looked at. */
@@ -82,7 +112,7 @@ export interface ParsedToken {
  * @param iv 16 bytes; random unless a test vector gives one
  * @returns canonical padded base64url, as Python's and the other libraries write it
  */
-export function sealBytes(text: Buffer, key: FernetKey, time: Buffer, iv = randomBytes(BLOCK_BYTES)): string {
+export function sealBytes(text: Buffer, key: FernetKey, time: Buffer, iv = freshIv()): string {
   const signed = Buffer.concat([Buffer.of(VERSION), time, iv, key.encrypt(text, iv)]);
   return padded(Buffer.concat([signed, key.mac(signed)]));
 }

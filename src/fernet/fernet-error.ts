@@ -20,7 +20,7 @@ export type FernetReason =
   | 'future'
   | 'not-text';
 
-/** A token that can not be opened, or a text that can not be sealed. Carries the reason, never a token or a text. */
+/** A token that cannot be opened, or a text that cannot be sealed. Carries the reason, never a token or a text. */
 export class FernetError extends Error {
   override readonly name = 'FernetError';
   readonly reason: FernetReason;

@@ -30,13 +30,20 @@ const PUBLIC_SAMPLE_KEYS = [
 export class KeyRing {
   readonly #keys: readonly FernetKey[];
   readonly #first: FernetKey;
+  /** Keys that are not in the list and open all the same: what was sealed otherwise before. */
+  readonly #former: readonly FernetKey[];
   /** The setting it was read from, for messages. */
   readonly name: string;
 
-  private constructor(name: string, first: FernetKey, others: readonly FernetKey[]) {
+  private constructor(
+    name: string,
+    [first, ...others]: readonly [FernetKey, ...FernetKey[]],
+    former: readonly FernetKey[] = [],
+  ) {
     this.name = name;
     this.#first = first;
     this.#keys = [first, ...others];
+    this.#former = former;
   }
 
   /**
@@ -60,9 +67,35 @@ export class KeyRing {
         `${name}: ${problems.join('; ')}. Make keys with \`connection-secrets generate-key\`.`,
       );
     }
-    return new KeyRing(name, first, others);
+    return new KeyRing(name, [first, ...others]);
   }
 
+  /**
+   * The list for one purpose: a key for each of this list's, in its order, that follows from it. Whoever gets hold of such
+   * a key, or of a token under it, has nothing of the others.
+   */
+  derive(purpose: string): KeyRing {
+    const derived = (key: FernetKey): FernetKey => key.derive(`connection-secrets-worker/${purpose}`);
+    const [, ...others] = this.#keys;
+    return new KeyRing(this.name, [derived(this.#first), ...others.map(derived)]);
+  }
+
+  /** The same list, which opens also what these have sealed; nothing is sealed with their keys. */
+  openingAlso(...rings: readonly KeyRing[]): KeyRing {
+    const [, ...others] = this.#keys;
+    const former = rings.flatMap((ring) => [...ring.#keys, ...ring.#former]);
+    return new KeyRing(this.name, [this.#first, ...others], [...this.#former, ...former]);
+  }
+
+  /** Positions (from 1) of keys that both lists have. */
+  sharedWith(other: KeyRing): readonly { readonly own: number; readonly others: number }[] {
+    const ids = other.keyIds;
+    return this.keyIds.flatMap((id, index) =>
+      ids.includes(id) ? [{ own: index + 1, others: ids.indexOf(id) + 1 }] : [],
+    );
+  }
+
+  /** Keys of the list. */
   get size(): number {
     return this.#keys.length;
   }
@@ -88,13 +121,13 @@ export class KeyRing {
 
   /** @throws FernetError */
   open(token: string, age?: AgeLimit): string {
-    return decodeText(openToken(parseToken(token), this.#keys, age));
+    return decodeText(openToken(parseToken(token), this.#all, age));
   }
 
   /** Re-encrypts under the first key; the token's time is kept. @throws FernetError */
   rotate(token: string): string {
     const parsed = parseToken(token);
-    const text = openToken(parsed, this.#keys);
+    const text = openToken(parsed, this.#all);
     return sealBytes(text, this.#first, tokenTime(parsed));
   }
 
@@ -112,11 +145,15 @@ export class KeyRing {
   /** Index (from 0) of the key that made the token; null where none did or it is no token. 0: nothing to rotate. */
   indexOf(token: string): number | null {
     try {
-      return makerOf(parseToken(token), this.#keys);
+      return makerOf(parseToken(token), this.#all);
     } catch (error) {
       if (error instanceof FernetError) return null;
       throw error;
     }
+  }
+
+  get #all(): readonly FernetKey[] {
+    return this.#former.length === 0 ? this.#keys : [...this.#keys, ...this.#former];
   }
 
   /** Whether both lists have the same keys in the same order. */

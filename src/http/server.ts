@@ -16,6 +16,18 @@ export interface ReadinessReport {
   /** What the process is doing: `starting`, `running`, `stopping`. */
   readonly phase: string;
   readonly parts: readonly PartReport[];
+  /** What happened in the last day that somebody has to look at; they leave the worker ready. */
+  readonly warnings: readonly ReadinessWarning[];
+}
+
+/** Source records that were passed over, `to` not included. */
+export interface ReadinessWarning {
+  readonly code: 'RECORDS_MISSED';
+  readonly topic: string;
+  readonly partition: number;
+  readonly reason: string;
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface HttpParts {
@@ -39,7 +51,7 @@ const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 /**
  * `/healthz`: the process is alive. `/readyz`: 200 or 503 with every part's state. `/metrics`. Nothing else, no bodies
  * read, no logs of its own.
- * @throws ConfigurationError CONFIG_INVALID where the address can not be listened on
+ * @throws ConfigurationError CONFIG_INVALID where the address cannot be listened on
  */
 export async function openHttpServer(parts: HttpParts): Promise<HttpServer> {
   const server = fastify({
@@ -72,7 +84,7 @@ export async function openHttpServer(parts: HttpParts): Promise<HttpServer> {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     throw new ConfigurationError(
       'CONFIG_INVALID',
-      `HTTP_HOST, HTTP_PORT: ${parts.host} port ${parts.port} can not be listened on (${reason}); choose another one, or HTTP_PORT=off`,
+      `HTTP_HOST, HTTP_PORT: ${parts.host} port ${parts.port} cannot be listened on (${reason}); choose another one, or HTTP_PORT=off`,
     );
   }
 }

@@ -4,5 +4,13 @@ export {
   type SecretIdBuilder,
   type SecretIdBuilderOptions,
 } from './secret-id-builder.js';
-export { isAllowedReference } from './own-prefix.js';
+export {
+  judgeReference,
+  MAX_REFERENCE_LENGTH,
+  readingsOf,
+  type Holders,
+  type JudgeRules,
+  type Verdict,
+} from './reference-judge.js';
+export { markerIdOf } from './marker-id.js';
 export { cleanSegment, ownPrefixOf, scopeNameProblem } from './styles.js';

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../errors.js';
 import type { IdStyle } from '../secrets-managers/port.js';
 import { SERVICE_KINDS } from '../terms.js';
-import { isUnderOwnPrefix } from './own-prefix.js';
+import { sharedNameReason } from './claims.js';
 import { buildSecretId } from './secret-id.js';
 import { buildStrictId, strictRoomLength } from './strict-id.js';
 import { ownPrefixOf, scopeNameProblem, STYLES } from './styles.js';
@@ -16,24 +16,28 @@ export interface SecretIdBuilderOptions {
   readonly maxIdLength: number;
   /** The store's limit of levels; `strict` keeps within it. */
   readonly maxIdLevels?: number;
+  /** What ids began with before the cluster name, the prefix or the style was changed. */
+  readonly formerPrefixes?: readonly string[];
 }
 
 /** Builds the ids of one configured store. */
 export interface SecretIdBuilder {
   /**
    * @param kindSegment from `kindSegment()`
-   * @param fieldPath keys below the root of design §3
+   * @param fieldPath keys below the place where the ids of its kind begin
    * @param connectionId the entity's id; used by `strict` only, which needs it to tell same-named entities apart
    * @throws EventError SECRET_ID_INVALID
    */
   build(kindSegment: string, entityName: string, fieldPath: readonly string[], connectionId?: string): string;
+  /** Why other entities than this one could mean its ids; null: none could. */
+  sharedNameReason(kindSegment: string, entityName: string): string | null;
   /** What every id begins with, e.g. `/openmetadata/`. */
   readonly ownPrefix: string;
-  /** Whether the store could take an id for one below {@link ownPrefix}, however it is written. */
-  isUnderOwnPrefix(id: string): boolean;
+  /** {@link ownPrefix} and the former ones: nobody may refer to a name under them. */
+  readonly ownPrefixes: readonly string[];
 }
 
-/** @throws ConfigurationError CONFIG_INVALID for a prefix or cluster name that can not stand in an id */
+/** @throws ConfigurationError CONFIG_INVALID for a prefix or cluster name that cannot stand in an id */
 export function createSecretIdBuilder(options: SecretIdBuilderOptions): SecretIdBuilder {
   const { idStyle: style, prefix, cluster, strict } = options;
   const maxIdLength = Math.min(options.maxIdLength, STYLES[style].maxIdLength);
@@ -44,7 +48,9 @@ export function createSecretIdBuilder(options: SecretIdBuilderOptions): SecretId
   const limits = { maxIdLength, maxIdLevels: options.maxIdLevels ?? null };
   return {
     ownPrefix,
-    isUnderOwnPrefix: (id) => isUnderOwnPrefix(style, prefix, cluster, id),
+    // A strict id contains the connection's.
+    sharedNameReason: (kindSegment, name) => (strict ? null : sharedNameReason(style, kindSegment, name)),
+    ownPrefixes: [...new Set([ownPrefix, ...(options.formerPrefixes ?? [])])],
     build: (kindSegment, entityName, fieldPath, connectionId) => {
       const names = { kindSegment, entityName, fieldPath };
       return strict

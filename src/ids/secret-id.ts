@@ -11,7 +11,7 @@ export interface SecretIdParts {
   /** From {@link kindSegment}. */
   readonly kindSegment: string;
   readonly entityName: string;
-  /** Keys below the root of design §3, one segment each; an array element is its cleaned name or its position. */
+  /** Keys below the place where the ids of its kind begin, one segment each; an array element is its cleaned name or its position. */
   readonly fieldPath: readonly string[];
 }
 

@@ -1,6 +1,6 @@
 import type { IdStyle } from '../secrets-managers/port.js';
 
-/** How a store's names are written (design §3). */
+/** How a store's names are written (docs/secrets-managers.md). */
 export interface StyleRules {
   readonly separator: string;
   /** Between prefix and cluster, where there is a prefix. */

@@ -5,7 +5,6 @@ import { backoffMs } from '../kafka/backoff.js';
 import type { BackoffOptions } from '../kafka/backoff.js';
 import { safeError } from '../observability/safe-error.js';
 import type { JsonObject, SecuredEvent } from '../terms.js';
-import { UnresolvedReferenceError } from './errors.js';
 import type { FilledObject } from './fill.js';
 import type { Resolver } from './resolver.js';
 import { isNewer, isSame } from './revisions.js';
@@ -29,11 +28,36 @@ export interface SecuredDelivery {
   resolve(): Promise<FilledObject | null>;
 }
 
-/** Resolves when the event is dealt with. Whatever it throws, the same event is delivered again later. */
+/**
+ * Resolves when the event is dealt with. Whatever it throws, the event is delivered again later, unless a newer one of its
+ * connection is there: that one comes then.
+ */
 export type SecuredHandler = (delivery: SecuredDelivery) => Promise<void> | void;
+
+/** An event that was tried as often as {@link GiveUp} allows. */
+export interface GivenUp {
+  readonly event: SecuredEvent;
+  /** How many there were. */
+  readonly attempts: number;
+  /** What the last one threw. A driver's error may quote the password it connected with: mind where you show it. */
+  readonly error: unknown;
+}
+
+/** When to stop trying one event, and what happens then: nothing is dropped without somebody being told. */
+export interface GiveUp {
+  /** From 1. */
+  readonly afterAttempts: number;
+  /**
+   * Keep it, or raise an alarm. When the promise resolves the event counts as handled and does not come again; where it
+   * rejects the event is not given up: it is delivered again later.
+   */
+  readonly onGivenUp: (given: GivenUp) => Promise<void> | void;
+}
 
 export interface DeliveriesOptions {
   readonly handler: SecuredHandler;
+  /** Default: never. */
+  readonly giveUp?: GiveUp;
   readonly resolver: Resolver;
   readonly concurrency: number;
   readonly backoff: BackoffOptions;
@@ -57,15 +81,17 @@ interface Lane {
   wake: () => void;
 }
 
-type Outcome = 'handled' | 'failed' | 'failed for good';
+type Outcome = { readonly kind: 'handled' } | { readonly kind: 'failed'; readonly error: unknown };
+
+const HANDLED: Outcome = { kind: 'handled' };
 
 /** Of one that is no longer known, an old event that comes again is delivered again. */
 const MAX_CONNECTIONS = 100_000;
 
 /**
  * Events of one connection go to the handler one after another, in their order; different ones at the same time. What is
- * not newer than what was handled is dropped. What fails is tried again for as long as it takes, with one exception: an
- * event whose references are gone for good makes way as soon as a newer event of its connection is there.
+ * not newer than what was handled is dropped. What fails is tried again until it is given up, or until a newer event of
+ * its connection is there: events are full state, so the newest one takes the place of all before it.
  */
 export class Deliveries {
   readonly #options: DeliveriesOptions;
@@ -149,32 +175,62 @@ export class Deliveries {
     this.#lanes.delete(connectionId);
   }
 
-  /** @returns whether the item is over: handled, made way, or somebody else's */
+  /** @returns whether the item is over: handled, given up, replaced, or somebody else's */
   async #deliver(item: Item, lane: Lane): Promise<boolean> {
     for (let attempt = 1; ; attempt += 1) {
       if (!(await this.#turns.take())) return false;
       let outcome: Outcome;
       try {
         if (item.isLost) return true;
-        outcome = this.#isHandled(item) ? 'handled' : await this.#attempt(item, attempt);
+        outcome = this.#isHandled(item) ? HANDLED : await this.#attempt(item, attempt);
+        const isOver =
+          outcome.kind === 'failed' &&
+          !hasNewer(item, lane) &&
+          (await this.#isGivenUp(item, attempt, outcome.error));
+        if (isOver) outcome = HANDLED;
       } finally {
         this.#turns.give();
       }
-      if (outcome === 'handled') {
+      if (outcome.kind === 'handled') {
         this.#finish(item);
         return true;
       }
-      await this.#wait(item, lane, attempt, outcome);
+      await this.#wait(item, lane, attempt);
       if (item.isLost) return true;
       if (this.#halted) return false;
-      if (outcome === 'failed for good' && lane.items.length > 1) {
-        this.#options.logger.warn(
-          { ...namesOf(item.event), attempts: attempt },
-          'references are gone, a newer event replaces this one',
-        );
-        this.#finish(item);
+      if (hasNewer(item, lane)) {
+        this.#replace(item, lane, attempt);
         return true;
       }
+    }
+  }
+
+  /** The newest takes the place of the failing one, and of all in between: each is the full state. */
+  #replace(item: Item, lane: Lane, attempts: number): void {
+    const newest = lane.items.findLast(({ isLost }) => !isLost);
+    this.#options.logger.warn(
+      { ...namesOf(item.event), attempts, newest: newest?.event.revision },
+      'handling failed and a newer event is there: it replaces this one',
+    );
+    for (const each of lane.items.splice(1)) {
+      if (each === newest || each.isLost) lane.items.push(each);
+      else this.#finish(each);
+    }
+    this.#finish(item);
+  }
+
+  /** Tells the program; what it could not take is tried again. */
+  async #isGivenUp({ event, isLost }: Item, attempts: number, error: unknown): Promise<boolean> {
+    const { giveUp, logger } = this.#options;
+    if (giveUp === undefined || attempts < giveUp.afterAttempts || isLost) return false;
+    try {
+      await giveUp.onGivenUp({ event: structuredClone(event), attempts, error });
+      logger.error({ ...namesOf(event), attempts }, 'handling failed too often: given up');
+      return true;
+    } catch (hookError) {
+      const fields = { ...namesOf(event), attempts, error: safeError(hookError) };
+      logger.error(fields, 'the hook for what is given up failed: the event is tried again');
+      return false;
     }
   }
 
@@ -196,38 +252,29 @@ export class Deliveries {
     const { handler, resolver, logger } = this.#options;
     item.abort = new AbortController();
     const event = structuredClone(item.event);
-    let isFinal = false;
     const delivery: SecuredDelivery = {
       event,
       entity: event.entity,
       attempt,
       signal: item.abort.signal,
-      resolve: async () => {
-        try {
-          return await resolver.fill(item.event, { fresh: attempt > 1 });
-        } catch (error) {
-          if (error instanceof UnresolvedReferenceError) isFinal = error.isFinal;
-          throw error;
-        }
-      },
+      resolve: () => resolver.fill(item.event, { fresh: attempt > 1 }),
     };
     try {
       await handler(delivery);
-      return 'handled';
+      return HANDLED;
     } catch (error) {
       // A handler's error may quote the password it connected with: of a stranger's only class and places are shown.
-      logger.warn({ ...namesOf(event), attempt, error: safeError(error) }, 'handling failed: tried again');
-      return isFinal ? 'failed for good' : 'failed';
+      logger.warn({ ...namesOf(event), attempt, error: safeError(error) }, 'handling failed');
+      return { kind: 'failed', error };
     }
   }
 
   /** The backoff; shorter where there is a reason to look again. */
-  async #wait(item: Item, lane: Lane, attempt: number, outcome: Outcome): Promise<void> {
+  async #wait(item: Item, lane: Lane, attempt: number): Promise<void> {
     const until = performance.now() + backoffMs(attempt, this.#options.backoff);
     for (;;) {
       const leftMs = until - performance.now();
-      const makesWay = outcome === 'failed for good' && lane.items.length > 1;
-      if (leftMs <= 0 || this.#halted || item.isLost || makesWay) return;
+      if (leftMs <= 0 || this.#halted || item.isLost || hasNewer(item, lane)) return;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs);
         lane.wake = () => {
@@ -238,6 +285,10 @@ export class Deliveries {
       lane.wake = () => undefined;
     }
   }
+}
+
+function hasNewer(item: Item, lane: Lane): boolean {
+  return lane.items.some((each) => each !== item && !each.isLost);
 }
 
 function namesOf({ connectionId, generation, revision }: SecuredEvent) {

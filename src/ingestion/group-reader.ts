@@ -21,11 +21,26 @@ type Consumer = ReturnType<KafkaClient['kafka']['consumer']>;
 type BatchHandler = NonNullable<NonNullable<Parameters<Consumer['run']>[0]>['eachBatch']>;
 type Batch = Parameters<BatchHandler>[0];
 
+export interface ReadRecord {
+  readonly record: SourceRecord;
+  readonly origin: string;
+  /** It was there when the partition came to us. */
+  readonly isBacklog: boolean;
+  /** To be called once, when the record is dealt with. */
+  readonly done: () => void;
+}
+
 export interface GroupReaderOptions {
   readonly settings: KafkaSettings;
   readonly topic: string;
   /** Takes a record and returns; `done` is to be called when it is dealt with, which may be much later. */
-  readonly onRecord: (record: SourceRecord, origin: string, done: () => void) => void;
+  readonly onRecord: (given: ReadRecord) => void;
+  /**
+   * Whether what lies behind the group when it gets a partition is read to its end, without regard to `maxOpen`, before
+   * {@link GroupReaderOptions.onEnd} tells so.
+   */
+  readonly toTheEndFirst: boolean;
+  readonly onEnd: (origin: string) => void;
   /** What came from there belongs to another member of the group now. */
   readonly onLost: (origin: string) => void;
   /** So many records of one partition may be open before it is read no further. */
@@ -47,10 +62,12 @@ const COORDINATOR_MS = 30_000;
 const DISCONNECT_MS = 5_000;
 const JOIN_TIMEOUT_MS = 60_000;
 const WATCH_INTERVAL_MS = 5_000;
+/** What lies at the end of a partition may be no record (a transaction's marker): after so long without one it is the end. */
+const END_QUIET_MS = 3_000;
 
 /**
  * Reads a topic as a member of a consumer group. Unlike the worker's own consumer it reads on while records are still
- * being handled, so that one connection that can not be handled holds up no other; committed is only what everything
+ * being handled, so that one connection that cannot be handled holds up no other; committed is only what everything
  * before is dealt with. An unreachable broker is waited for.
  */
 export class GroupReader {
@@ -217,23 +234,38 @@ export class GroupReader {
       return;
     }
     const progress = this.#progress.get(origin) ?? new Progress(topic, partition, Number(first.offset));
+    if (!this.#progress.has(origin) && this.#options.toTheEndFirst)
+      progress.backlogEnd = Number(payload.batch.highWatermark);
     this.#progress.set(origin, progress);
     for (const message of messages) {
-      if (progress.open >= this.#options.maxOpen) {
+      if (progress.open >= this.#options.maxOpen && !progress.isInBacklog) {
         this.#pause({ topic, partition });
         return;
       }
       const record = toSourceRecord(topic, partition, message);
       payload.resolveOffset(message.offset);
       if (progress.isRead(record.offset)) continue;
+      const isBacklog = progress.isInBacklog;
       const done = progress.begin(record.offset, () => {
         this.#changed(origin, progress);
       });
-      this.#options.onRecord(record, origin, done);
+      this.#options.onRecord({ record, origin, isBacklog, done });
+      if (isBacklog && !progress.isInBacklog) this.#options.onEnd(origin);
     }
     progress.end(Number(payload.batch.lastOffset()) + 1);
+    if (progress.isInBacklog) this.#endWhenQuiet(origin, progress);
     payload.resolveOffset(payload.batch.lastOffset());
     this.#commits.schedule();
+  }
+
+  #endWhenQuiet(origin: string, progress: Progress): void {
+    const { lastRead } = progress;
+    setTimeout(() => {
+      if (this.#progress.get(origin) !== progress || this.#halted) return;
+      if (!progress.isInBacklog || progress.lastRead !== lastRead) return;
+      progress.backlogEnd = null;
+      this.#options.onEnd(origin);
+    }, END_QUIET_MS).unref();
   }
 
   #changed(origin: string, progress: Progress): void {

@@ -3,8 +3,16 @@ export { ConfigurationError, EventError, WorkerError } from '../errors.js';
 export type { KafkaSasl, KafkaTls } from '../kafka/settings.js';
 export { SecretValue } from '../secret-value.js';
 export type { StoreResult } from '../secrets-managers/port.js';
-export type { Json, JsonObject, Operation, Reference, SecuredEvent, SecuredField } from '../terms.js';
-export type { SecuredDelivery, SecuredHandler } from './deliveries.js';
+export type {
+  Json,
+  JsonObject,
+  Operation,
+  OtherWord,
+  Reference,
+  SecuredEvent,
+  SecuredField,
+} from '../terms.js';
+export type { GivenUp, GiveUp, SecuredDelivery, SecuredHandler } from './deliveries.js';
 export {
   NotAReferenceError,
   SealedReferenceError,

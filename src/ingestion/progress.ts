@@ -8,6 +8,8 @@ export class Progress {
   #lastRead: number;
   #committed: number;
   #open = 0;
+  /** Offset behind the last record that was there when the partition came to us; null: that is not asked for, or over. */
+  backlogEnd: number | null = null;
 
   /** @param start offset of the first record that was read */
   constructor(topic: string, partition: number, start: number) {
@@ -21,6 +23,15 @@ export class Progress {
   /** Records read and not yet dealt with. */
   get open(): number {
     return this.#open;
+  }
+
+  get lastRead(): number {
+    return this.#lastRead;
+  }
+
+  /** Whether what was there at the beginning is not yet read to its end. */
+  get isInBacklog(): boolean {
+    return this.backlogEnd !== null && this.#lastRead + 1 < this.backlogEnd;
   }
 
   isRead(offset: number): boolean {

@@ -161,7 +161,7 @@ class CachingResolver implements Resolver {
     });
   }
 
-  /** What can not be opened is in no cache either; resolving it will tell why. */
+  /** What cannot be opened is in no cache either; resolving it will tell why. */
   #tryOpen(reference: string): OpenedReference | null {
     try {
       return openReference(reference, this.#ring);

@@ -116,7 +116,7 @@ export class Stores {
       return await opening;
     } catch (error) {
       // Our own errors name settings; nobody else's text is passed on.
-      const detail = error instanceof WorkerError ? error.message : `${address.provider} can not be opened`;
+      const detail = error instanceof WorkerError ? error.message : `${address.provider} cannot be opened`;
       throw new SecretAccessError(reference, detail);
     }
   }

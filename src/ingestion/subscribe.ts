@@ -6,9 +6,10 @@ import type { KafkaSettings } from '../kafka/settings.js';
 import { createLogger } from '../observability/logger.js';
 import type { SecuredEvent, SourceRecord } from '../terms.js';
 import { Deliveries } from './deliveries.js';
-import type { SecuredHandler } from './deliveries.js';
+import type { GiveUp, SecuredHandler } from './deliveries.js';
 import { GroupReader } from './group-reader.js';
 import type { GroupReaderState } from './group-reader.js';
+import { LatestStates } from './latest-states.js';
 import type { Resolver } from './resolver.js';
 
 /** How to reach Kafka: `brokers` as `host:port`, the rest as it is by default. */
@@ -29,6 +30,14 @@ export interface SubscribeOptions {
    * connections whose events fail hold up no other one.
    */
   readonly maxPending?: number;
+  /**
+   * What is handed over of what lies behind the group when it gets a partition. `earliest` (default): every event, in
+   * order. `latest-state`: it is read to its end first and only the newest state of each connection is handed over, which
+   * takes memory for one event of each connection. For a new group: thousands of revisions become one each.
+   */
+  readonly from?: 'earliest' | 'latest-state';
+  /** When to stop trying one event. Default: never; a newer event of the connection always takes its place. */
+  readonly giveUp?: GiveUp;
   /** Between attempts. Default 200 to 30,000 ms, exponential with full jitter. */
   readonly backoff?: BackoffOptions;
   /**
@@ -58,7 +67,7 @@ const BACKOFF: BackoffOptions = { minMs: 200, maxMs: 30_000 };
 
 /**
  * Reads `connection.secured` and hands each event to the handler at least once, events of one connection in their order,
- * only what is newer than the last one handled. Begins to connect and returns.
+ * only what is newer than the last one handled. The newest wins over an older one that fails. Begins to connect and returns.
  *
  * @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make the Kafka client print records
  */
@@ -69,20 +78,29 @@ export function subscribeSecured(options: SubscribeOptions, handler: SecuredHand
     resolver: options.resolver,
     concurrency: options.concurrency ?? 8,
     backoff: options.backoff ?? BACKOFF,
+    ...(options.giveUp === undefined ? {} : { giveUp: options.giveUp }),
     logger,
+  });
+  const backlog = new LatestStates((event, origin, done) => {
+    deliveries.accept(event, origin, done);
   });
   const reader = new GroupReader({
     settings: settingsOf(options),
     topic,
     maxOpen: options.maxPending ?? 1_000,
     logger,
+    toTheEndFirst: options.from === 'latest-state',
     onLost: (origin) => {
+      backlog.lose(origin);
       deliveries.lose(origin);
     },
-    onRecord: (record, origin, done) => {
+    onEnd: (origin) => {
+      backlog.handOver(origin);
+    },
+    onRecord: ({ record, origin, isBacklog, done }) => {
       const event = read(record, logger);
       if (event === null || (event === 'unreadable' && options.unreadable === 'skip')) done();
-      else if (event !== 'unreadable') deliveries.accept(event, origin, done);
+      else if (event !== 'unreadable') (isBacklog ? backlog : deliveries).accept(event, origin, done);
     },
   });
   reader.start();

@@ -3,7 +3,7 @@ import type { PartitionFailures } from './failures.js';
 import type { PartitionHolds } from './holds.js';
 import type { Membership } from './membership.js';
 import { partitionKey, PartitionRun } from './partition-run.js';
-import type { RunContext } from './partition-run.js';
+import type { PartitionKey, RunContext } from './partition-run.js';
 
 /** How far a partition is read, for the lag. `lastOffset` is the last one finished. */
 export interface BatchReport {
@@ -78,6 +78,11 @@ export class Batches {
     for (const run of this.#active) {
       if (!this.#context.membership.owns(run.key)) run.abort();
     }
+  }
+
+  /** The partition is read from another place: what is under way of it counts for nothing. */
+  drop(key: PartitionKey): void {
+    for (const run of this.#active) if (run.key === key) run.abort();
   }
 
   /** What lies behind the end of a range is not read on; everything before it has been. */

@@ -1,11 +1,14 @@
-import kafkajs, { CompressionTypes, Kafka, logLevel } from 'kafkajs';
+import { Kafka, logLevel } from 'kafkajs';
 import type { KafkaConfig, RetryOptions } from 'kafkajs';
 import type { Logger } from 'pino';
+import { installDecoder } from './decoder.js';
 import { createLogCreator } from './logging.js';
 import { refuseUnsafeFlags, toSaslOptions, toTlsOptions } from './settings.js';
 import type { KafkaSettings } from './settings.js';
-import { createSnappyCodec } from './snappy.js';
 import { createSockets } from './sockets.js';
+
+// Before anything is fetched: kafkajs looks for its decoder then, once.
+installDecoder();
 
 const CONNECTION_TIMEOUT_MS = 3_000;
 const LOGIN_TIMEOUT_MS = 10_000;
@@ -41,14 +44,12 @@ export function toKafkaConfig(settings: KafkaSettings): KafkaConfig {
 }
 
 /**
- * A kafkajs client that reads gzip and snappy, logs to pino without contents and can be closed for certain.
+ * A kafkajs client that reads gzip, snappy, lz4 and zstd, logs to pino without contents and can be closed for certain.
  * @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make kafkajs print records
  */
 export function createKafkaClient(settings: KafkaSettings, options: KafkaClientOptions): KafkaClient {
   // eslint-disable-next-line no-restricted-properties -- kafkajs reads these flags from there, whatever we configure
   refuseUnsafeFlags(options.env ?? process.env);
-  // Not a named import: Node does not see this name in a CommonJS module (nor ConfigResourceTypes), bundlers do.
-  kafkajs.CompressionCodecs[CompressionTypes.Snappy] = createSnappyCodec;
   const sockets = createSockets();
   const kafka = new Kafka({
     ...toKafkaConfig(settings),

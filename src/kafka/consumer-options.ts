@@ -7,6 +7,7 @@ import type { FailingPartition } from './failures.js';
 import type { TopicPartition } from './membership.js';
 import type { ReadRange } from './read-range.js';
 import type { KafkaSettings } from './settings.js';
+import type { RecordsBelow } from './source-records.js';
 
 export interface SourceConsumerOptions {
   readonly settings: KafkaSettings;
@@ -15,7 +16,7 @@ export interface SourceConsumerOptions {
   /** How many records may be with the handler at once, over all partitions. */
   readonly concurrency: number;
   readonly logger: Logger;
-  /** Called once: this consumer can not go on, the process is to end. */
+  /** Called once: this consumer cannot go on, the process is to end. */
   readonly onFatal: (error: WorkerError) => void;
   /** After each joining of the group: what this process has now. */
   readonly onAssignment?: (partitions: readonly TopicPartition[]) => void;
@@ -41,6 +42,8 @@ export interface SourceConsumer {
   /** Begins to connect and returns. A broker that is not there yet is waited for. */
   start(): void;
   state(): SourceConsumerState;
+  /** Reads a partition again from there, and says so to the group; false: not done, or the partition is not ours. */
+  rewind(to: RecordsBelow): Promise<boolean>;
   /**
    * Takes nothing new, lets what is under way finish for up to `graceMs`, tells the rest to abort, commits what is
    * finished and leaves the group. Takes a few seconds longer than `graceMs` at most and does not reject.

@@ -19,9 +19,11 @@ import { PartitionFailures } from './failures.js';
 import { PartitionHolds } from './holds.js';
 import { joinTimeoutOf, JoinWatch } from './join-watch.js';
 import { Membership } from './membership.js';
+import { partitionKey } from './partition-run.js';
 import type { PartitionRun } from './partition-run.js';
 import { probe } from './ping.js';
 import type { KafkaSettings } from './settings.js';
+import type { RecordsBelow } from './source-records.js';
 import { Bell, Slots } from './slots.js';
 
 /** More than a process has partitions: kafkajs takes the number when it starts, assignments change later. */
@@ -114,6 +116,26 @@ class KafkaSourceConsumer implements SourceConsumer {
       partitions: this.#membership.partitions,
       failing: this.#failures.list(),
     };
+  }
+
+  async rewind({ topic, partition, offset }: RecordsBelow): Promise<boolean> {
+    const key = partitionKey(topic, partition);
+    const consumer = this.#consumer;
+    if (consumer === null || this.#halted || !this.#membership.owns(key)) return false;
+    this.#batches.drop(key);
+    this.#holds.drop(key);
+    this.#failures.forget(key);
+    try {
+      consumer.seek({ topic, partition, offset: String(offset) });
+      // Whoever has the partition next must begin there as well, also where this process ends before its next commit.
+      await consumer.commitOffsets([{ topic, partition, offset: String(offset) }]);
+      return true;
+    } catch (error) {
+      // It is starting anew, or loses its partitions: the next look finds the same, here or at another member.
+      const fields = { topic, partition, offset, error: brokerErrorName(error) };
+      this.#options.logger.warn(fields, 'a partition could not be read from its beginning yet');
+      return false;
+    }
   }
 
   async stop(graceMs: number): Promise<void> {
@@ -210,7 +232,7 @@ class KafkaSourceConsumer implements SourceConsumer {
     });
   }
 
-  /** kafkajs's consumer can not be used again after a failed start. */
+  /** kafkajs's consumer cannot be used again after a failed start. */
   async #discard(): Promise<void> {
     const consumer = this.#consumer;
     this.#consumer = null;

@@ -133,12 +133,6 @@ export function fatalError(error: unknown): WorkerError {
   if (error instanceof WorkerError) return error;
   const root = rootCause(error);
   if (root instanceof WorkerError) return root;
-  if (field(root, 'name') === 'KafkaJSNotImplemented') {
-    return new WorkerError(
-      'INTERNAL',
-      'a batch of records is compressed in a way this program does not read: gzip and snappy it does',
-    );
-  }
   return new WorkerError('INTERNAL', `the consumer stopped: ${brokerErrorName(error)}`);
 }
 

@@ -87,6 +87,14 @@ export class PartitionHolds {
     }
   }
 
+  /** The partition is read from another place: what is held of it ends, at once where nothing is under way. */
+  drop(key: PartitionKey): void {
+    const hold = this.#holds.get(key);
+    if (hold === undefined) return;
+    hold.run.abort();
+    if (hold.run.inFlight === 0) this.#letGo(hold);
+  }
+
   /** No hold ends by itself any more. */
   freeze(): void {
     for (const hold of this.#holds.values()) {

@@ -10,7 +10,7 @@ export { createKafkaOutlet } from './outlet.js';
 export type { KafkaOutlet, KafkaOutletOptions, StreamBinding } from './outlet.js';
 export { readOffsetRanges } from './offsets.js';
 export type { OffsetRange } from './offsets.js';
-export { ping } from './ping.js';
+export { ping, readClusterId } from './ping.js';
 export type { PingOptions } from './ping.js';
 export type { ReadRange } from './read-range.js';
 export { refuseUnsafeFlags } from './settings.js';

@@ -1,5 +1,6 @@
 import type { EachBatchPayload, KafkaMessage } from 'kafkajs';
 import { WorkerError } from '../errors.js';
+import type { SourceRecord, Unread } from '../terms.js';
 import type { RecordSink } from '../transport.js';
 import { withoutText } from './errors.js';
 import type { ReadRange } from './read-range.js';
@@ -154,7 +155,10 @@ export class PartitionRun {
     const record = toSourceRecord(this.topic, this.partition, message);
     this.#watermark.begin(record.offset);
     if (this.#next === this.#messages.length) this.#watermark.end(this.#endOffset);
-    const handled = (async () => this.#context.handler.handle(record, this.#abort.signal))();
+    const handled = (async () => {
+      if (record.unread?.reason === 'damaged') throw damaged(record, record.unread);
+      await this.#context.handler.handle(record, this.#abort.signal);
+    })();
     void handled
       .then(
         () => this.#succeeded(record.offset),
@@ -187,4 +191,12 @@ export class PartitionRun {
     const message = `handling offset ${offset} of ${this.topic}/${this.partition} failed: ${cause.message}`;
     return new WorkerError('INTERNAL', message, { cause });
   }
+}
+
+/** Not skipped, for it may be whole on another replica: whoever runs Kafka has to decide. */
+function damaged({ topic, partition, offset }: SourceRecord, { firstOffset }: Unread): WorkerError {
+  return new WorkerError(
+    'BATCH_DAMAGED',
+    `the batch of ${topic}/${partition} with the offsets ${firstOffset} to ${offset} cannot be decompressed`,
+  );
 }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { askBroker } from './admin.js';
 import { createKafkaClient } from './client.js';
 import { withDeadline } from './deadline.js';
 import { brokerUnavailable } from './errors.js';
@@ -35,4 +36,15 @@ export async function ping(settings: KafkaSettings, options: PingOptions): Promi
   } catch (error) {
     throw brokerUnavailable('connecting to the broker', error);
   }
+}
+
+/**
+ * The id that the cluster gave itself when it was made.
+ * @throws WorkerError BROKER_UNAVAILABLE, BROKER_ACCESS
+ */
+export async function readClusterId(settings: KafkaSettings, logger: Logger): Promise<string> {
+  const { clusterId } = await askBroker(settings, logger, 'reading the id of the cluster', (admin) =>
+    admin.describeCluster(),
+  );
+  return clusterId;
 }

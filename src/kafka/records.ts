@@ -1,5 +1,5 @@
 import type { IHeaders, KafkaMessage } from 'kafkajs';
-import type { SourceRecord } from '../terms.js';
+import type { SourceRecord, Unread } from '../terms.js';
 
 /** A header can come several times; the last one counts, as with Java's `Headers.lastHeader`. */
 function toHeaders(headers: IHeaders | undefined): Record<string, Buffer> {
@@ -12,7 +12,11 @@ function toHeaders(headers: IHeaders | undefined): Record<string, Buffer> {
   return result;
 }
 
-export function toSourceRecord(topic: string, partition: number, message: KafkaMessage): SourceRecord {
+export function toSourceRecord(
+  topic: string,
+  partition: number,
+  message: KafkaMessage & { readonly unread?: Unread },
+): SourceRecord {
   return {
     topic,
     partition,
@@ -21,5 +25,6 @@ export function toSourceRecord(topic: string, partition: number, message: KafkaM
     value: message.value,
     headers: toHeaders(message.headers),
     timestampMs: Number(message.timestamp),
+    ...(message.unread === undefined ? {} : { unread: message.unread }),
   };
 }

@@ -2,6 +2,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Mechanism, SASLOptions } from 'kafkajs';
 import { ConfigurationError } from '../errors.js';
 import type { SecretValue } from '../secret-value.js';
+import { unsafeFlagsIn } from '../unsafe-flags.js';
 import { oauthBearer } from './oauth-bearer.js';
 
 /** A broker's certificate authority and a client's own certificate, PEM texts. */
@@ -56,21 +57,12 @@ function withPassword(sasl: Exclude<KafkaSasl, { mechanism: 'oauthbearer' }>): S
   return { mechanism: sasl.mechanism, username: sasl.username, password: sasl.password.reveal() };
 }
 
-/** These make kafkajs write whole requests and responses, record values included, to its log. */
-const UNSAFE_FLAGS = ['KAFKAJS_DEBUG_PROTOCOL_BUFFERS', 'KAFKAJS_DEBUG_EXTENDED_PROTOCOL_BUFFERS'] as const;
-
 /**
  * Refuses to work where kafkajs would print what records hold.
  * @throws ConfigurationError UNSAFE_DEBUG_FLAG, naming the variable
  */
 export function refuseUnsafeFlags(env: Readonly<Record<string, string | undefined>>): void {
-  for (const flag of UNSAFE_FLAGS) {
-    const value = env[flag];
-    if (value !== undefined && value !== '' && value !== '0') {
-      throw new ConfigurationError(
-        'UNSAFE_DEBUG_FLAG',
-        `${flag} is set: kafkajs would print record contents`,
-      );
-    }
-  }
+  const [flag] = unsafeFlagsIn(env);
+  if (flag === undefined) return;
+  throw new ConfigurationError('UNSAFE_DEBUG_FLAG', `${flag} is set: kafkajs would print record contents`);
 }

@@ -1,56 +1,60 @@
 import { createRequire } from 'node:module';
+import { LIMITS } from '../limits.js';
 
 /** Java's producers frame snappy blocks like this (xerial): magic, version, compatible version, then blocks. */
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const XERIAL_HEADER_BYTES = 16;
 const LENGTH_BYTES = 4;
-/** A batch that claims to be larger once decompressed is not believed: memory is all it would cost. */
-export const MAX_DECOMPRESSED_BYTES = 128 * 1024 * 1024;
 
 interface SnappyJs {
-  compress(input: Buffer): Buffer;
   uncompress(input: Buffer, maxLength?: number): Buffer;
 }
 
 function isSnappyJs(module: unknown): module is SnappyJs {
-  return typeof module === 'object' && module !== null && 'compress' in module && 'uncompress' in module;
+  return typeof module === 'object' && module !== null && 'uncompress' in module;
 }
 
 // The package has no types of its own.
 function loadSnappyJs(): SnappyJs {
   const module: unknown = createRequire(import.meta.url)('snappyjs');
-  if (!isSnappyJs(module)) throw new TypeError('snappyjs has no compress and uncompress');
+  if (!isSnappyJs(module)) throw new TypeError('snappyjs has no uncompress');
   return module;
 }
 
-function uncompressBlocks(snappy: SnappyJs, framed: Buffer): Buffer {
-  const blocks: Buffer[] = [];
-  let left = MAX_DECOMPRESSED_BYTES;
-  let at = XERIAL_HEADER_BYTES;
-  while (at + LENGTH_BYTES <= framed.length) {
-    const length = framed.readUInt32BE(at);
-    at += LENGTH_BYTES;
-    const block = snappy.uncompress(framed.subarray(at, at + length), left);
-    left -= block.length;
-    blocks.push(block);
-    at += length;
-  }
-  return Buffer.concat(blocks);
+const snappy = loadSnappyJs();
+
+/**
+ * Decompresses snappy, framed (Java) or raw (librdkafka).
+ * @returns null where it would be larger than `maxBytes`
+ * @throws damaged
+ */
+export function unpackSnappy(data: Buffer, maxBytes: number = LIMITS.batchBytes): Buffer | null {
+  const isFramed = data.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC);
+  const blocks = isFramed ? blocksOf(data) : [data];
+  let size = 0;
+  for (const block of blocks) size += sizeOf(block);
+  if (size > maxBytes) return null;
+  return Buffer.concat(blocks.map((block) => snappy.uncompress(block, maxBytes)));
 }
 
-/** A kafkajs codec for snappy, framed (Java) or raw (librdkafka). */
-export function createSnappyCodec(): {
-  compress(encoder: { buffer: Buffer }): Promise<Buffer>;
-  decompress(buffer: Buffer): Promise<Buffer>;
-} {
-  const snappy = loadSnappyJs();
-  return {
-    compress: async ({ buffer }) => Promise.resolve(snappy.compress(buffer)),
-    decompress: async (buffer) => {
-      const framed = buffer.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC);
-      return Promise.resolve(
-        framed ? uncompressBlocks(snappy, buffer) : snappy.uncompress(buffer, MAX_DECOMPRESSED_BYTES),
-      );
-    },
-  };
+function blocksOf(framed: Buffer): Buffer[] {
+  const blocks: Buffer[] = [];
+  let at = XERIAL_HEADER_BYTES;
+  while (at + LENGTH_BYTES <= framed.length) {
+    const end = at + LENGTH_BYTES + framed.readUInt32BE(at);
+    blocks.push(framed.subarray(at + LENGTH_BYTES, end));
+    at = end;
+  }
+  return blocks;
+}
+
+/** What a block says that it holds: a number in front, seven bits in each byte. */
+function sizeOf(block: Buffer): number {
+  let size = 0;
+  for (let at = 0; at < 5; at += 1) {
+    const byte = block.readUInt8(at);
+    size += (byte & 0x7f) * 128 ** at;
+    if (byte < 0x80) return size;
+  }
+  throw new RangeError('damaged snappy block');
 }

@@ -9,8 +9,12 @@ import type { KafkaSettings } from './settings.js';
 export interface PartitionFacts extends TopicPartition {
   /** The oldest record there is. */
   readonly low: number;
+  /** What the next record gets. */
+  readonly high: number;
   /** Null: the group has committed nothing. */
   readonly committed: number | null;
+  /** Of each time asked for: the first offset of a record that is not older; `high` or more where there is none. */
+  readonly fromTimes: ReadonlyMap<number, number>;
 }
 
 /** Records of a partition below an offset. */
@@ -20,24 +24,37 @@ export interface RecordsBelow extends TopicPartition {
 
 /**
  * Of all partitions of these topics, which must exist.
+ * @param times milliseconds since the epoch
  * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
  */
 export async function readPartitionFacts(
   settings: KafkaSettings,
   topics: readonly string[],
   logger: Logger,
+  times: readonly number[] = [],
 ): Promise<PartitionFacts[]> {
   return askBroker(settings, logger, 'reading offsets', async (admin) => {
     const committed = await committedBy(admin, settings.groupId, topics);
     const facts: PartitionFacts[] = [];
-    for (const topic of topics)
-      for (const { partition, low } of await admin.fetchTopicOffsets(topic))
+    for (const topic of topics) {
+      // The ends first: what is appended meanwhile lies behind them.
+      const offsets = await admin.fetchTopicOffsets(topic);
+      const byTime = await Promise.all(
+        times.map(async (atMs) => {
+          const found = await admin.fetchTopicOffsetsByTimestamp(topic, atMs);
+          return [atMs, new Map(found.map(({ partition, offset }) => [partition, Number(offset)]))] as const;
+        }),
+      );
+      for (const { partition, low, high } of offsets)
         facts.push({
           topic,
           partition,
           low: Number(low),
+          high: Number(high),
           committed: committed.get(`${topic}|${partition}`) ?? null,
+          fromTimes: new Map(byTime.map(([atMs, found]) => [atMs, found.get(partition) ?? Number(high)])),
         });
+    }
     return facts;
   });
 }

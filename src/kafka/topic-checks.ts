@@ -1,9 +1,13 @@
 import type { Logger } from 'pino';
+import { WorkerError } from '../errors.js';
 import { askBroker } from './admin.js';
 import type { KafkaSettings } from './settings.js';
+import { readPartitionFacts } from './source-records.js';
+import type { PartitionFacts } from './source-records.js';
 import { describeTopicConfigs } from './topic-limits.js';
 import { sourceTopics } from './topics.js';
 import type { TopicNames } from './topics.js';
+import { READ_CODECS } from './unpack.js';
 
 /** `error`: do not start; `warning`: something will go wrong one day; `info`: worth knowing. */
 export type TopicSeverity = 'error' | 'warning' | 'info';
@@ -26,9 +30,13 @@ export interface TopicFacts {
   /** -1: for ever. */
   readonly retentionMs: number;
   readonly maxMessageBytes: number;
+  /** Empty where the broker does not say. */
+  readonly compression: string;
 }
 
-const CONFIGS = ['cleanup.policy', 'retention.ms', 'max.message.bytes'] as const;
+const CONFIGS = ['cleanup.policy', 'retention.ms', 'max.message.bytes', 'compression.type'] as const;
+/** `producer`: as whoever writes has compressed it. */
+const COMPRESSIONS = ['', 'producer', 'uncompressed', ...READ_CODECS];
 const DAY_MS = 86_400_000;
 const LONGEST_SOURCE_MS = 31 * DAY_MS;
 const SHORTEST_SECURED_MS = 31 * DAY_MS;
@@ -43,7 +51,46 @@ export async function checkTopics(
   logger: Logger,
 ): Promise<readonly TopicProblem[]> {
   const topics = [...sourceTopics(names), names.secured, names.deadLetter];
-  return judgeTopics(names, await readFacts(settings, topics, logger));
+  const facts = await readFacts(settings, topics, logger);
+  const sources = sourceTopics(names).filter((topic) => facts.has(topic));
+  return [...judgeTopics(names, facts), ...(await checkPositions(settings, sources, logger))];
+}
+
+/** The topics can be judged without them; that nobody looked at the group is told. */
+async function checkPositions(
+  settings: KafkaSettings,
+  topics: readonly string[],
+  logger: Logger,
+): Promise<TopicProblem[]> {
+  if (topics.length === 0) return [];
+  try {
+    return (await readPartitionFacts(settings, topics, logger)).flatMap(judgePosition);
+  } catch (error) {
+    if (!(error instanceof WorkerError)) throw error;
+    const problem = `the offsets of the group ${settings.groupId} cannot be read (${error.message}): whether it has missed records is not known`;
+    const remedy = 'grant Describe on the topic and on the group, or look again when the broker answers';
+    return topics.map((topic) => ({ severity: 'warning', topic, problem, remedy }));
+  }
+}
+
+/** Whether the group stands where there is nothing to read: what it has missed, or will read again. */
+export function judgePosition({
+  topic,
+  partition,
+  low,
+  high,
+  committed,
+}: Pick<PartitionFacts, 'topic' | 'partition' | 'low' | 'high' | 'committed'>): TopicProblem[] {
+  if (committed === null || (committed >= low && committed <= high)) return [];
+  const problem =
+    committed < low
+      ? `partition ${partition}: the offsets ${committed} to ${low - 1} (${low - committed} records) were deleted before the group had read them`
+      : `partition ${partition}: the group has read up to ${committed}, the log ends at ${high}: the topic was made anew, or lost its end`;
+  const remedy =
+    committed < low
+      ? 'publish the entities that changed in that time again; make retention.ms longer than a worker may be away'
+      : 'nothing: a worker reads it from its beginning, the inbox knows what is handled already';
+  return [{ severity: 'warning', topic, problem, remedy }];
 }
 
 async function readFacts(
@@ -68,6 +115,7 @@ async function readFacts(
           deleted: policy.includes('delete'),
           retentionMs: Number(config?.get('retention.ms') ?? -1),
           maxMessageBytes: Number(config?.get('max.message.bytes') ?? 0),
+          compression: config?.get('compression.type') ?? '',
         };
         return [name, facts];
       }),
@@ -87,6 +135,7 @@ export function judgeTopics(
   return [
     ...all.filter((topic) => !facts.has(topic)).map(missing),
     ...mixedStreams(names),
+    ...all.flatMap((topic) => judgeCompression(facts.get(topic))),
     ...sources.flatMap(judgeSource),
     ...(secured === undefined ? [] : [...judgeSecured(secured), ...judgeSize(secured, sources)]),
     ...(deadLetter?.compacted === true ? [compactedDeadLetters(deadLetter)] : []),
@@ -111,6 +160,18 @@ function mixedStreams(names: TopicNames): TopicProblem[] {
     const problem = 'one topic is configured for two streams: the worker would read what it writes';
     return [{ severity: 'error' as const, topic, problem, remedy: 'give each stream a topic of its own' }];
   });
+}
+
+function judgeCompression(facts: TopicFacts | undefined): TopicProblem[] {
+  if (facts === undefined || COMPRESSIONS.includes(facts.compression)) return [];
+  return [
+    {
+      severity: 'warning',
+      topic: facts.topic,
+      problem: `compression.type is ${facts.compression}: batches that are compressed by it are not read (BATCH_DAMAGED)`,
+      remedy: `set compression.type to producer, or to one of ${READ_CODECS.join(', ')}`,
+    },
+  ];
 }
 
 function judgeSource(facts: TopicFacts): TopicProblem[] {

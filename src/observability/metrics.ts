@@ -1,10 +1,14 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { ErrorCode } from '../errors.js';
+import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import type { HandledRecord } from '../pipeline/observer.js';
 import type { StoreRequest } from '../secrets-managers/settings.js';
 
 const PREFIX = 'connection_secrets_';
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Codes of dead letters that are no event's refusal. */
+const LATE_DEAD_LETTERS: ReadonlySet<string> = new Set(['SECRET_VERSION_GONE', 'KEY_MISSING']);
+const NOTABLE = ['mask-on-new-endpoint', 'quoted'];
 
 /** What lies in the database and waits. */
 export interface BacklogCounts {
@@ -28,13 +32,22 @@ export class Metrics {
   readonly #eventSeconds = this.#histogram('event_duration_seconds', 'From decoded to published', [
     'outcome',
   ]);
-  readonly #deadLetters = this.#counter('dead_letters_total', 'Events that became dead letters', ['code']);
-  readonly #retries = this.#counter('retries_total', 'Records handed back, to come again', ['code']);
+  readonly #deadLetters = this.#counter('dead_letters_total', 'Dead letters made', ['code']);
+  readonly #retries = this.#counter(
+    'retries_total',
+    'Records handed back, to come again, and kept events tried again in vain',
+    ['code'],
+  );
   readonly #writes = this.#counter('secret_writes_total', 'Values written to the store', []);
   readonly #reported = this.#counter(
     'reported_fields_total',
     'Fields that look like secrets and were left as they are (SECRET_BY_NAME=report)',
     [],
+  );
+  readonly #noted = this.#counter(
+    'noted_events_total',
+    'Applied events that somebody should look at; the audit says what of each',
+    ['note'],
   );
   readonly #storeCalls = this.#counter('store_calls_total', 'Requests to the store', [
     'provider',
@@ -45,9 +58,15 @@ export class Metrics {
     'provider',
     'call',
   ]);
-  readonly #lag = this.#gauge('consumer_lag_records', 'Records of a partition not finished yet', [
+  readonly #lag = this.#gauge(
+    'consumer_lag_records',
+    'Records of a source partition that the group has not finished',
+    ['topic', 'partition'],
+  );
+  readonly #missed = this.#counter('missed_records_total', 'Source records that the group has passed over', [
     'topic',
     'partition',
+    'reason',
   ]);
   readonly #assigned = this.#gauge(
     'assigned_partitions',
@@ -89,19 +108,43 @@ export class Metrics {
   readonly #tasks = this.#counter('task_runs_total', 'Runs of periodic tasks', ['task', 'result']);
   readonly #info = this.#gauge('info', 'Always 1; says what runs', ['version', 'manager']);
 
+  readonly #partitions = new Map<string, { readonly topic: string; readonly partition: string }>();
+
   constructor(about: { readonly version: string; readonly manager: string }) {
     collectDefaultMetrics({ register: this.registry });
     this.#info.set({ ...about }, 1);
     this.backlogUnknown();
+    this.#beginAtZero();
+  }
+
+  /** A series that begins at 1 has no increase: alarms on counters need the 0 before it. */
+  #beginAtZero(): void {
+    for (const [code, { kind }] of Object.entries(ERROR_CODES)) {
+      if (kind === 'event' || LATE_DEAD_LETTERS.has(code)) this.#deadLetters.inc({ code }, 0);
+      if (kind !== 'transient') continue;
+      this.#retries.inc({ code }, 0);
+      this.#pauses.inc({ code }, 0);
+    }
+    for (const note of NOTABLE) this.#noted.inc({ note }, 0);
+    this.tidied({ deleted: 0, repaired: 0, lost: 0 });
+    for (const result of ['moved', 'failed']) this.#migrated.inc({ result }, 0);
   }
 
   handled(record: HandledRecord): void {
     const { outcome, code } = record;
+    if (record.isAgain) {
+      this.handedBack(code ?? 'INTERNAL');
+      return;
+    }
     this.#events.inc({ outcome, code: code ?? '' });
     this.#eventSeconds.observe({ outcome }, record.durationMs / 1_000);
-    if (outcome === 'refused' || outcome === 'blocked') this.#deadLetters.inc({ code: code ?? 'INTERNAL' });
     if (record.writes > 0) this.#writes.inc(record.writes);
+    for (const { action } of record.notes) this.#noted.inc({ note: action });
     if (record.reported.length > 0) this.#reported.inc(record.reported.length);
+  }
+
+  deadLetter(code: ErrorCode): void {
+    this.#deadLetters.inc({ code });
   }
 
   /** @param label an error's code, or its class */
@@ -114,14 +157,27 @@ export class Metrics {
     this.#storeSeconds.observe({ provider, call }, durationMs / 1_000);
   }
 
-  /** What this process has no longer is somebody else's lag. */
   assigned(partitions: readonly PartitionOf[]): void {
     this.#assigned.set(partitions.length);
-    this.#lag.reset();
   }
 
+  /** Of any partition of the source topics, whoever has it. */
   lag({ topic, partition }: PartitionOf, records: number): void {
-    this.#lag.set({ topic, partition: String(partition) }, Math.max(0, records));
+    const labels = { topic, partition: String(partition) };
+    if (!this.#partitions.has(`${topic}|${partition}`)) {
+      this.#partitions.set(`${topic}|${partition}`, labels);
+      for (const reason of ['expired', 'recreated']) this.#missed.inc({ ...labels, reason }, 0);
+    }
+    this.#lag.set(labels, Math.max(0, records));
+  }
+
+  /** An old number would look like a fresh one. */
+  lagUnknown(): void {
+    for (const labels of this.#partitions.values()) this.#lag.set(labels, Number.NaN);
+  }
+
+  missed({ topic, partition, reason }: PartitionOf & { readonly reason: string }, records: number): void {
+    this.#missed.inc({ topic, partition: String(partition), reason }, records);
   }
 
   partitionPaused(code: ErrorCode): void {
@@ -155,6 +211,10 @@ export class Metrics {
 
   ready(part: string, isUp: boolean): void {
     this.#ready.set({ part }, isUp ? 1 : 0);
+  }
+
+  taskStarted(task: string): void {
+    for (const result of ['ok', 'failed']) this.#tasks.inc({ task, result }, 0);
   }
 
   taskRun(task: string, result: 'ok' | 'failed'): void {

@@ -7,7 +7,7 @@ export type SafeError =
   | { readonly name: string; readonly frames: readonly string[] };
 
 const MAX_FRAMES = 12;
-/** What {@link safeError} has made: harmless by its making, which a look at its members can not tell. */
+/** What {@link safeError} has made: harmless by its making, which a look at its members cannot tell. */
 const MADE_HERE = new WeakSet<object>();
 const CLASS_NAME = /^[A-Za-z_$][\w$]{0,79}$/;
 /** `at name (file:line:column)` as V8 writes it; the place must look like one. */

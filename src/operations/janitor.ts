@@ -36,7 +36,9 @@ export interface JanitorParts {
   readonly tokenKey: Buffer;
   /** Seals records that wait to be published. */
   readonly ring: Sealer;
-  /** Told once of each manager that can not be opened. */
+  /** Who repairs, for the audit. Default: this program, by itself. */
+  readonly actor?: string;
+  /** Told once of each manager that cannot be opened. */
   readonly onUnopened?: (name: ManagerName, error: ConfigurationError) => void;
 }
 
@@ -202,13 +204,14 @@ export class Janitor {
   }
 
   async #delete(row: StoredSecretRow, store: SecretStore, nowMs: number, call: StoreCall): Promise<Handled> {
-    const { secretId, connectionId } = row;
-    const [result] = await store.delete([{ reference: toReference(secretId), connectionId }], call);
+    const { secretId, connectionId, version } = row;
+    const item = { reference: toReference(secretId), connectionId, isCommitted: version !== null };
+    const [result] = await store.delete([item], call);
     const deleted: StoredSecretRow = { ...row, state: 'deleted', version: null, dueAtMs: null };
     if (result === undefined) throw new TypeError('the store gave no answer for a deletion');
     if (result.ok) return { row: deleted, action: 'delete', outcomeKnown: true };
     const { error } = result;
-    // Without our tag it is not ours to delete, whatever we once wrote there.
+    // Without our tag, or adopted without a committed value, it is not ours to delete, whatever we once wrote there.
     if (error.code === 'SECRET_NOT_OWNED') return { row: deleted, action: 'forget', outcomeKnown: true };
     if (error.applied === 'unknown') return { row, action: null, outcomeKnown: false };
     return { row: { ...row, state: 'retired', dueAtMs: nowMs + RETRY_MS }, action: null, outcomeKnown: true };
@@ -280,7 +283,7 @@ export class Janitor {
       const { secretId } = row;
       const path = references.find((row) => row.secretId === secretId)?.path ?? null;
       const { actor, eventId, ...cause } = retirements.get(secretId) ?? {
-        actor: OURSELVES,
+        actor: this.#parts.actor ?? OURSELVES,
         eventId: null,
         path,
       };

@@ -1,9 +1,11 @@
 import type { ConnectionRow } from '../database/rows.js';
+import { EventError } from '../errors.js';
 import { byteSize } from '../events/record-size.js';
 import type { Decision, Ledger, LockedState } from '../pipeline/ledger.js';
 import { outboxRow } from '../pipeline/outbox.js';
-import { securedRecord, sourceOf, type SecuredContext } from '../pipeline/secured-record.js';
+import { readingsOfState, securedRecord, sourceOf, type SecuredContext } from '../pipeline/secured-record.js';
 import type { Operation } from '../terms.js';
+import type { OutgoingRecord } from '../transport.js';
 
 export interface RepublishRequest {
   readonly connectionId: string;
@@ -16,21 +18,30 @@ export interface RepublishRequest {
  * Puts a connection's present state into the outbox once more, as a new revision, under its claim. The relay of a
  * running worker publishes it, or the next start.
  *
- * @returns `busy` where somebody else holds the claim
+ * @returns `busy` where somebody else holds the claim; the error where the state names a secret that it may not name
  */
 export async function republish(
   ledger: Ledger,
   context: SecuredContext,
   { connectionId, operation, only }: RepublishRequest,
-): Promise<'done' | 'not-needed' | 'busy'> {
+): Promise<'done' | 'not-needed' | 'busy' | EventError> {
+  let refusal: EventError | null = null;
   const [result] = await ledger.claim<never>([
     {
       connectionId,
       eventHash: null,
-      secretIds: () => [],
-      decide: (state) => (only(state.connection) ? nextRevision(state, context, operation) : NOT_NEEDED),
+      secretIds: (connection, references) => readingsOfState(connection, references, context),
+      decide: (state) => {
+        refusal = null;
+        if (!only(state.connection)) return NOT_NEEDED;
+        const next = nextRevision(state, context, operation);
+        if (!(next instanceof EventError)) return next;
+        refusal = next;
+        return NOT_NEEDED;
+      },
     },
   ]);
+  if (refusal !== null) return refusal;
   switch (result?.kind) {
     case 'committed':
       await ledger.settle([{ claim: result.claim, sentIds: [] }]);
@@ -52,28 +63,45 @@ export const NOT_NEEDED: Decision<never> = { kind: 'settle', outcome: OUTCOME, c
  * for good or not, it says that as before: readers go by it.
  *
  * @param maxBytes the largest record that is published
- * @returns {@link NOT_NEEDED} where the record is larger
+ * @returns why it is not published: OUTPUT_TOO_LARGE, REFERENCE_FOREIGN, REFERENCE_INVALID
  */
 export function nextRevision(
-  { connection, references, nowMs }: LockedState,
+  state: LockedState,
   context: SecuredContext,
   operation: Operation,
   maxBytes = Infinity,
-): Decision<never> {
+): Decision<never> | EventError {
+  const { connection, nowMs } = state;
   const next: ConnectionRow = {
     ...connection,
     operation: DELETED_STATES.get(connection.state) ?? operation,
     revision: connection.revision + 1,
     updatedAtMs: nowMs,
   };
-  const record = securedRecord(next, references, sourceOf(connection), nowMs, context);
-  if (byteSize(record) > maxBytes) return NOT_NEEDED;
+  const record = recordOrRefusal(next, state, context);
+  if (record instanceof EventError) return record;
+  const bytes = byteSize(record);
+  if (bytes > maxBytes)
+    return new EventError('OUTPUT_TOO_LARGE', `it has ${bytes} bytes, its topic takes ${maxBytes}`);
   const place = { connectionId: connection.id, revision: next.revision, nowMs };
   return {
     kind: 'commit',
     outcome: OUTCOME,
-    changes: { connection: next, outbox: [outboxRow(record, place, context.rings.database)] },
+    changes: { connection: next, outbox: [outboxRow(record, place, context.rings.outbox)] },
   };
+}
+
+function recordOrRefusal(
+  next: ConnectionRow,
+  state: LockedState,
+  context: SecuredContext,
+): OutgoingRecord | EventError {
+  try {
+    return securedRecord(next, state.references, sourceOf(state.connection), state, context);
+  } catch (error) {
+    if (error instanceof EventError) return error;
+    throw error;
+  }
 }
 
 const DELETED_STATES: ReadonlyMap<ConnectionRow['state'], Operation> = new Map([

@@ -2,15 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/database.js';
 import { saveIngestionKey, type LastSecured } from '../database/secured-state.js';
 import { countTokens, type TokenTable } from '../database/tokens.js';
+import { EventError, type ErrorCode } from '../errors.js';
 import type { Ledger } from '../pipeline/ledger.js';
 import type { SecuredContext } from '../pipeline/secured-record.js';
 import type { VaultBatch } from '../secrets-managers/local/rotate.js';
 import type { ManagerName } from '../terms.js';
 import type { Progress } from './progress.js';
 import { republish } from './republish.js';
-import { rotatePage, type RotatingKeys } from './rotate-tables.js';
+import { rotatePage, type RotationKeys } from './rotate-tables.js';
 import type { SecuredTokens } from './secured-tokens.js';
-import { countTables, keysOf, type DatabaseKeys, type PlaceCounts } from './token-counts.js';
+import { countTables, type PlaceCounts } from './token-counts.js';
 
 /** Places in the order in which they are worked through. The settings are the last: see {@link KeyRotation}. */
 export const STEPS = [
@@ -37,10 +38,9 @@ export interface VaultAccess {
   rotate(after: number, onBatch: (batch: VaultBatch) => Promise<void>, signal: AbortSignal): Promise<void>;
 }
 
-export interface RotationParts {
+export interface RotationParts extends RotationKeys {
   readonly database: Database;
   readonly ledger: Ledger;
-  readonly keys: DatabaseKeys<RotatingKeys>;
   readonly ingestion: { readonly name: string; readonly primaryKeyId: string };
   readonly secured: SecuredTokens;
   /** What a secured event of a connection of this manager is made from. */
@@ -59,11 +59,19 @@ export interface PlaceReport extends PlaceCounts {
   readonly rotated: number;
 }
 
+export interface RefusedConnection {
+  readonly connectionId: string;
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
 export interface RotationReport {
   /** Empty where it was interrupted. */
   readonly places: readonly PlaceReport[];
   /** Tokens sealed anew and events published anew by this run. */
   readonly rotated: number;
+  /** Connections that are not published anew, for they name a secret that they may not name. */
+  readonly refused: readonly RefusedConnection[];
   /** Told to stop before the end. */
   readonly interrupted: boolean;
   /** Nothing is left under an old key, and every token can be opened. */
@@ -89,6 +97,7 @@ export class KeyRotation {
   #total = 0;
   #vault = { current: 0, unknown: 0 };
   #secured = { current: 0, old: 0 };
+  readonly #refused: RefusedConnection[] = [];
 
   constructor(parts: RotationParts) {
     this.#parts = parts;
@@ -137,10 +146,10 @@ export class KeyRotation {
   }
 
   async #rotateTable(table: TokenTable, from: string, signal: AbortSignal): Promise<void> {
-    const { database, keys, onPosition } = this.#parts;
+    const { database, onPosition } = this.#parts;
     const busy: string[] = [];
     for (let after: string | null = from; after !== null && !signal.aborted;) {
-      const page = await rotatePage(database, table, keysOf(table, keys), after);
+      const page = await rotatePage(database, table, this.#parts, after);
       busy.push(...page.busy);
       this.#count(table, page.rotated);
       this.#advance(page.seen);
@@ -153,11 +162,11 @@ export class KeyRotation {
 
   /** Somebody works on some of the connections: for as long as a claim may last the table is gone through again. */
   async #untilFree(table: TokenTable, signal: AbortSignal): Promise<void> {
-    const { database, keys, claimMs } = this.#parts;
+    const { database, claimMs } = this.#parts;
     for (const untilMs = performance.now() + 2 * claimMs; performance.now() < untilMs && !signal.aborted;) {
       let isFree = true;
       for (let after: string | null = ''; after !== null && !signal.aborted;) {
-        const page = await rotatePage(database, table, keysOf(table, keys), after);
+        const page = await rotatePage(database, table, this.#parts, after);
         this.#count(table, page.rotated);
         isFree &&= page.busy.length === 0;
         after = page.next;
@@ -205,7 +214,8 @@ export class KeyRotation {
         this.#advance(1);
       }
       after = next;
-      if (after !== null && busy.length === 0) await onPosition({ step: 'connection.secured', after });
+      const isBehindDone = busy.length === 0 && this.#refused.length === 0;
+      if (after !== null && isBehindDone) await onPosition({ step: 'connection.secured', after });
     }
     const untilMs = performance.now() + 2 * this.#parts.claimMs;
     while (busy.length > 0 && performance.now() < untilMs && !signal.aborted) {
@@ -214,8 +224,8 @@ export class KeyRotation {
       for (const last of busy) if (!(await this.#republish(last))) still.push(last);
       busy = still;
     }
-    this.#secured.old = busy.length;
-    if (busy.length === 0 && !signal.aborted)
+    this.#secured.old = busy.length + this.#refused.length;
+    if (this.#secured.old === 0 && !signal.aborted)
       await database.transaction((tx) => saveIngestionKey(tx, ingestion.primaryKeyId));
   }
 
@@ -232,6 +242,10 @@ export class KeyRotation {
       only: (row) => row.revision === revision && row.manager === manager,
     });
     if (result === 'busy') return false;
+    if (result instanceof EventError) {
+      this.#refused.push({ connectionId, code: result.code, detail: result.message });
+      return true;
+    }
     if (result === 'done') this.#count('connection.secured', 1);
     this.#secured.current += 1;
     return true;
@@ -239,7 +253,7 @@ export class KeyRotation {
 
   async #report(signal: AbortSignal): Promise<RotationReport> {
     const rotated = [...this.#rotated.values()].reduce((sum, count) => sum + count, 0);
-    if (signal.aborted) return { places: [], rotated, interrupted: true, complete: false };
+    if (signal.aborted) return { places: [], rotated, refused: [], interrupted: true, complete: false };
     const { database, keys, vault, ingestion } = this.#parts;
     const counted: PlaceCounts[] = [
       ...(await countTables(database, keys, signal)),
@@ -251,7 +265,7 @@ export class KeyRotation {
       rotated: this.#rotated.get(counts.place as Step) ?? 0,
     }));
     const complete = places.every(({ old, unknown }) => old === 0 && unknown === 0);
-    return { places, rotated, interrupted: false, complete };
+    return { places, rotated, refused: this.#refused, interrupted: false, complete };
   }
 
   /** Tables gone through once more, and rows added meanwhile, make the total grow. */

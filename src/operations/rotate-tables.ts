@@ -1,13 +1,20 @@
 import type { Database, Transaction } from '../database/database.js';
 import { lockFree } from '../database/take-free.js';
 import { findTokens, rawToken, replaceToken, type StoredToken, type TokenTable } from '../database/tokens.js';
-import { FernetError } from '../fernet/index.js';
-import { ageOf, type TokenKeys } from './token-counts.js';
+import { FernetError, toSealed } from '../fernet/index.js';
+import { resealedRow } from '../pipeline/references.js';
+import { ageOf, keysFor, type DatabaseKeys, type TokenKeys } from './token-counts.js';
 
 /** A key list that seals anew; the token's time is kept. */
 export interface RotatingKeys extends TokenKeys {
   /** Throws FernetError. */
   rotate(token: string): string;
+}
+
+export interface RotationKeys {
+  readonly keys: DatabaseKeys<RotatingKeys>;
+  /** Of the digests of references. */
+  readonly fingerprintKey: Buffer;
 }
 
 export interface RotatedPage {
@@ -30,7 +37,7 @@ export interface RotatedPage {
 export function rotatePage(
   database: Database,
   table: TokenTable,
-  keys: RotatingKeys,
+  keys: RotationKeys,
   after: string,
 ): Promise<RotatedPage> {
   return database.transaction(async (tx) => {
@@ -51,13 +58,22 @@ export function rotatePage(
   });
 }
 
-async function rotate(tx: Transaction, tokens: readonly StoredToken[], keys: RotatingKeys): Promise<number> {
+async function rotate(
+  tx: Transaction,
+  tokens: readonly StoredToken[],
+  { keys, fingerprintKey }: RotationKeys,
+): Promise<number> {
   let rotated = 0;
   for (const stored of tokens) {
     const token = rawToken(stored);
-    if (ageOf(keys, token) !== 'old') continue;
-    const renewed = renewedOrNull(keys, token);
-    if (renewed !== null && (await replaceToken(tx, stored, renewed))) rotated += 1;
+    const ring = keysFor(stored, keys);
+    if (ageOf(ring, token) !== 'old') continue;
+    const renewed = renewedOrNull(ring, token);
+    if (renewed === null) continue;
+    const { reference } = stored;
+    const more =
+      reference === null ? {} : { digest: resealedRow(reference, toSealed(renewed), fingerprintKey).digest };
+    if (await replaceToken(tx, stored, renewed, more)) rotated += 1;
   }
   return rotated;
 }

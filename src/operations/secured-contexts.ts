@@ -1,4 +1,4 @@
-import { openSecretsManager } from '../app.js';
+import { openSecretsManager, ownNamesOf } from '../app.js';
 import type { Config } from '../config.js';
 import type { DatabaseIdentity } from '../database/settings.js';
 import type { SecuredContext } from '../pipeline/secured-record.js';
@@ -16,6 +16,8 @@ export function securedContexts(config: Config<'keys'>, identity: DatabaseIdenti
       manager,
       generation: identity.generation,
       rings: config.keys,
+      ids: ownNamesOf(config, identity, manager),
+      fingerprintKey: identity.fingerprintKey,
       output: { references, format },
     };
   };

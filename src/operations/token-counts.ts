@@ -1,4 +1,5 @@
 import type { Database } from '../database/database.js';
+import { FINGERPRINT_KEY } from '../database/fingerprint-key.js';
 import { findTokens, rawToken, TOKEN_TABLES, type StoredToken, type TokenTable } from '../database/tokens.js';
 
 /** What a key list says of tokens: index of the key that made one; null where none of the list did. */
@@ -12,6 +13,8 @@ export interface TokenKeys {
 export interface DatabaseKeys<K extends TokenKeys = TokenKeys> {
   readonly database: K;
   readonly deadLetter: K;
+  readonly outbox: K;
+  readonly fingerprint: K;
 }
 
 /** Which key made the tokens of one place. */
@@ -31,8 +34,16 @@ export interface PlaceCounts extends TokenCounts {
   readonly keys: string;
 }
 
-export function keysOf<K extends TokenKeys>(table: TokenTable, keys: DatabaseKeys<K>): K {
-  return table === 'dead_letter' ? keys.deadLetter : keys.database;
+function keysOf<K extends TokenKeys>(table: TokenTable, keys: DatabaseKeys<K>): K {
+  if (table === 'dead_letter') return keys.deadLetter;
+  return table === 'outbox' ? keys.outbox : keys.database;
+}
+
+/** The list that is for a token. */
+export function keysFor<K extends TokenKeys>(stored: StoredToken, keys: DatabaseKeys<K>): K {
+  // Until the rows have their digests the key of these lies under the database's list itself.
+  const isBound = stored.key['name'] === FINGERPRINT_KEY && keys.fingerprint.indexOf(stored.text) !== null;
+  return stored.table === 'setting' && isBound ? keys.fingerprint : keysOf(stored.table, keys);
 }
 
 export function ageOf(keys: TokenKeys, token: string): keyof TokenCounts {
@@ -52,7 +63,7 @@ export async function countTables(
   for (const table of tables) {
     const counts = { current: 0, old: 0, unknown: 0 };
     await eachToken(database, table, signal, (token) => {
-      counts[ageOf(keysOf(table, keys), rawToken(token))] += 1;
+      counts[ageOf(keysFor(token, keys), rawToken(token))] += 1;
     });
     counted.push({ place: table, keys: keysOf(table, keys).name, ...counts });
   }

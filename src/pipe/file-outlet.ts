@@ -1,5 +1,8 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import { constants, openSync } from 'node:fs';
+import { open, stat, type FileHandle } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import { publishTimeoutMs } from '../pipeline/claim.js';
 import type { OutgoingRecord, Outlet } from '../transport.js';
@@ -7,14 +10,17 @@ import type { OutgoingRecord, Outlet } from '../transport.js';
 /** A pipe has no topics: its lines may be as long as they are. */
 const NO_LIMIT_BYTES = Number.MAX_SAFE_INTEGER;
 const LONGEST_WRITE_MS = 5_000;
+const READER_POLL_MS = 100;
 const CHUNK_BYTES = 1024 * 1024;
 /** Of every line of ours. */
 const LINE_START = '{"specversion"';
 
 /** Where the lines of a pipe go. */
 export interface LineSink {
-  /** Resolves when the text is durable. */
+  /** Resolves when the text is durable, or taken where nothing can be synced (a terminal, a pipe, a device). */
   write(text: string): Promise<void>;
+  /** Who reads it has gone: nothing more can be written. */
+  readonly isClosed: boolean;
   close(): Promise<void>;
 }
 
@@ -41,20 +47,29 @@ export class LineOutlet implements Outlet {
   }
 }
 
-/** Appends to a file, synced before an event counts as sent. Throws CONFIG_INVALID where it can not be opened. */
-export async function openFileSink(file: string): Promise<LineSink> {
-  const handle = await openForAppending(file);
-  await cutTornLine(handle);
+/**
+ * Appends to a file, synced before an event counts as sent. A named pipe waits for its reader, until `signal` is aborted.
+ *
+ * @throws ConfigurationError USAGE_INVALID where it cannot be opened
+ */
+export async function openFileSink(file: string, signal: AbortSignal): Promise<LineSink> {
+  const found = await stat(file).catch(() => null);
+  if (found?.isFIFO() === true) return openNamedPipe(file, signal);
+  // What is there and no file is a device: it has no end to look at and nothing to sync.
+  const isFile = found === null || found.isFile();
+  const handle = await openOutput(file, isFile ? 'a+' : 'a');
+  if (isFile) await cutTornLine(handle);
   let tail: Promise<void> = Promise.resolve();
   const append = async (text: string): Promise<void> => {
     try {
       await handle.appendFile(text, 'utf8');
-      await handle.datasync();
+      if (isFile) await handle.datasync();
     } catch {
       throw new WorkerError('BROKER_UNAVAILABLE', `writing to ${file} failed`);
     }
   };
   return {
+    isClosed: false,
     write: (text) => {
       const written = tail.then(() => append(text));
       tail = written.catch(() => undefined);
@@ -67,12 +82,37 @@ export async function openFileSink(file: string): Promise<LineSink> {
   };
 }
 
-async function openForAppending(file: string): Promise<FileHandle> {
-  try {
-    return await open(file, 'a+', 0o600);
-  } catch {
-    throw new ConfigurationError('USAGE_INVALID', `--out: ${file} can not be opened for appending`);
+/** Opened without blocking: an open that waits for the reader would hang where no signal reaches it. */
+async function openNamedPipe(file: string, signal: AbortSignal): Promise<LineSink> {
+  for (let fd = tryOpenPipe(file); ; fd = tryOpenPipe(file)) {
+    if (fd !== null) {
+      const socket = new Socket({ fd, readable: false, writable: true });
+      return streamSink(socket, { name: file, close: () => socket.destroy() });
+    }
+    await sleep(READER_POLL_MS, undefined, { signal });
   }
+}
+
+/** Null: nobody reads it yet. */
+function tryOpenPipe(file: string): number | null {
+  try {
+    return openSync(file, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENXIO') return null;
+    throw notOpened(file);
+  }
+}
+
+async function openOutput(file: string, flags: 'a' | 'a+'): Promise<FileHandle> {
+  try {
+    return await open(file, flags, 0o600);
+  } catch {
+    throw notOpened(file);
+  }
+}
+
+function notOpened(file: string): ConfigurationError {
+  return new ConfigurationError('USAGE_INVALID', `--out: ${file} cannot be opened for appending`);
 }
 
 /**
@@ -106,15 +146,36 @@ async function bytesOf(handle: FileHandle, start: number, end: number): Promise<
 }
 
 /** Writes to a stream such as standard output; done when the stream has passed it on. */
-export function streamSink(stream: Writable): LineSink {
+export function streamSink(
+  stream: Writable,
+  {
+    name = 'standard output',
+    close = () => undefined,
+  }: { readonly name?: string; readonly close?: () => void } = {},
+): LineSink {
+  let isClosed = false;
+  // Without a listener it would end the process.
+  stream.on('error', () => {
+    isClosed = true;
+  });
   return {
+    get isClosed() {
+      return isClosed;
+    },
     write: (text) =>
       new Promise((resolve, reject) => {
         stream.write(text, 'utf8', (error) => {
-          if (error == null) resolve();
-          else reject(new WorkerError('INTERNAL', 'standard output was closed by its reader'));
+          if (error == null) {
+            resolve();
+            return;
+          }
+          isClosed = true;
+          reject(new WorkerError('INTERNAL', `${name} was closed by its reader`));
         });
       }),
-    close: () => Promise.resolve(),
+    close: () => {
+      close();
+      return Promise.resolve();
+    },
   };
 }

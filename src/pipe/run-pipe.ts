@@ -1,13 +1,15 @@
 import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, WorkerError } from '../errors.js';
-import { parsePipeLine } from '../events/pipe-line.js';
+import { longPipeLine, parsePipeLine } from '../events/pipe-line.js';
 import type { SourceTopics } from '../events/source-topics.js';
 import type { SourceRecord } from '../terms.js';
 import { splitLines } from './lines.js';
 
 export interface PipeParts {
   readonly topics: SourceTopics;
+  /** {@link SourceRecord.digest} of a line. */
+  digestOf(record: SourceRecord): string;
   handle(record: SourceRecord, signal: AbortSignal): Promise<unknown>;
   /** Publishes what an earlier run left unsent; returns how many records. */
   relay(signal: AbortSignal): Promise<number>;
@@ -72,10 +74,16 @@ async function handleLines(
   try {
     let lineNumber = 0;
     for await (const line of splitLines(input)) {
-      const record = parsePipeLine(line, lineNumber, parts.topics, Date.now());
+      const record = Buffer.isBuffer(line)
+        ? parsePipeLine(line, lineNumber, parts.topics, Date.now())
+        : longPipeLine(line, lineNumber, Date.now());
       lineNumber += 1;
       if (record === null) continue;
-      begin(persistently(() => parts.handle(record, signal), parts, signal));
+      const digest = parts.digestOf(record);
+      const { unread } = record;
+      // That of its bytes alone is no secret's: nobody is to guess a value by it.
+      const known = { ...record, digest, ...(unread === undefined ? {} : { unread: { ...unread, digest } }) };
+      begin(persistently(() => parts.handle(known, signal), parts, signal));
       if (running.size >= parts.concurrency) await Promise.race(running);
       if (failures.length > 0 || signal.aborted) break;
     }
@@ -129,6 +137,6 @@ async function* fileChunks(file: string): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of createReadStream(file)) yield chunk as Buffer;
   } catch {
-    throw new ConfigurationError('USAGE_INVALID', `--in: ${file} can not be read`);
+    throw new ConfigurationError('USAGE_INVALID', `--in: ${file} cannot be read`);
   }
 }

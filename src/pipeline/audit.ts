@@ -1,30 +1,50 @@
 import { randomUUID } from 'node:crypto';
 import type { AuditRow, ReferenceRow, StoredSecretRow } from '../database/rows.js';
 import type { Stored } from '../secrets-managers/port.js';
+import type { DeadLetterHead } from './ledger.js';
 import type { NewReferences, PlannedWrite } from './new-references.js';
+import type { Note } from './notes.js';
 
 /**
- * What is done to a secret, or to an event. By events: `create` to `refuse`. By the janitor: `retire`, `delete`, and
- * `forget` (not ours any more, left alone), `repair` (the recorded version put back), `lost` (the store has it no more). By an
- * operator: `rotate` (everything sealed anew).
+ * What is done to a connection, to a secret, or to an event. By events: `apply` to `supersede`, and `migrate` by a change of
+ * manager without one. By the janitor: `retire`, `delete`, and `forget` (not ours any more, left alone), `repair` (the
+ * recorded version put back), `lost` (the store has it no more). By an operator: `rotate` (everything sealed again), and
+ * `discard` (a dead letter given up), `change-manager` (from now on another one is active). By the first start after an
+ * upgrade: `fill-digests` (the rows of references got theirs). By a worker that looks at its group: `miss` (source records
+ * were passed over).
  */
-export type AuditAction =
-  | 'create'
-  | 'update'
-  | 'adopt'
-  | 'restore'
-  | 'retire'
-  | 'delete'
-  | 'refuse'
-  | 'forget'
-  | 'repair'
-  | 'lost'
-  | 'rotate';
+export const AUDIT_ACTIONS = [
+  'apply',
+  'mask-on-new-endpoint',
+  'quoted',
+  'create',
+  'update',
+  'adopt',
+  'restore',
+  'retire',
+  'delete',
+  'refuse',
+  'supersede',
+  'migrate',
+  'forget',
+  'repair',
+  'accept',
+  'lost',
+  'rotate',
+  'discard',
+  'change-manager',
+  'fill-digests',
+  'miss',
+] as const;
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
-export type AuditEntry = Omit<AuditRow, 'id' | 'action'> & { readonly action: AuditAction };
+export type AuditEntry = Omit<AuditRow, 'id' | 'action' | 'fields'> & {
+  readonly action: AuditAction;
+  readonly fields?: AuditRow['fields'];
+};
 
 export function auditRow(entry: AuditEntry): AuditRow {
-  return { id: randomUUID(), ...entry };
+  return { id: randomUUID(), fields: null, ...entry };
 }
 
 const ACTION_OF_EFFECT: Readonly<Record<Stored['effect'], AuditAction>> = {
@@ -48,6 +68,10 @@ export class EventAudit {
   constructor(cause: AuditCause, nowMs: number) {
     this.#cause = cause;
     this.#nowMs = nowMs;
+  }
+
+  noted(notes: readonly Note[]): AuditRow[] {
+    return notes.map(({ action, detail, fields }) => ({ ...this.#row(action, null, null, detail), fields }));
   }
 
   written(
@@ -102,6 +126,23 @@ export class EventAudit {
   ): AuditRow[] {
     const pathById = new Map(fields.map((field) => [field.secretId, field.path]));
     return rows.map((row) => this.#row('retire', pathById.get(row.secretId) ?? null, row.secretId, null));
+  }
+
+  /** Dead letters that this event, as full state, makes up for. */
+  superseded(heads: readonly DeadLetterHead[]): AuditRow[] {
+    const { actor, connectionId, eventId: by } = this.#cause;
+    return heads.map(({ eventId, code }) =>
+      auditRow({
+        atMs: this.#nowMs,
+        action: 'supersede',
+        actor,
+        connectionId,
+        path: null,
+        secretId: null,
+        eventId,
+        detail: `${code}: by event ${by ?? ''}`,
+      }),
+    );
   }
 
   #row(action: AuditAction, path: string | null, secretId: string | null, detail: string | null): AuditRow {

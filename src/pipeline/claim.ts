@@ -15,6 +15,9 @@ export interface Claim {
   readonly deadlineMs: number;
 }
 
+/** A request may still land this many claim times after its claim ran out. */
+export const LATE_REQUEST_CLAIMS = 4;
+
 /** What the transaction before and the marking after a publish may take of a claim. */
 const PUBLISH_MARGIN_MS = 2_000;
 const SHORTEST_PUBLISH_MS = 1_000;

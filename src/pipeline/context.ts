@@ -26,15 +26,27 @@ export interface PlanContext {
   readonly fields: FieldFinder;
   readonly rings: {
     readonly database: Sealer;
-    readonly publisher: Sealer;
+    /** Null: no field may come sealed. */
+    readonly publisher: Sealer | null;
     readonly ingestion: Sealer;
     readonly deadLetter: Sealer;
+    readonly outbox: Sealer;
   };
   readonly fingerprintKey: Buffer;
   readonly generation: number;
   readonly rules: {
     readonly adopt: boolean;
+    /** What a run of `adopt` has decided: see `adoptionGrant`. Null: events decide. */
+    readonly grants: ReadonlySet<string> | null;
+    /** `sealed`: a value that came in the clear is refused. */
+    readonly sourceValues: 'any' | 'sealed';
+    /** What becomes of an event that masks a secret and changes where it is sent. */
+    readonly maskedSecretOnNewEndpoint: 'allow' | 'refuse';
+    /** What becomes of a free text that quotes a secret of its event. */
+    readonly secretQuoted: 'mask' | 'refuse' | 'report';
     readonly allowedReferencePrefixes: readonly string[];
+    /** `bound`: a publisher's token must say which field it is for. */
+    readonly publisherTokens: 'bound' | 'any';
     /** After retiring, milliseconds until a secret is deleted. */
     readonly graceMs: number;
     /** How long a masked event without an original waits, milliseconds. */

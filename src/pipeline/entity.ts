@@ -3,9 +3,28 @@ import { parsePointer } from '../catalog/json-pointer.js';
 import { EventError } from '../errors.js';
 import { canonicalJson } from '../events/order.js';
 import { MASK, type Json, type JsonObject } from '../terms.js';
-import type { ReferenceRow } from '../database/rows.js';
+import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
 import type { RuledField } from './new-references.js';
 import type { PreparedEvent, PreparedField } from './prepare.js';
+
+const ENTITIES = new WeakMap<ConnectionRow, JsonObject | null>();
+
+/** The stored entity of a row; parsed once, however many ask. Nobody may change it. */
+export function entityOf(row: ConnectionRow): JsonObject | null {
+  let entity = ENTITIES.get(row);
+  if (entity === undefined) {
+    entity = row.entity === null ? null : (JSON.parse(row.entity) as JsonObject);
+    ENTITIES.set(row, entity);
+  }
+  return entity;
+}
+
+/** The row with another entity. */
+export function withEntity(row: ConnectionRow, entity: JsonObject): ConnectionRow {
+  const changed = { ...row, entity: JSON.stringify(entity) };
+  ENTITIES.set(changed, entity);
+  return changed;
+}
 
 /** The entity as it is stored: secret fields masked, cleared ones null. */
 export function maskEntity(entity: JsonObject, ruled: readonly RuledField[]): JsonObject {
@@ -58,7 +77,7 @@ export function refuseMovedElements(
     if (found.positional?.arrayPointers.some(hasMoved) === true)
       throw new EventError(
         'MASK_POSITION_CHANGED',
-        `${found.pointer} is in an array without names that is not the stored one: whose secret it is can not be told`,
+        `${found.pointer} is in an array without names that is not the stored one: whose secret it is cannot be told`,
         found.pointer,
       );
 }

@@ -16,10 +16,13 @@ import type {
   LockedState,
   Outcome,
 } from './ledger.js';
-import { askedSecretIds, decideEvent, refuseEvent, type WritePlan } from './plan.js';
+import { askedSecretIds, decideEvent, keptEventsFor, refuseEvent, type WritePlan } from './plan.js';
+import type { Note } from './notes.js';
 import type { PreparedEvent } from './prepare.js';
 import type { Publisher } from './publisher.js';
 import type { Written } from './state-change.js';
+import type { GivenUp } from './stored-secrets.js';
+import { unstorable } from './unprocessed.js';
 import { Writer } from './writer.js';
 
 /** Longest time to wait for somebody else's claim before the record is handed back, milliseconds. */
@@ -38,6 +41,7 @@ export interface ProcessorParts {
 export interface Processed {
   readonly outcome: RecordOutcome;
   readonly code: ErrorCode | null;
+  readonly notes: readonly Note[];
   /** Values written to the store. */
   readonly writes: number;
   /** Whether events of this connection wait that may be possible now. */
@@ -71,7 +75,22 @@ export class EventProcessor {
     } catch (error) {
       const refusal = unstorable(error);
       if (refusal === null) throw error;
-      return this.#process(prepared, signal, (state) => refuseEvent(prepared, refusal, state, context));
+      return await this.#refuse(prepared, refusal, signal);
+    }
+  }
+
+  /** Keeps the event as a dead letter; where the database refuses that as well, without its payload. */
+  async #refuse(prepared: PreparedEvent, refusal: EventError, signal: AbortSignal): Promise<Processed> {
+    const { context } = this.#parts;
+    try {
+      return await this.#process(prepared, signal, (state) =>
+        refuseEvent(prepared, refusal, state, context, 'whole'),
+      );
+    } catch (error) {
+      if (unstorable(error) === null) throw error;
+      return this.#process(prepared, signal, (state) =>
+        refuseEvent(prepared, refusal, state, context, 'bare'),
+      );
     }
   }
 
@@ -83,12 +102,19 @@ export class EventProcessor {
     const result = await this.#claim(prepared, signal, decide);
     switch (result.kind) {
       case 'settled':
-        return { outcome: result.outcome.name, code: result.outcome.code, writes: 0, hasWaiting: false };
+        return {
+          outcome: result.outcome.name,
+          code: result.outcome.code,
+          notes: [],
+          writes: 0,
+          hasWaiting: false,
+        };
       case 'committed':
         await this.#parts.publisher.publish(result.claim, result.unsent);
         return {
           outcome: result.outcome.name,
           code: result.outcome.code,
+          notes: result.outcome.notes ?? [],
           writes: 0,
           hasWaiting: result.hasWaiting,
         };
@@ -108,7 +134,13 @@ export class EventProcessor {
     const request: ClaimRequest<WritePlan> = {
       connectionId: prepared.event.connectionId,
       eventHash: prepared.eventHash,
+      reusedHash: prepared.reusedHash,
       secretIds: (connection, references) => askedSecretIds(prepared, connection, references, context),
+      asksForNamesakes: () => {
+        const { kind, name } = prepared.event;
+        return context.rules.adopt && name !== null ? { kind, cleanedName: name.toLowerCase() } : null;
+      },
+      keptEvents: keptEventsFor(prepared, context),
       decide,
     };
     for (;;) {
@@ -135,24 +167,28 @@ export class EventProcessor {
     const startedMs = clock();
     const holder = { claim };
     const request = { writes: plan.writes, claim, purpose: `event:${prepared.eventHash}` };
+    const givenUp = (answers: GivenUp['answers']): GivenUp => ({ elapsedMs: clock() - startedMs, answers });
     const result = await this.#writer.write(request, this.#parts.guard.callFor(holder, signal));
     switch (result.kind) {
       case 'written':
         return this.#commitOrRefuse(holder.claim, plan, result.written, startedMs);
       case 'refused':
-        return this.#commit(
-          holder.claim,
-          plan.refuse(result.error, clock() - startedMs),
-          { name: 'refused', code: result.error.code },
-          0,
-        );
-      case 'denied':
-        return this.#commit(
-          holder.claim,
-          plan.wait(result.detail, clock() - startedMs),
-          { name: prepared.isLastTry ? 'refused' : 'waiting', code: 'STORE_DENIED' },
-          0,
-        );
+        return this.#keep(holder.claim, plan, result.error, givenUp(result.answers));
+      case 'denied': {
+        const outcome = { name: prepared.isLastTry ? 'refused' : 'waiting', code: result.code } as const;
+        try {
+          return await this.#commit(
+            holder.claim,
+            plan.wait(result.code, result.detail, givenUp(result.answers)),
+            outcome,
+            0,
+          );
+        } catch (error) {
+          const refusal = unstorable(error);
+          if (refusal === null) throw error;
+          return this.#keep(holder.claim, plan, refusal, givenUp(result.answers));
+        }
+      }
       case 'failed':
         // After an attempt of unknown outcome the claim runs out: the request may still land, and nobody may write before.
         if (result.outcomeKnown) await this.#parts.publisher.release(holder.claim);
@@ -169,16 +205,29 @@ export class EventProcessor {
   ): Promise<Processed> {
     try {
       const changes = plan.finish(written);
-      return await this.#commit(claim, changes, { name: 'applied', code: null }, plan.writes.length);
+      return await this.#commit(
+        claim,
+        changes,
+        { name: 'applied', code: null, notes: plan.notes },
+        plan.writes.length,
+      );
     } catch (error) {
       const refusal = error instanceof EventError ? error : unstorable(error);
       if (refusal === null) throw error;
-      return this.#commit(
-        claim,
-        plan.refuse(refusal, this.#parts.clock() - startedMs),
-        { name: 'refused', code: refusal.code },
-        0,
-      );
+      const answers = new Map([...written.stored.keys()].map((secretId) => [secretId, 'applied' as const]));
+      return this.#keep(claim, plan, refusal, { elapsedMs: this.#parts.clock() - startedMs, answers });
+    }
+  }
+
+  /** Under the claim: the event as a dead letter; where the database refuses that as well, without its payload. */
+  async #keep(claim: Claim, plan: WritePlan, refusal: EventError, given: GivenUp): Promise<Processed> {
+    try {
+      const changes = plan.refuse(refusal, given, 'whole');
+      return await this.#commit(claim, changes, { name: 'refused', code: refusal.code }, 0);
+    } catch (error) {
+      if (unstorable(error) === null) throw error;
+      const changes = plan.refuse(refusal, given, 'bare');
+      return this.#commit(claim, changes, { name: 'refused', code: 'EVENT_NOT_STORABLE' }, 0);
     }
   }
 
@@ -190,12 +239,7 @@ export class EventProcessor {
         `connection ${claim.connectionId} was taken over by another worker`,
       );
     await this.#parts.publisher.publish(claim, result.unsent);
-    return { outcome: outcome.name, code: outcome.code, writes, hasWaiting: result.hasWaiting };
+    const { name, code, notes = [] } = outcome;
+    return { outcome: name, code, notes, writes, hasWaiting: result.hasWaiting };
   }
-}
-
-/** The refusal of an event that the database refuses to store; null for any other error. */
-function unstorable(error: unknown): EventError | null {
-  const isRefused = error instanceof WorkerError && 'failure' in error && error.failure === 'refused';
-  return isRefused ? new EventError('EVENT_NOT_STORABLE', error.message) : null;
 }

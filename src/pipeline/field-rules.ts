@@ -1,18 +1,21 @@
+import { collidedName, referredBy } from './collision.js';
 import { EventError } from '../errors.js';
 import { idPathOf } from '../catalog/place.js';
 import type { ReferenceRow, StoredSecretRow } from '../database/rows.js';
-import { isAllowedReference } from '../ids/index.js';
 import { idViolation, valueViolation } from '../secrets-managers/limits.js';
 import type { SecretValue } from '../secret-value.js';
 import type { EntityRoot, EventOrder } from '../terms.js';
+import { adoptionProblem } from './adoption.js';
 import type { PlanContext } from './context.js';
 import type { LockedState } from './ledger.js';
 import type { CopySource } from './new-references.js';
-import { fingerprintOf, type PreparedField } from './prepare.js';
-import { storedReference } from './references.js';
+import { fingerprintOf } from './fingerprint.js';
+import type { PreparedField } from './prepare.js';
+import { isAmong, refusalOf, refusalOfStored, throwRefusal } from './reference-refusals.js';
+import { requireUnaltered, storedReference } from './references.js';
 
 /**
- * What happens to one secret field: the one place that decides it (design §2.2).
+ * What happens to one secret field: the one place that decides it (docs/secrets.md).
  *
  * - `keep`: the stored reference stays; `order` is the event's where it named the value, the stored one where it masked it
  * - `copy`: stays in content, moves to `secretId` (the entity was renamed, or the value is not where the active manager
@@ -70,6 +73,7 @@ export class FieldRules {
         return row === undefined ? { kind: 'wait' } : this.#kept(row, field, kind, row.setOrder);
       case 'reference':
         return this.#reference(field, kind, row, field.incoming.secretId);
+      case 'foreignMask':
       case 'refused':
         throw field.incoming.error;
       case 'text':
@@ -89,10 +93,21 @@ export class FieldRules {
       field.path,
       value.reveal(),
     );
-    if (row?.fingerprint === fingerprint && this.#isComplete(row, secretId))
+    if (row?.fingerprint === fingerprint && this.#isComplete(row, secretId) && this.#isIntact(row))
       return { kind: 'keep', row, order: this.#order };
     this.#refuseUnfit(field.found.pointer, secretId, value);
     return { kind: 'text', value, secretId, fingerprint };
+  }
+
+  /** A row that somebody has altered, or that no key opens, is written anew: the event has the value. */
+  #isIntact(row: ReferenceRow): boolean {
+    try {
+      storedReference(row, this.#context);
+      return true;
+    } catch (error) {
+      if (error instanceof EventError) return false;
+      throw error;
+    }
   }
 
   /** The store's limits and who has the name, before any call: naming field, limit and store. */
@@ -103,7 +118,21 @@ export class FieldRules {
       (value === null ? null : valueViolation(limits, secretId, value));
     if (violation !== null)
       throw new EventError(violation.code, `${pointer}: ${violation.message} (${provider})`, pointer);
-    if (keeps === 'store') this.#refuseCollision(pointer, secretId);
+    if (keeps !== 'store') return;
+    this.#refuseCollision(pointer, secretId);
+    this.#refuseReferred(pointer, secretId);
+  }
+
+  /** A name is created only where no other connection refers to it: that one would be given what is kept under it. */
+  #refuseReferred(pointer: string, secretId: string): void {
+    if (this.#storedById.get(secretId)?.state === 'live') return;
+    const referrer = this.#state.referrers.find((one) => one.secretId === secretId);
+    if (referrer !== undefined)
+      throw new EventError(
+        'SECRET_ID_REFERRED',
+        `${pointer} of connection ${this.#state.connection.id} would create ${secretId}, ${referredBy(referrer.connectionId)}`,
+        pointer,
+      );
   }
 
   /** Whether the stored value is known to be where it belongs: nothing half-written, nothing in doubt. */
@@ -122,6 +151,7 @@ export class FieldRules {
   /** A stored reference that goes on; under the new name, where the entity was renamed, or in the new store. */
   #kept(row: ReferenceRow, field: PreparedField, kind: string, order: EventOrder): Ruling {
     const isHome = isAtHome(row, this.#state, this.#context);
+    this.#refuseStored(row, field.found.pointer);
     if (isHome && (!row.owned || row.secretId === null)) return { kind: 'keep', row, order };
     const newId = this.#ownId(field, kind);
     const isRenamed = row.secretId !== newId && this.#wasNamedAfter(row, field);
@@ -134,6 +164,7 @@ export class FieldRules {
    * connection know, for today's catalogue need not find the field any more.
    */
   carry(row: ReferenceRow): Ruling {
+    this.#refuseStored(row, row.pointer);
     if (isAtHome(row, this.#state, this.#context)) return { kind: 'keep', row, order: row.setOrder };
     const { connection } = this.#state;
     const newId = ownIdOf(row.path, connection, this.#context);
@@ -157,7 +188,7 @@ export class FieldRules {
     const recorded = this.#state.stored.find(
       (stored) => stored.manager === manager && stored.secretId === row.secretId,
     );
-    const reference = storedReference(row, this.#context.rings.database);
+    const reference = storedReference(row, this.#context);
     return { kind: 'copy', manager, reference, version: recorded?.version ?? null };
   }
 
@@ -167,29 +198,43 @@ export class FieldRules {
   }
 
   #reference(field: PreparedField, kind: string, row: ReferenceRow | undefined, secretId: string): Ruling {
-    const own = this.#ownId(field, kind);
-    const foreign = this.#state.foreign.find(
-      (stored) => stored.secretId === secretId && stored.state !== 'deleted',
-    );
-    if (secretId === own && foreign === undefined) return this.#ownReference(field, kind, row, own);
+    const owned = this.#owned(field, kind, row, secretId);
+    if (owned !== null) return owned;
+    const { ids, rules } = this.#context;
+    const refusal = refusalOf(secretId, this.#state.foreign, ids, rules.allowedReferencePrefixes);
+    throwRefusal(refusal, field.found.pointer);
+    return { kind: 'refer', secretId, owned: false };
+  }
+
+  /** What a reference to a secret of this very connection means; null: it names none. */
+  #owned(field: PreparedField, kind: string, row: ReferenceRow | undefined, secretId: string): Ruling | null {
     const moved = this.#state.references.find((other) => other.owned && other.secretId === secretId);
     if (moved !== undefined) return this.#moved(moved, row, field, kind, secretId);
-    const { allowedReferencePrefixes } = this.#context.rules;
-    if (isAllowedReference(secretId, allowedReferencePrefixes))
-      return { kind: 'refer', secretId, owned: false };
-    if (foreign !== undefined || this.#context.ids.isUnderOwnPrefix(secretId))
-      throw new EventError(
-        'REFERENCE_FOREIGN',
-        `${field.found.pointer} refers to a secret of another connection, or to a name under ${this.#context.ids.ownPrefix}`,
-        field.found.pointer,
-      );
-    if (allowedReferencePrefixes.length > 0)
-      throw new EventError(
-        'REFERENCE_NOT_ALLOWED',
-        `${field.found.pointer} refers to a name outside of ALLOWED_REFERENCE_PREFIXES`,
-        field.found.pointer,
-      );
-    return { kind: 'refer', secretId, owned: false };
+    if (secretId !== this.#ownId(field, kind) || this.#isOthers(secretId)) return null;
+    if (row?.holds === 'value') return this.#kept(row, field, kind, this.#order);
+    const stored = this.#storedById.get(secretId);
+    const isOurs = stored !== undefined && stored.state !== 'deleted';
+    if (!isOurs && !this.#context.rules.adopt) return null;
+    if (!isOurs) this.#refuseAmbiguousAdoption(field.found.pointer, kind, secretId);
+    this.#refuseReferred(field.found.pointer, secretId);
+    return { kind: 'refer', secretId, owned: true };
+  }
+
+  /** By an event only an id is adopted that this entity alone can mean. */
+  #refuseAmbiguousAdoption(pointer: string, kind: string, secretId: string): void {
+    const problem = adoptionProblem(this.#context, this.#state, { kind, name: this.#name }, secretId);
+    if (problem !== null)
+      throw new EventError('ADOPTION_AMBIGUOUS', `${pointer} would adopt ${secretId}: ${problem}`, pointer);
+  }
+
+  /** What was taken in before goes out again only as it was written, and a user's reference if it would be taken in now. */
+  #refuseStored(row: ReferenceRow, pointer: string): void {
+    requireUnaltered(row, this.#context.fingerprintKey);
+    throwRefusal(refusalOfStored(row, this.#state.foreign, this.#context), pointer);
+  }
+
+  #isOthers(secretId: string): boolean {
+    return isAmong(this.#state.foreign, secretId);
   }
 
   /** The id of a field of this connection: its ownership moves along. The fingerprint does not: it is the path's, too. */
@@ -200,18 +245,10 @@ export class FieldRules {
     kind: string,
     secretId: string,
   ): Ruling {
+    requireUnaltered(moved, this.#context.fingerprintKey);
     if (moved === row) return this.#kept(moved, field, kind, this.#order);
     if (isAtHome(moved, this.#state, this.#context)) return { kind: 'refer', secretId, owned: true };
     return this.#copy(moved, this.#ownId(field, kind), field.found.pointer, this.#order, null);
-  }
-
-  /** The id of this very field: ours if we have its row (or may adopt it), else somebody put it there. */
-  #ownReference(field: PreparedField, kind: string, row: ReferenceRow | undefined, own: string): Ruling {
-    if (row !== undefined && (row.secretId === own || row.holds === 'value'))
-      return this.#kept(row, field, kind, this.#order);
-    const stored = this.#storedById.get(own);
-    const ours = stored !== undefined && stored.state !== 'deleted';
-    return { kind: 'refer', secretId: own, owned: ours || this.#context.rules.adopt };
   }
 
   /** An id that another connection holds, or has retired and not yet lost, is not free. */
@@ -225,7 +262,7 @@ export class FieldRules {
     if (holder !== undefined)
       throw new EventError(
         'SECRET_ID_COLLISION',
-        `${pointer} of connection ${this.#state.connection.id} would take the secret id ${secretId} of connection ${holder.connectionId}`,
+        `${pointer} of connection ${this.#state.connection.id} would take ${collidedName({ secretId, connectionId: holder.connectionId })}`,
         pointer,
       );
   }

@@ -6,6 +6,8 @@ interface Entry<I, O> {
   readonly reject: (error: unknown) => void;
 }
 
+const MAX_ITEMS = 256;
+
 /**
  * Many callers, one call: what comes in while a call is on its way goes together in the next one, so that a database
  * transaction or a send is shared by many lanes. Where a shared call fails for a reason that may lie in one item, each
@@ -18,7 +20,7 @@ export class Group<I, O> {
   #isRunning = false;
 
   /** @param run answers in the order of its items */
-  constructor(run: (items: readonly I[]) => Promise<readonly O[]>, maxItems = 64) {
+  constructor(run: (items: readonly I[]) => Promise<readonly O[]>, maxItems = MAX_ITEMS) {
     this.#run = run;
     this.#maxItems = maxItems;
   }

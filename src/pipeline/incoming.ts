@@ -1,20 +1,20 @@
 import type { FoundField } from '../catalog/field-finder.js';
+import { masksSecret } from '../catalog/secret-text.js';
 import { EventError } from '../errors.js';
-import { isSealed, tokenOf } from '../fernet/index.js';
+import { isForeignMask, isMask } from '../masks.js';
 import { SecretValue } from '../secret-value.js';
-import { MASK } from '../terms.js';
-import type { Sealer } from './context.js';
+import { openPublished, type TokenOpener } from './publisher-token.js';
 
 /** What an event says of one secret field. */
 export type Incoming =
   | { readonly kind: 'cleared' }
   | { readonly kind: 'mask' }
+  /** It stands for a value, but it is not ours, or only a part of the text: it neither keeps nor sets anything. */
+  | { readonly kind: 'foreignMask'; readonly error: EventError }
   | { readonly kind: 'reference'; readonly secretId: string }
   | { readonly kind: 'text'; readonly value: SecretValue }
   | { readonly kind: 'refused'; readonly error: EventError };
 
-/** A publisher seals once; more layers than this are somebody's mistake. */
-const MAX_LAYERS = 3;
 /** OpenMetadata's own spelling, and one it accepts. */
 const REFERENCE = /^secrets?:(.*)$/s;
 
@@ -24,19 +24,22 @@ export function setsField({ kind }: Incoming): boolean {
 }
 
 /** Reads one field, opening what the publisher sealed. */
-export function readIncoming(field: FoundField, publisher: Sealer): Incoming {
+export function readIncoming(field: FoundField, connectionId: string, opener: TokenOpener): Incoming {
   try {
-    return readOrRefuse(field, publisher);
+    return readOrRefuse(field, connectionId, opener);
   } catch (error) {
     if (error instanceof EventError) return { kind: 'refused', error };
     throw error;
   }
 }
 
-function readOrRefuse(field: FoundField, publisher: Sealer): Incoming {
-  const text = openLayers(field, publisher);
+function readOrRefuse(field: FoundField, connectionId: string, opener: TokenOpener): Incoming {
+  const { pointer, value } = field;
+  const text = value === null ? null : openPublished(value, { connectionId, pointer }, opener);
   if (text === null || text === '') return { kind: 'cleared' };
-  if (text === MASK) return { kind: 'mask' };
+  if (isMask(text)) return { kind: 'mask' };
+  // The finder has told texts that need not be secrets only because something in them is hidden.
+  if (field.because === 'mask' || isForeignMask(text) || masksSecret(text)) return foreignMask(field);
   const reference = REFERENCE.exec(text);
   if (reference !== null) return { kind: 'reference', secretId: referencedId(reference[1] ?? '', field) };
   if (text === 'null')
@@ -44,36 +47,18 @@ function readOrRefuse(field: FoundField, publisher: Sealer): Incoming {
   return { kind: 'text', value: new SecretValue(text) };
 }
 
-function openLayers(field: FoundField, publisher: Sealer): string | null {
-  let text = field.value;
-  for (let layer = 0; text !== null && isSealed(text); layer += 1) {
-    if (layer === MAX_LAYERS)
-      throw new EventError(
-        'TOKEN_NOT_OPENED',
-        `${field.pointer} is sealed more than ${MAX_LAYERS} times`,
-        field.pointer,
-      );
-    text = openOrRefuse(tokenOf(text), field, publisher);
-  }
-  return text;
-}
-
-function openOrRefuse(token: string, field: FoundField, publisher: Sealer): string {
-  try {
-    return publisher.open(token);
-  } catch {
-    throw new EventError(
-      'TOKEN_NOT_OPENED',
-      `${field.pointer} is sealed with a key that PUBLISHER_FERNET_KEY does not have`,
-      field.pointer,
-    );
-  }
+function foreignMask({ pointer }: FoundField): Incoming {
+  const what = 'in which a password is hidden, but not by the mask that stands for the stored one';
+  return {
+    kind: 'foreignMask',
+    error: new EventError('MASK_NOT_UNDERSTOOD', `${pointer} holds a text ${what}`, pointer),
+  };
 }
 
 function referencedId(secretId: string, field: FoundField): string {
   if (secretId.trim() === '')
     throw new EventError(
-      'SECRET_ID_INVALID',
+      'REFERENCE_INVALID',
       `${field.pointer} holds a reference without a name`,
       field.pointer,
     );

@@ -10,6 +10,7 @@ import type {
 import type { ErrorCode } from '../errors.js';
 import type { ManagerName, RecordOutcome } from '../terms.js';
 import type { Claim } from './claim.js';
+import type { Note } from './notes.js';
 
 /** A dead letter without its payload. */
 export type DeadLetterHead = Omit<DeadLetterRow, 'payload'>;
@@ -26,6 +27,14 @@ export interface LockedState {
   readonly stored: readonly StoredSecretRow[];
   /** Secrets of other connections that have one of the ids asked for. */
   readonly foreign: readonly StoredSecretRow[];
+  /** Users' references of other connections to one of the ids asked for. */
+  readonly referrers: readonly { readonly connectionId: string; readonly secretId: string }[];
+  /** Other connections whose names are written like this one's in ids. Empty unless `asksForNamesakes`. */
+  readonly namesakes: readonly {
+    readonly connectionId: string;
+    readonly kind: string;
+    readonly name: string;
+  }[];
   /**
    * Which of the ids of `stored` some field names, of whatever connection, and under what managers: it is looked up in
    * their stores. Empty unless `asksForReferences`.
@@ -33,7 +42,9 @@ export interface LockedState {
   readonly namedUnder: ReadonlyMap<string, readonly ManagerName[]>;
   /** What became of this event before; null: never seen. */
   readonly inbox: InboxRow | null;
-  /** Waiting and dead events of this connection. */
+  /** The same of `reusedHash`. */
+  readonly reusedInbox: InboxRow | null;
+  /** Waiting and dead events of this connection: all, or what its request asks for by `keptEvents`. */
   readonly deadLetters: readonly DeadLetterHead[];
   /** Whether records of this connection wait to be published. */
   readonly hasUnsent: boolean;
@@ -58,9 +69,13 @@ export interface Changes {
   readonly references?: {
     readonly set: readonly ReferenceRow[];
     readonly removePathHashes: readonly string[];
+    /** Whether a user's reference is no longer there. */
+    readonly isWithdrawn?: boolean;
   };
   readonly stored?: StoredChanges;
   readonly inbox?: InboxRow;
+  /** What became of other records by it. */
+  readonly settled?: readonly InboxRow[];
   readonly outbox?: readonly OutboxRow[];
   readonly deadLetters?: {
     readonly set: readonly DeadLetterRow[];
@@ -74,6 +89,8 @@ export interface Changes {
 export interface Outcome {
   readonly name: RecordOutcome;
   readonly code: ErrorCode | null;
+  /** What somebody should look at. */
+  readonly notes?: readonly Note[];
 }
 
 /** What is to happen, decided under the row's lock. */
@@ -91,10 +108,21 @@ export interface ClaimRequest<Plan> {
   readonly connectionId: string;
   /** Null where no event is behind it (relay, janitor). */
   readonly eventHash: string | null;
+  /** What takes its place where its event id is another event's. */
+  readonly reusedHash?: string;
   /** Secret ids whose owners the decision wants to know; asked once the row is locked. */
   secretIds(connection: ConnectionRow, references: readonly ReferenceRow[]): readonly string[];
   /** Whether to look for fields of any connection that name one of this one's stored secrets. */
   readonly asksForReferences?: boolean;
+  /** Of what entity to look for others that could mean its ids; null: of none. */
+  asksForNamesakes?(
+    connection: ConnectionRow,
+  ): { readonly kind: string; readonly cleanedName: string } | null;
+  /**
+   * Which kept events of the connection the decision needs besides the one of `eventHash`: none, or the oldest ones until
+   * it says that these are enough. Default: all.
+   */
+  readonly keptEvents?: 'none' | ((kept: readonly DeadLetterHead[], connection: ConnectionRow) => boolean);
   /** Pure; may be called more than once. */
   decide(state: LockedState): Decision<Plan>;
 }
@@ -156,7 +184,13 @@ export interface Ledger {
   commit(requests: readonly CommitRequest[]): Promise<(CommitResult | null)[]>;
   /** Marks records as sent and releases the claims (of epochs that still are the newest). */
   settle(requests: readonly { claim: Claim; sentIds: readonly string[] }[]): Promise<void>;
-  /** Writes rows that belong to no connection: dead letters of records of which not even a connection is known. */
+  /**
+   * Writes what is to become of a record of which not even a connection is known; returns it.
+   *
+   * @param decide given its dead letter, null: there is none. Pure; may be called more than once
+   */
+  keep(eventHash: string, decide: (known: DeadLetterHead | null) => Changes): Promise<Changes>;
+  /** Writes rows of no connection. */
   append(changes: readonly Changes[]): Promise<void>;
   markSent(ids: readonly string[]): Promise<void>;
   /** Connections with unsent records whose claim is free, the longest waiting first; `connectionId` null: of none. */
@@ -170,7 +204,9 @@ export interface Ledger {
   due(
     filter: { readonly connectionId?: string; readonly allWaiting?: boolean },
     limit: number,
-  ): Promise<readonly DeadLetterRow[]>;
+  ): Promise<readonly DeadLetterHead[]>;
+  /** The sealed record of a kept event; null: it is kept no more. */
+  payloadOf(eventHash: string): Promise<string | null>;
   /** Connections with secrets that somebody has to look after, by manager, whose claim is free. */
   untidy(
     limit: number,

@@ -5,6 +5,7 @@ import type { Changes, Decision, LockedState } from './ledger.js';
 import { movedState } from './new-state.js';
 import { sourceOf } from './secured-record.js';
 import { NOTHING_WRITTEN, StateChange, type NamedWrite, type Written } from './state-change.js';
+import type { GivenUp } from './stored-secrets.js';
 
 /** What is still to be copied before a connection is the active manager's. */
 export interface MovePlan {
@@ -12,7 +13,7 @@ export interface MovePlan {
   /** @throws EventError that only the values that were read can show */
   finish(written: Written): Changes;
   /** The rows when it was given up: the connection stays where it is. */
-  giveUp(elapsedMs: number): Changes;
+  giveUp(given: GivenUp): Changes;
 }
 
 /** Whether a connection is kept in another manager than the active one, and has something to be kept. */
@@ -29,7 +30,7 @@ export function isElsewhere(
  * does not set. Pure, called under the row's lock.
  *
  * @param actor who wants it moved, for the audit
- * @throws EventError where the active manager can not take it, before anything is written
+ * @throws EventError where the active manager cannot take it, before anything is written
  */
 export function decideMove(state: LockedState, context: PlanContext, actor: string): Decision<MovePlan> {
   const { connection, nowMs } = state;
@@ -45,7 +46,7 @@ export function decideMove(state: LockedState, context: PlanContext, actor: stri
   const plan: MovePlan = {
     writes: change.writes,
     finish: (written) => change.finish(written),
-    giveUp: (elapsedMs) => change.givenUp({}, elapsedMs),
+    giveUp: (given) => change.givenUp({}, given),
   };
   return { kind: 'write', plan, changes: change.marks() };
 }

@@ -75,11 +75,13 @@ function madeOf(
   { connectionId, order }: ReferenceOwner,
   context: PlanContext,
 ): Made {
-  const ring = context.rings.database;
   const target = context.manager.keeps;
   const base = { connectionId, path, pointer };
   const named = (setOrder: EventOrder, secretId: string, owned: boolean, fingerprint: string | null) =>
-    referenceRow({ ...base, setOrder, content: { holds: 'reference', secretId, owned, fingerprint } }, ring);
+    referenceRow(
+      { ...base, setOrder, content: { holds: 'reference', secretId, owned, fingerprint } },
+      context,
+    );
   switch (ruling.kind) {
     case 'clear':
     case 'wait':
@@ -93,7 +95,7 @@ function madeOf(
       const row =
         target === 'store'
           ? named(ruling.order, secretId, true, fingerprint)
-          : valueRow({ ...base, setOrder: ruling.order }, null, fingerprint, ring);
+          : valueRow({ ...base, setOrder: ruling.order }, null, fingerprint, context);
       return { row, write: { path, secretId, target, source } };
     }
     case 'text': {
@@ -104,7 +106,7 @@ function madeOf(
           row: named(setOrder, secretId, true, fingerprint),
           write: { path, secretId, target, source: { kind: 'text', value } },
         };
-      return { row: valueRow({ ...base, setOrder }, value, fingerprint, ring), write: null };
+      return { row: valueRow({ ...base, setOrder }, value, fingerprint, context), write: null };
     }
   }
 }
@@ -118,7 +120,7 @@ function requireOrder(order: EventOrder | null): EventOrder {
 export function withCopies(
   { rows, writes }: NewReferences,
   copied: ReadonlyMap<string, SecretValue>,
-  { rings }: PlanContext,
+  context: PlanContext,
 ): readonly ReferenceRow[] {
   const kept = new Set(writes.filter(({ target }) => target === 'database').map(({ path }) => path));
   if (kept.size === 0) return rows;
@@ -126,7 +128,7 @@ export function withCopies(
     if (!kept.has(row.path)) return row;
     const value = copied.get(row.path);
     if (value === undefined) throw new TypeError(`no value was read for ${row.path}`);
-    return valueRow(row, value, row.fingerprint, rings.database);
+    return valueRow(row, value, row.fingerprint, context);
   });
 }
 

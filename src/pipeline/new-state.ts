@@ -1,7 +1,7 @@
 import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
-import type { EventType, JsonObject, Operation } from '../terms.js';
+import type { EventType, Operation } from '../terms.js';
 import type { PlanContext } from './context.js';
-import { maskEntity, refuseMovedElements } from './entity.js';
+import { entityOf, maskEntity, refuseMovedElements, withEntity } from './entity.js';
 import type { LockedState } from './ledger.js';
 import type { FieldRules } from './field-rules.js';
 import {
@@ -11,6 +11,7 @@ import {
   type RuledField,
   type RuledPath,
 } from './new-references.js';
+import { notesOfDeletion, notesOfMove, notesOfPatch, notesOfState, type Note } from './notes.js';
 import type { PreparedEvent } from './prepare.js';
 
 /** What becomes of a connection. */
@@ -19,6 +20,7 @@ export interface NewState {
   readonly references: NewReferences;
   /** Rows of fields that are set no more. */
   readonly removed: readonly ReferenceRow[];
+  readonly notes: readonly Note[];
 }
 
 /** An event and what it meets. */
@@ -43,26 +45,30 @@ export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): 
   const { connection, references } = state;
   const masked = maskEntity(event.entity ?? {}, ruled);
   const maskedFields = ruled.map(({ field }) => field).filter(({ incoming }) => incoming.kind === 'mask');
-  refuseMovedElements(maskedFields, prepared, storedState(state));
+  const stored = storedState(state);
+  refuseMovedElements(maskedFields, prepared, stored);
   const next = newReferences(ruled.map(asPath), { connectionId: connection.id, order }, context);
   refuseSharedIds(next.rows);
   const kept = new Set(next.rows.map((row) => row.path));
   return {
-    connection: {
-      ...nextRow(encounter, OPERATIONS[event.eventType]),
-      state: event.eventType === 'entitySoftDeleted' ? 'softDeleted' : 'live',
-      entityType: event.entityType,
-      root: event.root,
-      kind: event.kind,
-      serviceType: event.serviceType,
-      name: event.name,
-      fullyQualifiedName: event.fullyQualifiedName,
-      version: event.version,
-      entity: JSON.stringify(masked),
-      appliedOrder: order,
-    },
+    connection: withEntity(
+      {
+        ...nextRow(encounter, OPERATIONS[event.eventType]),
+        state: event.eventType === 'entitySoftDeleted' ? 'softDeleted' : 'live',
+        entityType: event.entityType,
+        root: event.root,
+        kind: event.kind,
+        serviceType: event.serviceType,
+        name: event.name,
+        fullyQualifiedName: event.fullyQualifiedName,
+        version: event.version,
+        appliedOrder: order,
+      },
+      masked,
+    ),
     references: next,
     removed: references.filter((row) => !kept.has(row.path)),
+    notes: notesOfState(encounter, { before: stored.entity, after: masked, ruled, rows: next.rows }),
   };
 }
 
@@ -77,10 +83,11 @@ export function patchedState(
 ): NewState {
   const { prepared, state, context } = encounter;
   const { connection, references } = state;
+  const stored = storedState(state);
   refuseMovedElements(
     ruled.map(({ field }) => field),
     prepared,
-    storedState(state),
+    stored,
   );
   const pointerByPath = new Map(references.map((row) => [row.path, row.pointer]));
   const set = ruled.map((one): RuledPath => {
@@ -92,7 +99,18 @@ export function patchedState(
   const owner = { connectionId: connection.id, order: prepared.order };
   const next = newReferences([...carried, ...set], owner, context);
   refuseSharedIds(next.rows);
-  return { connection: nextRow(encounter, 'updated'), references: next, removed: [] };
+  // The newer state was stored before anybody here knew these values.
+  const quotes = stored.entity === null ? null : (prepared.quotes?.in(stored.entity) ?? null);
+  const after = prepared.event.entity ?? {};
+  const change = { before: stored.entity, after, ruled, rows: next.rows, quotes };
+  const patched = nextRow(encounter, 'updated');
+  const isMasked = quotes !== null && quotes.masked.length > 0;
+  return {
+    connection: isMasked ? withEntity(patched, quotes.entity) : patched,
+    references: next,
+    removed: [],
+    notes: notesOfPatch(encounter, change),
+  };
 }
 
 /** The present state under the active manager: nothing else of it changes. */
@@ -114,6 +132,7 @@ export function movedState(
     },
     references: next,
     removed: [],
+    notes: notesOfMove({ state, context }),
   };
 }
 
@@ -145,11 +164,12 @@ export function deletedState(encounter: Encounter): NewState {
     },
     references: { rows: [], writes: [] },
     removed: references,
+    notes: notesOfDeletion(encounter),
   };
 }
 
-function storedState({ connection: { entity }, references }: LockedState) {
-  return { entity: entity === null ? null : (JSON.parse(entity) as JsonObject), references };
+function storedState({ connection, references }: LockedState) {
+  return { entity: entityOf(connection), references };
 }
 
 function nextRow({ prepared, state, context }: Encounter, operation: Operation): ConnectionRow {

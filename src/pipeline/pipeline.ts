@@ -1,22 +1,26 @@
-import type { DeadLetterRow } from '../database/rows.js';
-import { ConfigurationError, WorkerError, type ErrorCode } from '../errors.js';
+import { WorkerError, type ErrorCode } from '../errors.js';
 import { unpackRecord } from '../events/dead-letter.js';
 import { decodeRecord, type Decoded } from '../events/decode.js';
 import type { SourceTopics } from '../events/source-topics.js';
 import { tokenOf } from '../fernet/index.js';
 import type { RecordOutcome, SourceRecord } from '../terms.js';
 import type { RecordHandler } from '../transport.js';
+import { awaitsDecision, keptTimeMs } from './blocking.js';
 import type { MonotonicClock } from './claim.js';
 import type { PlanContext, Sealer } from './context.js';
 import type { EventProcessor, Processed } from './event-processor.js';
 import { Lanes } from './lanes.js';
-import type { Ledger } from './ledger.js';
+import type { DeadLetterHead, Ledger } from './ledger.js';
+import { isNotable } from './notes.js';
 import type { PipelineObserver } from './observer.js';
 import { prepareEvent, type PreparedEvent } from './prepare.js';
 import { connectionOf, type UndecodableProcessor } from './undecodable.js';
+import { retryAfterMs } from './unprocessed.js';
 
 export interface PipelineParts {
   readonly topics: SourceTopics;
+  /** An event that is further ahead of the present is refused, milliseconds. */
+  readonly clockSkewMs: number;
   readonly context: PlanContext;
   readonly ledger: Ledger;
   readonly processor: EventProcessor;
@@ -32,7 +36,7 @@ const SCAN_LIMIT = 200;
 
 /**
  * Read this first. One record: decode it (bytes → event), queue it in the lane of its connection, and let the
- * {@link EventProcessor} take it through plan → externalise → persist → publish. What can not be decoded, or is
+ * {@link EventProcessor} take it through plan → externalise → persist → publish. What cannot be decoded, or is
  * refused, becomes a dead letter; what is passing is thrown back to the transport, to come again.
  */
 export class Pipeline implements RecordHandler {
@@ -44,8 +48,8 @@ export class Pipeline implements RecordHandler {
   }
 
   async handle(record: SourceRecord, signal: AbortSignal): Promise<RecordOutcome> {
-    const { topics, now, observer } = this.#parts;
-    const decoded = decodeRecord(record, topics, now());
+    const { topics, now, clockSkewMs, observer } = this.#parts;
+    const decoded = decodeRecord(record, topics, now(), clockSkewMs);
     try {
       return await this.#lanes.run(laneOf(decoded, record), () => this.#handle(decoded, record, signal));
     } catch (error) {
@@ -70,16 +74,20 @@ export class Pipeline implements RecordHandler {
     return kept.length;
   }
 
+  /** Tries a kept event now, due or not; null: it cannot be read any more. */
+  retryNow(row: DeadLetterHead, signal: AbortSignal): Promise<RecordOutcome | null> {
+    return this.#lanes.run(row.connectionId ?? row.eventHash, () => this.#retry(row, false, signal));
+  }
+
   async #handle(decoded: Decoded, record: SourceRecord, signal: AbortSignal): Promise<RecordOutcome> {
     const startedMs = this.#parts.clock();
     switch (decoded.kind) {
       case 'tombstone':
-        this.#observe(record, 'tombstone', null, startedMs);
-        return 'tombstone';
+      case 'ignored':
+        this.#observe(record, decoded.kind, null, startedMs);
+        return decoded.kind;
       case 'undecodable':
-        await this.#parts.undecodable.process(decoded, record, this.#parts.now());
-        this.#observe(record, 'refused', null, startedMs, decoded);
-        return 'refused';
+        return this.#refuse(decoded, record, startedMs);
       case 'event': {
         const prepared = prepareEvent(decoded.event, record, this.#parts.context);
         const processed = await this.#process(prepared, startedMs, signal);
@@ -90,9 +98,27 @@ export class Pipeline implements RecordHandler {
     }
   }
 
-  async #process(prepared: PreparedEvent, startedMs: number, signal: AbortSignal): Promise<Processed> {
+  async #refuse(
+    decoded: Extract<Decoded, { kind: 'undecodable' }>,
+    record: SourceRecord,
+    startedMs: number,
+  ): Promise<RecordOutcome> {
+    const { undecodable, now } = this.#parts;
+    const { outcome } = await undecodable.process(decoded, record, now());
+    this.#observe(record, outcome, null, startedMs, decoded);
+    return outcome;
+  }
+
+  /** @param before what it is kept as, where it is tried again */
+  async #process(
+    prepared: PreparedEvent,
+    startedMs: number,
+    signal: AbortSignal,
+    before?: DeadLetterHead,
+  ): Promise<Processed> {
     const processed = await this.#parts.processor.process(prepared, signal);
-    this.#observe(prepared.record, processed.outcome, prepared, startedMs, undefined, processed);
+    const isAgain = before !== undefined && isKeptAs(before, processed);
+    this.#observe(prepared.record, processed.outcome, prepared, startedMs, undefined, processed, isAgain);
     return processed;
   }
 
@@ -113,32 +139,60 @@ export class Pipeline implements RecordHandler {
     }
   }
 
-  async #retry(row: DeadLetterRow, isEnd: boolean, signal: AbortSignal): Promise<RecordOutcome | null> {
-    const { context, topics, now, clock } = this.#parts;
-    const record = keptRecord(row, context.rings.deadLetter);
-    const decoded = decodeRecord(record, topics, now());
+  async #retry(row: DeadLetterHead, isEnd: boolean, signal: AbortSignal): Promise<RecordOutcome | null> {
+    const { context, ledger, topics, now, clock, clockSkewMs } = this.#parts;
+    const payload = await ledger.payloadOf(row.eventHash);
+    if (payload === null) return null; // somebody else was faster
+    const record = openKept(payload, context.rings.deadLetter);
+    if (record instanceof WorkerError) return this.#leaveSealed(row, record);
+    const decoded = decodeRecord(record, topics, now(), clockSkewMs);
     if (decoded.kind !== 'event') return this.#keepUndecodable(row, record, decoded);
     const isOver = row.waitUntilMs !== null && row.waitUntilMs <= now();
-    const prepared = prepareEvent(decoded.event, record, context, isEnd || isOver);
-    const { outcome } = await this.#process(prepared, clock(), signal);
+    const prepared = prepareEvent(decoded.event, record, context, {
+      isLastTry: isEnd || isOver,
+      asNewest: awaitsDecision(row),
+      keptAs: row.eventHash,
+    });
+    const { outcome } = await this.#process(prepared, clock(), signal, row);
     if (prepared.eventHash !== row.eventHash) await this.#forget(row);
     return outcome;
   }
 
   /**
-   * It can not be read, or no longer (other topic names, another version). Either way the record stays a dead letter,
+   * It cannot be read, or no longer (other topic names, another version). Either way the record stays a dead letter,
    * under the name that its place gives it.
    */
-  async #keepUndecodable(row: DeadLetterRow, record: SourceRecord, decoded: Decoded): Promise<null> {
+  async #keepUndecodable(row: DeadLetterHead, record: SourceRecord, decoded: Decoded): Promise<null> {
     const { undecodable, now } = this.#parts;
-    const keptAs =
+    const kept =
       decoded.kind === 'undecodable' ? await undecodable.process(decoded, record, now(), row) : null;
-    if (keptAs !== row.eventHash) await this.#forget(row);
+    if (kept?.eventHash !== row.eventHash) await this.#forget(row);
+    return null;
+  }
+
+  /** Nobody can read it now. It stays as it is, and is looked at again, for the key may be given back. */
+  async #leaveSealed(head: DeadLetterHead, error: WorkerError): Promise<null> {
+    const { ledger, now, observer } = this.#parts;
+    const nowMs = now();
+    const detail =
+      head.code === error.code ? head.detail : `${error.message} (it was ${head.code}: ${head.detail})`;
+    const update = [
+      {
+        ...head,
+        code: error.code,
+        detail,
+        attempts: head.attempts + 1,
+        nextAttemptAtMs: nowMs + retryAfterMs(head.attempts),
+        updatedAtMs: nowMs,
+      },
+    ];
+    await ledger.append([{ deadLetters: { set: [], update, removeEventHashes: [] } }]);
+    observer.failed({ topic: head.topic, partition: head.partition, offset: head.position }, error);
     return null;
   }
 
   /** The row of a record that by now is kept, or settled, under another name. */
-  async #forget({ eventHash }: DeadLetterRow): Promise<void> {
+  async #forget({ eventHash }: DeadLetterHead): Promise<void> {
     await this.#parts.ledger.append([{ deadLetters: { set: [], removeEventHashes: [eventHash] } }]);
   }
 
@@ -149,9 +203,11 @@ export class Pipeline implements RecordHandler {
     startedMs: number,
     undecodable?: Extract<Decoded, { kind: 'undecodable' }>,
     processed?: Processed,
+    isAgain = false,
   ): void {
     const { topic, partition, offset } = record;
-    const code: ErrorCode | null = processed?.code ?? undecodable?.error.code ?? null;
+    const code: ErrorCode | null =
+      processed?.code ?? (outcome === 'refused' ? (undecodable?.error.code ?? null) : null);
     this.#parts.observer.handled({
       record: { topic, partition, offset },
       outcome,
@@ -163,6 +219,8 @@ export class Pipeline implements RecordHandler {
       secretFields: prepared?.fields?.length ?? 0,
       writes: processed?.writes ?? 0,
       reported: prepared?.reported ?? [],
+      notes: (processed?.notes ?? []).filter(isNotable),
+      isAgain,
       durationMs: this.#parts.clock() - startedMs,
     });
   }
@@ -177,26 +235,32 @@ function laneOf(decoded: Decoded, { topic, partition, offset }: SourceRecord): s
     case 'undecodable':
       return connectionOf(decoded) ?? alone;
     case 'tombstone':
+    case 'ignored':
       return alone;
   }
 }
 
-/** The source record of a kept event, byte for byte as it came. Throws KEY_MISMATCH. */
-function keptRecord(row: DeadLetterRow, ring: Sealer): SourceRecord {
+/** The source record of a kept event, byte for byte as it came; KEY_MISSING where no key opens it. */
+export function openKept(payload: string, ring: Sealer): SourceRecord | WorkerError {
   try {
-    return unpackRecord(Buffer.from(ring.open(tokenOf(row.payload)), 'utf8'));
+    return unpackRecord(Buffer.from(ring.open(tokenOf(payload)), 'utf8'));
   } catch {
-    throw new ConfigurationError(
-      'KEY_MISMATCH',
-      `DEAD_LETTER_FERNET_KEY does not open the kept event ${row.eventHash}: add the key it was sealed with to the list`,
+    return new WorkerError(
+      'KEY_MISSING',
+      `no key of DEAD_LETTER_FERNET_KEY opens this kept event: it was sealed with a key that is not in the list any more`,
     );
   }
+}
+
+function isKeptAs({ state, code }: DeadLetterHead, processed: Processed): boolean {
+  const isKept = state === 'waiting' ? ['waiting'] : ['refused', 'blocked'];
+  return code === processed.code && isKept.includes(processed.outcome);
 }
 
 function ignoreRetryable(error: unknown): void {
   if (!(error instanceof WorkerError && error.retryable)) throw error;
 }
 
-function byOrder(left: DeadLetterRow, right: DeadLetterRow): number {
-  return (left.eventOrder?.timestampMs ?? 0) - (right.eventOrder?.timestampMs ?? 0);
+function byOrder(left: DeadLetterHead, right: DeadLetterHead): number {
+  return keptTimeMs(left) - keptTimeMs(right);
 }

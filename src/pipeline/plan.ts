@@ -1,32 +1,54 @@
 import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
 import { EventError, type ErrorCode } from '../errors.js';
 import { compareEvents, compareOrder } from '../events/order.js';
-import { MASK, type JsonObject, type RecordOutcome } from '../terms.js';
+import { mayHideSomething } from '../masks.js';
+import type { JsonObject, RecordOutcome, SourceEvent } from '../terms.js';
+import { readingsOf } from '../ids/index.js';
 import { EventAudit } from './audit.js';
-import { blockerOf, supersededBy } from './blocking.js';
+import { blockerOf, isOwnOf, isUndecoded, supersededBy, type IsOwn } from './blocking.js';
 import type { PlanContext } from './context.js';
+import { conflictOf } from './order-conflict.js';
 import { FieldRules, ownIdOf } from './field-rules.js';
-import { at } from './entity.js';
-import type { Changes, Decision, LockedState } from './ledger.js';
+import { at, entityOf } from './entity.js';
+import type { Changes, ClaimRequest, Decision, LockedState } from './ledger.js';
+import type { Note } from './notes.js';
 import { deletedState, patchedState, wholeState, type Encounter, type NewState } from './new-state.js';
 import { setsField } from './incoming.js';
-import { knownFields, type PreparedEvent } from './prepare.js';
+import { readingsOfPlain } from './plain-references.js';
+import { readingsOfState } from './secured-record.js';
+import { knownFields, orderedAfter, quiet, type PreparedEvent } from './prepare.js';
 import { NOTHING_WRITTEN, StateChange, type NamedWrite, type Written } from './state-change.js';
-import { inboxRow, refusal, unprocessed, waiting } from './unprocessed.js';
+import {
+  inboxRow,
+  isSettled,
+  keptBare,
+  refusal,
+  staleRow,
+  unprocessed,
+  waiting,
+  withoutPayload,
+  type WaitingCode,
+} from './unprocessed.js';
+import type { GivenUp } from './stored-secrets.js';
+import type { DenialCode } from './writer.js';
+
+/** How a refused event is kept: the record as it came, or without its payload, where the database does not take that. */
+export type Kept = 'whole' | 'bare';
 
 /** What is still to be written before an event's new state may be committed. */
 export interface WritePlan {
   readonly writes: readonly NamedWrite[];
+  readonly notes: readonly Note[];
   /** The rows of the new state. Throws the EventErrors that only the values that were read can show. */
   finish(written: Written): Changes;
-  /** The rows of a refusal that the store gave the reason for, so long after the claim was taken. */
-  refuse(error: EventError, elapsedMs: number): Changes;
-  /** The rows of an event that waits for a permission. */
-  wait(detail: string, elapsedMs: number): Changes;
+  /** The rows of a refusal that the store gave the reason for. */
+  refuse(error: EventError, given: GivenUp, kept?: Kept): Changes;
+  /** The rows of an event that waits until the store takes its ids. */
+  wait(code: DenialCode, detail: string, given: GivenUp): Changes;
 }
 
 /**
- * What an event means for a connection as it stands: the order of §2.1, then the rules of §2.2. Pure: called under the
+ * What an event means for a connection as it stands: first its order, then the rules for each field (docs/secrets.md). Pure: called under the
  * row's lock, and again if that transaction has to be sent again. All refusals come before the first write.
  */
 export function decideEvent(
@@ -43,8 +65,23 @@ export function refuseEvent(
   error: EventError,
   state: LockedState,
   context: PlanContext,
+  kept: Kept,
 ): Decision<WritePlan> {
-  return new EventDecision(prepared, state, context).refuseUnlessSettled(error);
+  return new EventDecision(prepared, state, context).refuseUnlessSettled(error, kept);
+}
+
+/**
+ * Which kept events {@link decideEvent} has to see: one that is refused for itself only its own, one that is newer than
+ * what is applied no further than the first that it has to stay behind, any other one all. A connection may have thousands.
+ */
+export function keptEventsFor(
+  prepared: PreparedEvent,
+  { fingerprintKey }: PlanContext,
+): NonNullable<ClaimRequest<WritePlan>['keptEvents']> {
+  const { error } = prepared;
+  if (error !== null && error.code !== 'MASK_NOT_UNDERSTOOD') return 'none';
+  const isOwn = isOwnOf(prepared, fingerprintKey);
+  return (kept, connection) => ageOf(prepared, connection) > 0 && blockerOf(prepared, kept, isOwn) !== null;
 }
 
 /** Secret ids whose owners {@link decideEvent} wants to know. */
@@ -58,23 +95,30 @@ export function askedSecretIds(
   const names = new Set([name, connection.name].filter((candidate) => candidate !== null));
   return [
     ...(prepared.fields ?? []).flatMap(({ found, incoming }) => [
-      ...(incoming.kind === 'reference' ? [incoming.secretId] : []),
+      ...(incoming.kind === 'reference' ? readingsOf(incoming.secretId) : []),
       ...[...names].flatMap((candidate) =>
         idOrNone(() => context.ids.build(kind, candidate, found.idPath, connection.id)),
       ),
     ]),
-    ...movedSecretIds(connection, references, context),
+    ...readingsOfPlain(prepared.event.entity),
+    ...carriedSecretIds(connection, references, context),
   ];
 }
 
-/** Names that what a connection has would get in the active manager; none where they are there. */
-export function movedSecretIds(
+/**
+ * Ids of what a connection has, where it goes on: names in the active manager, if it is another's now, and what users'
+ * references are read as.
+ */
+export function carriedSecretIds(
   connection: ConnectionRow,
   references: readonly ReferenceRow[],
   context: PlanContext,
 ): string[] {
-  if (connection.manager === null || connection.manager === context.manager.name) return [];
-  return references.flatMap(({ path }) => idOrNone(() => ownIdOf(path, connection, context)));
+  const isMoved = connection.manager !== null && connection.manager !== context.manager.name;
+  const carried = isMoved
+    ? references.flatMap((row) => idOrNone(() => ownIdOf(row.path, connection, context)))
+    : [];
+  return [...carried, ...readingsOfState(connection, references, context)];
 }
 
 function idOrNone(build: () => string): string[] {
@@ -87,20 +131,27 @@ function idOrNone(build: () => string): string[] {
 }
 
 class EventDecision {
+  /** Whether its event id is another event's. */
+  readonly #isReused: boolean;
   readonly #given: PreparedEvent;
   readonly #prepared: PreparedEvent;
   readonly #state: LockedState;
   readonly #context: PlanContext;
   readonly #encounter: Encounter;
   readonly #audit: EventAudit;
+  readonly #isOwn: IsOwn;
 
-  constructor(given: PreparedEvent, state: LockedState, context: PlanContext) {
-    const prepared = knownFields(given, state.references);
-    this.#given = given;
+  constructor(given: PreparedEvent, locked: LockedState, context: PlanContext) {
+    this.#isReused = isReused(given, locked);
+    const [own, state] = this.#isReused ? underOwnHash(given, locked) : [given, locked];
+    const ordered = orderedAfter(own, state.connection.appliedOrder);
+    const prepared = knownFields(ordered, state.references);
+    this.#given = ordered;
     this.#prepared = prepared;
     this.#state = state;
     this.#context = context;
     this.#encounter = { prepared, state, context };
+    this.#isOwn = isOwnOf(prepared, context.fingerprintKey);
     this.#audit = new EventAudit(prepared.event, state.nowMs);
   }
 
@@ -114,27 +165,33 @@ class EventDecision {
     }
   }
 
-  refuseUnlessSettled(error: EventError): Decision<WritePlan> {
-    return this.#isSettled() ? this.#acknowledge('duplicate', false) : this.#refuse(error);
+  refuseUnlessSettled(error: EventError, kept: Kept): Decision<WritePlan> {
+    return this.#isSettled() ? this.#acknowledge('duplicate', false) : this.#refuse(error, kept);
   }
 
   #isSettled(): boolean {
-    const { inbox } = this.#state;
-    return inbox !== null && SETTLED.has(inbox.outcome);
+    return isSettled(this.#state);
   }
 
-  #refuse(error: EventError): Decision<WritePlan> {
-    return this.#commit(this.#refusal(error), outcomeOf(error), error.code);
+  #refuse(error: EventError, kept: Kept = 'whole'): Decision<WritePlan> {
+    const code = kept === 'bare' ? 'EVENT_NOT_STORABLE' : error.code;
+    return this.#commit(this.#refusal(error, kept), outcomeOf(error), code);
   }
 
   #decideNew(): Decision<WritePlan> {
     const { error, event } = this.#prepared;
-    const age = this.#comparison();
+    if (this.#isReused)
+      throw new EventError(
+        'EVENT_ID_REUSED',
+        `the event id ${event.eventId} came before, with other content`,
+      );
+    refuseOtherEntity(event, this.#state.connection);
+    const age = ageOf(this.#prepared, this.#state.connection);
     if (age === 0) return this.#acknowledge('duplicate', true);
     if (age < 0) return this.#decideStale();
     if (error !== null) throw error;
     // A mask that is passed on as it is may stand for what a dead letter was to set, too.
-    const blocker = blockerOf(this.#given, this.#state.deadLetters);
+    const blocker = blockerOf(this.#given, this.#state.deadLetters, this.#isOwn);
     if (blocker !== null)
       throw new EventError(
         'EVENT_BLOCKED',
@@ -143,17 +200,6 @@ class EventDecision {
     return event.eventType === 'entityDeleted'
       ? this.#apply(deletedState(this.#encounter))
       : this.#decideFields();
-  }
-
-  /** Against the newest applied event: 1 newer, 0 the same state, -1 older. */
-  #comparison(): -1 | 0 | 1 {
-    const { appliedOrder, state } = this.#state.connection;
-    if (appliedOrder === null) return 1;
-    const applied = {
-      order: appliedOrder,
-      eventType: state === 'deleted' ? 'entityDeleted' : 'entityUpdated',
-    } as const;
-    return compareEvents({ order: this.#prepared.order, eventType: this.#prepared.event.eventType }, applied);
   }
 
   #decideFields(): Decision<WritePlan> {
@@ -179,20 +225,24 @@ class EventDecision {
   #decideStale(): Decision<WritePlan> {
     const { connection, references } = this.#state;
     const { error, order, fields } = this.#prepared;
+    const conflict = conflictOf(this.#prepared, this.#state, this.#context.fingerprintKey);
+    if (conflict !== null) throw orderConflict(conflict);
     const openPaths = new Set(
       references.filter((row) => compareOrder(row.setOrder, order) < 0).map(({ path }) => path),
     );
     const known = new Set(references.map(({ path }) => path));
+    const stored = entityOf(connection);
     const open = (fields ?? []).filter(
       ({ path, incoming, found }) =>
         setsField(incoming) &&
         // Without a reference: `SECRET_BY_NAME=report` has passed a mask on that nothing was known to stand behind.
-        (known.has(path) ? openPaths.has(path) : isStoredMask(connection.entity, found.pointer)),
+        (known.has(path) ? openPaths.has(path) : isStoredMask(stored, found.pointer)),
     );
     // Of fields that could not be told, any may be one of them.
     const isOver = fields === null ? openPaths.size === 0 : open.length === 0;
     if (isOver || connection.entity === null) return this.#acknowledge('stale', true);
-    if (error !== null) throw error;
+    // A mask sets nothing, so it is no reason to lose what the event does set.
+    if (error !== null && error.code !== 'MASK_NOT_UNDERSTOOD') throw error;
     const rules = new FieldRules(this.#context, this.#state, order, connection.name ?? '');
     const ruled = open.map((field) => ({ field, ruling: rules.rule(field, connection.kind ?? '') }));
     return this.#apply(patchedState(this.#encounter, ruled, rules));
@@ -205,12 +255,16 @@ class EventDecision {
     const change = new StateChange({ state: this.#state, next, source, audit: this.#audit, context });
     if (change.waitMs > 0) return { kind: 'later', waitMs: change.waitMs };
     const finish = (written: Written): Changes => this.#settled(next, change.finish(written));
-    if (next.references.writes.length === 0) return this.#commit(finish(NOTHING_WRITTEN), 'applied');
+    if (next.references.writes.length === 0) {
+      const outcome = { name: 'applied', code: null, notes: next.notes } as const;
+      return { kind: 'commit', outcome, changes: finish(NOTHING_WRITTEN) };
+    }
     const plan: WritePlan = {
+      notes: next.notes,
       writes: change.writes,
       finish,
-      refuse: (error, elapsedMs) => change.givenUp(this.#refusal(error), elapsedMs),
-      wait: (detail, elapsedMs) => change.givenUp(this.#denied(detail), elapsedMs),
+      refuse: (error, given, kept) => change.givenUp(this.#refusal(error, kept), given),
+      wait: (code, detail, given) => change.givenUp(this.#denied(code, detail), given),
     };
     return { kind: 'write', plan, changes: change.marks() };
   }
@@ -219,12 +273,19 @@ class EventDecision {
   #settled({ connection }: NewState, changes: Changes): Changes {
     // A patch is not full state: what it does not set may still be somebody's only text.
     const isWhole = connection.appliedOrder === this.#prepared.order;
-    const superseded = isWhole ? supersededBy(this.#prepared, this.#state.deadLetters) : [];
-    const ended = changes.deadLetters?.removeEventHashes ?? [];
+    const superseded = isWhole ? supersededBy(this.#prepared, this.#state.deadLetters, this.#isOwn) : [];
+    const gone = [...superseded, ...this.#state.deadLetters.filter(this.#isOwn)];
+    const removed = new Set([
+      ...gone.map(({ eventHash }) => eventHash),
+      ...(changes.deadLetters?.removeEventHashes ?? []),
+      this.#prepared.eventHash,
+    ]);
     return {
       ...changes,
       inbox: this.#inbox('applied'),
-      deadLetters: { set: [], removeEventHashes: [...superseded, ...ended, this.#prepared.eventHash] },
+      settled: superseded.filter(isUndecoded).map((head) => staleRow(head, this.#state.nowMs)),
+      deadLetters: { set: [], removeEventHashes: [...removed] },
+      audit: [...(changes.audit ?? []), ...this.#audit.superseded(superseded)],
     };
   }
 
@@ -238,18 +299,21 @@ class EventDecision {
     return this.#state.hasUnsent ? this.#commit(changes, outcome) : this.#settle(outcome, changes);
   }
 
-  #refusal(error: EventError): Changes {
+  #refusal(error: EventError, kept: Kept = 'whole'): Changes {
     const { nowMs, deadLetters } = this.#state;
-    return refusal(unprocessed(this.#prepared), error, nowMs, deadLetters, this.#context);
+    const event = unprocessed(this.#prepared);
+    if (kept === 'whole') return refusal(event, error, nowMs, deadLetters, this.#context);
+    const bare = { ...event, record: withoutPayload(event.record, this.#context.fingerprintKey) };
+    return refusal(bare, keptBare(error, event.record), nowMs, deadLetters, this.#context);
   }
 
-  #waiting(code: 'MASK_WITHOUT_ORIGINAL' | 'STORE_DENIED', detail: string): Changes {
+  #waiting(code: WaitingCode, detail: string): Changes {
     return waiting(unprocessed(this.#prepared), code, detail, this.#state, this.#context);
   }
 
-  #denied(detail: string): Changes {
-    if (this.#prepared.isLastTry) return this.#refusal(new EventError('STORE_DENIED', detail));
-    return this.#waiting('STORE_DENIED', detail);
+  #denied(code: DenialCode, detail: string): Changes {
+    if (this.#prepared.isLastTry) return this.#refusal(new EventError(code, detail));
+    return this.#waiting(code, detail);
   }
 
   #inbox(outcome: RecordOutcome) {
@@ -265,13 +329,57 @@ class EventDecision {
   }
 }
 
-/** Whether the entity as it is stored has a mask there; those of fields with a reference are of our making. */
-function isStoredMask(entity: string | null, pointer: string): boolean {
-  return entity !== null && at(JSON.parse(entity) as JsonObject, pointer) === MASK;
+/** Whether the inbox has the event's id for other content. Of what an earlier version has handled nobody knows. */
+function isReused({ order, openedDigest }: PreparedEvent, { inbox }: LockedState): boolean {
+  const { digest, openedDigest: opened } = inbox ?? { digest: null, openedDigest: null };
+  if (digest === null || digest === order.digest) return false;
+  return (opened ?? digest) !== (openedDigest ?? order.digest);
 }
 
-/** Outcomes that a redelivery does not change; a refused or blocked event is tried again. */
-const SETTLED: ReadonlySet<RecordOutcome> = new Set<RecordOutcome>(['applied', 'stale', 'duplicate']);
+/** What is kept of the event that had the id first stays as it is. */
+function underOwnHash(given: PreparedEvent, state: LockedState): [PreparedEvent, LockedState] {
+  return [
+    quiet({ ...given, eventHash: given.reusedHash }),
+    { ...state, inbox: state.reusedInbox, reusedInbox: null },
+  ];
+}
+
+/** Against the newest applied event: 1 newer, 0 the same state, -1 older. */
+function ageOf({ order, event }: PreparedEvent, { appliedOrder, state }: ConnectionRow): -1 | 0 | 1 {
+  if (appliedOrder === null) return 1;
+  const eventType = state === 'deleted' ? 'entityDeleted' : 'entityUpdated';
+  return compareEvents({ order, eventType: event.eventType }, { order: appliedOrder, eventType });
+}
+
+function orderConflict(pointers: readonly string[]): EventError {
+  const [first = null] = pointers;
+  const more = pointers.length > 1 ? ` and ${pointers.length - 1} more` : '';
+  const what = first === null ? 'what it was to set cannot be told' : `${first}${more} differs`;
+  return new EventError(
+    'ORDER_CONFLICT',
+    `its version is higher and its time earlier than those of the applied state; ${what}`,
+    first,
+  );
+}
+
+/**
+ * An id is one entity's, also after its deletion: as another type of entity it would take the secrets along to wherever
+ * that one sends them.
+ */
+function refuseOtherEntity({ entityType }: SourceEvent, connection: ConnectionRow): void {
+  if (connection.entityType === null || connection.entityType === entityType) return;
+  throw new EventError(
+    'ENTITY_TYPE_CHANGED',
+    `entityType is ${entityType}, the connection of this id is of type ${connection.entityType}`,
+    '/entityType',
+  );
+}
+
+/** Whether the entity as it is stored has a mask there; those of fields with a reference are of our making. */
+function isStoredMask(entity: JsonObject | null, pointer: string): boolean {
+  const stored = entity === null ? null : at(entity, pointer);
+  return typeof stored === 'string' && mayHideSomething(stored);
+}
 
 function outcomeOf(error: EventError): RecordOutcome {
   return error.code === 'EVENT_BLOCKED' ? 'blocked' : 'refused';

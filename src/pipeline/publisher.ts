@@ -5,11 +5,11 @@ import { requireTimeFor, type Claim, type MonotonicClock } from './claim.js';
 import type { Sealer } from './context.js';
 import { Group } from './group.js';
 import type { Ledger } from './ledger.js';
-import { outgoingRecord } from './outbox.js';
+import { openOutgoing, type Opened } from './outbox.js';
 
 interface PublishItem {
   readonly claim: Claim;
-  readonly rows: readonly OutboxRow[];
+  readonly rows: readonly Opened[];
 }
 
 /**
@@ -19,13 +19,21 @@ interface PublishItem {
 export class Publisher {
   readonly #outlet: Outlet;
   readonly #ring: Sealer;
+  readonly #onUnpublished: (error: WorkerError) => void;
   readonly #clock: MonotonicClock;
   readonly #sends: Group<PublishItem, WorkerError | null>;
   readonly #settles: Group<{ claim: Claim; sentIds: readonly string[] }, null>;
 
-  constructor(outlet: Outlet, ledger: Ledger, ring: Sealer, clock: MonotonicClock) {
+  constructor(
+    outlet: Outlet,
+    ledger: Ledger,
+    ring: Sealer,
+    clock: MonotonicClock,
+    onUnpublished: (error: WorkerError) => void = () => undefined,
+  ) {
     this.#outlet = outlet;
     this.#ring = ring;
+    this.#onUnpublished = onUnpublished;
     this.#clock = clock;
     this.#sends = new Group((items) => this.#send(items));
     this.#settles = new Group(async (items) => {
@@ -36,17 +44,33 @@ export class Publisher {
 
   /**
    * Rejects with a `transient` WorkerError. The claim then runs out instead of being released: a send that was given up
-   * may still arrive.
+   * may still arrive. What no key opens stays unsent and holds nothing back: readers take the newest revision.
+   *
+   * @returns how many records it published
    */
-  async publish(claim: Claim, rows: readonly OutboxRow[]): Promise<void> {
-    if (rows.length > 0) {
-      const failure = await this.#sends.add({ claim, rows });
+  async publish(claim: Claim, rows: readonly OutboxRow[]): Promise<number> {
+    const opened = openOutgoing(rows, this.#ring, this.#onUnpublished);
+    return this.publishOpened(
+      claim,
+      opened.filter(({ isJudged }) => isJudged),
+    );
+  }
+
+  /** @param done further records that count as sent from then on */
+  async publishOpened(
+    claim: Claim,
+    opened: readonly Opened[],
+    done: readonly Opened[] = [],
+  ): Promise<number> {
+    if (opened.length > 0) {
+      const failure = await this.#sends.add({ claim, rows: opened });
       if (failure !== null) throw failure;
     }
     await this.release(
       claim,
-      rows.map(({ id }) => id),
+      [...opened, ...done].map(({ id }) => id),
     );
+    return opened.length;
   }
 
   /** Gives a claim back. */
@@ -59,7 +83,7 @@ export class Publisher {
     const late = items.map(({ claim }) => this.#lateness(claim));
     const records = items
       .filter((_, index) => late[index] === null)
-      .flatMap(({ rows }) => rows.map((row) => outgoingRecord(row, this.#ring)));
+      .flatMap(({ rows }) => rows.map(({ record }) => record));
     if (records.length > 0) await this.#outlet.send(records);
     return late;
   }

@@ -1,10 +1,11 @@
-import type { StoredSecretRow } from '../database/rows.js';
+import type { ReferenceRow, StoredSecretRow } from '../database/rows.js';
 import { EventError } from '../errors.js';
 import { byteSize } from '../events/record-size.js';
 import type { SecretValue } from '../secret-value.js';
 import type { Stored } from '../secrets-managers/port.js';
 import type { SecuredEvent } from '../terms.js';
 import type { OutgoingRecord } from '../transport.js';
+import { adoptionProblem } from './adoption.js';
 import type { EventAudit } from './audit.js';
 import type { PlanContext } from './context.js';
 import type { Changes, LockedState } from './ledger.js';
@@ -12,8 +13,8 @@ import { endedLosses } from './loss.js';
 import { withCopies, type PlannedWrite } from './new-references.js';
 import type { NewState } from './new-state.js';
 import { outboxRow } from './outbox.js';
-import { securedRecord } from './secured-record.js';
-import { StoredSecretPlan } from './stored-secrets.js';
+import { refuseForeign, securedRecord } from './secured-record.js';
+import { StoredSecretPlan, type GivenUp } from './stored-secrets.js';
 
 /** What there is once a plan's values are where they belong. */
 export interface Written {
@@ -26,7 +27,12 @@ export interface Written {
 export const NOTHING_WRITTEN: Written = { stored: new Map(), copied: new Map() };
 
 /** Names of its writes as the store is to be asked for them. */
-export type NamedWrite = PlannedWrite & { readonly known: boolean; readonly formerOwner: string | null };
+export type NamedWrite = PlannedWrite & {
+  readonly known: boolean;
+  readonly formerOwner: string | null;
+  /** Why a secret of this name that is not ours may not be taken over; null: it may, if `SECRET_ADOPT` says so. */
+  readonly adoptionProblem: string | null;
+};
 
 export interface StateChangeParts {
   readonly state: LockedState;
@@ -42,7 +48,7 @@ export class StateChange {
   readonly #secrets: StoredSecretPlan;
   readonly #record: OutgoingRecord | null;
 
-  /** @throws EventError OUTPUT_TOO_LARGE where the secured event's topic would not take it */
+  /** @throws EventError OUTPUT_TOO_LARGE where the secured event's topic would not take it; those of {@link securedRecord} */
   constructor(parts: StateChangeParts) {
     this.#parts = parts;
     const { context, state, next } = parts;
@@ -51,6 +57,7 @@ export class StateChange {
     // With values still to be read, what is published is only known afterwards.
     const isComplete = writes.every(({ target }) => target === 'store');
     this.#record = isComplete ? this.#fittingRecord(next) : null;
+    if (!isComplete) refuseForeign(next.connection, rows, state.foreign, context);
   }
 
   /** Milliseconds until a name that is needed may be touched again; 0: now. */
@@ -59,10 +66,14 @@ export class StateChange {
   }
 
   get writes(): NamedWrite[] {
+    const { context, state, next } = this.#parts;
+    const { kind, name } = next.connection;
+    const entity = { kind: kind ?? '', name: name ?? '' };
     return this.#parts.next.references.writes.map((write) => ({
       ...write,
       known: this.#secrets.isKnown(write.secretId),
       formerOwner: this.#secrets.formerOwner(write.secretId),
+      adoptionProblem: context.rules.adopt ? adoptionProblem(context, state, entity, write.secretId) : null,
     }));
   }
 
@@ -84,11 +95,16 @@ export class StateChange {
     const place = { connectionId: connection.id, revision: connection.revision, nowMs };
     return {
       connection,
-      references: { set: rows, removePathHashes: removed.map((row) => row.pathHash) },
+      references: {
+        set: rows,
+        removePathHashes: removed.map((row) => row.pathHash),
+        isWithdrawn: isWithdrawn(before, rows, removed),
+      },
       stored: this.#secrets.committed(stored),
-      outbox: [outboxRow(record, place, context.rings.database)],
+      outbox: [outboxRow(record, place, context.rings.outbox)],
       deadLetters: { set: [], removeEventHashes: endedLosses(next.references, state) },
       audit: [
+        ...audit.noted(next.notes),
         ...audit.written(references.writes, stored, formerOwner),
         ...audit.referred(next.references, before, state.stored, formerOwner),
         ...audit.kept(rows, before),
@@ -101,11 +117,10 @@ export class StateChange {
    * What becomes of the names it was about to write when it is given up.
    *
    * @param changes what else there is to be committed then
-   * @param elapsedMs since the claim was taken
    */
-  givenUp(changes: Changes, elapsedMs: number): Changes {
+  givenUp(changes: Changes, given: GivenUp): Changes {
     const { state, next, audit } = this.#parts;
-    const stored = this.#secrets.abandoned(elapsedMs);
+    const stored = this.#secrets.abandoned(given);
     const isNew = ({ manager, secretId }: StoredSecretRow): boolean =>
       !state.stored.some(
         (row) => row.manager === manager && row.secretId === secretId && row.state === 'retired',
@@ -120,7 +135,7 @@ export class StateChange {
 
   #fittingRecord({ connection, references }: NewState): OutgoingRecord {
     const { source, state, context } = this.#parts;
-    const record = securedRecord(connection, references.rows, source, state.nowMs, context);
+    const record = securedRecord(connection, references.rows, source, state, context);
     const bytes = byteSize(record);
     const maxBytes = context.output.maxRecordBytes('secured');
     if (bytes > maxBytes)
@@ -130,4 +145,17 @@ export class StateChange {
       );
     return record;
   }
+}
+
+function isWithdrawn(
+  before: readonly ReferenceRow[],
+  rows: readonly ReferenceRow[],
+  removed: readonly ReferenceRow[],
+): boolean {
+  const after = new Map(rows.map((row) => [row.pathHash, row.referenceHash]));
+  const gone = new Set(removed.map(({ pathHash }) => pathHash));
+  return before.some(
+    ({ owned, pathHash, referenceHash }) =>
+      !owned && (gone.has(pathHash) || (after.get(pathHash) ?? referenceHash) !== referenceHash),
+  );
 }

@@ -5,6 +5,16 @@ import type { PlanContext } from './context.js';
 import type { LockedState, StoredChanges } from './ledger.js';
 import type { PlannedWrite } from './new-references.js';
 
+/** What is known of writes that are given up. */
+export interface GivenUp {
+  /** Since the claim was taken: what has no answer can land for as long from now. */
+  readonly elapsedMs: number;
+  /** What the store said of each name; of the others nothing was asked. */
+  readonly answers: ReadonlyMap<string, WriteAnswer>;
+}
+
+export type WriteAnswer = 'applied' | 'refused' | 'unknown';
+
 /** How the rows of a connection's stored secrets change with a new state. */
 export class StoredSecretPlan {
   readonly #context: PlanContext;
@@ -95,12 +105,11 @@ export class StoredSecretPlan {
   }
 
   /**
-   * When the writes were given up and the old state stays: what was live goes on under its recorded version, in doubt;
-   * new names are retired, whether anything got into the store or not.
-   *
-   * @param elapsedMs since the claim was taken: our own requests can land for as long from now
+   * When the writes were given up and the old state stays: what was live goes on under its recorded version, new names are
+   * retired, whether anything got into the store or not. In doubt is what a request without an answer may still land on;
+   * where one of ours was applied to a live name, the recorded version can be put back at once.
    */
-  abandoned(elapsedMs: number): StoredChanges {
+  abandoned({ elapsedMs, answers }: GivenUp): StoredChanges {
     const nowMs = this.#state.nowMs + Math.ceil(elapsedMs);
     const { graceMs, lateRequestMs } = this.#context.rules;
     const { connection, references } = this.#state;
@@ -110,9 +119,13 @@ export class StoredSecretPlan {
     const update = this.#writes.map(({ secretId }): StoredSecretRow => {
       const version = this.#ownById.get(secretId)?.version ?? null;
       const isLive = inUse.has(secretId);
+      const answer = answers.get(secretId);
+      const before = this.#suspicion(secretId);
+      const isOther = answer === 'applied' && isLive;
       return {
         ...this.#row(secretId, isLive ? 'live' : 'retired', version),
-        suspectUntilMs: nowMs + lateRequestMs,
+        suspectUntilMs:
+          answer === 'unknown' ? nowMs + lateRequestMs : (before ?? (isOther ? this.#state.nowMs : null)),
         dueAtMs: isLive ? null : nowMs + graceMs,
       };
     });

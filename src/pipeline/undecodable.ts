@@ -1,15 +1,24 @@
 import type { Decoded } from '../events/decode.js';
 import { isConnectionId } from '../events/fields.js';
-import { sha256Hex } from '../hash.js';
 import type { SourceRecord } from '../terms.js';
 import type { Outlet } from '../transport.js';
 import type { PlanContext } from './context.js';
 import { Group } from './group.js';
 import type { ClaimRequest, ClaimResult, DeadLetterHead, Ledger } from './ledger.js';
-import { outgoingRecord } from './outbox.js';
+import { openOutgoing } from './outbox.js';
 import type { Publisher } from './publisher.js';
-import { refusal, type Unprocessed } from './unprocessed.js';
-import { WorkerError } from '../errors.js';
+import { prepareEvent } from './prepare.js';
+import { recordHash } from './record-hash.js';
+import {
+  isSettled,
+  keptBare,
+  refusal,
+  unprocessed,
+  unstorable,
+  withoutPayload,
+  type Unprocessed,
+} from './unprocessed.js';
+import { WorkerError, type EventError } from '../errors.js';
 
 type Undecodable = Extract<Decoded, { kind: 'undecodable' }>;
 
@@ -35,7 +44,7 @@ export class UndecodableProcessor {
   }
 
   /**
-   * Returns what the dead letter is kept as.
+   * Returns what the dead letter is kept as; a record that a later event has superseded is a duplicate.
    *
    * @param before where it is tried again: as what it is kept
    */
@@ -44,58 +53,77 @@ export class UndecodableProcessor {
     record: SourceRecord,
     nowMs: number,
     before?: DeadLetterHead,
-  ): Promise<string> {
+  ): Promise<{ readonly outcome: 'refused' | 'duplicate'; readonly eventHash: string }> {
     const connectionId = connectionOf(decoded);
+    const { untimed } = decoded;
     const event: Unprocessed = {
-      eventHash: recordHash(record),
+      // Kept without its payload it is still the event that was refused.
+      eventHash:
+        before !== undefined && record.unread !== undefined
+          ? before.eventHash
+          : recordHash(record, this.#context.fingerprintKey),
+      digests: null,
       record,
       connectionId,
       eventId: decoded.eventId,
-      actor: null,
-      order: null,
-      sets: null,
+      actor: untimed?.actor ?? null,
+      order: { publishedAtMs: record.timestampMs, ...(record.digest === undefined ? {} : { isLine: true }) },
+      // Without its time it has no place in the order; what it was to set is known all the same.
+      sets: untimed === undefined ? null : unprocessed(prepareEvent(untimed, record, this.#context)).sets,
     };
-    if (connectionId === null) await this.#keepAlone(event, decoded, nowMs, before);
-    else await this.#keepWithConnection(event, connectionId, decoded);
-    return event.eventHash;
+    const { eventHash } = event;
+    const keep = (unkept: Unprocessed, error: EventError): Promise<'refused' | 'duplicate'> =>
+      connectionId === null
+        ? this.#keepAlone(unkept, error, nowMs)
+        : this.#keepWithConnection(unkept, connectionId, error);
+    try {
+      return { outcome: await keep(event, decoded.error), eventHash };
+    } catch (error) {
+      const refusal = unstorable(error);
+      if (refusal === null) throw error;
+      const bare = { ...event, record: withoutPayload(record, this.#context.fingerprintKey) };
+      return { outcome: await keep(bare, keptBare(refusal, record)), eventHash };
+    }
   }
 
-  async #keepWithConnection(event: Unprocessed, connectionId: string, { error }: Undecodable): Promise<void> {
+  async #keepWithConnection(
+    event: Unprocessed,
+    connectionId: string,
+    error: EventError,
+  ): Promise<'refused' | 'duplicate'> {
     const result = await this.#claims.add({
       connectionId,
       eventHash: event.eventHash,
       secretIds: () => [],
-      decide: ({ nowMs, deadLetters }) => ({
-        kind: 'commit',
-        outcome: { name: 'refused', code: error.code },
-        changes: refusal(event, error, nowMs, deadLetters, this.#context),
-      }),
+      keptEvents: 'none',
+      decide: (state) =>
+        isSettled(state)
+          ? // Superseded.
+            {
+              kind: state.hasUnsent ? 'commit' : 'settle',
+              outcome: { name: 'duplicate', code: null },
+              changes: {},
+            }
+          : {
+              kind: 'commit',
+              outcome: { name: 'refused', code: error.code },
+              changes: refusal(event, error, state.nowMs, state.deadLetters, this.#context),
+            },
     });
     if (result.kind === 'busy')
       throw new WorkerError('CLAIM_LOST', `connection ${connectionId} is claimed by another worker`);
     if (result.kind === 'committed') await this.#publisher.publish(result.claim, result.unsent);
+    return result.kind !== 'writing' && result.outcome.name === 'duplicate' ? 'duplicate' : 'refused';
   }
 
-  async #keepAlone(
-    event: Unprocessed,
-    { error }: Undecodable,
-    nowMs: number,
-    before?: DeadLetterHead,
-  ): Promise<void> {
-    const known = before === undefined ? [] : [before];
-    const changes = refusal(event, error, nowMs, known, this.#context);
-    await this.#ledger.append([changes]);
-    const rows = changes.outbox ?? [];
-    if (rows.length === 0) return;
-    await this.#outlet.send(rows.map((row) => outgoingRecord(row, this.#context.rings.database)));
+  async #keepAlone(event: Unprocessed, error: EventError, nowMs: number): Promise<'refused'> {
+    const { outbox = [] } = await this.#ledger.keep(event.eventHash, (known) =>
+      refusal(event, error, nowMs, known === null ? [] : [known], this.#context),
+    );
+    const rows = openOutgoing(outbox, this.#context.rings.outbox, () => undefined);
+    if (rows.length === 0) return 'refused';
+    await this.#outlet.send(rows.map(({ record }) => record));
     await this.#ledger.markSent(rows.map(({ id }) => id));
+    return 'refused';
   }
-}
-
-/**
- * An undecodable record has no event id that could be trusted: its place and content stand for it. Not its time: that of
- * a pipe's line is another one in every run.
- */
-function recordHash({ topic, partition, offset, value }: SourceRecord): string {
-  return sha256Hex(JSON.stringify(['record', topic, partition, offset, value?.toString('base64') ?? null]));
 }

@@ -1,30 +1,41 @@
 import type { AuditRow, DeadLetterRow, InboxRow } from '../database/rows.js';
-import type { ErrorCode, EventErrorCode, EventError } from '../errors.js';
+import { EventError, WorkerError, type ErrorCode, type EventErrorCode } from '../errors.js';
 import type { OutgoingRecord } from '../transport.js';
 import { encodeDeadLetter, packRecord } from '../events/dead-letter.js';
 import { toSealed } from '../fernet/index.js';
-import type { EventOrder, RecordOutcome, SourceRecord } from '../terms.js';
+import type { EventOrder, Publication, RecordOutcome, SourcePosition, SourceRecord } from '../terms.js';
 import { auditRow } from './audit.js';
 import type { PlanContext } from './context.js';
 import { setsField } from './incoming.js';
 import type { Changes, DeadLetterHead, LockedState } from './ledger.js';
 import { outboxRow } from './outbox.js';
 import type { PreparedEvent } from './prepare.js';
+import { recordDigest } from './record-hash.js';
+import type { DenialCode } from './writer.js';
 
-/** How long until a refusal that can heal by itself is tried again, milliseconds. */
-export const RETRY_MS = 10_000;
-/** How long a secret id that the store denies, while it grants others, is tried again. */
+/** How long until what can heal by itself is tried again, milliseconds: doubled with each attempt, up to five minutes. */
+const RETRY_MS = 10_000;
+const LONGEST_RETRY_MS = 300_000;
+
+/** @param attempts made so far, this one not counted */
+export function retryAfterMs(attempts: number): number {
+  return Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** Math.min(attempts, 16));
+}
+
+/** How long a secret id that the store does not take, while it takes others, is tried again. */
 export const DENIED_FOR_MS = 600_000;
 
-/** What is known of an event that can not be processed, decodable or not. */
+/** What is known of an event that cannot be processed, decodable or not. */
 export interface Unprocessed {
   readonly eventHash: string;
+  /** Of its content, as {@link InboxRow} has them; null: not known. */
+  readonly digests: Pick<InboxRow, 'digest' | 'openedDigest'> | null;
   readonly record: SourceRecord;
   readonly connectionId: string | null;
   readonly eventId: string | null;
   /** Who changed the entity; null: not known. */
   readonly actor: string | null;
-  readonly order: EventOrder | null;
+  readonly order: EventOrder | Publication;
   /** Paths of the fields it was to set; null: not known. */
   readonly sets: readonly string[] | null;
 }
@@ -32,6 +43,7 @@ export interface Unprocessed {
 export function unprocessed(prepared: PreparedEvent): Unprocessed {
   return {
     eventHash: prepared.eventHash,
+    digests: { digest: prepared.order.digest, openedDigest: prepared.openedDigest },
     record: prepared.record,
     connectionId: prepared.event.connectionId,
     eventId: prepared.event.eventId,
@@ -41,9 +53,55 @@ export function unprocessed(prepared: PreparedEvent): Unprocessed {
   };
 }
 
+/** The refusal of an event that the database refuses to store; null for any other error. */
+export function unstorable(error: unknown): EventError | null {
+  const isRefused = error instanceof WorkerError && 'failure' in error && error.failure === 'refused';
+  return isRefused ? new EventError('EVENT_NOT_STORABLE', error.message) : null;
+}
+
+/** Longer ones are no key that anything here made. */
+const LONGEST_KEY_BYTES = 1_024;
+
+/**
+ * A record as it is kept where the database refuses it whole, which is the last step for every one: its place, key, size
+ * and digest, without value and headers.
+ *
+ * @param key the fingerprint key, for the digest
+ */
+export function withoutPayload(record: SourceRecord, key: Buffer): SourceRecord {
+  const { topic, partition, offset, timestampMs, key: recordKey, value, headers, unread } = record;
+  if (unread !== undefined) return record;
+  const headerBytes = Object.entries(headers).map(
+    ([name, content]) => Buffer.byteLength(name) + content.length,
+  );
+  const lengths = [recordKey?.length ?? 0, value?.length ?? 0, ...headerBytes];
+  const size = lengths.reduce((sum, bytes) => sum + bytes, 0);
+  return {
+    topic,
+    partition,
+    offset,
+    timestampMs,
+    key: recordKey !== null && recordKey.length <= LONGEST_KEY_BYTES ? recordKey : null,
+    value: null,
+    headers: {},
+    ...(record.digest === undefined ? {} : { digest: record.digest }),
+    unread: { reason: 'row-bytes', size, firstOffset: offset, digest: recordDigest(record, key) },
+  };
+}
+
+/** The reason of an event that is kept {@link withoutPayload}: for whatever it was refused, that is what it is now. */
+export function keptBare({ code, message, field }: EventError, record: SourceRecord): EventError {
+  const { topic, partition, offset } = record;
+  const why = code === 'EVENT_NOT_STORABLE' ? message : `${code}: ${message}`;
+  const detail = `${why}; kept without its payload, which is at ${topic}/${partition} ${offset}`;
+  return new EventError('EVENT_NOT_STORABLE', detail, field);
+}
+
 /** Row of the inbox: what became of an event. */
 export function inboxRow(
-  event: Pick<Unprocessed, 'eventHash' | 'record' | 'connectionId' | 'eventId'>,
+  event: Pick<Unprocessed, 'eventHash' | 'connectionId' | 'eventId' | 'digests'> & {
+    readonly record: SourcePosition;
+  },
   outcome: RecordOutcome,
   code: ErrorCode | null,
   nowMs: number,
@@ -59,7 +117,26 @@ export function inboxRow(
     partition,
     position: offset,
     atMs: nowMs,
+    ...(event.digests ?? { digest: null, openedDigest: null }),
   };
+}
+
+/** Outcomes that a redelivery does not change; a refused or blocked event is tried again. */
+const SETTLED: ReadonlySet<RecordOutcome> = new Set<RecordOutcome>(['applied', 'stale', 'duplicate']);
+
+/** Whether the event at hand needs no further look. */
+export function isSettled({ inbox }: Pick<LockedState, 'inbox'>): boolean {
+  return inbox !== null && SETTLED.has(inbox.outcome);
+}
+
+/**
+ * Row of the inbox for a record that a later event has superseded. Nothing in it says that it is older: without the row a
+ * replay would make a dead letter of it again.
+ */
+export function staleRow(head: DeadLetterHead, nowMs: number): InboxRow {
+  const { eventHash, connectionId, eventId, topic, partition, position } = head;
+  const record = { topic, partition, offset: position };
+  return inboxRow({ eventHash, connectionId, eventId, record, digests: null }, 'stale', null, nowMs);
 }
 
 /**
@@ -80,7 +157,7 @@ export function refusal(
   const inbox = inboxRow(event, outcome, error.code, nowMs);
   const attempts = (before?.attempts ?? 0) + 1;
   const { code, message: detail } = error;
-  const nextAttemptAtMs = nextAttempt(code, nowMs);
+  const nextAttemptAtMs = nextAttempt(code, nowMs, attempts - 1);
   if (before?.state === 'dead' && before.code === code) {
     const head = { ...before, detail, attempts, nextAttemptAtMs, updatedAtMs: nowMs };
     return { inbox, deadLetters: { set: [], update: [head], removeEventHashes: [] } };
@@ -90,7 +167,7 @@ export function refusal(
   return {
     inbox,
     outbox: [
-      outboxRow(notice(event, code, payload, nowMs, context), placeOf(event, nowMs), context.rings.database),
+      outboxRow(notice(event, code, payload, nowMs, context), placeOf(event, nowMs), context.rings.outbox),
     ],
     deadLetters: { set: [row], removeEventHashes: [] },
     audit: [refusedRow(event, error, nowMs)],
@@ -133,14 +210,18 @@ function placeOf({ connectionId }: Unprocessed, nowMs: number) {
 }
 
 /** Refusals whose cause goes away by itself are tried again by the scan. */
-function nextAttempt(code: EventErrorCode, nowMs: number): number | null {
-  return code === 'SECRET_ID_COLLISION' ? nowMs + RETRY_MS : null;
+function nextAttempt(code: EventErrorCode, nowMs: number, attempts: number): number | null {
+  const heals = code === 'SECRET_ID_COLLISION' || code === 'SECRET_ID_REFERRED';
+  return heals ? nowMs + retryAfterMs(attempts) : null;
 }
+
+/** Why an event waits. */
+export type WaitingCode = 'MASK_WITHOUT_ORIGINAL' | DenialCode;
 
 /** An event that is kept until it can be applied, or until its time is over. */
 export function waiting(
   event: Unprocessed,
-  code: 'MASK_WITHOUT_ORIGINAL' | 'STORE_DENIED',
+  code: WaitingCode,
   detail: string,
   state: Pick<LockedState, 'nowMs' | 'deadLetters'>,
   context: PlanContext,
@@ -150,13 +231,13 @@ export function waiting(
     (head) => head.eventHash === event.eventHash && head.state === 'waiting',
   );
   if (known !== undefined) {
-    const nextAttemptAtMs = attemptBefore(known.waitUntilMs, nowMs);
+    const nextAttemptAtMs = attemptBefore(known.waitUntilMs, nowMs, known.attempts);
     const update = [
       { ...known, code, detail, attempts: known.attempts + 1, nextAttemptAtMs, updatedAtMs: nowMs },
     ];
     return { deadLetters: { set: [], update, removeEventHashes: [] } };
   }
-  const forMs = code === 'STORE_DENIED' ? DENIED_FOR_MS : context.rules.waitMs;
+  const forMs = code === 'MASK_WITHOUT_ORIGINAL' ? context.rules.waitMs : DENIED_FOR_MS;
   const row = deadLetterRow(event, code, detail, sealRecord(event.record, context), nowMs);
   return {
     inbox: inboxRow(event, 'waiting', code, nowMs),
@@ -166,7 +247,7 @@ export function waiting(
           ...row,
           state: 'waiting',
           waitUntilMs: nowMs + forMs,
-          nextAttemptAtMs: attemptBefore(nowMs + forMs, nowMs),
+          nextAttemptAtMs: attemptBefore(nowMs + forMs, nowMs, 0),
         },
       ],
       removeEventHashes: [],
@@ -174,9 +255,9 @@ export function waiting(
   };
 }
 
-/** At intervals, and when its time is over. */
-function attemptBefore(waitUntilMs: number | null, nowMs: number): number {
-  return Math.min(nowMs + RETRY_MS, waitUntilMs ?? Infinity);
+/** At growing intervals, and when its time is over. */
+function attemptBefore(waitUntilMs: number | null, nowMs: number, attempts: number): number {
+  return Math.min(nowMs + retryAfterMs(attempts), waitUntilMs ?? Infinity);
 }
 
 function deadLetterRow(

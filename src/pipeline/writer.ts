@@ -14,18 +14,30 @@ import type { ManagerName } from '../terms.js';
 import type { Claim } from './claim.js';
 import type { ManagerSource, PlanContext } from './context.js';
 import type { NamedWrite, Written } from './state-change.js';
+import type { GivenUp, WriteAnswer } from './stored-secrets.js';
+
+/** Why a store does not take an event's ids now. */
+export type DenialCode = 'STORE_DENIED' | 'STORE_QUOTA';
 
 /** How the store took an event's values. */
 export type WriteResult =
   | { readonly kind: 'written'; readonly written: Written }
-  /** The event can not be processed as it is. */
-  | { readonly kind: 'refused'; readonly error: EventError }
-  /** The store denies some ids and grants others. */
-  | { readonly kind: 'denied'; readonly detail: string }
+  /** The event cannot be processed as it is. */
+  | { readonly kind: 'refused'; readonly error: EventError; readonly answers: Answers }
+  /** The store refuses this event's ids as it stands, and takes others: the event waits. */
+  | {
+      readonly kind: 'denied';
+      readonly code: DenialCode;
+      readonly detail: string;
+      readonly answers: Answers;
+    }
   /**
    * Passing. `outcomeKnown`: nothing of it can still be on its way, the claim may be released; else it has to run out.
    */
   | { readonly kind: 'failed'; readonly error: WorkerError; readonly outcomeKnown: boolean };
+
+type Answers = GivenUp['answers'];
+const NOTHING_ASKED: Answers = new Map();
 
 type Values = ReadonlyMap<string, SecretValue>;
 type Refusal = Extract<WriteResult, { kind: 'refused' | 'failed' }>;
@@ -74,7 +86,11 @@ export class Writer {
         return { kind: 'failed', error, outcomeKnown: false };
       throw error;
     }
-    const judged = this.#judge(items, results);
+    const judged = this.#judge(
+      items,
+      results,
+      new Map(ordered.map((write) => [write.secretId, write.adoptionProblem])),
+    );
     if (!('stored' in judged)) return judged;
     return (
       (await this.#differing(toStore, judged.stored, copied, call)) ?? {
@@ -89,7 +105,7 @@ export class Writer {
     const read = await this.#readSources(writes, call);
     if (read.kind !== 'read') return read;
     const error = this.#beyondLimits(writes, read.values);
-    return error === null ? read : { kind: 'refused', error };
+    return error === null ? read : { kind: 'refused', error, answers: NOTHING_ASKED };
   }
 
   async #readSources(writes: readonly NamedWrite[], call: StoreCall): Promise<ReadResult> {
@@ -164,7 +180,7 @@ export class Writer {
   }
 
   #putItem(
-    { secretId, path, source, known, formerOwner }: NamedWrite,
+    { secretId, path, source, known, formerOwner, adoptionProblem }: NamedWrite,
     { claim, purpose }: WriteRequest,
     copied: Values,
   ): PutItem {
@@ -176,7 +192,7 @@ export class Writer {
       connectionId: claim.connectionId,
       known,
       clientToken: clientToken(this.#context.fingerprintKey, purpose, path, claim.epoch),
-      adopt: this.#context.rules.adopt,
+      adopt: this.#context.rules.adopt && adoptionProblem === null,
       ...(formerOwner === null ? {} : { takeOverFrom: formerOwner }),
     };
   }
@@ -184,34 +200,46 @@ export class Writer {
   #judge(
     items: readonly PutItem[],
     results: readonly StoreResult<Stored>[],
+    adoptionProblems: ReadonlyMap<string, string | null>,
   ): { readonly stored: ReadonlyMap<string, Stored> } | WriteResult {
-    const errors: StoreError[] = [];
+    const errors: (StoreError & { readonly secretId: string })[] = [];
     const stored = new Map<string, Stored>();
+    const answers = new Map<string, WriteAnswer>();
     results.forEach((result, index) => {
-      if (result.ok) stored.set(items[index]?.secretId ?? '', result.value);
-      else errors.push(result.error);
+      const secretId = items[index]?.secretId ?? '';
+      answers.set(secretId, answerOf(result));
+      if (result.ok) stored.set(secretId, result.value);
+      else errors.push({ ...result.error, secretId });
     });
     if (stored.size > 0) this.#lastGrantedMs = performance.now();
     const worst = errors.find((error) => error.class === 'transient') ?? errors[0];
     if (worst === undefined) return { stored };
-    return this.#judgeError(worst, results.every(isKnown));
+    const adoptionProblem = adoptionProblems.get(worst.secretId) ?? null;
+    if (worst.code === 'SECRET_NOT_OWNED' && adoptionProblem !== null) {
+      const message = `${worst.message}; by an event it is not adopted: ${adoptionProblem}`;
+      return { kind: 'refused', error: new EventError('ADOPTION_AMBIGUOUS', message), answers };
+    }
+    return this.#judgeError(worst, answers);
   }
 
-  #judgeError(error: StoreError, outcomeKnown: boolean): WriteResult {
+  #judgeError(error: StoreError, answers: Answers): WriteResult {
+    const outcomeKnown = ![...answers.values()].includes('unknown');
     switch (error.class) {
       case 'conflict':
       case 'invalid':
         if (error.code === 'SECRET_NOT_OWNED' || error.code === 'VALUE_REFUSED_BY_STORE')
-          return { kind: 'refused', error: new EventError(error.code, error.message) };
+          return { kind: 'refused', error: new EventError(error.code, error.message), answers };
         break;
       case 'access':
         if (performance.now() - this.#lastGrantedMs < GRANTED_WITHIN_MS)
-          return { kind: 'denied', detail: error.message };
+          return { kind: 'denied', code: 'STORE_DENIED', detail: error.message, answers };
         return { kind: 'failed', error: new WorkerError('STORE_ACCESS', error.message), outcomeKnown };
       case 'credentials':
         return { kind: 'failed', error: new WorkerError('STORE_ACCESS', error.message), outcomeKnown };
-      case 'not-found':
       case 'quota':
+        // Of new secrets, or of one secret's versions: what is only changed, and other ids, go on.
+        return { kind: 'denied', code: 'STORE_QUOTA', detail: error.message, answers };
+      case 'not-found':
       case 'transient':
         break;
     }
@@ -224,6 +252,7 @@ function unreadable(path: string, error: StoreError): Refusal {
     return {
       kind: 'refused',
       error: new EventError('SECRET_VERSION_GONE', `${path}: the recorded version is not in the store`, path),
+      answers: NOTHING_ASKED,
     };
   const isAccess = error.class === 'access' || error.class === 'credentials';
   const code = isAccess ? 'STORE_ACCESS' : 'STORE_UNAVAILABLE';
@@ -235,8 +264,9 @@ function isSame(left: SecretValue, right: SecretValue): boolean {
   return one.length === other.length && timingSafeEqual(one, other);
 }
 
-function isKnown(result: StoreResult<Stored>): boolean {
-  return result.ok || result.error.applied === 'no';
+function answerOf(result: StoreResult<Stored>): WriteAnswer {
+  if (result.ok) return 'applied';
+  return result.error.applied === 'no' ? 'refused' : 'unknown';
 }
 
 /**

@@ -47,7 +47,7 @@ export function changeRecordOf(
   const isBare = event.entity === null || event.eventType === 'entityDeleted';
   const { entity, sealed } = isBare
     ? { entity: event.entity, sealed: [] }
-    : sealFields(event.entity, entityClass, options.finder, options.ring);
+    : sealFields(event.entity, event.entityId, entityClass, options.finder, options.ring);
   const topic = topicOfEventType(event.eventType, options.topics);
   const record = {
     topic,

@@ -4,7 +4,7 @@ import { classOf } from '../events/entity-type.js';
 import type { EntityClass } from '../events/entity-type.js';
 import { dropHistory } from '../events/entity.js';
 import { isConnectionId, isObject } from '../events/fields.js';
-import { parseJson } from '../events/json.js';
+import { DEFAULT_JSON_LIMITS, parseJson } from '../events/json.js';
 import { SecretValue } from '../secret-value.js';
 import type { EventType, Json, JsonObject } from '../terms.js';
 
@@ -82,6 +82,9 @@ export function changeEventOf(
   return { event, entityClass };
 }
 
+/** The record has two levels around the entity: CloudEvent and change event. */
+const ENTITY_LIMITS = { ...DEFAULT_JSON_LIMITS, maxDepth: DEFAULT_JSON_LIMITS.maxDepth - 2 };
+
 /** As a record carries it: what is not JSON (functions, undefined) is dropped, what the worker refuses is refused here. */
 function copyOf(entity: JsonObject): JsonObject {
   let text: string | undefined;
@@ -89,9 +92,9 @@ function copyOf(entity: JsonObject): JsonObject {
     text = JSON.stringify(entity, refuseHidden);
   } catch {
     // Circular, a BigInt, a SecretValue: the runtime's text may quote a key.
-    throw new EventError('EVENT_INVALID', '/entity can not be written as JSON', '/entity');
+    throw new EventError('EVENT_INVALID', '/entity cannot be written as JSON', '/entity');
   }
-  const copy = parseJson(text ?? '', undefined, '/entity');
+  const copy = parseJson(text ?? '', ENTITY_LIMITS, '/entity');
   if (!isObject(copy)) throw new EventError('EVENT_INVALID', '/entity must be an object', '/entity');
   dropHistory(copy);
   return copy;

@@ -1,10 +1,11 @@
 import { withValues } from '../catalog/json-access.js';
 import type { FieldFinder, FoundField } from '../catalog/index.js';
+import { masksSecret } from '../catalog/secret-text.js';
 import { EventError } from '../errors.js';
 import type { EntityClass } from '../events/entity-type.js';
-import { FernetError, isSealed, sealText, tokenOf } from '../fernet/index.js';
-import type { KeyRing } from '../fernet/index.js';
-import { MASK } from '../terms.js';
+import { isFor, isSealed, packEnvelope, sealText, tokenOf, unpackEnvelope } from '../fernet/index.js';
+import type { FieldPlace, KeyRing } from '../fernet/index.js';
+import { isForeignMask, isMask } from '../masks.js';
 import type { JsonObject } from '../terms.js';
 
 export interface SealedEntity {
@@ -17,13 +18,15 @@ export interface SealedEntity {
 const REFERENCE = /^secrets?:/;
 
 /**
- * A copy of an entity in which every secret field is a `fernet:` token of its own. Masks, references, empty fields and what
- * is sealed already stay as they are.
+ * A copy of an entity in which every secret field is a `fernet:` token of its own, which says inside for which connection
+ * and field it is. Masks, references, empty fields and tokens for this very field stay as they are; any other text that
+ * looks like a token is sealed like every text.
  *
- * @throws EventError FIELD_NOT_A_STRING, EVENT_INVALID, VALUE_IS_THE_WORD_NULL, TOKEN_NOT_OPENED, … naming the field
+ * @throws EventError FIELD_NOT_A_STRING, EVENT_INVALID, VALUE_IS_THE_WORD_NULL, MASK_NOT_UNDERSTOOD, … naming the field
  */
 export function sealFields(
   entity: JsonObject,
+  connectionId: string,
   { root, kind }: Pick<EntityClass, 'root' | 'kind'>,
   finder: FieldFinder,
   ring: KeyRing,
@@ -31,31 +34,42 @@ export function sealFields(
   const named = entity['serviceType'];
   const serviceType = typeof named === 'string' ? named : null;
   const { fields } = finder.find({ root, kind, serviceType, entity });
-  const plain = fields.filter((field) => isPlain(field, ring));
-  const values = plain.map((field) => [field.path, sealOne(field, ring)] as const);
+  const placeOf = ({ pointer }: FoundField): FieldPlace => ({ connectionId, path: pointer });
+  const plain = fields.filter((field) => isPlain(field, placeOf(field), ring));
+  const values = plain.map((field) => [field.path, sealOne(field, placeOf(field), ring)] as const);
   return { entity: withValues(entity, values), sealed: plain.map(({ pointer }) => pointer) };
 }
 
-function isPlain({ value, pointer }: FoundField, ring: KeyRing): boolean {
-  if (value === null || value === '' || value === MASK || REFERENCE.test(value)) return false;
+function isPlain(
+  { value, pointer, because, onlyIfStored }: FoundField,
+  place: FieldPlace,
+  ring: KeyRing,
+): boolean {
+  // Whether it stands for a secret depends on what is stored: the worker knows.
+  if (value === null || value === '' || onlyIfStored) return false;
+  if (isMask(value) || REFERENCE.test(value)) return false;
+  if (because === 'mask' || isForeignMask(value) || masksSecret(value))
+    throw new EventError(
+      'MASK_NOT_UNDERSTOOD',
+      `${pointer} holds a text in which a password is hidden`,
+      pointer,
+    );
+  if (!value.isWellFormed()) {
+    throw new EventError('EVENT_INVALID', `${pointer} has half of a surrogate pair`, pointer);
+  }
   if (value === 'null') {
     throw new EventError('VALUE_IS_THE_WORD_NULL', `${pointer} holds the word null`, pointer);
   }
-  if (!isSealed(value)) return true;
-  if (ring.opens(tokenOf(value))) return false;
-  // Under a key that is not ours, or a password that happens to begin so: it can not be told, so it does not go out.
-  throw new EventError(
-    'TOKEN_NOT_OPENED',
-    `${pointer} begins with fernet: and is opened by no key of ${ring.name}`,
-    pointer,
-  );
+  return !isSealed(value) || !isSealedFor(place, tokenOf(value), ring);
 }
 
-function sealOne({ value, pointer }: FoundField, ring: KeyRing): string {
-  try {
-    return sealText(ring, value ?? '');
-  } catch (error) {
-    if (!(error instanceof FernetError)) throw error;
-    throw new EventError('EVENT_INVALID', `${pointer} has half of a surrogate pair`, pointer);
-  }
+/** Sealed before, by ourselves or another publisher with our key, for this very field. */
+function isSealedFor(place: FieldPlace, token: string, ring: KeyRing): boolean {
+  if (!ring.opens(token)) return false;
+  const envelope = unpackEnvelope(ring.open(token));
+  return envelope !== null && isFor(envelope, place);
+}
+
+function sealOne({ value }: FoundField, place: FieldPlace, ring: KeyRing): string {
+  return sealText(ring, packEnvelope({ ...place, value: value ?? '' }));
 }

@@ -1,9 +1,10 @@
 import type { SecretValue } from '../secret-value.js';
 import type { ErrorCode } from '../errors.js';
 import type { ManagerName, Reference } from '../terms.js';
+import type { Standing } from './ownership.js';
 
 /**
- * How a store can fail. Only `not-found` means absent: a secret that can not be read is not a secret that is not there.
+ * How a store can fail. Only `not-found` means absent: a secret that cannot be read is not a secret that is not there.
  *
  * - `transient`: throttling, 5xx, network, time-out
  * - `access`: permissions: this id, or all of them
@@ -60,6 +61,8 @@ export interface PutItem {
   readonly clientToken: string;
   /** May take over a secret that carries no tag of ours (SECRET_ADOPT). */
   readonly adopt: boolean;
+  /** Refused with `SECRET_NOT_OWNED` where there is a secret of this name already, even ours. */
+  readonly createOnly?: boolean;
   /** May take over a secret that carries the tag of this other connection of ours (its id was retired and is free). */
   readonly takeOverFrom?: string;
 }
@@ -82,11 +85,16 @@ export interface Fetched {
   readonly version: string;
 }
 
-export interface Description {
+export interface Description extends Standing {
   readonly version: string;
-  /** Connection id of our ownership tags; null: the secret is not ours. */
-  readonly ownedBy: string | null;
   readonly scheduledForDeletion: boolean;
+}
+
+export interface DeleteItem {
+  readonly reference: Reference;
+  readonly connectionId: string;
+  /** Whether a value of ours was committed under this name. Default true. */
+  readonly isCommitted?: boolean;
 }
 
 export interface RestoreItem {
@@ -96,11 +104,9 @@ export interface RestoreItem {
   readonly clientToken: string;
 }
 
-/** A secret that carries our tags, whatever database it is of. */
-export interface ListedSecret {
+/** A secret that carries our tags, of whatever installation. */
+export interface ListedSecret extends Standing {
   readonly secretId: string;
-  /** Connection id of our ownership tags. */
-  readonly ownedBy: string;
   readonly scheduledForDeletion: boolean;
 }
 
@@ -114,7 +120,10 @@ export interface ListPage {
 export interface OwnedSecrets {
   /** Secrets with our tags whose id begins with `prefix`, page by page; `after` null: the first page. Reads only. */
   list(prefix: string, after: string | null, call: StoreCall): Promise<StoreResult<ListPage>>;
-  /** Puts our tags (and the configured ones) on a secret as it is, whatever tags of ours it carries; no value moves. */
+  /**
+   * Puts our tags (and the configured ones) on a secret as it is, whatever connection of ours it is tagged for; no value
+   * moves. Another installation's is left alone (`SECRET_NOT_OWNED`).
+   */
   tag(
     item: { readonly reference: Reference; readonly connectionId: string },
     call: StoreCall,
@@ -129,11 +138,11 @@ export interface SecretStore {
   put(items: readonly PutItem[], call: StoreCall): Promise<StoreResult<Stored>[]>;
   get(items: readonly GetItem[], call: StoreCall): Promise<StoreResult<Fetched>[]>;
   describe(reference: Reference, call: StoreCall): Promise<StoreResult<Description>>;
-  /** Deletes what carries our tag for this connection; absent already is success; anything else's is `conflict`. */
-  delete(
-    items: readonly { reference: Reference; connectionId: string }[],
-    call: StoreCall,
-  ): Promise<StoreResult<'deleted' | 'absent'>[]>;
+  /**
+   * Deletes what carries our tag for this connection; absent already is success. Anything else is `conflict`, and so is
+   * what was adopted while no value of ours was committed.
+   */
+  delete(items: readonly DeleteItem[], call: StoreCall): Promise<StoreResult<'deleted' | 'absent'>[]>;
   /** Makes a recorded version the current one again; returns the version that is current afterwards. */
   restore(item: RestoreItem, call: StoreCall): Promise<StoreResult<{ version: string }>>;
   /** Reachable and permitted? Reads only. */

@@ -1,5 +1,6 @@
 import type { ManagerName } from '../terms.js';
 import { IN_MEMORY_LIMITS, InMemoryStore } from './in-memory/store.js';
+import { Ownership } from './ownership.js';
 import { NonManagedStore } from './non-managed/store.js';
 import { SEALED_LIMITS, SealedStore } from './sealed/store.js';
 import type { SecretsManager, SecretStore, StoreLimits } from './port.js';
@@ -76,14 +77,14 @@ const openDb: Open = (_settings, deps) =>
     store: new SealedStore(deps.keys),
   });
 
-const openInMemory: Open = () =>
+const openInMemory: Open = (settings) =>
   Promise.resolve({
     name: 'in-memory',
     provider: 'in-memory',
     keeps: 'store',
     idStyle: 'slash',
     limits: IN_MEMORY_LIMITS,
-    store: new InMemoryStore(),
+    store: new InMemoryStore(new Ownership(settings)),
   });
 
 const openLocal: Open = async (settings, deps) => {
@@ -98,6 +99,7 @@ const openLocal: Open = async (settings, deps) => {
       settings.vaultFile,
       deps.keys,
       Math.min(settings.requestTimeoutMs, BUSY_TIMEOUT_MS),
+      new Ownership(settings),
     ),
   };
 };
@@ -116,7 +118,7 @@ const OPENERS: Readonly<Record<ManagerName, Open>> = {
  * Opens the configured secrets manager. Makes no call to a cloud store; `local` makes its file where there is none.
  * Close it by `manager.store.close()`.
  *
- * @throws ConfigurationError CONFIG_INVALID without an AWS region, or for a vault file that can not be opened
+ * @throws ConfigurationError CONFIG_INVALID without an AWS region, or for a vault file that cannot be opened
  */
 export function createSecretsManager(
   name: ManagerName,

@@ -39,11 +39,6 @@ export function aborted(provider: string): Failure {
   return failure('transient', `${provider}: the call was aborted before it was sent`);
 }
 
-export function notOwned(provider: string, secretId: string, owner: string | null): Failure {
-  const whose = owner === null ? 'carries no tag of ours' : `is tagged for connection ${owner}`;
-  return failure('conflict', `${provider}: the secret ${secretId} ${whose}`, { code: 'SECRET_NOT_OWNED' });
-}
-
 export function notFound(provider: string, secretId: string): Failure {
   return failure('not-found', `${provider}: there is no secret ${secretId}`);
 }

@@ -1,4 +1,5 @@
 import type { SecretValue } from '../secret-value.js';
+import type { Installation } from '../terms.js';
 
 /** What the providers need to be told; each reads its own part. */
 export interface ManagerSettings {
@@ -9,7 +10,9 @@ export interface ManagerSettings {
   readonly secretAccessKey?: SecretValue;
   /** Address of an emulator. */
   readonly endpointUrl?: string;
-  /** Put on every secret we create, next to the two ownership tags. */
+  /** Who writes; nobody where a store is opened to be read only. */
+  readonly installation?: Installation;
+  /** Put on every secret we create, next to the ownership tags. */
   readonly tags: readonly Tag[];
   readonly ssmTier: SsmTier;
   /** The longest one request may take, from its admission to the last byte of its answer; nothing is sent later. */

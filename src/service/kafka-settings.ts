@@ -41,7 +41,7 @@ function readText(name: string, file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch {
-    throw new ConfigurationError('CONFIG_INVALID', `${name}: the file can not be read`);
+    throw new ConfigurationError('CONFIG_INVALID', `${name}: the file cannot be read`);
   }
 }
 
@@ -58,7 +58,7 @@ async function readToken(source: OauthTokenSource): Promise<SecretValue> {
       try {
         return new SecretValue((await readFile(source.file, 'utf8')).trim());
       } catch {
-        throw new WorkerError('BROKER_UNAVAILABLE', 'KAFKA_SASL_OAUTHBEARER_TOKEN_FILE can not be read');
+        throw new WorkerError('BROKER_UNAVAILABLE', 'KAFKA_SASL_OAUTHBEARER_TOKEN_FILE cannot be read');
       }
     case 'endpoint':
       return fetchToken(source);

@@ -27,7 +27,7 @@ export function migrationTask(
     metrics.migrated({ remaining, moved: counts.moved, failed: counts.failures.length });
     // The first of a kind by its name, the others as a count: `migrate-secrets --dry-run` lists them all.
     for (const { connectionId, code, detail } of counts.failures)
-      failures.failed('a connection can not be moved yet', new WorkerError(code, detail), { connectionId });
+      failures.failed('a connection cannot be moved yet', new WorkerError(code, detail), { connectionId });
     const isOver = migration.isDone && moved > 0;
     const isTime = counts.moved > 0 && performance.now() - saidAtMs > PROGRESS_EVERY_MS;
     if (!isOver && !isTime) return;

@@ -5,6 +5,7 @@ import {
   rememberHandledFrom,
 } from '../database/handled-from.js';
 import type { Database } from '../database/database.js';
+import { loadCheckpoints, type LogCheckpoint } from '../database/missed-records.js';
 import {
   deleteRecords,
   groupsBehind,
@@ -15,6 +16,7 @@ import {
   type TopicPartition,
 } from '../kafka/index.js';
 import type { Logger } from '../observability/index.js';
+import { checkpointOf, findMissed } from './missed.js';
 import type { PeriodicTask } from './periodic.js';
 
 export interface PurgeParts {
@@ -52,7 +54,11 @@ export function purgeTask(parts: PurgeParts): PeriodicTask {
 
 interface Round {
   readonly atMs: number;
+  /** The same by our own clock, before the broker was asked. */
+  readonly askedAtMs: number;
   readonly facts: readonly PartitionFacts[];
+  /** Of the logs that the group's offsets are of, as far as somebody has gone back where they are others by now. */
+  readonly known: readonly LogCheckpoint[];
 }
 
 /**
@@ -81,11 +87,15 @@ class SourcePurge {
     }
     const before = this.#last;
     const topics = new Set(ours.map(({ topic }) => topic));
-    const facts = (await readPartitionFacts(settings, [...topics], logger)).filter(({ topic, partition }) =>
-      ours.some((one) => one.topic === topic && one.partition === partition),
+    const askedAtMs = Date.now();
+    const known = await loadCheckpoints(database);
+    const asked = [...known.map(({ atMs }) => atMs), ...(before === null ? [] : [before.askedAtMs])];
+    const times = [...new Set([askedAtMs, ...asked])];
+    const facts = (await readPartitionFacts(settings, [...topics], logger, times)).filter(
+      ({ topic, partition }) => ours.some((one) => one.topic === topic && one.partition === partition),
     );
     // The time last: what is committed by now is older, and sent unless it is among what is unsent since then.
-    this.#last = { facts, atMs: await databaseTimeMs(database) };
+    this.#last = { facts, known, askedAtMs, atMs: await databaseTimeMs(database) };
     if (before === null) return;
     const reason = await reasonToKeepRecords(database, before.atMs);
     this.#tell(reason);
@@ -95,8 +105,14 @@ class SourcePurge {
   /** What the round before has seen as committed, of partitions that this database has handled from their first record. */
   async #limits(before: Round, now: Round): Promise<(RecordsBelow & { readonly low: number })[]> {
     const limits: (RecordsBelow & { readonly low: number })[] = [];
-    for (const { topic, partition, low, committed } of now.facts) {
-      const seen = before.facts.find((one) => one.topic === topic && one.partition === partition)?.committed;
+    for (const fact of now.facts) {
+      const { topic, partition, low, committed } = fact;
+      const then = before.facts.find((one) => one.topic === topic && one.partition === partition);
+      // Another log under the same name: the group's offsets say nothing about its records until somebody has gone back.
+      const known = now.known.find((one) => one.topic === topic && one.partition === partition);
+      if (then === undefined || findMissed(fact, checkpointOf(then, before.askedAtMs)) !== null) continue;
+      if (known !== undefined && findMissed(fact, known) !== null) continue;
+      const seen = then.committed;
       // The group's offsets may have been put back in between: what comes again must be there.
       const offset = Math.min(seen ?? 0, committed ?? 0);
       if (offset <= low) continue;

@@ -1,11 +1,29 @@
 import type { ErrorCode } from '../errors.js';
 import { WorkerError } from '../errors.js';
-import type { PartReport, ReadinessReport } from '../http/server.js';
+import type { PartReport, ReadinessReport, ReadinessWarning } from '../http/server.js';
 
 /** The parts that a worker needs to get on. `consumer`: joined the group, and no partition held. */
 export const PARTS = ['database', 'store', 'broker', 'consumer'] as const;
 export type Part = (typeof PARTS)[number];
 export type Phase = 'starting' | 'running' | 'stopping';
+
+/** So many are told of, the newest ones. */
+const MOST_WARNINGS = 20;
+const WARNED_FOR_MS = 86_400_000;
+
+/** What somebody has to look at, though the worker goes on: in `/readyz` for a day. */
+export class Warnings {
+  #list: { readonly atMs: number; readonly warning: ReadinessWarning }[] = [];
+
+  add(warning: ReadinessWarning): void {
+    this.#list = [{ atMs: Date.now(), warning }, ...this.#list].slice(0, MOST_WARNINGS);
+  }
+
+  list(): readonly ReadinessWarning[] {
+    const sinceMs = Date.now() - WARNED_FOR_MS;
+    return this.#list.filter(({ atMs }) => atMs >= sinceMs).map(({ warning }) => warning);
+  }
+}
 
 type State = PartReport['state'];
 
@@ -18,6 +36,7 @@ interface PartState {
 /** What the background checks found last: asking it costs nothing and waits for nobody. */
 export class Readiness {
   phase: Phase = 'starting';
+  readonly warnings = new Warnings();
   readonly #parts: Map<Part, PartState>;
   readonly #onChange: (part: Part, state: State, code: string | null) => void;
   readonly #now: () => number;
@@ -52,7 +71,7 @@ export class Readiness {
       code,
     }));
     const ready = this.phase === 'running' && parts.every(({ state }) => state === 'up');
-    return { ready, phase: this.phase, parts };
+    return { ready, phase: this.phase, parts, warnings: this.warnings.list() };
   }
 
   #set(part: Part, state: State, code: string | null): void {

@@ -9,6 +9,7 @@ import {
   checkTopics,
   createKafkaOutlet,
   ping,
+  readClusterId,
   type KafkaOutlet,
   type KafkaSettings,
   type SourceConsumer,
@@ -20,6 +21,7 @@ import { claimGroupId } from './group-id.js';
 import { kafkaSettings } from './kafka-settings.js';
 import { migrationTask } from './migration.js';
 import { Periodic, type PeriodicTask } from './periodic.js';
+import { Positions } from './positions.js';
 import { purgeTask, rememberStart } from './purge.js';
 import { Readiness, type Part } from './readiness.js';
 import { judgeTopicProblems } from './topics.js';
@@ -35,6 +37,8 @@ export interface ServiceOptions {
   readonly stop: AbortSignal;
 }
 
+/** By the first word of a code that is passing. */
+const MISSING_PARTS: Readonly<Record<string, Part>> = { STORE: 'store', BROKER: 'broker' };
 const KEPT_EVENTS_EVERY_MS = 1_000;
 const BACKLOG_EVERY_MS = 10_000;
 const JANITOR_EVERY_MS = 5_000;
@@ -44,7 +48,7 @@ const CLOSE_DEADLINE_MS = 2_000;
 /**
  * What `start` runs until it is told to stop. Waits for a database or broker that is not there yet; HTTP answers
  * meanwhile. Resolves after a clean stop.
- * @throws WorkerError what it can not go on with: `configuration` kinds are the user's to correct
+ * @throws WorkerError what it cannot go on with: `configuration` kinds are the user's to correct
  */
 export async function runService(options: ServiceOptions): Promise<void> {
   const service = new Service(options);
@@ -132,8 +136,15 @@ class Service {
     if (!(await this.#checkTopics())) return false;
     await this.#outlet?.readLimits();
     if (!(await this.#rememberStart(worker))) return false;
+    const positions = this.#positions(worker);
+    // Before the group commits anything: afterwards nobody sees what had expired.
+    if ((await this.#wait('broker', () => positions.run().then(() => true))) === null) return false;
     const relay = this.#startTasks(worker);
-    const consumer = this.#startConsumer(worker, relay);
+    const looking = this.#startTask(positions.task);
+    const consumer = this.#startConsumer(worker, () => {
+      relay.trigger();
+      looking.trigger();
+    });
     for (const check of this.#checks(worker, consumer)) this.#startTask(check);
     if (this.#options.config.kafka.purgeSource === 'secured') this.#startTask(this.#purge(worker, consumer));
     return true;
@@ -156,6 +167,7 @@ class Service {
         {
           outlet,
           observer,
+          kafkaCluster: () => readClusterId(this.#settings, logger),
           onStoreRequest,
           onManagerChange: (from, to) =>
             logger.warn({ from, to }, 'the secrets manager was changed: secrets move'),
@@ -191,8 +203,8 @@ class Service {
     const result = await untilAvailable(work, {
       signal: this.#options.stop,
       onFailure: (error) => {
-        // The database is opened as of the configured secrets manager: a new one has to answer first.
-        const missing = error.code.startsWith('STORE_') ? 'store' : part;
+        // The database is opened as of the configured secrets manager, whose store says who works on it, and where.
+        const missing = MISSING_PARTS[error.code.split('_', 1)[0] ?? ''] ?? part;
         this.#readiness.down(missing, error.code);
         this.#failures.failed(`waiting for the ${missing}`, error);
       },
@@ -257,7 +269,7 @@ class Service {
     }
   }
 
-  #startConsumer(worker: Worker, relay: Periodic): SourceConsumer {
+  #startConsumer(worker: Worker, onAssignment: () => void): SourceConsumer {
     const { config, logger } = this.#options;
     const consumer = consumeSourceEvents(config.topics, {
       settings: this.#settings,
@@ -267,7 +279,7 @@ class Service {
       onFatal: (error) => this.#end('the consumer', error),
       onAssignment: (partitions) => {
         this.#metrics.assigned(partitions);
-        relay.trigger();
+        onAssignment();
       },
       onBatch: ({ highWatermark, lastOffset, ...partition }) =>
         this.#metrics.lag(partition, highWatermark - lastOffset - 1),
@@ -276,6 +288,17 @@ class Service {
     this.#consumer = consumer;
     consumer.start();
     return consumer;
+  }
+
+  #positions({ database }: Worker): Positions {
+    const { config, logger } = this.#options;
+    const { created, updated, deleted } = config.topics;
+    return new Positions({
+      ...{ database, logger, settings: this.#settings, metrics: this.#metrics },
+      topics: [...new Set([created, updated, deleted])],
+      warnings: this.#readiness.warnings,
+      rewind: async (to) => (await this.#consumer?.rewind(to)) ?? false,
+    });
   }
 
   #purge(worker: Worker, consumer: SourceConsumer): PeriodicTask {
@@ -309,13 +332,14 @@ class Service {
       },
       onFatal: (name, error) => this.#end(name, error),
     });
+    this.#metrics.taskStarted(task.name);
     this.#tasks.push(periodic);
     periodic.start();
     return periodic;
   }
 
   #end(what: string, error: unknown): void {
-    this.#options.logger.fatal({ what, error }, 'can not go on');
+    this.#options.logger.fatal({ what, error }, 'cannot go on');
     this.#rejectFatal(error instanceof Error ? error : new WorkerError('INTERNAL', `${what} stopped`));
   }
 }

@@ -73,6 +73,7 @@ const READ_FAULTS: readonly (readonly [string, Omit<Fault, 'secretId'>, string])
   ['a connection that is cut', { kind: 'drop' }, 'transient'],
   ['expired credentials', { kind: 'error', name: 'ExpiredTokenException' }, 'credentials'],
   ['an unknown error with 404', { kind: 'error', name: 'SomethingElse', status: 404 }, 'transient'],
+  ['a success that says nothing', { kind: 'empty' }, 'transient'],
   ['a forbidding proxy', { kind: 'error', name: 'SomethingElse', status: 403 }, 'access'],
 ];
 
@@ -89,6 +90,8 @@ const WRITE_FAULTS: readonly (readonly [string, Fault, string, 'no' | 'unknown',
   ['cut after success', { kind: 'drop-after' }, 'transient', 'unknown', true],
   ['no answer', { kind: 'hang' }, 'transient', 'unknown', false],
   ['no answer after success', { kind: 'hang-after' }, 'transient', 'unknown', true],
+  ['a success that says nothing', { kind: 'empty' }, 'transient', 'unknown', false],
+  ['the same, carried out', { kind: 'empty-after' }, 'transient', 'unknown', true],
 ];
 
 /** What both AWS stores promise when the service fails, seen on the stand-in. */

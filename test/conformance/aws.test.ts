@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ManagerName } from '../../src/terms.js';
 import { createSecretsManager } from '../../src/secrets-managers/registry.js';
 import { describeAwsFaults, openBench, type FaultBench } from './aws-faults.js';
+import { TEST_INSTALLATION } from '../harness/ownership.js';
 import {
   BASE_SETTINGS,
   CONNECTION,
@@ -107,13 +108,19 @@ withBench('managed-aws', (given) => {
     given().standin.seed('secretsmanager', { secretId: theirs, value: 'theirs', tags: { app: 'om' } });
     const items = [putItem(own, 'a'), putItem(theirs, 'b', { adopt: true })];
     for (const item of items) await given().manager.store.put([item], storeCall());
-    const ours = { 'managed-by': 'connection-secrets-worker', 'connection-id': CONNECTION, team: 'metadata' };
+    const ours = {
+      'managed-by': 'connection-secrets-worker',
+      'connection-id': CONNECTION,
+      installation: TEST_INSTALLATION.id,
+      team: 'metadata',
+    };
     const tags = Object.fromEntries(
       given()
         .standin.secrets()
         .map((one) => [one.secretId, one.tags]),
     );
-    expect(tags).toEqual({ [own]: ours, [theirs]: { app: 'om', ...ours } });
+    const adopted = { 'connection-secrets-adopted': 'true' };
+    expect(tags).toEqual({ [own]: ours, [theirs]: { app: 'om', ...ours, ...adopted } });
     const operations = given().operations().slice(1);
     expect(operations).toEqual(['CreateSecret', 'DescribeSecret', 'TagResource', 'PutSecretValue']);
   });

@@ -2,13 +2,16 @@ import { randomUUID } from 'node:crypto';
 import type {
   PutItem,
   SecretsManager,
+  SecretStore,
   StoreCall,
   StoreError,
   StoreResult,
 } from '../../src/secrets-managers/port.js';
 import type { ManagerSettings } from '../../src/secrets-managers/settings.js';
 import { SecretValue } from '../../src/secret-value.js';
-import type { Reference } from '../../src/terms.js';
+import type { Owner } from '../../src/secrets-managers/ownership.js';
+import type { Installation, Reference } from '../../src/terms.js';
+import { TEST_INSTALLATION } from '../harness/ownership.js';
 
 /** A key of the tests' own. */
 export const TEST_KEY = 'mJ3wQx2mD0vJb0nqk3p0v9u3a1ZkXb7mV2c5t8y1R4E=';
@@ -17,6 +20,7 @@ export const BASE_SETTINGS: ManagerSettings = {
   region: 'eu-west-1',
   accessKeyId: 'testing',
   secretAccessKey: new SecretValue('testing'),
+  installation: TEST_INSTALLATION,
   tags: [{ key: 'team', value: 'metadata' }],
   ssmTier: 'standard',
   requestTimeoutMs: 5_000,
@@ -30,6 +34,12 @@ export interface Fixture {
   readonly manager: SecretsManager;
   /** Puts a secret there that is not ours. */
   placeUnowned(secretId: string, value: string): Promise<void>;
+  /** A secret with the tags of another installation, or of version 0.1 (null), read and written past our adapters. */
+  placeOwned(secretId: string, value: string, owner: Owner): Promise<void>;
+  /** Whom the tags of a secret name, read past our adapters. */
+  ownerOf(secretId: string): Promise<Owner | null>;
+  /** The same store, as another installation works on it. */
+  as(installation: Installation): Promise<SecretStore>;
   close(): Promise<void>;
 }
 
@@ -64,6 +74,8 @@ export function storeCall(
     admitted: () => count,
   };
 }
+
+export const OTHER_INSTALLATION: Installation = { id: 'b10c0ffe-0000-4000-8000-000000000002', tagged: 'all' };
 
 export const CONNECTION = '6f1c2a8e-3b7d-4a55-9c01-1f2e3d4c5b6a';
 export const OTHER_CONNECTION = '0a9b8c7d-6e5f-4d3c-8b2a-190817263544';

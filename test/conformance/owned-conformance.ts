@@ -53,6 +53,7 @@ export function describeOwned(given: () => Fixture, capabilities: Capabilities):
       ids.map((secretId, index) => ({
         secretId,
         ownedBy: index % 2 === 0 ? CONNECTION : OTHER_CONNECTION,
+        installation: 'ours',
         scheduledForDeletion: false,
       })),
     );
@@ -66,7 +67,7 @@ export function describeOwned(given: () => Fixture, capabilities: Capabilities):
     const listed = await listAll(given, id.replace(/password$/, ''));
     expect(listed).toEqual(
       capabilities.schedulesDeletion
-        ? [{ secretId: id, ownedBy: CONNECTION, scheduledForDeletion: true }]
+        ? [{ secretId: id, ownedBy: CONNECTION, installation: 'ours', scheduledForDeletion: true }]
         : [],
     );
   });
@@ -82,7 +83,7 @@ export function describeOwned(given: () => Fixture, capabilities: Capabilities):
       expect(valueOf(await ownedOf(given).tag(item, call))).toBe('tagged');
       expect(call.admitted()).toBe(1);
       const after = valueOf(await given().manager.store.describe(reference(id), storeCall()));
-      expect(after).toEqual({ ...before, ownedBy: CONNECTION });
+      expect(after).toEqual({ ...before, ownedBy: CONNECTION, installation: 'ours' });
       expect(await textOf(given(), id)).toBe('theirs');
     }
     const missing = { reference: reference(freshId()), connectionId: CONNECTION };

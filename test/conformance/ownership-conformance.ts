@@ -39,6 +39,26 @@ export function describeOwnership(given: () => Fixture): void {
     expect(described).toMatchObject({ ownedBy: CONNECTION, version: stored.version });
   });
 
+  it('keeps what it has adopted until a value of ours is committed, also once its tags are written again', async () => {
+    const id = freshId();
+    await given().placeUnowned(id, 'theirs');
+    await putOne(given(), putItem(id, 'ours', { adopt: true }));
+    await putOne(given(), putItem(id, 'ours again', { known: true }));
+    const { store } = given().manager;
+    const item = { reference: reference(id), connectionId: CONNECTION };
+    const [kept] = await store.delete([{ ...item, isCommitted: false }], storeCall());
+    expect(errorOf(kept)).toMatchObject({ class: 'conflict', code: 'SECRET_NOT_OWNED' });
+    expect(await textOf(given(), id)).toBe('ours again');
+    expect(valueOf((await store.delete([item], storeCall()))[0])).toBe('deleted');
+  });
+
+  it('deletes what it has created, committed or not', async () => {
+    const id = freshId();
+    await putOne(given(), putItem(id, 'ours'));
+    const item = { reference: reference(id), connectionId: CONNECTION, isCommitted: false };
+    expect(valueOf((await given().manager.store.delete([item], storeCall()))[0])).toBe('deleted');
+  });
+
   it('does not touch a secret of another connection of ours, also when adopting', async () => {
     const id = freshId();
     await putOne(given(), putItem(id, 'first', { connectionId: OTHER_CONNECTION }));

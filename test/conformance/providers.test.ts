@@ -1,11 +1,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
+import {
+  CreateSecretCommand,
+  DescribeSecretCommand,
+  SecretsManagerClient,
+} from '@aws-sdk/client-secrets-manager';
+import { ListTagsForResourceCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import Database from 'better-sqlite3';
 import { KeyRing } from '../../src/fernet/key-ring.js';
 import { InMemoryStore } from '../../src/secrets-managers/in-memory/store.js';
+import { ownerOf, Ownership, type Owner } from '../../src/secrets-managers/ownership.js';
 import { createSecretsManager } from '../../src/secrets-managers/registry.js';
 import { SecretValue } from '../../src/secret-value.js';
 import { describeWith } from '../harness/describe-with.js';
@@ -32,6 +37,15 @@ const SSM: Capabilities = {
   schedulesDeletion: false,
 };
 
+/** Tags as we write them, spelled here once more. */
+function awsTags({ connectionId, installation }: Owner): { Key: string; Value: string }[] {
+  return [
+    { Key: 'managed-by', Value: 'connection-secrets-worker' },
+    { Key: 'connection-id', Value: connectionId },
+    ...(installation === null ? [] : [{ Key: 'installation', Value: installation }]),
+  ];
+}
+
 async function openInMemory(): Promise<Fixture> {
   const manager = await createSecretsManager('in-memory', BASE_SETTINGS, { keys });
   const { store } = manager;
@@ -42,6 +56,12 @@ async function openInMemory(): Promise<Fixture> {
       store.placeUnowned(id, new SecretValue(value));
       return Promise.resolve();
     },
+    placeOwned: (id, value, owner) => {
+      store.placeUnowned(id, new SecretValue(value), owner);
+      return Promise.resolve();
+    },
+    ownerOf: (id) => Promise.resolve(store.ownerOf(id)),
+    as: (installation) => Promise.resolve(store.as(new Ownership({ installation, tags: [] }))),
     close: () => store.close(),
   };
 }
@@ -49,21 +69,40 @@ async function openInMemory(): Promise<Fixture> {
 async function openLocal(): Promise<Fixture> {
   const folder = mkdtempSync(join(tmpdir(), 'vault-'));
   const vaultFile = join(folder, 'test.vault');
-  const manager = await createSecretsManager('local', { ...BASE_SETTINGS, vaultFile }, { keys });
+  const settings = { ...BASE_SETTINGS, vaultFile };
+  const manager = await createSecretsManager('local', settings, { keys });
+  const place = (id: string, value: string, owner: Owner | null): Promise<void> => {
+    const database = new Database(vaultFile);
+    const addVersion = database.prepare(
+      'INSERT INTO version (secret_id, client_token, sealed) VALUES (?, ?, ?)',
+    );
+    const addSecret = database.prepare(
+      'INSERT INTO secret (id, owner, installation, current) VALUES (?, ?, ?, ?)',
+    );
+    database.transaction(() => {
+      const { lastInsertRowid } = addVersion.run(id, freshToken(), keys.seal(value));
+      addSecret.run(id, owner?.connectionId ?? null, owner?.installation ?? null, lastInsertRowid);
+    })();
+    database.close();
+    return Promise.resolve();
+  };
   return {
     manager,
-    placeUnowned: (id, value) => {
-      const database = new Database(vaultFile);
-      const addVersion = database.prepare(
-        'INSERT INTO version (secret_id, client_token, sealed) VALUES (?, ?, ?)',
-      );
-      const addSecret = database.prepare('INSERT INTO secret (id, owner, current) VALUES (?, NULL, ?)');
-      database.transaction(() => {
-        addSecret.run(id, addVersion.run(id, freshToken(), keys.seal(value)).lastInsertRowid);
-      })();
+    placeUnowned: (id, value) => place(id, value, null),
+    placeOwned: place,
+    ownerOf: (id) => {
+      const database = new Database(vaultFile, { readonly: true });
+      const row = database
+        .prepare<[string], { owner: string | null; installation: string | null }>(
+          'SELECT owner, installation FROM secret WHERE id = ?',
+        )
+        .get(id);
       database.close();
-      return Promise.resolve();
+      const { owner = null, installation = null } = row ?? {};
+      return Promise.resolve(owner === null ? null : { connectionId: owner, installation });
     },
+    as: async (installation) =>
+      (await createSecretsManager('local', { ...settings, installation }, { keys })).store,
     close: async () => {
       await manager.store.close();
       rmSync(folder, { recursive: true });
@@ -82,6 +121,12 @@ async function openSecretsManager(endpoint: string): Promise<Fixture> {
     placeUnowned: async (id, value) => {
       await client.send(new CreateSecretCommand({ Name: id, SecretString: value }));
     },
+    placeOwned: async (id, value, owner) => {
+      await client.send(new CreateSecretCommand({ Name: id, SecretString: value, Tags: awsTags(owner) }));
+    },
+    ownerOf: async (id) => ownerOf((await client.send(new DescribeSecretCommand({ SecretId: id }))).Tags),
+    as: async (installation) =>
+      (await createSecretsManager('managed-aws', { ...settings, installation }, { keys })).store,
     close: async () => {
       client.destroy();
       await manager.store.close();
@@ -98,6 +143,16 @@ async function openSsm(endpoint: string): Promise<Fixture> {
     placeUnowned: async (id, value) => {
       await client.send(new PutParameterCommand({ Name: id, Value: value, Type: 'SecureString' }));
     },
+    placeOwned: async (id, value, owner) => {
+      const tags = { Tags: awsTags(owner) };
+      await client.send(new PutParameterCommand({ Name: id, Value: value, Type: 'SecureString', ...tags }));
+    },
+    ownerOf: async (id) => {
+      const of = { ResourceType: 'Parameter' as const, ResourceId: id };
+      return ownerOf((await client.send(new ListTagsForResourceCommand(of))).TagList);
+    },
+    as: async (installation) =>
+      (await createSecretsManager('managed-aws-ssm', { ...settings, installation }, { keys })).store,
     close: async () => {
       client.destroy();
       await manager.store.close();

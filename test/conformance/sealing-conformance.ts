@@ -50,7 +50,7 @@ export function describeSealing(
       expect(told).toEqual(['b', 'not-found', 'a', 'not-found', 'b']);
     });
 
-    it('does not take a token that it can not open for an absent one', async () => {
+    it('does not take a token that it cannot open for an absent one', async () => {
       const [result] = await manager.store.get([{ reference: 'fernet:gAAAAABnonsense' }], storeCall());
       expect(errorOf(result)).toMatchObject({ class: 'access', code: 'STORE_ACCESS' });
       expect(errorOf(result).message).not.toContain('nonsense');

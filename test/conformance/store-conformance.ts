@@ -14,6 +14,7 @@ import {
   type Capabilities,
   type Fixture,
 } from './fixture.js';
+import { describeInstallations } from './installation-conformance.js';
 import { describeOwned } from './owned-conformance.js';
 import { describeDeletion, describeOwnership } from './ownership-conformance.js';
 
@@ -32,6 +33,7 @@ export function describeStore(title: string, open: () => Promise<Fixture>, capab
     describeVersions(given, capabilities);
     describeMany(given);
     describeOwnership(given);
+    describeInstallations(given);
     describeDeletion(given, capabilities);
     describeOwned(given, capabilities);
     describeAdmission(given);
@@ -125,6 +127,7 @@ function describeVersions(given: () => Fixture, capabilities: Capabilities): voi
     expect(described).toEqual({
       version: restored.version,
       ownedBy: CONNECTION,
+      installation: 'ours',
       scheduledForDeletion: false,
     });
     // Again: what is current already stays as it is.

@@ -4,7 +4,14 @@ import { delimiter, join } from 'node:path';
 import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { describe, expect, it } from 'vitest';
-import { generateKey, KeyRing, sealReference, sealText } from '../../src/fernet/index.js';
+import {
+  generateKey,
+  KeyRing,
+  openSealed,
+  sealReference,
+  sealText,
+  unpackEnvelope,
+} from '../../src/fernet/index.js';
 import type { JsonObject, Reference, SecuredEvent } from '../../src/terms.js';
 import { encodeSecuredEvent } from '../../src/events/secured-event.js';
 import { cached } from '../harness/cache.js';
@@ -92,7 +99,17 @@ async function prepareWorld(
       }),
     );
   }
-  const records = [...events, events[0]!].map((event) => encodeSecuredEvent(event));
+  // Of a secret that is gone and of a text that no key opens there is no value; what follows must come all the same.
+  const none: Reference[] = [`secret:${prefix}/gone`, sealText(KeyRing.parse('KEY', generateKey()), 'välue')];
+  const unresolved = none.map((reference, at) =>
+    securedEvent({
+      ...{ connectionId: `unresolved-${at}`, name: `unresolved-${at}` },
+      store: { provider: 'aws-secrets-manager', region: AWS_REGION },
+      entity: { connection: { password: reference } },
+      secretFields: [{ path: '/connection/password', reference, owned: true }],
+    }),
+  );
+  const records = [...unresolved, ...events, events[0]!].map((event) => encodeSecuredEvent(event));
   await produce(topic, records, { brokers });
   const last = kinds.at(-1);
   const lastAt = kinds.length - 1;
@@ -149,6 +166,8 @@ describeLanguage('python3', 'the example in Python', () => {
       for (const revision of [1, 2, 3])
         await example.waitForLine(`orders revision ${revision} has 3 secrets`, { timeoutMs: 60_000 });
       example.kill();
+      expect(example.stderr()).toContain('unresolved-0 revision 1 skipped: secret:/');
+      expect(example.stderr()).toContain('unresolved-1 revision 1 skipped: a sealed text');
       expect(example.stdout() + example.stderr()).not.toContain('välue');
 
       const check =
@@ -164,6 +183,20 @@ describeLanguage('python3', 'the example in Python', () => {
       });
       const line = await checked.waitForLine(/^3 /, { timeoutMs: 60_000 });
       expect(JSON.parse(line.slice(2))).toEqual(world.expected);
+
+      const key = generateKey();
+      const seal =
+        'import seal, sys\nprint(seal.seal(seal.Fernet(sys.argv[1]), "c1", "/a", "välue"), flush=True)';
+      const sealing = startProcess({
+        command: join(venv, 'bin', 'python'),
+        args: ['-c', seal, key],
+        cwd: join(PROJECT_DIR, 'examples', 'python'),
+        env: { PYTHONDONTWRITEBYTECODE: '1' },
+      });
+      const token = await sealing.waitForLine(/^fernet:/, { timeoutMs: 60_000 });
+      expect(unpackEnvelope(openSealed(KeyRing.parse('K', key), token))).toEqual({
+        ...{ connectionId: 'c1', path: '/a', value: 'välue' },
+      });
     });
   });
 });
@@ -180,13 +213,16 @@ const CHECK = `public class Check {
 
 describeLanguage('mvn', 'the example in Java', () => {
   describeWith(['kafka', 'moto'], 'the example in Java', ({ kafka, moto }) => {
-    it('fills every entity of Secrets Manager, odd keys included', async () => {
+    it('fills every entity: Secrets Manager, sealed values and references, odd keys; seals a field', async () => {
       const { prepare, run } = partsOf(docBlock('docs/ingestion.md', 'sh', 'Ingest.java'));
       const libs = await download('java', 'pom.xml', prepare, '$PWD/.tmp/java');
-      const world = await prepareWorld(kafka, moto, ['sm']);
+      const world = await prepareWorld(kafka, moto, ['sm', 'fernet']);
       const example = start(run, kafka, world, { '$PWD/.tmp/java': libs });
-      await example.waitForLine('orders revision 1 has 3 secrets', { timeoutMs: 60_000 });
+      for (const revision of [1, 2])
+        await example.waitForLine(`orders revision ${revision} has 3 secrets`, { timeoutMs: 60_000 });
       example.kill();
+      expect(example.stderr()).toContain('unresolved-0 revision 1 skipped: secret:/');
+      expect(example.stderr()).toContain('unresolved-1 revision 1 skipped: a sealed text');
       expect(example.stdout() + example.stderr()).not.toContain('välue');
 
       const classes = tmpDir('java');
@@ -198,8 +234,18 @@ describeLanguage('mvn', 'the example in Java', () => {
         args: ['-Dfile.encoding=UTF-8', '-cp', [join(libs, '*'), classes].join(delimiter), 'Check'],
         env: { ...world.env, KAFKA_BROKERS: kafka, KAFKA_GROUP_ID: freshName('check'), AWS_REGION },
       });
-      const line = await checked.waitForLine(/^1 /, { timeoutMs: 60_000 });
+      const line = await checked.waitForLine(/^2 /, { timeoutMs: 60_000 });
       expect(JSON.parse(line.slice(2))).toEqual(world.expected);
+
+      const key = generateKey();
+      const sealed = await runCommand(
+        'bash',
+        script(`printf %s välue | java -cp "${libs}/*" examples/java/Seal.java c1 /a`),
+        { cwd: PROJECT_DIR, env: { ...process.env, PUBLISHER_FERNET_KEY: `${key},${generateKey()}` } },
+      );
+      expect(unpackEnvelope(openSealed(KeyRing.parse('K', key), sealed.trim()))).toEqual({
+        ...{ connectionId: 'c1', path: '/a', value: 'välue' },
+      });
     });
   });
 });

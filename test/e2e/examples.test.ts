@@ -34,7 +34,11 @@ describeWith(['kafka', 'moto', 'postgres'], 'the examples, as the pages say', ({
       brokers: kafka,
       databaseUrl: `sqlite:${join(tmpDir('examples'), 'worker.sqlite')}`,
       manager: 'managed-aws',
-      env: { ...clients.env, PUBLISHER_FERNET_KEY: sealingKey },
+      env: {
+        ...clients.env,
+        OPENMETADATA_CLUSTER_NAME: freshName('cl').toLowerCase(),
+        PUBLISHER_FERNET_KEY: sealingKey,
+      },
     });
     const { TOPIC_CREATED, TOPIC_UPDATED, TOPIC_DELETED, TOPIC_SECURED } = world.env as Record<
       string,

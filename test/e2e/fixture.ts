@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { expect } from 'vitest';
 import {
   createTopics,
   freshName,
   jsonOf,
   produce,
   readAll,
+  runCli,
   startCli,
   waitFor,
   type ReceivedRecord,
@@ -142,4 +144,14 @@ export async function securedEvents(
     { what: `${count} records in ${world.topics.secured}`, timeoutMs, intervalMs: 250 },
   );
   return records.map(securedData);
+}
+
+/** The store knows another database: its refusal names the installation, and the lost one's place is taken. */
+export async function takeOver(env: World['env']): Promise<void> {
+  const refused = await runCli(['replay'], { env });
+  expect(refused.code, refused.stderr).toBe(2);
+  const lost = /doctor --take-over (\S+?)`/.exec(refused.stderr)?.[1];
+  expect(lost, refused.stderr).toBeDefined();
+  const taken = await runCli(['doctor', '--take-over', lost!], { env });
+  expect(taken.code, taken.stdout + taken.stderr).toBe(0);
 }

@@ -104,7 +104,12 @@ describeWith(['kafka', 'postgres'], 'a marker sent as a secret', ({ kafka }) => 
           CLAIM_MS: '3000',
         },
       });
-      standin.fault({ kind: 'server-error', operation: 'CreateSecret', times: 2 });
+      standin.fault({
+        kind: 'server-error',
+        operation: 'CreateSecret',
+        secretId: '/openmetadata/database/*',
+        times: 2,
+      });
       const worker = startWorker(world);
       await produce(world.topics.created, recordsWithMarker(), { brokers: kafka });
       await waitFor(() => deadLettersAndApplied(world, kafka), {

@@ -13,7 +13,7 @@ import { createPublisher, publisherFromEnv } from '../../src/publisher/index.js'
 import type { Json, SecuredEvent } from '../../src/terms.js';
 import { awsClients, describeWith, disposeLater, freshName, tmpDir, waitFor } from '../harness/index.js';
 import { mysqlChange } from '../unit/publisher/support.js';
-import { createWorld, securedEvents, startWorker } from './fixture.js';
+import { createWorld, securedEvents, startWorker, takeOver } from './fixture.js';
 import type { World } from './fixture.js';
 
 const secrets = (mark: string) => ({
@@ -42,7 +42,14 @@ describeWith(['kafka', 'moto'], 'publisher, worker and ingestion', ({ kafka, mot
       brokers: kafka,
       databaseUrl: `sqlite:${join(folder, 'worker.sqlite')}`,
       manager,
-      env: { ...awsClients(moto).env, PUBLISHER_FERNET_KEY: generateKey(), LOCAL_VAULT_FILE: vault, ...env },
+      env: {
+        ...awsClients(moto).env,
+        // The store remembers one installation under each name.
+        OPENMETADATA_CLUSTER_NAME: freshName('cl').toLowerCase(),
+        PUBLISHER_FERNET_KEY: generateKey(),
+        LOCAL_VAULT_FILE: vault,
+        ...env,
+      },
     });
     const publisher = createPublisher(publisherFromEnv(world.env));
     disposeLater(() => publisher.close());
@@ -115,11 +122,9 @@ describeWith(['kafka', 'moto'], 'publisher, worker and ingestion', ({ kafka, mot
     await first.stop();
     // Another database, as after a loss: it counts revisions from one again.
     const fresh = join(tmpDir('restored'), 'worker.sqlite');
-    startWorker(world, {
-      DATABASE_URL: `sqlite:${fresh}`,
-      KAFKA_GROUP_ID: freshName('again'),
-      SECRET_ADOPT: 'true',
-    });
+    const again = { DATABASE_URL: `sqlite:${fresh}`, KAFKA_GROUP_ID: freshName('again') };
+    await takeOver({ ...world.env, ...again });
+    startWorker(world, again);
     const all = await securedEvents(world, 6, kafka, 60_000);
     const [before, after] = [all[0], all.at(-1)] as [SecuredEvent, SecuredEvent];
     expect(after.generation).toBeGreaterThan(before.generation);

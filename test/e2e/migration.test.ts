@@ -16,8 +16,8 @@ import {
 } from '../harness/index.js';
 import { createWorld, publish, serviceEvent, startWorker, type World } from './fixture.js';
 
-/** 500 connections; `npm run test:migration` takes 5,000, with 12,000 secrets. */
-const CONNECTIONS = Number(process.env.TEST_MIGRATION_CONNECTIONS ?? 500);
+/** 200 connections; `npm run test:migration` takes 5,000, with 12,000 secrets. */
+const CONNECTIONS = Number(process.env.TEST_MIGRATION_CONNECTIONS ?? 200);
 const BASE_MS = 1_790_000_000_000;
 const MASKED = '*********';
 /** Events a second while everything moves. */

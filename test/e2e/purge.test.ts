@@ -14,7 +14,7 @@ import {
 import { createWorld, publish, serviceEvent, startWorker, type World } from './fixture.js';
 
 const CONNECTIONS = 60;
-const ROUND_EVENTS = 240;
+const ROUND_EVENTS = 160;
 const BACKLOG_ROUNDS = 3;
 const BASE_MS = 1_790_000_000_000;
 const LONG = { timeoutMs: 90_000, intervalMs: 500 };
@@ -42,7 +42,7 @@ describeWith(['kafka', 'postgres'], 'PURGE_SOURCE=secured with two workers', ({ 
         ...awsClients(standin.url).env,
         PURGE_SOURCE: 'secured',
         // There is always something behind the committed offsets that must not go.
-        SECRET_MANAGER_WRITES_PER_SECOND: '15',
+        SECRET_MANAGER_WRITES_PER_SECOND: '12',
       },
     });
     const newest = new Map<string, number>();
@@ -105,7 +105,7 @@ describeWith(['kafka', 'postgres'], 'PURGE_SOURCE=secured with two workers', ({ 
 
 async function stopped(...workers: readonly TestProcess[]): Promise<void> {
   for (const worker of workers) {
-    expect((await worker.stop(20_000)).code).toBe(0);
+    expect((await worker.stop()).code).toBe(0);
     expect(worker.stdout() + worker.stderr()).not.toContain('value-of-');
   }
 }

@@ -13,10 +13,18 @@ import {
 } from '../harness/index.js';
 import { startAwsStandin } from '../harness/aws-standin/index.js';
 import type { SecuredEvent } from '../../src/terms.js';
-import { createWorld, publish, securedData, serviceEvent, startWorker, type World } from './fixture.js';
+import {
+  createWorld,
+  publish,
+  securedData,
+  serviceEvent,
+  startWorker,
+  takeOver,
+  type World,
+} from './fixture.js';
 
 /** `npm run test:replay` has the full size: 50,000 events over 5,000 connections. */
-const EVENTS = Number(process.env.TEST_REPLAY_EVENTS ?? 2_000);
+const EVENTS = Number(process.env.TEST_REPLAY_EVENTS ?? 1_000);
 const CONNECTIONS = Math.max(1, Math.floor(EVENTS / 10));
 const BASE_MS = 1_790_000_000_000;
 /** Under load of other tests, per event. */
@@ -160,6 +168,7 @@ describeWith(
 
         const empty = await createDatabase('postgres');
         const env = { ...world.env, DATABASE_URL: empty.url, WORKER_CONCURRENCY: '32' };
+        await takeOver(env);
         const again = await replay(env);
         expect(again.state).toBe('done');
         expect(await stateOf(empty)).toEqual(first);

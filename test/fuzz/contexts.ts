@@ -7,8 +7,10 @@ import type { Changes, LockedState } from '../../src/pipeline/ledger.js';
 import { InMemoryStore } from '../../src/secrets-managers/in-memory/store.js';
 import { SSM_TEST_LIMITS } from './limits.js';
 import { NOW_MS } from './samples.js';
+import { testOwnership } from '../harness/ownership.js';
 
-const KEYS = {
+/** Of every context. */
+export const FUZZ_KEYS = {
   FERNET_KEY: 'mJ3wQx2mD0vJb0nqk3p0v9u3a1ZkXb7mV2c5t8y1R4E=',
   DEAD_LETTER_FERNET_KEY: 'AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=',
   INGESTION_FERNET_KEY: 'ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=',
@@ -44,9 +46,11 @@ const VARIANTS: readonly Variant[] = [
 ];
 
 /** What the pipeline is configured as, in four ways; all rules and key rings are the real ones. */
-export function fuzzContexts(): PlanContext[] {
+export function fuzzContexts({
+  publisherTokens = 'any',
+}: Partial<Pick<PlanContext['rules'], 'publisherTokens'>> = {}): PlanContext[] {
   return VARIANTS.map(({ manager, format, references, strict, env }) => {
-    const config = loadConfig({ ...KEYS, ...env }, { need: ['keys'] });
+    const config = loadConfig({ ...FUZZ_KEYS, ...env }, { need: ['keys'] });
     return {
       manager: {
         name: manager,
@@ -54,7 +58,7 @@ export function fuzzContexts(): PlanContext[] {
         keeps: manager === 'db' ? 'database' : 'store',
         idStyle: 'slash',
         limits: SSM_TEST_LIMITS,
-        store: new InMemoryStore(),
+        store: new InMemoryStore(testOwnership()),
       },
       ids: createSecretIdBuilder({
         idStyle: 'slash',
@@ -69,7 +73,12 @@ export function fuzzContexts(): PlanContext[] {
       generation: NOW_MS,
       rules: {
         adopt: false,
+        grants: null,
+        sourceValues: 'any',
+        maskedSecretOnNewEndpoint: 'allow',
+        secretQuoted: 'mask',
         allowedReferencePrefixes: [],
+        publisherTokens,
         graceMs: 86_400_000,
         waitMs: 600_000,
         lateRequestMs: 60_000,
@@ -110,8 +119,11 @@ export function newState(connectionId: string): LockedState {
     references: [],
     stored: [],
     foreign: [],
+    referrers: [],
+    namesakes: [],
     namedUnder: new Map(),
     inbox: null,
+    reusedInbox: null,
     deadLetters: [],
     hasUnsent: false,
   };

@@ -9,8 +9,8 @@ import { sourceOf, TOPICS } from './samples.js';
 import { openWorld } from './scenes.js';
 import { anyKey, anyValue } from './values.js';
 
-const ENVELOPES = 50_000 * FACTOR;
-const LINES = 50_000 * FACTOR;
+const ENVELOPES = 10_000 * FACTOR;
+const LINES = 10_000 * FACTOR;
 const world = openWorld();
 
 /** An event as a CloudEvent in either mode, or bare with headers and a key that mean nothing. */

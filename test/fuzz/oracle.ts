@@ -9,11 +9,11 @@ import { decideEvent, type WritePlan } from '../../src/pipeline/plan.js';
 import type { PlanContext } from '../../src/pipeline/context.js';
 import type { Changes, Decision, LockedState } from '../../src/pipeline/ledger.js';
 import { outgoingRecord } from '../../src/pipeline/outbox.js';
-import { prepareEvent, type PreparedEvent } from '../../src/pipeline/prepare.js';
+import { knownFields, prepareEvent, type PreparedEvent } from '../../src/pipeline/prepare.js';
 import { connectionOf } from '../../src/pipeline/undecodable.js';
 import { refusal, type Unprocessed } from '../../src/pipeline/unprocessed.js';
 import { toReference } from '../../src/pipeline/references.js';
-import { sha256Hex } from '../../src/hash.js';
+import { recordHash } from '../../src/pipeline/record-hash.js';
 import type { OutgoingRecord } from '../../src/transport.js';
 import type { Json, RecordOutcome, SourceRecord } from '../../src/terms.js';
 import { requireDeadLetterSchema, requireSecuredSchema } from '../harness/schemas.js';
@@ -27,6 +27,8 @@ export interface Verdict {
   /** Canaries in it that must not come out. */
   readonly hidden: number;
 }
+
+type Undecodable = Extract<Decoded, { kind: 'undecodable' }>;
 
 const EVENT_CODES = new Set(
   Object.entries(ERROR_CODES).flatMap(([code, { kind }]) => (kind === 'event' ? [code] : [])),
@@ -43,7 +45,8 @@ export function judge(record: SourceRecord, context: PlanContext, before: Locked
   const decoded = decodeRecord(record, TOPICS, NOW_MS);
   switch (decoded.kind) {
     case 'tombstone':
-      return { outcome: 'tombstone', code: null, hidden: 0 };
+    case 'ignored':
+      return { outcome: decoded.kind, code: null, hidden: 0 };
     case 'undecodable':
       return judgeUndecodable(decoded, record, context);
     case 'event': {
@@ -67,30 +70,16 @@ function stateFor(connectionId: string, before: LockedState | null): LockedState
   return before?.connection.id === connectionId ? before : newState(connectionId);
 }
 
-function judgeUndecodable(
-  decoded: Extract<Decoded, { kind: 'undecodable' }>,
-  record: SourceRecord,
-  context: PlanContext,
-): Verdict {
+function judgeUndecodable(decoded: Undecodable, record: SourceRecord, context: PlanContext): Verdict {
   const { error, eventId } = decoded;
   const connectionId = connectionOf(decoded);
   requireRefusal(error);
-  const event: Unprocessed = {
-    eventHash: sha256Hex('undecodable'),
-    record,
-    connectionId,
-    eventId,
-    actor: null,
-    order: null,
-    sets: null,
-  };
   const shown = new Set([
     ...keysOf(parsed(record.value)).flatMap(canariesIn),
     ...canariesIn(`${eventId ?? ''} ${connectionId ?? ''} ${record.topic}`),
   ]);
-  const changes = refusal(event, error, NOW_MS, [], context);
   requireSound(
-    [changes],
+    [refusalOf(decoded, record, context)],
     [error],
     shown,
     context,
@@ -99,9 +88,26 @@ function judgeUndecodable(
   return { outcome: 'refused', code: error.code, hidden: hiddenIn(record, shown) };
 }
 
-function judgeEvent(prepared: PreparedEvent, context: PlanContext, state: LockedState): Verdict {
+/** The rows of a record that no event could be read in. */
+export function refusalOf(decoded: Undecodable, record: SourceRecord, context: PlanContext): Changes {
+  const event: Unprocessed = {
+    eventHash: recordHash(record, context.fingerprintKey),
+    digests: null,
+    record,
+    connectionId: connectionOf(decoded),
+    eventId: decoded.eventId,
+    actor: null,
+    order: { publishedAtMs: record.timestampMs },
+    sets: null,
+  };
+  return refusal(event, decoded.error, NOW_MS, [], context);
+}
+
+function judgeEvent(given: PreparedEvent, context: PlanContext, state: LockedState): Verdict {
+  // A mask in a plain field counts only where a secret is stored for it.
+  const prepared = knownFields(given, state.references);
   const { record, event, fields } = prepared;
-  const decision = decideEvent(prepared, state, context);
+  const decision = decideEvent(given, state, context);
   const secret = new Set((fields ?? []).map(({ found }) => found.pointer));
   const { entity, ...plain } = event;
   const shown = new Set([
@@ -134,7 +140,11 @@ function judgeEvent(prepared: PreparedEvent, context: PlanContext, state: Locked
   return { outcome, code, hidden: hiddenIn(record, shown) };
 }
 
-function outcomeOf(decision: Decision<WritePlan>): { outcome: Verdict['outcome']; code: ErrorCode | null } {
+/** What became of it, and its code. */
+export function outcomeOf(decision: Decision<WritePlan>): {
+  outcome: Verdict['outcome'];
+  code: ErrorCode | null;
+} {
   switch (decision.kind) {
     case 'later':
       return { outcome: 'later', code: null };
@@ -153,14 +163,21 @@ function allChanges(decision: Decision<WritePlan>): Changes[] {
   if (decision.kind !== 'write') return [changesOf(decision)].filter((changes) => changes !== null);
   const { plan, changes } = decision;
   const refused = new EventError('VALUE_REFUSED_BY_STORE', 'by the store');
-  return [changes, finished(plan), plan.refuse(refused, 5), plan.wait('a permission', 5)];
+  const given = { elapsedMs: 5, answers: new Map() };
+  return [
+    changes,
+    finished(plan),
+    plan.refuse(refused, given),
+    plan.wait('STORE_DENIED', 'a permission', given),
+  ];
 }
 
 function changesOf(decision: Decision<WritePlan>): Changes | null {
   return decision.kind === 'later' ? null : decision.changes;
 }
 
-function finished({ writes, finish }: WritePlan): Changes {
+/** The rows of the new state, everything written. */
+export function finished({ writes, finish }: WritePlan): Changes {
   const stored = new Map(
     writes.map(({ secretId }) => [
       secretId,
@@ -178,7 +195,7 @@ function requireSound(
   line: string,
 ): void {
   const records = changes.flatMap(({ outbox = [] }) =>
-    outbox.map((row) => outgoingRecord(row, context.rings.database)),
+    outbox.map((row) => outgoingRecord(row, context.rings.outbox)),
   );
   for (const record of records) requireReadable(record, context);
   const refusals = errors.filter((error) => error !== null);
@@ -252,6 +269,8 @@ function logLine(
     secretFields: prepared?.fields?.length ?? 0,
     writes: 0,
     reported: prepared?.reported ?? [],
+    notes: [],
+    isAgain: false,
     durationMs: 1,
   });
   return lines;

@@ -1,8 +1,10 @@
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import mysql from 'mysql2/promise';
 import pg from 'pg';
 import { disposeLater } from './cleanup.js';
 import { usePart } from './describe-with.js';
+import { findExecutable, runCommand } from './run-command.js';
 import { freshName, tmpDir } from './tmp-dir.js';
 
 export type DatabaseEngine = 'sqlite' | 'postgres' | 'mariadb';
@@ -41,17 +43,38 @@ export async function createDatabase(engine: DatabaseEngine, server?: string): P
         dispose: () => Promise.resolve(),
       };
     case 'postgres':
-      return createOn(engine, server ?? usePart('postgres'), postgresQuery, (name) => ({
-        // Not from template1, the default: that fails while anybody is connected to it.
-        create: `CREATE DATABASE "${name}" TEMPLATE template0`,
-        drop: `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`,
-      }));
+      // Not from template1, the default: that fails while anybody is connected to it.
+      return createPostgres(server ?? usePart('postgres'), 'template0');
     case 'mariadb':
       return createOn(engine, server ?? usePart('mariadb'), mysqlQuery, (name) => ({
         create: `CREATE DATABASE \`${name}\` CHARACTER SET utf8mb4`,
         drop: `DROP DATABASE IF EXISTS \`${name}\``,
       }));
   }
+}
+
+/**
+ * A database like another one, as who restores a dump gets it. PostgreSQL: by `pg_dump` and `psql`, or where these are not
+ * installed by a copy on the server.
+ */
+export async function copyOfDatabase(url: string): Promise<TestDatabase> {
+  if (url.startsWith('sqlite:')) {
+    const copy = await createDatabase('sqlite');
+    copyFileSync(url.slice('sqlite:'.length), copy.url.slice('sqlite:'.length));
+    return copy;
+  }
+  if (!url.startsWith('postgres')) throw new Error('only copies of SQLite and PostgreSQL databases are made');
+  const dump = findExecutable('pg_dump');
+  const restore = findExecutable('psql');
+  if (dump === undefined || restore === undefined) {
+    const original = new URL(url).pathname.slice(1);
+    return createPostgres(usePart('postgres'), original);
+  }
+  const copy = await createDatabase('postgres');
+  const file = join(tmpDir('dump'), 'dump.sql');
+  await runCommand(dump, ['--no-owner', `--file=${file}`, url]);
+  await runCommand(restore, ['--quiet', '--set=ON_ERROR_STOP=1', `--file=${file}`, copy.url]);
+  return copy;
 }
 
 /** Rows of one statement, by a connection of its own and a plain driver: for assertions from outside. */
@@ -71,6 +94,13 @@ export async function queryDatabase(
 }
 
 type Query = (url: string, sql: string) => Promise<Record<string, unknown>[]>;
+
+function createPostgres(server: string, template: string): Promise<TestDatabase> {
+  return createOn('postgres', server, postgresQuery, (name) => ({
+    create: `CREATE DATABASE "${name}" TEMPLATE "${template}"`,
+    drop: `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`,
+  }));
+}
 
 async function createOn(
   engine: DatabaseEngine,

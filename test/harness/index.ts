@@ -2,7 +2,14 @@
 export { awsClients, AWS_CREDENTIALS, AWS_REGION, type AwsClients } from './aws-clients.js';
 export { PROJECT_DIR } from './cache.js';
 export { disposeLater } from './cleanup.js';
-export { createDatabase, queryDatabase, TABLES, type DatabaseEngine, type TestDatabase } from './database.js';
+export {
+  copyOfDatabase,
+  createDatabase,
+  queryDatabase,
+  TABLES,
+  type DatabaseEngine,
+  type TestDatabase,
+} from './database.js';
 export { describeWith, describeWithOwn, partState, partsUp, usePart } from './describe-with.js';
 export {
   docBlock,
@@ -46,6 +53,7 @@ export {
   type LineOptions,
   type ProcessSpec,
 } from './start-process.js';
+export { sealedFor } from './sealed-for.js';
 export { freshName, tmpDir } from './tmp-dir.js';
-export { waitFor, type WaitOptions } from './wait-for.js';
+export { HopelessError, waitFor, type WaitOptions } from './wait-for.js';
 export { metricOf, readyz, untilDown, untilReady, urlOf, type Readyz } from './worker-http.js';

@@ -45,7 +45,7 @@ type Report = (line: string) => void;
 
 /**
  * Finds or starts all wanted parts at the same time: the address in its environment variable; else Docker Compose where
- * an engine answers; else a process of this machine. A part that can not be had is no failure here: its state says why.
+ * an engine answers; else a process of this machine. A part that cannot be had is no failure here: its state says why.
  */
 export async function startParts(report: Report): Promise<StartedParts> {
   const wanted = wantedParts();

@@ -5,7 +5,7 @@ import { isAlive, PROJECT_DIR } from './cache.js';
 import { disposeLater } from './cleanup.js';
 import { forget, keep } from './reaper.js';
 import { lastLines } from './run-command.js';
-import { waitFor } from './wait-for.js';
+import { patienceMs, waitFor } from './wait-for.js';
 
 export interface ProcessSpec {
   readonly command: string;
@@ -25,7 +25,7 @@ export type Stream = 'stdout' | 'stderr';
 export interface LineOptions {
   /** Default: both. */
   readonly stream?: Stream;
-  /** Default 15,000. */
+  /** Default {@link patienceMs}. */
   readonly timeoutMs?: number;
   /** Lines before this one (as {@link TestProcess.lineCount} counts) are not looked at. Default 0. */
   readonly from?: number;
@@ -91,8 +91,8 @@ export class TestProcess {
     this.#child.stdin.end(text);
   }
 
-  /** Resolves at its end, with all output read. Default 30,000 ms. */
-  async waitForExit(timeoutMs = 30_000): Promise<Exit> {
+  /** Resolves at its end, with all output read. Default 30,000 ms, or {@link patienceMs} where that is longer. */
+  async waitForExit(timeoutMs = Math.max(30_000, patienceMs())): Promise<Exit> {
     const exit = await this.#waitFor(() => this.#exit, `the end of ${this.#title}`, timeoutMs);
     return exit;
   }
@@ -100,7 +100,7 @@ export class TestProcess {
   /** The first line that matches: a text in it, a pattern, or a test of one's own. Fails at once if it ended before. */
   async waitForLine(
     match: string | RegExp | ((line: string) => boolean),
-    { stream, timeoutMs = 15_000, from = 0 }: LineOptions = {},
+    { stream, timeoutMs = patienceMs(), from = 0 }: LineOptions = {},
   ): Promise<string> {
     const matches = typeof match === 'function' ? match : (line: string) => lineMatches(line, match);
     const find = (): string | undefined =>
@@ -140,7 +140,7 @@ export class TestProcess {
   }
 
   /** SIGTERM to it alone, as a service manager does, and its end. */
-  async stop(timeoutMs = 30_000): Promise<Exit> {
+  async stop(timeoutMs?: number): Promise<Exit> {
     if (this.running) process.kill(this.pid, 'SIGTERM');
     return this.waitForExit(timeoutMs);
   }

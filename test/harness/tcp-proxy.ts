@@ -13,7 +13,7 @@ interface Cut {
 
 /**
  * A TCP proxy in front of a database: cuts a client's connection at the COMMIT of a certain transaction, so that the
- * client can not know how it ended.
+ * client cannot know how it ended.
  */
 export class CommitProxy {
   readonly #server = createServer((client) => this.#serve(client));

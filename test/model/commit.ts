@@ -97,10 +97,17 @@ export function suspicion(own: Row, epoch: number, rules: Switches): number {
   return own.st === 'writing' ? epoch : own.sus;
 }
 
-/** plan.ts refuse/wait with stored-secrets.ts abandoned(): the old state stays, the name is in doubt. */
+/** A mark of no epoch: whoever comes next may compare the versions. */
+export const AT_ONCE = 0.5;
+
+/** plan.ts refuse/wait with stored-secrets.ts abandoned(): the old state stays. */
 export function abandon(state: State, actor: Actor, plan: Plan, rules: Switches): void {
-  const { ver } = plan.own[actor.store] as Row;
-  const sus = rules('suspect') ? actor.epoch : 0;
+  const own = plan.own[actor.store] as Row;
+  const { ver } = own;
+  const before = suspicion(own, actor.epoch, rules);
+  // Every request of its own was answered. What was applied to a live name is not what is recorded: put right at once.
+  const isOther = actor.hasApplied && plan.wasUsed && rules('suspect') && rules('abandoned-in-doubt');
+  const sus = before === 0 && isOther ? AT_ONCE : before;
   state.rows[actor.store] = { st: plan.wasUsed ? 'live' : 'retired', ver, sus, due: 0 };
   // mover.ts: nothing but the names; the connection stays where it is.
   if (actor.job === 'migrate') return;

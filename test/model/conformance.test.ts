@@ -114,13 +114,12 @@ function compareDecisions(
     real.plan.writes.map(({ secretId, known }) => [secretId, known]),
     where,
   ).toEqual([[PASSWORD_ID, modelled.known]]);
-  compareAbandoned(
-    after,
-    plan,
-    real.plan.refuse(new EventError('VALUE_REFUSED_BY_STORE', ''), 0),
-    where,
-    own,
-  );
+  for (const answer of ['applied', 'refused'] as const) {
+    actor.hasApplied = answer === 'applied';
+    const given = { elapsedMs: 0, answers: new Map([[PASSWORD_ID, answer]]) };
+    const changes = real.plan.refuse(new EventError('VALUE_REFUSED_BY_STORE', ''), given);
+    compareAbandoned(after, plan, changes, `${where}, ${answer}`, own);
+  }
   commitState(after, actor, plan, 77, ALL);
   const stored: Stored = { reference: `secret:${PASSWORD_ID}`, version: '77', effect: 'changed' };
   compareCommits(

@@ -125,7 +125,7 @@ class Explorer {
         choice += 1;
         if (choice === wanted) step = { after, text: text() };
       });
-      if (step === null) throw new Error('the way can not be walked again');
+      if (step === null) throw new Error('the way cannot be walked again');
       const { after, text } = step as { after: State; text: string };
       state = after;
       return text;

@@ -115,7 +115,8 @@ class KeyWriter {
       Number(actor.isLastTry) +
       2 * Number(actor.outcomeKnown) +
       4 * Number(actor.isRenewed) +
-      8 * Number(actor.isLost);
+      8 * Number(actor.isLost) +
+      16 * Number(actor.hasApplied);
     let text = code(
       PHASES[actor.phase],
       JOBS.indexOf(actor.job),

@@ -78,6 +78,7 @@ const NEEDED: Record<Exclude<Rule, 'claim-kept'>, readonly [string, StoreKind, n
   'durable-scan': ['A|m', 'secrets-manager', 1, /an event waits for ever/],
   'recorded-version': ['A,A|B', 'secrets-manager', 0, /the store holds B/],
   suspect: ['A|B', 'ssm', 1, /in the store/],
+  'abandoned-in-doubt': ['A|B', 'ssm', 1, /the store holds B/],
   'plan-under-lock': ['A|D', 'secrets-manager', 0, /an older state overwrites a newer one/],
   'claim-before-write': ['A|B', 'ssm', 1, /in the store/],
   'epoch-at-commit': ['A|D', 'secrets-manager', 1, /an older state overwrites a newer one/],

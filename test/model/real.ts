@@ -6,7 +6,8 @@ import { sha256Hex } from '../../src/hash.js';
 import { createSecretIdBuilder } from '../../src/ids/index.js';
 import type { PlanContext } from '../../src/pipeline/context.js';
 import type { Changes, DeadLetterHead, LockedState, StoredChanges } from '../../src/pipeline/ledger.js';
-import { fingerprintOf, prepareEvent, type PreparedEvent } from '../../src/pipeline/prepare.js';
+import { fingerprintOf } from '../../src/pipeline/fingerprint.js';
+import { prepareEvent, type PreparedEvent } from '../../src/pipeline/prepare.js';
 import { referenceRow } from '../../src/pipeline/references.js';
 import { InMemoryStore, IN_MEMORY_LIMITS } from '../../src/secrets-managers/in-memory/store.js';
 import {
@@ -19,7 +20,9 @@ import {
 } from '../integration/pipeline/events.js';
 import { MASK, type EventOrder } from '../../src/terms.js';
 import type { History } from './history.js';
+import { AT_ONCE } from './commit.js';
 import type { Row, State, Value } from './state.js';
+import { testOwnership } from '../harness/ownership.js';
 
 /** The model's states as the code's own data, and back: so that the code's decisions can be asked in every one. */
 
@@ -42,7 +45,7 @@ export function realContext(): PlanContext {
       keeps: 'store',
       idStyle: 'slash',
       limits: IN_MEMORY_LIMITS,
-      store: new InMemoryStore(),
+      store: new InMemoryStore(testOwnership()),
     },
     ids: createSecretIdBuilder({
       idStyle: 'slash',
@@ -52,12 +55,23 @@ export function realContext(): PlanContext {
       maxIdLength: 512,
     }),
     fields: openFieldFinder(config),
-    rings: { database: OPEN_RING, publisher: OPEN_RING, ingestion: OPEN_RING, deadLetter: OPEN_RING },
+    rings: {
+      database: OPEN_RING,
+      publisher: OPEN_RING,
+      ingestion: OPEN_RING,
+      deadLetter: OPEN_RING,
+      outbox: OPEN_RING,
+    },
     fingerprintKey: KEY,
     generation: T0,
     rules: {
       adopt: false,
+      grants: null,
+      sourceValues: 'any',
+      maskedSecretOnNewEndpoint: 'allow',
+      secretQuoted: 'mask',
       allowedReferencePrefixes: [],
+      publisherTokens: 'any',
       graceMs: GRACE_MS,
       waitMs: 600_000,
       lateRequestMs: LATE_MS,
@@ -80,8 +94,8 @@ export function realEvents(history: History, context: PlanContext, isLastTry: bo
     const topic = partition === 0 ? TOPICS.created : TOPICS.updated;
     const record = eventRecord(spec, { topic, partition: 0, offset });
     const decoded = decodeRecord(record, TOPICS, NOW_MS);
-    if (decoded.kind !== 'event') throw new Error(`the event of ${history.text} can not be decoded`);
-    return prepareEvent(decoded.event, record, context, isLastTry);
+    if (decoded.kind !== 'event') throw new Error(`the event of ${history.text} cannot be decoded`);
+    return prepareEvent(decoded.event, record, context, { isLastTry });
   });
 }
 
@@ -138,13 +152,17 @@ export function realState(
                   fingerprint: fingerprint(reference.value),
                 },
               },
-              context.rings.database,
+              context,
             ),
           ],
     stored: realStored(state.rows[0] as Row),
     foreign: [],
+    referrers: [],
+    namesakes: [],
     namedUnder: new Map(reference === null ? [] : [[PASSWORD_ID, ['in-memory' as const]]]),
-    inbox: inbox === '' ? null : ({ eventHash: prepared.eventHash, outcome: inbox } as InboxRow),
+    inbox:
+      inbox === '' ? null : ({ eventHash: prepared.eventHash, outcome: inbox, digest: null } as InboxRow),
+    reusedInbox: null,
     deadLetters: state.kept.flatMap((kept, other) =>
       kept === '' ? [] : [deadLetter(kept, events[other] as PreparedEvent)],
     ),
@@ -206,7 +224,12 @@ export function modelRow(own: Row, changes: StoredChanges | undefined): Row {
   ].at(-1);
   if (written === undefined) return own;
   const { state, version, suspectUntilMs, dueAtMs } = written;
-  const sus = suspectUntilMs === null ? 0 : suspectUntilMs === NOW_MS + LATE_MS ? NEW_EPOCH : own.sus;
+  const marks = new Map([
+    [null, 0],
+    [NOW_MS, AT_ONCE],
+    [NOW_MS + LATE_MS, NEW_EPOCH],
+  ]);
+  const sus = marks.get(suspectUntilMs) ?? own.sus;
   return {
     st: state,
     ver: Number(version ?? 0),

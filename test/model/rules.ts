@@ -14,6 +14,7 @@ export const RULES = {
   'durable-scan': '9: waiting events are only tried by whoever has just committed',
   'recorded-version': '10: a change of manager copies whatever is current',
   suspect: '11: nothing is marked as in doubt',
+  'abandoned-in-doubt': 'part of 11: what was written before its event was given up is not put right',
   'plan-under-lock': '12: the plan is made before the claim and not checked again',
   'claim-before-write': 'part of 1: a request to the store starts without asking for the claim',
   'epoch-at-commit': 'part of 4: a commit does not ask for its epoch',

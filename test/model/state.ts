@@ -93,6 +93,8 @@ export interface Actor {
   version: number;
   /** How a write that was given up ends. */
   refusal: '' | 'refused' | 'waiting';
+  /** Whether that came after its request was applied; else that request was refused. */
+  hasApplied: boolean;
   isLastTry: boolean;
   /** The janitor's row as it will be written, of `rowOf`. */
   row: Row | null;
@@ -154,6 +156,7 @@ export function idle(name: string): Actor {
     request: null,
     version: 0,
     refusal: '',
+    hasApplied: false,
     isLastTry: false,
     row: null,
     rowOf: 0,

@@ -89,7 +89,10 @@ export function answerPut(step: () => Step, world: World): void {
     actor.phase = 'commit';
     answered.emit(() => `gets its answer: ${actor.plan?.value} is current`);
     const refusals = actor.job === 'migrate' ? (['refused'] as const) : (['refused', 'waiting'] as const);
-    for (const refusal of refusals) refusePart(step(), world, refusal);
+    for (const refusal of refusals) {
+      refusePart(step(), world, refusal);
+      refuseAll(step(), refusal);
+    }
   } else {
     actor.plan = { ...(actor.plan as NonNullable<Actor['plan']>), known: answer.kind === 'exists' };
     actor.phase = 'put';
@@ -108,11 +111,24 @@ export function answerPut(step: () => Step, world: World): void {
 function refusePart(step: Step, world: World, refusal: 'refused' | 'waiting'): void {
   if (!step.spendFault()) return;
   step.land(world);
-  step.actor.phase = 'abandon';
-  step.actor.refusal = refusal === 'waiting' && step.actor.isLastTry ? 'refused' : refusal;
+  step.actor.hasApplied = true;
+  abandonAs(step.actor, refusal);
   step.emit(
     () => `has written, but another field of the event is ${refusal === 'refused' ? 'refused' : 'denied'}`,
   );
+}
+
+/** The store answers that it does not take it (SECRET_NOT_OWNED, a quota), or another field's write is refused before. */
+function refuseAll(step: Step, refusal: 'refused' | 'waiting'): void {
+  if (!step.spendFault()) return;
+  step.actor.request = null;
+  abandonAs(step.actor, refusal);
+  step.emit(() => `is ${refusal === 'refused' ? 'refused' : 'denied'} by the store: nothing was applied`);
+}
+
+function abandonAs(actor: Actor, refusal: 'refused' | 'waiting'): void {
+  actor.phase = 'abandon';
+  actor.refusal = refusal === 'waiting' && actor.isLastTry ? 'refused' : refusal;
 }
 
 function timeOut(step: Step, world: World): void {
@@ -146,7 +162,7 @@ export function commit(step: Step, world: World): void {
     abandon(state, actor, plan, world.rules);
     actor.phase = 'publish';
     actor.plan = null;
-    step.emit(() => `commits ${nameOf(world, actor)} as ${actor.refusal}; what it wrote is in doubt`);
+    step.emit(() => `commits ${nameOf(world, actor)} as ${actor.refusal}`);
     return;
   }
   commitNow(step, world, plan, actor.version);

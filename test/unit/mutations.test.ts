@@ -33,6 +33,19 @@ describe('the mutations', () => {
     'relay',
     'owner tag check',
     'janitor’s claim',
+    'token binding',
+    'installation tag',
+    'installation marker',
+    'row digest',
+    'reference judge',
+    'squat check',
+    'mask definition',
+    'entity type change',
+    'sealed values only',
+    'mask on a new endpoint',
+    'texts in statements',
+    'texts come back',
+    'files are their owner’s',
   ])('take out the rule: %s', (rule) => {
     expect(MUTATIONS.filter((mutation) => mutation.rule.startsWith(rule))).not.toEqual([]);
   });

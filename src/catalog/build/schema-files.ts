@@ -31,7 +31,7 @@ export function createSchemaFiles(): SchemaFiles {
     try {
       text = readFileSync(file, 'utf8');
     } catch {
-      throw new ConfigurationError('CONFIG_INVALID', `Schema file ${file} can not be read.`);
+      throw new ConfigurationError('CONFIG_INVALID', `Schema file ${file} cannot be read.`);
     }
     let parsed: Json;
     try {

@@ -8,6 +8,7 @@ import type { Progress } from '../progress.js';
 import { migrateOnce, type MoveFailure, type PassResult } from './pass.js';
 import { saveMigration, type MigrationProgress, type MigrationRecord } from './record.js';
 import { deleteSources } from './sources.js';
+import { LATE_REQUEST_CLAIMS } from '../../pipeline/claim.js';
 
 export interface MigrateParts {
   readonly worker: Pick<Worker, 'database' | 'ledger' | 'mover' | 'relay' | 'janitor'>;
@@ -28,8 +29,6 @@ const BUSY_POLL_MS = 500;
 /** How long what somebody else works on is waited for after the last move, or the last record published. */
 const PATIENCE_CLAIMS = 3;
 const SAVE_EVERY_MS = 1_000;
-/** As long as requests can land after their claim: see `src/app.ts`. */
-const LATE_REQUEST_CLAIMS = 4;
 
 /**
  * Moves the connections of one request, publishes what that gives, and deletes what it leaves where that is asked for.

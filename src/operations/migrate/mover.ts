@@ -12,8 +12,9 @@ import type {
   Ledger,
 } from '../../pipeline/ledger.js';
 import { decideMove, type MovePlan } from '../../pipeline/move.js';
-import { movedSecretIds } from '../../pipeline/plan.js';
+import { carriedSecretIds } from '../../pipeline/plan.js';
 import type { Publisher } from '../../pipeline/publisher.js';
+import type { GivenUp } from '../../pipeline/stored-secrets.js';
 import { Writer } from '../../pipeline/writer.js';
 
 export interface MoverParts {
@@ -74,7 +75,11 @@ export class Mover {
     const result = await this.#claims.add({
       connectionId,
       eventHash: null,
-      secretIds: (connection, references) => movedSecretIds(connection, references, context),
+      secretIds: (connection, references) => carriedSecretIds(connection, references, context),
+      asksForNamesakes: ({ kind, name }) =>
+        context.rules.adopt && kind !== null && name !== null
+          ? { kind, cleanedName: name.toLowerCase() }
+          : null,
       decide: (state) => decideMove(state, context, actor),
     });
     switch (result.kind) {
@@ -96,23 +101,24 @@ export class Mover {
     const holder = { claim };
     const request = { writes: plan.writes, claim, purpose: `migration:${claim.connectionId}` };
     const result = await this.#writer.write(request, guard.callFor(holder, signal));
-    const giveUp = (error: WorkerError): Promise<Moved> =>
-      this.#commit(holder.claim, plan.giveUp(clock() - startedMs), failed(error));
+    const giveUp = (error: WorkerError, answers: GivenUp['answers']): Promise<Moved> =>
+      this.#commit(holder.claim, plan.giveUp({ elapsedMs: clock() - startedMs, answers }), failed(error));
     switch (result.kind) {
       case 'written': {
         let changes: Changes;
         try {
           changes = plan.finish(result.written);
         } catch (error) {
-          if (error instanceof EventError) return giveUp(error);
+          const applied = [...result.written.stored.keys()].map((secretId) => [secretId, 'applied'] as const);
+          if (error instanceof EventError) return giveUp(error, new Map(applied));
           throw error;
         }
         return this.#commit(holder.claim, changes, { kind: 'moved', values: plan.writes.length });
       }
       case 'refused':
-        return giveUp(result.error);
+        return giveUp(result.error, result.answers);
       case 'denied':
-        return giveUp(new WorkerError('STORE_DENIED', result.detail));
+        return giveUp(new WorkerError(result.code, result.detail), result.answers);
       case 'failed':
         // After an attempt of unknown outcome the claim runs out: the request may still land.
         if (result.outcomeKnown) await publisher.release(holder.claim);
@@ -127,7 +133,7 @@ export class Mover {
     return done;
   }
 
-  /** What can not be published now is found by the relay: the connection is moved all the same. */
+  /** What cannot be published now is found by the relay: the connection is moved all the same. */
   async #publish(claim: Claim, unsent: CommitResult['unsent']): Promise<void> {
     const { publisher, publishes } = this.#parts;
     if (!publishes) return publisher.release(claim);
@@ -149,6 +155,9 @@ function failed({ code, message }: WorkerError): Moved {
 /** What is this one connection's; null: everybody's. */
 function failureOf(error: unknown): Moved | null {
   if (error instanceof EventError) return failed(error);
-  const isRefused = error instanceof WorkerError && 'failure' in error && error.failure === 'refused';
-  return isRefused ? { kind: 'failed', code: 'EVENT_NOT_STORABLE', detail: error.message } : null;
+  if (!(error instanceof WorkerError && 'failure' in error)) return null;
+  const { failure, message } = error;
+  if (failure === 'refused') return { kind: 'failed', code: 'EVENT_NOT_STORABLE', detail: message };
+  // Its row is kept locked by somebody: it is tried again, the others go on.
+  return failure === 'locked' ? failed(error) : null;
 }

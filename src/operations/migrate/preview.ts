@@ -5,7 +5,7 @@ import { EventError } from '../../errors.js';
 import type { ManagerSource, PlanContext } from '../../pipeline/context.js';
 import type { ElsewhereConnection, LockedState } from '../../pipeline/ledger.js';
 import { decideMove } from '../../pipeline/move.js';
-import { movedSecretIds } from '../../pipeline/plan.js';
+import { carriedSecretIds } from '../../pipeline/plan.js';
 import { Writer } from '../../pipeline/writer.js';
 import type { ManagerName } from '../../terms.js';
 import type { Progress } from '../progress.js';
@@ -98,7 +98,7 @@ async function readState(connectionId: string, { database, context }: PreviewPar
       {
         connectionId,
         eventHash: null,
-        secretIds: (connection, references) => movedSecretIds(connection, references, context),
+        secretIds: (connection, references) => carriedSecretIds(connection, references, context),
         decide: () => {
           throw new TypeError('nothing is decided here');
         },

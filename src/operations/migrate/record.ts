@@ -7,7 +7,7 @@ import {
   type Operation,
   type OperationState,
 } from '../../database/operations.js';
-import type { ManagerName } from '../../terms.js';
+import type { JsonObject, ManagerName } from '../../terms.js';
 import type { MoveFailure } from './pass.js';
 
 const KIND = 'migrate-secrets';
@@ -45,6 +45,8 @@ export interface MigrationRecord {
   readonly id: string;
   readonly state: OperationState;
   readonly request: MigrationRequest;
+  /** Who asked for it, and how; null: a record of a version that did not say. */
+  readonly by: string | null;
   readonly progress: MigrationProgress;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
@@ -64,10 +66,12 @@ const NOTHING_YET: MigrationProgress = {
  * Recorded before anything is changed, so that there is always something to resume. The same request that did not come to
  * its end goes on; another one takes its place.
  */
-export async function openMigration(database: Database, request: MigrationRequest): Promise<MigrationRecord> {
-  const open = (await listMigrations(database)).filter(
-    ({ state }) => state === 'running' || state === 'interrupted',
-  );
+export async function openMigration(
+  database: Database,
+  request: MigrationRequest,
+  by: string,
+): Promise<MigrationRecord> {
+  const open = await openMigrations(database);
   const same = open.find((record) => isDeepStrictEqual(record.request, request));
   for (const record of open)
     if (record !== same) await updateOperation(database, record.id, { state: 'failed' });
@@ -75,9 +79,43 @@ export async function openMigration(database: Database, request: MigrationReques
     await updateOperation(database, same.id, { state: 'running' });
     return { ...same, state: 'running' };
   }
-  const { connectionIds, ...rest } = request;
-  const parameters = { ...rest, connectionIds: connectionIds === null ? null : [...connectionIds] };
-  return recordOf(await beginOperation(database, KIND, parameters, { ...NOTHING_YET, failures: [] }));
+  return recordOf(
+    await beginOperation(database, KIND, parametersOf(request, by), { ...NOTHING_YET, failures: [] }),
+  );
+}
+
+/** The record of a change that a configuration made: everything moves, by the workers. */
+export function configuredMigration(
+  to: ManagerName,
+  by: string,
+  total: number,
+): { kind: string; parameters: string; progress: string } {
+  return {
+    kind: KIND,
+    parameters: JSON.stringify(parametersOf(everythingTo(to), by)),
+    progress: JSON.stringify({ ...NOTHING_YET, total, left: total }),
+  };
+}
+
+/** Workers have moved everything to this manager: what a configuration began is done. */
+export async function endConfiguredMigration(database: Database, to: ManagerName): Promise<void> {
+  for (const { id, request, progress } of await openMigrations(database)) {
+    if (!isDeepStrictEqual(request, everythingTo(to))) continue;
+    await saveMigration(database, id, 'done', { ...progress, moved: progress.total, left: 0, failures: [] });
+  }
+}
+
+function everythingTo(to: ManagerName): MigrationRequest {
+  return { to, from: null, connectionIds: null, deleteSource: false };
+}
+
+async function openMigrations(database: Database): Promise<MigrationRecord[]> {
+  const records = await listMigrations(database);
+  return records.filter(({ state }) => state === 'running' || state === 'interrupted');
+}
+
+function parametersOf({ connectionIds, ...rest }: MigrationRequest, by: string): JsonObject {
+  return { ...rest, connectionIds: connectionIds === null ? null : [...connectionIds], by };
 }
 
 export async function saveMigration(
@@ -98,10 +136,12 @@ export async function listMigrations(database: Database): Promise<readonly Migra
 }
 
 function recordOf({ id, state, parameters, progress, createdAtMs, updatedAtMs }: Operation): MigrationRecord {
+  const { by = null, ...request } = parameters as unknown as MigrationRequest & { readonly by?: string };
   return {
     id,
     state,
-    request: parameters as unknown as MigrationRequest,
+    request,
+    by,
     progress: progress as unknown as MigrationProgress,
     createdAtMs,
     updatedAtMs,

@@ -4,6 +4,7 @@ import type { Database } from '../../database/database.js';
 import type { Ledger } from '../../pipeline/ledger.js';
 import type { ManagerName } from '../../terms.js';
 import type { Mover } from './mover.js';
+import { endConfiguredMigration } from './record.js';
 import { migratePage, type MigrationScope, type MoveFailure } from './pass.js';
 
 /** How far the move to the active manager has come. */
@@ -32,7 +33,7 @@ const LONGEST_RETRY_MS = 600_000;
 const BUSY_POLL_MS = 500;
 
 /**
- * Moves, round by round, what is not kept in the active manager yet. A connection that can not be moved is tried again
+ * Moves, round by round, what is not kept in the active manager yet. A connection that cannot be moved is tried again
  * later each time, and holds nobody else. Once nothing is left nothing can come: whoever works under another manager is
  * refused his next transaction.
  */
@@ -74,6 +75,7 @@ export class RestOfMigration {
     this.#after = next ?? '';
     const remaining = await database.run((tx) => countElsewhere(tx, { ...scope, after: '' }));
     this.#isDone = remaining === 0;
+    if (this.#isDone) await endConfiguredMigration(database, active);
     return { remaining, moved, failures, isPass: next === null };
   }
 

@@ -15,9 +15,10 @@ export function isChosen(
   const decoded = decodeRecord(record, topics, nowMs);
   switch (decoded.kind) {
     case 'tombstone':
+    case 'ignored':
       return false;
     case 'undecodable':
-      // Of a record that can not be read nobody knows the kind.
+      // Of a record that cannot be read nobody knows the kind.
       return kinds === null && [decoded.connectionId, decoded.key].some((id) => isOneOf(id, connectionIds));
     case 'event': {
       const { connectionId, kind } = decoded.event;

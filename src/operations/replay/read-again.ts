@@ -41,7 +41,7 @@ const STALLED_MS = 5_000;
 /**
  * Reads the chosen records again until every partition is at its end, or the signal says to stop. Positions are durable
  * when it resolves.
- * @throws WorkerError what it can not go on with; positions are durable then, too
+ * @throws WorkerError what it cannot go on with; positions are durable then, too
  */
 export async function readAgain(options: ReadAgainOptions): Promise<void> {
   if (options.positions.isDone) return;

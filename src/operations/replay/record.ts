@@ -38,6 +38,8 @@ export interface SecuredReplay extends Remembered {
     readonly published: number;
     /** Ids of those whose record the topic does not take. */
     readonly tooLarge: readonly string[];
+    /** Ids of those that name a secret which they may not name. Replays of before have no list. */
+    readonly refused?: readonly string[];
   };
 }
 

@@ -8,6 +8,7 @@ import {
   checkTopics,
   createKafkaOutlet,
   forgetGroup,
+  readClusterId,
   type KafkaOutlet,
   type KafkaSettings,
 } from '../../kafka/index.js';
@@ -19,7 +20,7 @@ import { ReplayCounts } from './counts.js';
 import { groupOf } from './group.js';
 import type { ReplayPlan } from './plan.js';
 import { ReplayPositions } from './positions.js';
-import { readAgain } from './read-again.js';
+import { readNewestFirst } from './newest-first.js';
 import { readPositions } from './read-positions.js';
 import { createReplay, saveReplay, type EventsReplay } from './record.js';
 
@@ -45,7 +46,7 @@ const CLOSE_DEADLINE_MS = 2_000;
 /**
  * Reads source records again, through the same pipeline as the workers do, beside them if they run. Returns how it
  * stands: done, or interrupted by the signal.
- * @throws WorkerError what it can not go on with; it can be resumed when that is put right
+ * @throws WorkerError what it cannot go on with; it can be resumed when that is put right
  */
 export async function replay(options: ReplayOptions): Promise<EventsReplay> {
   const { config, logger } = options;
@@ -63,7 +64,12 @@ export async function replay(options: ReplayOptions): Promise<EventsReplay> {
     // Spread: a configuration with more parts is one with fewer, which the type alone does not see.
     const worker = await openWorker(
       { ...config },
-      { outlet, observer: new EventLog(logger, failures, counts) },
+      {
+        outlet,
+        observer: new EventLog(logger, failures, counts),
+        command: 'replay',
+        kafkaCluster: () => readClusterId(settings, logger),
+      },
     );
     try {
       return await new Replay(options, settings, worker, counts).run();
@@ -104,17 +110,18 @@ class Replay {
       await saveReplay(this.#worker.database, saved);
       return saved;
     };
+    let isWhole: boolean;
     try {
-      await this.#read(record, positions, async () => {
+      isWhole = await this.#read(record, positions, async () => {
         await save('running');
       });
-      if (positions.isDone) await this.#moveRest(record);
+      if (isWhole) await this.#moveRest(record);
       await this.#publishRest();
     } catch (error) {
       await save('interrupted').catch(() => undefined);
       throw error;
     }
-    if (!positions.isDone) return save('interrupted');
+    if (!isWhole) return save('interrupted');
     await this.#remember(record);
     return save('done');
   }
@@ -142,15 +149,17 @@ class Replay {
     await setHandledFrom(this.#worker.database, progress.positions, isEverything);
   }
 
-  async #read(record: EventsReplay, positions: ReplayPositions, save: () => Promise<void>): Promise<void> {
+  /** Returns whether every record was handled. */
+  async #read(record: EventsReplay, positions: ReplayPositions, save: () => Promise<void>): Promise<boolean> {
     const { config, concurrency, logger, progress, signal } = this.#options;
     const settings = { ...this.#settings, groupId: groupOf(record.parameters, this.#settings) };
-    await readAgain({
+    const isWhole = await readNewestFirst({
       settings,
       topics: config.topics,
       selection: record.parameters.selection,
       positions,
       handler: this.#worker.pipeline,
+      context: this.#worker.context,
       concurrency,
       logger,
       onSkipped: () => this.#counts.skipped(),
@@ -160,11 +169,12 @@ class Replay {
       signal,
     });
     await forgetGroup(settings, logger);
+    return isWhole;
   }
 
   /**
-   * Under another manager than before: what no event has brought along follows, where all of it is replayed. What can
-   * not be moved stays where it is, for the workers.
+   * Under another manager than before: what no event has brought along follows, where all of it is replayed. What cannot
+   * be moved stays where it is, for the workers.
    */
   async #moveRest({ parameters: { selection } }: EventsReplay): Promise<void> {
     const { logger, signal } = this.#options;
@@ -172,7 +182,7 @@ class Replay {
     if (selection.connectionIds !== null || selection.kinds !== null) return;
     const { failures } = await migration.finish(signal);
     for (const failure of failures)
-      logger.warn({ ...failure, to: manager.name }, 'a connection can not be moved yet');
+      logger.warn({ ...failure, to: manager.name }, 'a connection cannot be moved yet');
   }
 
   /** The replay's own events are published, or came again; this is what others left behind before it. */

@@ -9,16 +9,16 @@ import {
   type ConnectionFilter,
   type ConnectionHead,
 } from '../../database/connection-pages.js';
-import type { Database } from '../../database/database.js';
+import { COMMAND_LOCK_WAIT_MS, type Database } from '../../database/database.js';
 import { DatabaseLedger } from '../../database/ledger.js';
 import { loadIdentity } from '../../database/settings.js';
-import { ConfigurationError, WorkerError } from '../../errors.js';
+import { ConfigurationError, EventError, WorkerError } from '../../errors.js';
 import { checkTopics, createKafkaOutlet } from '../../kafka/index.js';
 import type { Logger } from '../../observability/index.js';
 import type { ClaimRequest, Ledger } from '../../pipeline/ledger.js';
 import { Publisher } from '../../pipeline/publisher.js';
 import { Relay } from '../../pipeline/relay.js';
-import type { SecuredContext } from '../../pipeline/secured-record.js';
+import { readingsOfState, type SecuredContext } from '../../pipeline/secured-record.js';
 import { kafkaSettings } from '../../service/kafka-settings.js';
 import { judgeTopicProblems } from '../../service/topics.js';
 import type { ManagerName } from '../../terms.js';
@@ -57,7 +57,7 @@ export async function replaySecured(options: SecuredOptions): Promise<SecuredRep
   try {
     judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
     await outlet.readLimits();
-    const database = await openMigratedDatabase(config);
+    const database = await openMigratedDatabase(config, COMMAND_LOCK_WAIT_MS);
     try {
       return await run(options, database, outlet);
     } finally {
@@ -71,16 +71,17 @@ export async function replaySecured(options: SecuredOptions): Promise<SecuredRep
 async function run(options: SecuredOptions, database: Database, outlet: Outlet): Promise<SecuredReplay> {
   const { config, request } = options;
   const { keys, claims, secretsManager } = config;
-  const identity = await loadIdentity(database, keys.database, secretsManager.name);
+  const identity = await loadIdentity(database, keys, secretsManager.name);
   const clock = (): number => performance.now();
   const { claimMs } = claims;
   const ledger = new DatabaseLedger(database, { claimMs, managerEpoch: identity.managerEpoch, clock });
-  const publisher = new Publisher(outlet, ledger, keys.database, clock);
-  const relay = new Relay(ledger, publisher, outlet, keys.database);
+  const publisher = new Publisher(outlet, ledger, keys.outbox, clock);
   const contexts = securedContexts({ ...config }, identity);
   try {
+    const context = await contexts.of(secretsManager.name);
+    const relay = new Relay({ ledger, publisher, outlet, context });
     const record = request.kind === 'resume' ? request.record : await begin(database, request.filter);
-    const parts = { database, ledger, publisher, relay, outlet, contextOf: contexts.of };
+    const parts = { database, ledger, publisher, relay, outlet, contextOf: contexts.of, rings: keys };
     return await new SecuredRun(options, parts, record).run();
   } finally {
     await contexts.close();
@@ -89,7 +90,7 @@ async function run(options: SecuredOptions, database: Database, outlet: Outlet):
 
 async function begin(database: Database, filter: ConnectionFilter): Promise<SecuredReplay> {
   await requireKnown(database, filter);
-  const progress = { after: '', published: 0, tooLarge: [] };
+  const progress = { after: '', published: 0, tooLarge: [], refused: [] };
   return createReplay<SecuredReplay>(database, { of: 'secured', parameters: filter, progress });
 }
 
@@ -110,6 +111,14 @@ interface RunParts {
   readonly relay: Relay;
   readonly outlet: Outlet;
   readonly contextOf: (manager: ManagerName) => Promise<SecuredContext>;
+  /** Opens stored references. */
+  readonly rings: SecuredContext['rings'];
+}
+
+function idsOf(failures: ReadonlyMap<string, EventError>, isTooLarge: boolean): string[] {
+  return [...failures]
+    .filter(([, { code }]) => (code === 'OUTPUT_TOO_LARGE') === isTooLarge)
+    .map(([id]) => id);
 }
 
 class SecuredRun {
@@ -133,12 +142,12 @@ class SecuredRun {
     onStart(this.#record);
     const counts = await countConnections(database, parameters);
     this.#total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-    this.#seen = progress.published + progress.tooLarge.length;
+    this.#seen = progress.published + this.#left;
     this.#report();
     try {
       while (!signal.aborted) {
         const page = await connectionsAfter(database, parameters, this.#record.progress.after, PAGE);
-        if (page.length === 0) return await this.#save(this.#isWhole ? 'done' : 'failed');
+        if (page.length === 0) return await this.#save(this.#left === 0 ? 'done' : 'failed');
         await this.#publishPage(page);
       }
     } catch (error) {
@@ -148,8 +157,10 @@ class SecuredRun {
     return this.#save('interrupted');
   }
 
-  get #isWhole(): boolean {
-    return this.#record.progress.tooLarge.length === 0;
+  /** How many are not published, for a reason of their own. */
+  get #left(): number {
+    const { tooLarge, refused = [] } = this.#record.progress;
+    return tooLarge.length + refused.length;
   }
 
   async #save(state: SecuredReplay['state']): Promise<SecuredReplay> {
@@ -160,17 +171,16 @@ class SecuredRun {
 
   #report(): void {
     const { progress } = this.#options;
-    const failed = this.#record.progress.tooLarge.length;
-    progress.report({ done: this.#seen, total: Math.max(this.#total, this.#seen), failed });
+    progress.report({ done: this.#seen, total: Math.max(this.#total, this.#seen), failed: this.#left });
   }
 
   async #publishPage(page: readonly ConnectionHead[]): Promise<void> {
     const { signal } = this.#options;
-    const tooLarge = new Set<string>();
+    const failures = new Map<string, EventError>();
     let published = 0;
     let open = page;
     while (open.length > 0 && !signal.aborted) {
-      const { committed, busy } = await this.#commit(open, tooLarge);
+      const { committed, busy } = await this.#commit(open, failures);
       published += committed;
       open = busy;
       if (open.length > 0) await sleep(BUSY_MS, undefined, { signal }).catch(() => undefined);
@@ -184,7 +194,8 @@ class SecuredRun {
       progress: {
         after: page.at(-1)?.id ?? progress.after,
         published: progress.published + published,
-        tooLarge: [...progress.tooLarge, ...tooLarge],
+        tooLarge: [...progress.tooLarge, ...idsOf(failures, true)],
+        refused: [...(progress.refused ?? []), ...idsOf(failures, false)],
       },
     };
     await this.#save('running');
@@ -194,11 +205,11 @@ class SecuredRun {
   /** One transaction; what it committed is sent when it resolves. */
   async #commit(
     page: readonly ConnectionHead[],
-    tooLarge: Set<string>,
+    failures: Map<string, EventError>,
   ): Promise<{ committed: number; busy: readonly ConnectionHead[] }> {
     const { ledger, publisher } = this.#parts;
     const contexts = await this.#contexts(page);
-    const results = await ledger.claim<never>(page.map((head) => this.#request(head, contexts, tooLarge)));
+    const results = await ledger.claim<never>(page.map((head) => this.#request(head, contexts, failures)));
     const sends = results.flatMap((result) =>
       result.kind === 'committed' ? [publisher.publish(result.claim, result.unsent)] : [],
     );
@@ -210,22 +221,27 @@ class SecuredRun {
   #request(
     { id: connectionId }: ConnectionHead,
     contexts: ReadonlyMap<ManagerName | null, SecuredContext>,
-    tooLarge: Set<string>,
+    failures: Map<string, EventError>,
   ): ClaimRequest<never> {
+    const { logger } = this.#options;
     const maxBytes = this.#parts.outlet.maxRecordBytes('secured');
     return {
       connectionId,
       eventHash: null,
-      secretIds: () => [],
+      secretIds: (connection, references) => readingsOfState(connection, references, this.#parts),
       decide: (state) => {
         if (state.connection.state === 'new') return NOT_NEEDED;
         const context = contexts.get(state.connection.manager);
         // Migrated since the page was read: it is read again.
         if (context === undefined) return { kind: 'later', waitMs: BUSY_MS };
         const decision = nextRevision(state, context, 'republished', maxBytes);
-        if (decision === NOT_NEEDED) tooLarge.add(connectionId);
-        else tooLarge.delete(connectionId);
-        return decision;
+        if (!(decision instanceof EventError)) {
+          failures.delete(connectionId);
+          return decision;
+        }
+        failures.set(connectionId, decision);
+        logger.warn({ connectionId, code: decision.code }, `not published again: ${decision.message}`);
+        return NOT_NEEDED;
       },
     };
   }

@@ -2,7 +2,7 @@ import type { ManagerName } from '../../terms.js';
 
 interface KindEntry {
   readonly meaning: string;
-  /** What `--repair` does; null: nothing, it is explained only. */
+  /** What `--repair` does, or the flag that the text begins with; null: nothing, it is explained only. */
   readonly repair: string | null;
   readonly remedy: string;
 }
@@ -20,20 +20,30 @@ export const FINDING_KINDS = {
     remedy: 'Run it with --repair.',
   },
   changed: {
-    meaning: 'The current value is not the one that the database recorded: somebody changed it in the store.',
-    repair: 'the recorded version is made the current one; where the store has it no more: as `missing`',
-    remedy: 'Run it with --repair, or publish the entity with the value that is right.',
+    meaning:
+      'The store has another value than the one we wrote last: somebody changed it there, as a rotation does.',
+    repair:
+      '`--accept`: the store’s value is the newest from now on, and readers are told; `--restore`: ours is made the current one, where the store still has it (else as `missing`)',
+    remedy: 'Run it with --accept where the store’s value is right, with --restore where ours is.',
+  },
+  version: {
+    meaning: 'The store has the recorded value under another version: somebody wrote it again.',
+    repair: 'the recorded version is made the current one',
+    remedy: 'Run it with --repair.',
   },
   replaced: {
     meaning:
       'The value is another one under the recorded version: the secret was deleted and made anew in the store.',
-    repair: null,
-    remedy: 'Publish the entity again with its values.',
+    repair: '`--accept`: as for `changed`',
+    remedy:
+      'Run it with --accept where the store’s value is right, else publish the entity again with its values.',
   },
   tags: {
-    meaning: 'Our tags are missing, or name another connection.',
-    repair: 'the tags are put back, where version and value are the recorded ones',
-    remedy: 'Run it with --repair; where that leaves it, publish the entity again with its values.',
+    meaning: 'Our tags are missing, or name another connection or another installation.',
+    repair:
+      'the tags are put back, where version and value are the recorded ones, or none is recorded yet because it was adopted by reference; another installation’s are left',
+    remedy:
+      'Run it with --repair. Where the value has changed as well, decide about that first (--accept puts missing tags back). Another installation’s secret: doctor says whose it is.',
   },
   orphan: {
     meaning: 'The secret is tagged for a connection of this database, which has no record of it.',
@@ -55,10 +65,22 @@ export const FINDING_KINDS = {
     repair: null,
     remedy: 'Correct the reference in the entity, or make the secret.',
   },
+  'foreign-reference': {
+    meaning:
+      'A field refers to a secret of another connection, or to a name under a prefix of ours: taken in by an earlier version. It is not published.',
+    repair: null,
+    remedy: 'Publish the entity with a value, or with a reference of its own.',
+  },
   token: {
     meaning: 'A sealed value or reference is opened by no key of FERNET_KEY.',
     repair: null,
     remedy: 'Add the key it was sealed with to FERNET_KEY.',
+  },
+  altered: {
+    meaning:
+      'A row of a reference is not as the worker wrote it: somebody has changed it, moved it, or exchanged it with another one.',
+    repair: null,
+    remedy: 'Publish the entity again with its values, and find out who writes to the database.',
   },
   unsent: {
     meaning: 'The last secured event of the connection is not published yet.',

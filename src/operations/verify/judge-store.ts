@@ -1,10 +1,10 @@
 import type { ReferenceRow, StoredSecretRow } from '../../database/rows.js';
-import { fingerprintOf } from '../../pipeline/prepare.js';
+import { fingerprintOf } from '../../pipeline/fingerprint.js';
+import { ownershipText } from '../../secrets-managers/ownership.js';
 import type { Description, Fetched, StoreResult } from '../../secrets-managers/port.js';
 import type { SecretValue } from '../../secret-value.js';
 import type { Finding } from './finding.js';
 import { finding } from './judge-rows.js';
-import { withPermission } from './store-reader.js';
 
 /** A live secret with the field it belongs to. */
 export interface SecretInUse {
@@ -32,14 +32,14 @@ export async function judgeValue(
 ): Promise<Finding | null> {
   if (result.ok) {
     const judged = judgeVersion(key, secret, result.value);
-    if (judged?.kind !== 'changed') return judged;
+    if (judged?.kind !== 'changed' && judged?.kind !== 'version') return judged;
     const described = await describe();
     const { value } = result.value;
     return described.ok ? judgeVersion(key, secret, { value, version: described.value.version }) : judged;
   }
   const { error } = result;
   const place = placeOf(secret);
-  if (error.class === 'access') return finding('denied', place, withPermission(error));
+  if (error.class === 'access') return finding('denied', place, error.message);
   const described = await describe();
   if (described.ok && described.value.scheduledForDeletion)
     return finding('scheduled', place, 'scheduled for deletion');
@@ -56,7 +56,7 @@ function judgeVersion(
   if (recorded !== null && version !== recorded) {
     const what = isSame === null ? 'a value' : isSame ? 'the recorded value' : 'another value';
     return finding(
-      'changed',
+      isSame === true ? 'version' : 'changed',
       placeOf(secret),
       `${what} under the version ${version}, recorded is ${recorded}`,
     );
@@ -76,12 +76,8 @@ export function judgeTags(secret: SecretInUse, result: StoreResult<Description>)
   const { connectionId } = secret.row;
   const place = placeOf(secret);
   if (!result.ok)
-    return result.error.class === 'access' ? finding('denied', place, withPermission(result.error)) : null;
-  const { ownedBy } = result.value;
-  if (ownedBy === connectionId) return null;
-  return finding(
-    'tags',
-    place,
-    ownedBy === null ? 'carries no tag of ours' : `is tagged for connection ${ownedBy}`,
-  );
+    return result.error.class === 'access' ? finding('denied', place, result.error.message) : null;
+  const { ownedBy, installation } = result.value;
+  if (ownedBy !== connectionId) return finding('tags', place, ownershipText(result.value));
+  return installation === 'ours' ? null : finding('tags', place, 'carries no tag of an installation');
 }

@@ -2,19 +2,27 @@ import type { Database } from '../../database/database.js';
 import { loadKnownNames, wasOnceRecorded } from '../../database/verify-pages.js';
 import { toReference } from '../../pipeline/references.js';
 import type { ListedSecret } from '../../secrets-managers/port.js';
+import { MARKER_OWNER } from '../../secrets-managers/marker.js';
 import type { ManagerName } from '../../terms.js';
 import type { Finding } from './finding.js';
 import { finding } from './judge-rows.js';
-import { withPermission, type StoreReader } from './store-reader.js';
+import type { StoreReader } from './store-reader.js';
+
+/** A secret that is ours, by its tags. */
+type OwnSecret = ListedSecret & { readonly ownedBy: string };
 
 /** What a store has with our tags below our prefix. */
 export interface Owned {
-  /** The connection that the tags of a secret name. */
+  /** The connection that the tags of a secret name; of those that carry the tag of this installation. */
   readonly ownerById: ReadonlyMap<string, string>;
+  /** How many are of this installation, with its tag or from version 0.1. */
+  readonly listed: number;
   /** Orphans; or that they could not be looked for. */
   readonly findings: readonly Finding[];
   /** Secrets of connections that this database does not know: another database's, in the same account. */
   readonly unknownConnections: number;
+  /** Secrets that belong to another installation of this program. */
+  readonly otherInstallations: number;
 }
 
 export const ONCE_RECORDED = 'was recorded once';
@@ -32,24 +40,33 @@ export async function listOwned(
   const ownerById = new Map<string, string>();
   const findings: Finding[] = [];
   let unknownConnections = 0;
+  let otherInstallations = 0;
+  let listed = 0;
   for (let after: string | null | undefined = null; after !== undefined && !options.signal.aborted;) {
     const page = await reader.list(options.prefix, after);
     if (page === null) break;
     if (!page.ok) {
-      findings.push(finding('denied', { manager }, `orphans: ${withPermission(page.error)}`));
+      findings.push(finding('denied', { manager }, `orphans: ${page.error.message}`));
       break;
     }
-    const { secrets, next }: { secrets: readonly ListedSecret[]; next: string | null } = page.value;
-    for (const { secretId, ownedBy } of secrets) ownerById.set(secretId, ownedBy);
+    const { next }: { next: string | null } = page.value;
+    const secrets = page.value.secrets.filter(({ ownedBy }) => ownedBy !== MARKER_OWNER);
+    const ours = secrets.flatMap(({ ownedBy, ...secret }) =>
+      ownedBy === null ? [] : [{ ...secret, ownedBy }],
+    );
+    otherInstallations += secrets.length - ours.length;
+    listed += ours.length;
+    for (const { secretId, ownedBy, installation } of ours)
+      if (installation === 'ours') ownerById.set(secretId, ownedBy);
     const known = await database.run((tx) =>
       loadKnownNames(
         tx,
         manager,
-        secrets.map(({ secretId }) => secretId),
-        secrets.map(({ ownedBy }) => ownedBy),
+        ours.map(({ secretId }) => secretId),
+        ours.map(({ ownedBy }) => ownedBy),
       ),
     );
-    for (const secret of secrets) {
+    for (const secret of ours) {
       const row = known.rows.get(secret.secretId);
       if (!known.connections.has(secret.ownedBy)) unknownConnections += row === undefined ? 1 : 0;
       else if (isAsked(secret, options.connectionId) && (row === undefined || row.state === 'deleted'))
@@ -57,10 +74,10 @@ export async function listOwned(
     }
     after = next ?? undefined;
   }
-  return { ownerById, findings, unknownConnections };
+  return { ownerById, listed, findings, unknownConnections, otherInstallations };
 }
 
-function isAsked({ ownedBy, scheduledForDeletion }: ListedSecret, connectionId: string | null): boolean {
+function isAsked({ ownedBy, scheduledForDeletion }: OwnSecret, connectionId: string | null): boolean {
   return !scheduledForDeletion && (connectionId === null || connectionId === ownedBy);
 }
 
@@ -69,7 +86,7 @@ async function judgeOrphan(
   database: Database,
   manager: ManagerName,
   reader: StoreReader,
-  { secretId, ownedBy }: ListedSecret,
+  { secretId, ownedBy }: OwnSecret,
 ): Promise<Finding[]> {
   const described = await reader.describe(toReference(secretId));
   if (!described.ok || described.value.ownedBy !== ownedBy || described.value.scheduledForDeletion) return [];

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditRow, StoredSecretRow } from '../../database/rows.js';
-import { WorkerError } from '../../errors.js';
+import { EventError, WorkerError } from '../../errors.js';
 import { sha256Hex } from '../../hash.js';
 import { auditRow, type AuditAction } from '../../pipeline/audit.js';
 import type { ClaimGuard } from '../../pipeline/claim-guard.js';
@@ -13,11 +13,15 @@ import type {
   LockedState,
 } from '../../pipeline/ledger.js';
 import { lossHash } from '../../pipeline/loss.js';
-import { toReference } from '../../pipeline/references.js';
-import type { SecretsManager, StoreCall } from '../../secrets-managers/port.js';
+import { fingerprintOf } from '../../pipeline/fingerprint.js';
+import { isUnaltered, referenceRow, toReference } from '../../pipeline/references.js';
+import { readingsOfState, type SecuredContext } from '../../pipeline/secured-record.js';
+import type { Standing } from '../../secrets-managers/ownership.js';
+import type { Fetched, SecretsManager, StoreCall } from '../../secrets-managers/port.js';
 import type { Janitor } from '../janitor.js';
+import { nextRevision } from '../republish.js';
 import type { Finding, RepairState } from './finding.js';
-import { isRecordedValue } from './judge-store.js';
+import { isRecordedValue, type SecretInUse } from './judge-store.js';
 import { ONCE_RECORDED } from './owned.js';
 
 export interface RepairParts {
@@ -27,6 +31,8 @@ export interface RepairParts {
   readonly janitor: Janitor;
   readonly fingerprintKey: Buffer;
   readonly graceMs: number;
+  /** What the connection's next secured event is made with. */
+  readonly securedContext: () => Promise<SecuredContext>;
   /** Who asked for it, for the audit. */
   readonly actor: string;
 }
@@ -34,6 +40,16 @@ export interface RepairParts {
 /** How often a connection that somebody works on is asked for, and the pause, milliseconds. */
 const BUSY_TRIES = 10;
 const BUSY_PAUSE_MS = 200;
+
+/** What somebody has decided about values that were changed in the store; null: nothing. */
+export type ChangedValues = 'accept' | 'restore' | null;
+
+/** What is to be repaired. */
+export interface RepairWish {
+  /** What is safe. */
+  readonly repair: boolean;
+  readonly changed: ChangedValues;
+}
 
 /**
  * Repairs what `verify` found in one manager's store. Each repair takes the connection's claim, or its row's lock, and
@@ -47,29 +63,127 @@ export class Repairer {
   }
 
   /** @throws WorkerError what the store or the database does not allow at present */
-  async repair(found: Finding, signal: AbortSignal): Promise<RepairState> {
-    const { connectionId, secretId } = found;
+  async repair(found: Finding, wish: RepairWish, signal: AbortSignal): Promise<RepairState> {
+    const { connectionId, secretId, kind } = found;
     if (connectionId === null || secretId === null) return 'open';
     const target = { connectionId, secretId };
-    switch (found.kind) {
+    if (kind === 'changed' || kind === 'replaced')
+      return this.#settleChanged(kind, target, wish.changed, signal);
+    if (!wish.repair) return 'open';
+    switch (kind) {
       case 'tags':
         return this.#putTags(target, signal);
       case 'missing':
       case 'scheduled':
-      case 'changed':
+      case 'version':
         return this.#restore(target, signal);
       case 'unreferenced':
         return this.#retireUnreferenced(target);
       case 'orphan':
         return found.detail === ONCE_RECORDED ? this.#retireOrphan(target) : 'open';
-      case 'replaced':
       case 'unrecorded':
       case 'external':
+      case 'foreign-reference':
       case 'token':
+      case 'altered':
       case 'unsent':
       case 'denied':
         return 'open';
     }
+  }
+
+  /** Nobody but a person knows which of the two values is right. */
+  async #settleChanged(
+    kind: 'changed' | 'replaced',
+    target: Target,
+    decided: ChangedValues,
+    signal: AbortSignal,
+  ): Promise<RepairState> {
+    if (decided === 'accept') return this.#accept(target, signal);
+    // Of one that was made anew the store has no version of ours.
+    return decided === 'restore' && kind === 'changed' ? this.#restore(target, signal) : 'open';
+  }
+
+  /**
+   * The store's value is the newest from now on: its version and fingerprint are recorded, and the next revision tells
+   * readers that hold the old one. Another connection's secret, or another installation's, is left.
+   */
+  async #accept({ connectionId, secretId }: Target, signal: AbortSignal): Promise<RepairState> {
+    const { ledger, guard, fingerprintKey, securedContext } = this.#parts;
+    const context = await securedContext();
+    const claimed = await this.#claim(
+      connectionId,
+      (state) => (this.#inUse(state, secretId) === null ? settle({}) : WRITE),
+      (connection, references) => readingsOfState(connection, references, context),
+    );
+    if (claimed.kind !== 'writing') return 'left';
+    const { claim, state } = claimed;
+    const inUse = this.#inUse(state, secretId);
+    // A row that somebody has altered does not get a digest by this.
+    const value =
+      inUse === null || !isUnaltered(inUse.field, fingerprintKey)
+        ? null
+        : await this.#ownValue({ connectionId, secretId }, guard.callWithin(claim, signal));
+    // A request of unknown outcome may still land: the claim runs out.
+    if (value === 'unknown') return 'left';
+    if (inUse === null || value === null) {
+      await ledger.settle([{ claim, sentIds: [] }]);
+      return 'left';
+    }
+    const { row, field } = inUse;
+    const { path } = field;
+    const fingerprint = fingerprintOf(fingerprintKey, connectionId, path, value.value.reveal());
+    const accepted = referenceRow(
+      { ...field, content: { holds: 'reference', secretId, owned: true, fingerprint } },
+      context,
+    );
+    const references = state.references.map((one) => (one === field ? accepted : one));
+    const next = nextRevision({ ...state, references }, context, 'rotated');
+    if (next instanceof EventError || next.kind !== 'commit') {
+      await ledger.settle([{ claim, sentIds: [] }]);
+      return 'left';
+    }
+    const changes = {
+      ...next.changes,
+      references: { set: [accepted], removePathHashes: [] },
+      stored: {
+        update: [{ ...row, version: value.version, epoch: state.nextEpoch, updatedAtMs: state.nowMs }],
+      },
+      audit: [this.#audit(state, secretId, 'accept', 'the value that was changed in the store')],
+    };
+    const [committed] = await ledger.commit([{ claim, changes }]);
+    await ledger.settle([{ claim, sentIds: [] }]);
+    return committed === null ? 'left' : 'repaired';
+  }
+
+  /** The store's current value of a secret that is this connection's, its tags put back where there are none; null: it is not. */
+  async #ownValue({ connectionId, secretId }: Target, call: StoreCall): Promise<Fetched | 'unknown' | null> {
+    const { store } = this.#parts.manager;
+    const reference = toReference(secretId);
+    const standing = await this.#openStanding({ connectionId, secretId }, call);
+    if (standing === null) return null;
+    if (standing.ownedBy === null || standing.installation === 'missing') {
+      const tagged = await store.owned?.tag({ reference, connectionId }, call);
+      if (tagged?.ok === false && tagged.error.applied === 'unknown') return 'unknown';
+      if (tagged?.ok !== true) return null;
+    }
+    const [current] = await store.get([{ reference }], call);
+    return current?.ok === true ? current.value : null;
+  }
+
+  /** What the tags of a secret say that is there and that they give to nobody else; null otherwise. */
+  async #openStanding({ connectionId, secretId }: Target, call: StoreCall): Promise<Standing | null> {
+    const described = await this.#parts.manager.store.describe(toReference(secretId), call);
+    if (!described.ok || described.value.scheduledForDeletion) return null;
+    const { ownedBy, installation } = described.value;
+    const isOthers = installation === 'another' || (ownedBy !== null && ownedBy !== connectionId);
+    return isOthers ? null : described.value;
+  }
+
+  #inUse(state: LockedState, secretId: string): SecretInUse | null {
+    const row = this.#settledRow(state, secretId);
+    const field = state.references.find((one) => one.secretId === secretId);
+    return row === undefined || field === undefined ? null : { row, field };
   }
 
   /**
@@ -102,14 +216,14 @@ export class Repairer {
   async #putTags({ connectionId, secretId }: Target, signal: AbortSignal): Promise<RepairState> {
     const { manager, ledger, guard } = this.#parts;
     const claimed = await this.#claim(connectionId, (state) =>
-      this.#settledRow(state, secretId) === undefined
-        ? settle({})
-        : { kind: 'write', plan: null, changes: {} },
+      this.#settledRow(state, secretId) === undefined ? settle({}) : WRITE,
     );
     if (claimed.kind !== 'writing') return 'left';
     const { claim, state } = claimed;
     const call = guard.callWithin(claim, signal);
-    if (!(await this.#isRecorded(state, secretId, call)) || manager.store.owned === null) {
+    const isKnown =
+      (await this.#isRecorded(state, secretId, call)) || (await this.#isAdopted(state, secretId, call));
+    if (!isKnown || manager.store.owned === null) {
       await ledger.settle([{ claim, sentIds: [] }]);
       return 'left';
     }
@@ -125,13 +239,23 @@ export class Repairer {
   /** Whether the store's current value is the recorded one beyond doubt, whatever its tags say. */
   async #isRecorded(state: LockedState, secretId: string, call: StoreCall): Promise<boolean> {
     const { manager, fingerprintKey } = this.#parts;
-    const row = this.#settledRow(state, secretId);
-    const field = state.references.find((one) => one.secretId === secretId);
+    const inUse = this.#inUse(state, secretId);
     const [current] = await manager.store.get([{ reference: toReference(secretId) }], call);
-    if (row === undefined || field === undefined || current?.ok !== true) return false;
-    const isSame = isRecordedValue(fingerprintKey, { row, field }, current.value.value);
+    if (inUse === null || current?.ok !== true) return false;
+    const isSame = isRecordedValue(fingerprintKey, inUse, current.value.value);
     // A version number alone proves nothing: it begins anew with a secret that is made anew.
-    return isSame === true && current.value.version === row.version;
+    return isSame === true && current.value.version === inUse.row.version;
+  }
+
+  /**
+   * Whether it was taken over by reference and not written since: no value is recorded that could be compared. It is ours
+   * by that decision, as long as the row that tells of it is as we wrote it and the tags name nobody else.
+   */
+  async #isAdopted(state: LockedState, secretId: string, call: StoreCall): Promise<boolean> {
+    const inUse = this.#inUse(state, secretId);
+    if (inUse?.row.version !== null || inUse.field.fingerprint !== null) return false;
+    if (!isUnaltered(inUse.field, this.#parts.fingerprintKey)) return false;
+    return (await this.#openStanding({ connectionId: state.connection.id, secretId }, call)) !== null;
   }
 
   async #retireUnreferenced({ connectionId, secretId }: Target): Promise<RepairState> {
@@ -173,7 +297,7 @@ export class Repairer {
             own === undefined ? { insert: [retired] } : { revive: [{ row: retired, from: connectionId }] },
         });
       },
-      [secretId],
+      () => [secretId],
     );
     return isApplied(result) ? 'repaired' : 'left';
   }
@@ -217,7 +341,7 @@ export class Repairer {
   async #claim(
     connectionId: string,
     decide: (state: LockedState) => Decision<null>,
-    secretIds: readonly string[] = [],
+    secretIds?: ClaimRequest<null>['secretIds'],
   ): Promise<ClaimResult<null>> {
     for (let tries = 1; ; tries += 1) {
       const [result] = await this.#parts.ledger.claim<null>([request(connectionId, decide, secretIds)]);
@@ -240,10 +364,13 @@ interface Target {
 function request(
   connectionId: string,
   decide: (state: LockedState) => Decision<null>,
-  secretIds: readonly string[] = [],
+  secretIds: ClaimRequest<null>['secretIds'] = () => [],
 ): ClaimRequest<null> {
-  return { connectionId, eventHash: null, secretIds: () => secretIds, decide };
+  return { connectionId, eventHash: null, secretIds, decide };
 }
+
+/** Something is asked of the store under the claim; nothing is recorded beforehand. */
+const WRITE: Decision<null> = { kind: 'write', plan: null, changes: {} };
 
 function settle(changes: Changes, name: 'applied' | 'stale' = 'applied'): Decision<null> {
   return { kind: 'settle', outcome: { name, code: null }, changes };

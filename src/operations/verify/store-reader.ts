@@ -6,7 +6,6 @@ import type {
   ListPage,
   SecretsManager,
   StoreCall,
-  StoreError,
   StoreResult,
 } from '../../secrets-managers/port.js';
 import type { Reference } from '../../terms.js';
@@ -95,7 +94,7 @@ export class StoreReader {
     if (this.#granted) return;
     const [first] = results;
     if (first?.ok === false && results.every((result) => !result.ok && result.error.class === 'access'))
-      throw new WorkerError('STORE_ACCESS', withPermission(first.error));
+      throw new WorkerError('STORE_ACCESS', first.error.message);
   }
 
   async #paced(requests: number): Promise<StoreCall> {
@@ -106,16 +105,4 @@ export class StoreReader {
       });
     return this.#call;
   }
-}
-
-const SERVICES: Readonly<Record<string, string>> = {
-  'aws-secrets-manager': 'secretsmanager',
-  'aws-ssm': 'ssm',
-};
-
-/** A denial, with the permission that is missing by the name that policies have for it. */
-export function withPermission({ message }: StoreError): string {
-  const [, provider = '', call = ''] = /^([a-z-]+): (\w+) failed with /.exec(message) ?? [];
-  const service = SERVICES[provider];
-  return service === undefined ? message : `${message}: the permission ${service}:${call} is missing`;
 }

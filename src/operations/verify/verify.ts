@@ -7,28 +7,36 @@ import {
   findStrays,
   findUnsentSince,
   loadRecorded,
+  secretsNamed,
   type RecordedConnection,
 } from '../../database/verify-pages.js';
+import { readingsOfStored, type OwnNames } from '../../pipeline/reference-refusals.js';
 import { toReference } from '../../pipeline/references.js';
 import type { SecretsManager } from '../../secrets-managers/port.js';
 import { SECRET_PREFIX, type ManagerName, type Reference } from '../../terms.js';
 import type { Progress } from '../progress.js';
 import type { Finding } from './finding.js';
-import { finding, judgeRows, openText, settledSecrets, type TokenRing } from './judge-rows.js';
+import {
+  finding,
+  isAltered,
+  judgeReferences,
+  judgeRows,
+  openText,
+  settledSecrets,
+  type RowKeys,
+} from './judge-rows.js';
 import { judgeTags, judgeValue, type SecretInUse } from './judge-store.js';
 import { listOwned, type Owned } from './owned.js';
-import { StoreReader, withPermission, type ReadGate } from './store-reader.js';
+import { StoreReader, type ReadGate } from './store-reader.js';
 
-export interface VerifyParts {
+export interface VerifyParts extends RowKeys {
   readonly database: Database;
-  readonly ring: TokenRing;
-  readonly fingerprintKey: Buffer;
   /** The configured one: users' own references are read from its store. */
   readonly active: ManagerName;
   /** The managers that keep something. */
   readonly managers: readonly SecretsManager[];
-  /** What every secret id of this configuration begins with. */
-  readonly ownPrefix: string;
+  /** What our secret ids begin with, and began with before. */
+  readonly ids: OwnNames;
   readonly gate: ReadGate;
   readonly progress: Progress;
   /** Only this connection. */
@@ -52,6 +60,8 @@ export interface VerifyReport {
     readonly inDoubt: number;
     /** Listed secrets of connections that this database does not know. */
     readonly unknownConnections: number;
+    /** Listed secrets that belong to another installation. */
+    readonly otherInstallations: number;
   };
   readonly findings: readonly Finding[];
   readonly interrupted: boolean;
@@ -107,12 +117,13 @@ export class Verification {
         connections: this.#connections,
         secrets: this.#secrets,
         external: this.#external,
-        listed: owners.reduce((sum, { ownerById }) => sum + ownerById.size, 0),
+        listed: owners.reduce((sum, { listed }) => sum + listed, 0),
       },
       skipped: {
         busy: this.#busy,
         inDoubt: this.#inDoubt,
         unknownConnections: owners.reduce((sum, { unknownConnections }) => sum + unknownConnections, 0),
+        otherInstallations: owners.reduce((sum, { otherInstallations }) => sum + otherInstallations, 0),
       },
       findings: this.#findings,
       interrupted: this.#signal.aborted,
@@ -120,9 +131,9 @@ export class Verification {
   }
 
   async #listOwned(name: ManagerName, reader: StoreReader): Promise<Owned> {
-    const { database, ownPrefix, connectionId } = this.#parts;
+    const { database, ids, connectionId } = this.#parts;
     const owned = await listOwned(database, name, reader, {
-      prefix: ownPrefix,
+      prefix: ids.ownPrefix,
       connectionId,
       signal: this.#signal,
     });
@@ -154,12 +165,19 @@ export class Verification {
 
   async #lookOnce(ids: readonly string[]): Promise<string[]> {
     const { database, ring } = this.#parts;
-    const before = await database.run((tx) => loadRecorded(tx, ids));
+    const { before, secrets } = await database.run(async (tx) => {
+      const recorded = await loadRecorded(tx, ids);
+      const references = recorded.flatMap((one) => one.references);
+      return { before: recorded, secrets: await secretsNamed(tx, readingsOfStored(references, ring)) };
+    });
     const found = new Map<string, Finding[]>();
     const note = (id: string, more: readonly Finding[]): void => {
       found.set(id, [...(found.get(id) ?? []), ...more]);
     };
-    for (const recorded of before) note(recorded.connection.id, judgeRows(recorded, ring));
+    for (const recorded of before) {
+      note(recorded.connection.id, judgeRows(recorded, this.#parts));
+      note(recorded.connection.id, judgeReferences(recorded, secrets, this.#parts));
+    }
     const still = before.filter(({ isClaimed }) => !isClaimed);
     for (const [id, more] of await this.#askStores(still)) note(id, more);
     const after = new Map(
@@ -232,7 +250,9 @@ export class Verification {
     const fields = recorded.flatMap(({ references }) =>
       references.filter(isExternal).flatMap((row) => {
         const text = openText(row, ring);
-        return text?.startsWith(SECRET_PREFIX) === true ? [{ row, reference: text as Reference }] : [];
+        // What somebody else has put there is not asked for.
+        if (text?.startsWith(SECRET_PREFIX) !== true || isAltered(row, text, this.#parts)) return [];
+        return [{ row, reference: text as Reference }];
       }),
     );
     const results = await reader.values(fields.map(({ reference }) => reference));
@@ -242,7 +262,7 @@ export class Verification {
       const { path, connectionId } = row;
       const secretId = reference.slice(SECRET_PREFIX.length);
       const place = { manager: active, connectionId, path, secretId };
-      return [[connectionId, [finding('external', place, withPermission(result.error))]] as const];
+      return [[connectionId, [finding('external', place, result.error.message)]] as const];
     });
   }
 
@@ -281,7 +301,9 @@ function shapeOf({ connection, references, stored }: RecordedConnection): string
   return JSON.stringify([
     connection.revision,
     connection.state,
-    references.map((row) => [row.pathHash, row.fingerprint, row.referenceHash, row.secretId]).sort(),
+    references
+      .map((row) => [row.pathHash, row.fingerprint, row.referenceHash, row.secretId, row.digest])
+      .sort(),
     stored
       .map((row) => [row.secretIdHash, row.manager, row.state, row.epoch, row.version, row.suspectUntilMs])
       .sort(),

@@ -38,6 +38,19 @@ const CLASS_BY_NAME: ReadonlyMap<string, NamedClass> = new Map(
   ),
 );
 
+/** Services as policies name them. */
+const SERVICES: Readonly<Record<string, string>> = {
+  'aws-secrets-manager': 'secretsmanager',
+  'aws-ssm': 'ssm',
+};
+
+/** The permission that a denial is about, by the name that policies have for it. */
+function remedyOf(provider: string, call: string, name: string): string {
+  if (/^KMS|^(De|En)cryptionFailure$|^InvalidKeyId$/.test(name)) return ': the KMS key is not usable';
+  const service = SERVICES[provider];
+  return service !== undefined && CLASS_BY_NAME.get(name) === 'access' ? `: grant ${service}:${call}` : '';
+}
+
 /** The connection was never there, so nothing was sent. */
 const NEVER_CONNECTED = /^(ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|EHOSTUNREACH|ENETUNREACH|NotSentError)$/;
 
@@ -82,8 +95,8 @@ function statusOf(error: object): number | null {
  */
 export function classify(provider: string, call: string, error: unknown, sent: boolean): AwsFailure {
   const { name, status } = factsOf(error);
-  const message = `${provider}: ${call} failed with ${name}`;
   const named = CLASS_BY_NAME.get(name) ?? classByStatus(status);
+  const message = `${provider}: ${call} failed with ${name}${remedyOf(provider, call, name)}`;
   if (named === null) {
     const applied = sent && !NEVER_CONNECTED.test(name) ? 'unknown' : 'no';
     return { ok: false, name, throttled: false, failure: failure('transient', message, { applied }) };
@@ -99,4 +112,20 @@ export function classify(provider: string, call: string, error: unknown, sent: b
 function classByStatus(status: number | null): NamedClass | null {
   if (status === 429) return 'throttle';
   return status === 401 || status === 403 ? 'access' : null;
+}
+
+export const INCOMPLETE_ANSWER = 'IncompleteAnswer';
+
+/**
+ * An answer that lacks what the service always sends comes from something else (a proxy, an emulator): what it says is
+ * not believed, and of a write nobody knows whether it was carried out.
+ */
+export function incompleteAnswer(provider: string, call: string): AwsFailure {
+  const message = `${provider}: ${call} was answered with success, without what that answer always has`;
+  return {
+    ok: false,
+    name: INCOMPLETE_ANSWER,
+    throttled: false,
+    failure: failure('transient', message, { applied: 'unknown' }),
+  };
 }

@@ -1,6 +1,6 @@
 import { onAbort } from '../on-abort.js';
 import { bindAttempt, NotSentError, type Attempt } from './attempt.js';
-import { classify, type AwsFailure } from './errors.js';
+import { classify, incompleteAnswer, type AwsFailure } from './errors.js';
 import type { StoreCall } from '../port.js';
 import type { ManagerDeps } from '../settings.js';
 
@@ -8,6 +8,12 @@ export type Answer<T> = { readonly ok: true; readonly value: T } | AwsFailure;
 
 /** Sends one command with the given options: `(options) => client.send(command, options)`. */
 export type Send<T> = (options: { abortSignal: AbortSignal }) => Promise<T>;
+
+/** Whether an answer has what the service always sends with it. */
+export type IsComplete<T> = (answer: T) => boolean;
+
+/** Of calls whose answer is empty by its definition. */
+export const hasNothing = (): boolean => true;
 
 export interface RequesterHooks extends Pick<ManagerDeps, 'onRequest' | 'onThrottle'> {
   /** The service does not take the credentials a request was signed with. */
@@ -37,26 +43,37 @@ export class AwsRequester {
     this.#hooks = hooks;
   }
 
-  read<T>(callName: string, call: StoreCall, send: Send<T>): Promise<Answer<T>> {
-    return this.#attempt(callName, call, send);
+  read<T>(callName: string, call: StoreCall, send: Send<T>, isComplete: IsComplete<T>): Promise<Answer<T>> {
+    return this.#attempt(callName, call, send, isComplete);
   }
 
   /** Throws only what `admitWrite` throws. */
-  async write<T>(callName: string, call: StoreCall, send: Send<T>): Promise<Answer<T>> {
+  async write<T>(
+    callName: string,
+    call: StoreCall,
+    send: Send<T>,
+    isComplete: IsComplete<T>,
+  ): Promise<Answer<T>> {
     if (call.signal.aborted) return this.#notBegun(callName);
     await call.admitWrite();
-    const answer = await this.#attempt(callName, call, send);
+    const answer = await this.#attempt(callName, call, send, isComplete);
     if (!answer.ok && answer.throttled) this.#hooks.onThrottle?.();
     return answer;
   }
 
-  async #attempt<T>(callName: string, call: StoreCall, send: Send<T>): Promise<Answer<T>> {
+  async #attempt<T>(
+    callName: string,
+    call: StoreCall,
+    send: Send<T>,
+    isComplete: IsComplete<T>,
+  ): Promise<Answer<T>> {
     if (call.signal.aborted) return this.#notBegun(callName);
     const startedMs = performance.now();
     const attempt: Attempt = { deadlineMs: startedMs + this.#timeoutMs, sent: false };
     let answer: Answer<T>;
     try {
-      answer = { ok: true, value: await this.#raced(call.signal, attempt, send) };
+      const value = await this.#raced(call.signal, attempt, send);
+      answer = isComplete(value) ? { ok: true, value } : incompleteAnswer(this.#provider, callName);
     } catch (error) {
       answer = classify(this.#provider, callName, error, attempt.sent);
       if (answer.failure.error.class === 'credentials') this.#hooks.onCredentialsRefused?.();

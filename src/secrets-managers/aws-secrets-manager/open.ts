@@ -2,6 +2,7 @@ import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { awsClientConfig, resolveRegion } from '../aws-client/client-config.js';
 import { awsCredentials } from '../aws-client/credentials.js';
 import { AwsRequester } from '../aws-client/requester.js';
+import { Ownership } from '../ownership.js';
 import { SecretsManagerReader } from './reader.js';
 import { SecretsManagerRequests } from './requests.js';
 import { SecretsManagerStore } from './store.js';
@@ -26,10 +27,12 @@ export async function openSecretsManagerStore(
     ...deps,
     onCredentialsRefused: credentials.renew,
   });
-  const requests = new SecretsManagerRequests(client, requester, settings);
+  const ownership = new Ownership(settings);
+  const requests = new SecretsManagerRequests(client, requester, ownership, settings);
   const store = new SecretsManagerStore({
     provider: SECRETS_MANAGER_PROVIDER,
     requests,
+    ownership,
     reader: new SecretsManagerReader(SECRETS_MANAGER_PROVIDER, client, requester, requests),
     checkId: settings.checkId ?? DEFAULT_CHECK_ID,
     close: () => {

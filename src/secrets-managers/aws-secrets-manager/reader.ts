@@ -8,7 +8,7 @@ import {
 import { SecretValue } from '../../secret-value.js';
 import { failure, mapLimited, notFound, success, versionGone } from '../results.js';
 import type { AwsFailure } from '../aws-client/errors.js';
-import type { AwsRequester } from '../aws-client/requester.js';
+import { hasNothing, type AwsRequester } from '../aws-client/requester.js';
 import type { Fetched, StoreCall, StoreResult } from '../port.js';
 import { CURRENT, type SecretsManagerRequests } from './requests.js';
 
@@ -75,8 +75,12 @@ export class SecretsManagerReader {
   async #batch(ids: readonly string[], call: StoreCall): Promise<Map<string, StoreResult<Fetched>>> {
     if (performance.now() < this.#noBatchesUntilMs) return new Map();
     const command = new BatchGetSecretValueCommand({ SecretIdList: [...ids] });
-    const answer = await this.#requester.read('BatchGetSecretValue', call, (options) =>
-      this.#client.send(command, options),
+    // What it does not answer is asked for one by one.
+    const answer = await this.#requester.read(
+      'BatchGetSecretValue',
+      call,
+      (options) => this.#client.send(command, options),
+      hasNothing,
     );
     if (!answer.ok) return this.#batchFailed(ids, answer);
     const results = new Map<string, StoreResult<Fetched>>();
@@ -125,8 +129,13 @@ export class SecretsManagerReader {
       SecretId: secretId,
       ...(version === undefined ? { VersionStage: CURRENT } : { VersionId: version }),
     });
-    const answer = await this.#requester.read('GetSecretValue', call, (options) =>
-      this.#client.send(command, options),
+    const answer = await this.#requester.read(
+      'GetSecretValue',
+      call,
+      (options) => this.#client.send(command, options),
+      (content) =>
+        content.VersionId !== undefined &&
+        (content.SecretString !== undefined || content.SecretBinary !== undefined),
     );
     if (answer.ok) return this.#content(secretId, answer.value);
     if (answer.failure.error.class === 'not-found' && version !== undefined) {

@@ -11,8 +11,8 @@ import {
   type SecretsManagerClient,
   type Tag as AwsTag,
 } from '@aws-sdk/client-secrets-manager';
-import { OUR_TAG, ownerOf, tagsFor } from '../ownership.js';
-import type { Answer, AwsRequester } from '../aws-client/requester.js';
+import { OUR_TAG, ownerOf, type Ownership } from '../ownership.js';
+import { hasNothing, type Answer, type AwsRequester } from '../aws-client/requester.js';
 import type { Description, ListPage, PutItem, StoreCall } from '../port.js';
 import type { ManagerSettings } from '../settings.js';
 
@@ -23,11 +23,18 @@ const LIST_PAGE = 100;
 export class SecretsManagerRequests {
   readonly #client: SecretsManagerClient;
   readonly #requester: AwsRequester;
+  readonly #ownership: Ownership;
   readonly #settings: ManagerSettings;
 
-  constructor(client: SecretsManagerClient, requester: AwsRequester, settings: ManagerSettings) {
+  constructor(
+    client: SecretsManagerClient,
+    requester: AwsRequester,
+    ownership: Ownership,
+    settings: ManagerSettings,
+  ) {
     this.#client = client;
     this.#requester = requester;
+    this.#ownership = ownership;
     this.#settings = settings;
   }
 
@@ -39,10 +46,13 @@ export class SecretsManagerRequests {
       ClientRequestToken: item.clientToken,
       Tags: this.#tags(item.connectionId),
     });
-    const answer = await this.#requester.write('CreateSecret', call, (options) =>
-      this.#client.send(command, options),
+    const answer = await this.#requester.write(
+      'CreateSecret',
+      call,
+      (options) => this.#client.send(command, options),
+      ({ ARN: arn, VersionId: version }) => isText(arn) && isText(version),
     );
-    return answer.ok ? { ok: true, value: answer.value.VersionId ?? item.clientToken } : answer;
+    return answer.ok ? { ok: true, value: answer.value.VersionId ?? '' } : answer;
   }
 
   /** Answers with the version. */
@@ -52,18 +62,24 @@ export class SecretsManagerRequests {
       SecretString: item.value.reveal(),
       ClientRequestToken: item.clientToken,
     });
-    const answer = await this.#requester.write('PutSecretValue', call, (options) =>
-      this.#client.send(command, options),
+    const answer = await this.#requester.write(
+      'PutSecretValue',
+      call,
+      (options) => this.#client.send(command, options),
+      ({ ARN: arn, VersionId: version }) => isText(arn) && isText(version),
     );
-    return answer.ok ? { ok: true, value: answer.value.VersionId ?? item.clientToken } : answer;
+    return answer.ok ? { ok: true, value: answer.value.VersionId ?? '' } : answer;
   }
 
   async describe(secretId: string, call: StoreCall): Promise<Answer<Description>> {
     const command = new DescribeSecretCommand({ SecretId: secretId });
-    const answer = await this.#requester.read('DescribeSecret', call, (options) =>
-      this.#client.send(command, options),
+    const answer = await this.#requester.read(
+      'DescribeSecret',
+      call,
+      (options) => this.#client.send(command, options),
+      namesSecret,
     );
-    return answer.ok ? { ok: true, value: descriptionOf(answer.value) } : answer;
+    return answer.ok ? { ok: true, value: this.#descriptionOf(answer.value) } : answer;
   }
 
   /** Up to a hundred secrets with our tags, those that are scheduled for deletion among them. */
@@ -78,29 +94,51 @@ export class SecretsManagerRequests {
       ],
       ...(after === null ? {} : { NextToken: after }),
     });
-    const answer = await this.#requester.read('ListSecrets', call, (options) =>
-      this.#client.send(command, options),
+    const answer = await this.#requester.read(
+      'ListSecrets',
+      call,
+      (options) => this.#client.send(command, options),
+      ({ SecretList: list }) => list !== undefined,
     );
     if (!answer.ok) return answer;
     // The filters take beginnings for the whole, and tags apart from each other: looked at again.
     const secrets = (answer.value.SecretList ?? []).flatMap(
       ({ Name: name, Tags: tags, DeletedDate: date }) => {
-        const ownedBy = ownerOf(tags);
-        if (name?.startsWith(prefix) !== true || ownedBy === null) return [];
-        return [{ secretId: name, ownedBy, scheduledForDeletion: date !== undefined }];
+        const owner = ownerOf(tags);
+        if (name?.startsWith(prefix) !== true || owner === null) return [];
+        const standing = this.#ownership.standingOf(owner);
+        return [{ secretId: name, ...standing, scheduledForDeletion: date !== undefined }];
       },
     );
     return { ok: true, value: { secrets, next: answer.value.NextToken ?? null } };
   }
 
-  tag(secretId: string, connectionId: string, call: StoreCall): Promise<Answer<unknown>> {
-    const command = new TagResourceCommand({ SecretId: secretId, Tags: this.#tags(connectionId) });
-    return this.#requester.write('TagResource', call, (options) => this.#client.send(command, options));
+  tag(
+    secretId: string,
+    connectionId: string,
+    call: StoreCall,
+    isAdopted?: boolean,
+  ): Promise<Answer<unknown>> {
+    const command = new TagResourceCommand({
+      SecretId: secretId,
+      Tags: this.#tags(connectionId, isAdopted),
+    });
+    return this.#requester.write(
+      'TagResource',
+      call,
+      (options) => this.#client.send(command, options),
+      hasNothing,
+    );
   }
 
   undelete(secretId: string, call: StoreCall): Promise<Answer<unknown>> {
     const command = new RestoreSecretCommand({ SecretId: secretId });
-    return this.#requester.write('RestoreSecret', call, (options) => this.#client.send(command, options));
+    return this.#requester.write(
+      'RestoreSecret',
+      call,
+      (options) => this.#client.send(command, options),
+      namesSecret,
+    );
   }
 
   delete(secretId: string, call: StoreCall): Promise<Answer<unknown>> {
@@ -109,7 +147,12 @@ export class SecretsManagerRequests {
       SecretId: secretId,
       ...(forceDelete ? { ForceDeleteWithoutRecovery: true } : { RecoveryWindowInDays: recoveryWindowDays }),
     });
-    return this.#requester.write('DeleteSecret', call, (options) => this.#client.send(command, options));
+    return this.#requester.write(
+      'DeleteSecret',
+      call,
+      (options) => this.#client.send(command, options),
+      namesSecret,
+    );
   }
 
   /** Fails where `from` is no longer the current version: a compare-and-set. */
@@ -120,22 +163,35 @@ export class SecretsManagerRequests {
       MoveToVersionId: to,
       ...(from === '' ? {} : { RemoveFromVersionId: from }),
     });
-    return this.#requester.write('UpdateSecretVersionStage', call, (options) =>
-      this.#client.send(command, options),
+    return this.#requester.write(
+      'UpdateSecretVersionStage',
+      call,
+      (options) => this.#client.send(command, options),
+      namesSecret,
     );
   }
 
-  #tags(connectionId: string): AwsTag[] {
-    return tagsFor(connectionId, this.#settings.tags).map(({ key, value }) => ({ Key: key, Value: value }));
+  #tags(connectionId: string, isAdopted?: boolean): AwsTag[] {
+    return this.#ownership
+      .tagsFor(connectionId, isAdopted)
+      .map(({ key, value }) => ({ Key: key, Value: value }));
+  }
+
+  /** A secret without a value has no current version: its version is empty. */
+  #descriptionOf(response: DescribeSecretResponse): Description {
+    const stages = Object.entries(response.VersionIdsToStages ?? {});
+    return {
+      version: stages.find(([, labels]) => labels.includes(CURRENT))?.[0] ?? '',
+      ...this.#ownership.standingOf(ownerOf(response.Tags)),
+      scheduledForDeletion: response.DeletedDate !== undefined,
+    };
   }
 }
 
-/** A secret without a value has no current version: its version is empty. */
-function descriptionOf(response: DescribeSecretResponse): Description {
-  const stages = Object.entries(response.VersionIdsToStages ?? {});
-  return {
-    version: stages.find(([, labels]) => labels.includes(CURRENT))?.[0] ?? '',
-    ownedBy: ownerOf(response.Tags),
-    scheduledForDeletion: response.DeletedDate !== undefined,
-  };
+function isText(member: string | undefined): boolean {
+  return member !== undefined && member !== '';
+}
+
+function namesSecret({ ARN: arn }: { readonly ARN?: string | undefined }): boolean {
+  return isText(arn);
 }

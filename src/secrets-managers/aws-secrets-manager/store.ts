@@ -1,5 +1,5 @@
 import type { Reference } from '../../terms.js';
-import { judgeOwnership } from '../ownership.js';
+import { notOwned, type Ownership } from '../ownership.js';
 import { refusedByLimits } from '../limits.js';
 import {
   aborted,
@@ -7,7 +7,6 @@ import {
   failure,
   mapLimited,
   notAName,
-  notOwned,
   secretIdOf,
   success,
   withSecretId,
@@ -26,6 +25,7 @@ import type {
   StoreCall,
   Stored,
   StoreResult,
+  DeleteItem,
 } from '../port.js';
 import type { SecretsManagerReader, WantedSecret } from './reader.js';
 import type { SecretsManagerRequests } from './requests.js';
@@ -36,6 +36,7 @@ export interface SecretsManagerStoreParts {
   readonly provider: string;
   readonly requests: SecretsManagerRequests;
   readonly reader: SecretsManagerReader;
+  readonly ownership: Ownership;
   /** An id that need not exist, under the prefix our permissions cover. */
   readonly checkId: string;
   readonly close: () => void;
@@ -44,9 +45,9 @@ export interface SecretsManagerStoreParts {
 /**
  * AWS Secrets Manager. One request per written field: a new secret is created first, a known one is changed first.
  *
- * A known secret is changed without looking at its tags: that would be a second request for every password there is. Who
- * deletes our secret and makes his own under the same name finds his value as the previous version; `verify` reports
- * the missing tags, and deleting, which can not be undone, always looks first.
+ * A known secret is changed without looking at its tags, once all of ours carry them: that would be a second request for
+ * every password there is. Who deletes our secret and makes his own under the same name finds his value as the previous version; `verify` reports
+ * the missing tags, and deleting, which cannot be undone, always looks first.
  */
 export class SecretsManagerStore implements SecretStore {
   readonly owned: OwnedSecrets = {
@@ -56,6 +57,9 @@ export class SecretsManagerStore implements SecretStore {
     },
     tag: ({ reference, connectionId }, call) =>
       withSecretId(this.#provider, reference, call, async (id) => {
+        const described = await this.#requests.describe(id, call);
+        if (!described.ok) return described.failure;
+        if (described.value.installation === 'another') return notOwned(this.#provider, id, described.value);
         const answer = await this.#requests.tag(id, connectionId, call);
         return answer.ok ? success('tagged' as const) : answer.failure;
       }),
@@ -75,7 +79,8 @@ export class SecretsManagerStore implements SecretStore {
       if (call.signal.aborted) return aborted(this.#provider);
       const refused = refusedByLimits(SECRETS_MANAGER_LIMITS, this.#provider, item);
       if (refused !== null) return refused;
-      return item.known ? this.#putKnown(item, call) : this.#putNew(item, call);
+      const isSure = item.known && !this.#parts.ownership.looksFirst;
+      return isSure ? this.#putKnown(item, call) : this.#putNew(item, call);
     });
   }
 
@@ -99,12 +104,9 @@ export class SecretsManagerStore implements SecretStore {
     });
   }
 
-  delete(
-    items: readonly { reference: Reference; connectionId: string }[],
-    call: StoreCall,
-  ): Promise<StoreResult<'deleted' | 'absent'>[]> {
+  delete(items: readonly DeleteItem[], call: StoreCall): Promise<StoreResult<'deleted' | 'absent'>[]> {
     return mapLimited(items, WRITES_AT_ONCE, (item) =>
-      withSecretId(this.#provider, item.reference, call, (id) => this.#delete(id, item.connectionId, call)),
+      withSecretId(this.#provider, item.reference, call, (id) => this.#delete(id, item, call)),
     );
   }
 
@@ -148,12 +150,16 @@ export class SecretsManagerStore implements SecretStore {
     const described = await this.#requests.describe(item.secretId, call);
     if (!described.ok) return this.#vanished(described, item.secretId);
     const { ownedBy, scheduledForDeletion } = described.value;
-    const verdict = judgeOwnership(ownedBy, item);
+    // What is deleted is in the way of nobody who only creates.
+    const asked = scheduledForDeletion ? { ...item, createOnly: false } : item;
+    const verdict = this.#parts.ownership.judge(described.value, asked);
     // What somebody else has deleted is not brought back, not even to adopt it.
     const foreign = verdict === 'refuse' || (scheduledForDeletion && ownedBy === null);
-    if (foreign) return notOwned(this.#provider, item.secretId, ownedBy);
+    if (foreign) return notOwned(this.#provider, item.secretId, described.value);
     if (!scheduledForDeletion && why.name === 'InvalidRequestException') return why.failure;
-    const prepared = await this.#prepare(item, { scheduledForDeletion, claim: verdict === 'claim' }, call);
+    const isAdopted = verdict === 'claim' && ownedBy === null;
+    const needs = { scheduledForDeletion, tags: verdict !== 'ours', isAdopted };
+    const prepared = await this.#prepare(item, needs, call);
     if (!prepared.ok) return prepared.failure;
     const put = await this.#requests.putValue(item, call);
     if (!put.ok) return put.failure;
@@ -167,15 +173,15 @@ export class SecretsManagerStore implements SecretStore {
   /** Our tags go on before our value: a secret with our value and without our tag would be an orphan for ever. */
   async #prepare(
     item: PutItem,
-    needs: { scheduledForDeletion: boolean; claim: boolean },
+    needs: { scheduledForDeletion: boolean; tags: boolean; isAdopted: boolean },
     call: StoreCall,
   ): Promise<Answer<unknown>> {
     const nothing: Answer<unknown> = { ok: true, value: null };
     const undeleted = needs.scheduledForDeletion
       ? await this.#requests.undelete(item.secretId, call)
       : nothing;
-    if (!undeleted.ok || !needs.claim) return undeleted;
-    return this.#requests.tag(item.secretId, item.connectionId, call);
+    if (!undeleted.ok || !needs.tags) return undeleted;
+    return this.#requests.tag(item.secretId, item.connectionId, call, needs.isAdopted);
   }
 
   /** It was there a moment ago: another try will create it. */
@@ -186,14 +192,13 @@ export class SecretsManagerStore implements SecretStore {
 
   async #delete(
     secretId: string,
-    connectionId: string,
+    item: DeleteItem,
     call: StoreCall,
   ): Promise<StoreResult<'deleted' | 'absent'>> {
     const described = await this.#requests.describe(secretId, call);
     if (!described.ok) return absentOr(described);
-    if (described.value.ownedBy !== connectionId) {
-      return notOwned(this.#provider, secretId, described.value.ownedBy);
-    }
+    if (!this.#parts.ownership.mayDelete(described.value, item))
+      return notOwned(this.#provider, secretId, described.value);
     if (described.value.scheduledForDeletion) return success('deleted');
     const deleted = await this.#requests.delete(secretId, call);
     return deleted.ok ? success('deleted') : absentOr(deleted);
@@ -207,7 +212,7 @@ export class SecretsManagerStore implements SecretStore {
     const described = await this.#requests.describe(secretId, call);
     if (!described.ok) return described.failure;
     const { ownedBy, scheduledForDeletion, version: current } = described.value;
-    if (ownedBy !== item.connectionId) return notOwned(this.#provider, secretId, ownedBy);
+    if (ownedBy !== item.connectionId) return notOwned(this.#provider, secretId, described.value);
     if (scheduledForDeletion) {
       const undeleted = await this.#requests.undelete(secretId, call);
       if (!undeleted.ok) return undeleted.failure;

@@ -2,6 +2,7 @@ import { SSMClient } from '@aws-sdk/client-ssm';
 import { awsClientConfig, resolveRegion } from '../aws-client/client-config.js';
 import { awsCredentials } from '../aws-client/credentials.js';
 import { AwsRequester } from '../aws-client/requester.js';
+import { Ownership } from '../ownership.js';
 import { ssmLimits } from './limits.js';
 import { SsmReader } from './reader.js';
 import { SsmRequests } from './requests.js';
@@ -27,11 +28,13 @@ export async function openSsmStore(
     ...deps,
     onCredentialsRefused: credentials.renew,
   });
-  const requests = new SsmRequests(client, requester, settings);
+  const ownership = new Ownership(settings);
+  const requests = new SsmRequests(client, requester, ownership, settings);
   const store = new SsmStore({
     provider: SSM_PROVIDER,
     limits: ssmLimits(settings.ssmTier),
     requests,
+    ownership,
     reader: new SsmReader(SSM_PROVIDER, requests),
     checkId: settings.checkId ?? DEFAULT_CHECK_ID,
     close: () => {

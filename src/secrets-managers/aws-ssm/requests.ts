@@ -10,8 +10,8 @@ import {
   type Tag as AwsTag,
 } from '@aws-sdk/client-ssm';
 import type { SecretValue } from '../../secret-value.js';
-import { OUR_TAG, ownerOf, tagsFor } from '../ownership.js';
-import type { Answer, AwsRequester } from '../aws-client/requester.js';
+import { OUR_TAG, ownerOf, type Ownership, type Owner } from '../ownership.js';
+import { hasNothing, type Answer, type AwsRequester } from '../aws-client/requester.js';
 import type { StoreCall } from '../port.js';
 import type { ManagerSettings } from '../settings.js';
 
@@ -28,11 +28,13 @@ export interface ParametersAnswer {
 export class SsmRequests {
   readonly #client: SSMClient;
   readonly #requester: AwsRequester;
+  readonly #ownership: Ownership;
   readonly #settings: ManagerSettings;
 
-  constructor(client: SSMClient, requester: AwsRequester, settings: ManagerSettings) {
+  constructor(client: SSMClient, requester: AwsRequester, ownership: Ownership, settings: ManagerSettings) {
     this.#client = client;
     this.#requester = requester;
+    this.#ownership = ownership;
     this.#settings = settings;
   }
 
@@ -68,20 +70,28 @@ export class SsmRequests {
     );
   }
 
-  tag(name: string, connectionId: string, call: StoreCall): Promise<Answer<unknown>> {
+  tag(name: string, connectionId: string, call: StoreCall, isAdopted?: boolean): Promise<Answer<unknown>> {
     const command = new AddTagsToResourceCommand({
       ResourceType: RESOURCE_TYPE,
       ResourceId: name,
-      Tags: this.#tags(connectionId),
+      Tags: this.#tags(connectionId, isAdopted),
     });
-    return this.#requester.write('AddTagsToResource', call, (options) => this.#client.send(command, options));
+    return this.#requester.write(
+      'AddTagsToResource',
+      call,
+      (options) => this.#client.send(command, options),
+      hasNothing,
+    );
   }
 
-  /** Answers with the connection the tags name; null: not ours. */
-  async owner(name: string, call: StoreCall): Promise<Answer<string | null>> {
+  /** Answers with whom the tags name; null: they are not ours. */
+  async owner(name: string, call: StoreCall): Promise<Answer<Owner | null>> {
     const command = new ListTagsForResourceCommand({ ResourceType: RESOURCE_TYPE, ResourceId: name });
-    const answer = await this.#requester.read('ListTagsForResource', call, (options) =>
-      this.#client.send(command, options),
+    const answer = await this.#requester.read(
+      'ListTagsForResource',
+      call,
+      (options) => this.#client.send(command, options),
+      ({ TagList: list }) => list !== undefined,
     );
     return answer.ok ? { ok: true, value: ownerOf(answer.value.TagList) } : answer;
   }
@@ -100,8 +110,11 @@ export class SsmRequests {
       ],
       ...(after === null ? {} : { NextToken: after }),
     });
-    const answer = await this.#requester.read('DescribeParameters', call, (options) =>
-      this.#client.send(command, options),
+    const answer = await this.#requester.read(
+      'DescribeParameters',
+      call,
+      (options) => this.#client.send(command, options),
+      ({ Parameters: list }) => list !== undefined,
     );
     if (!answer.ok) return answer;
     const names = (answer.value.Parameters ?? []).flatMap(({ Name: name }) =>
@@ -117,8 +130,11 @@ export class SsmRequests {
     decrypted: boolean,
   ): Promise<Answer<ParametersAnswer>> {
     const command = new GetParametersCommand({ Names: [...names], WithDecryption: decrypted });
-    const answer = await this.#requester.read('GetParameters', call, (options) =>
-      this.#client.send(command, options),
+    const answer = await this.#requester.read(
+      'GetParameters',
+      call,
+      (options) => this.#client.send(command, options),
+      ({ Parameters: found, InvalidParameters: invalid }) => found !== undefined || invalid !== undefined,
     );
     if (!answer.ok) return answer;
     const { Parameters: found = [], InvalidParameters: invalid = [] } = answer.value;
@@ -127,17 +143,27 @@ export class SsmRequests {
 
   delete(name: string, call: StoreCall): Promise<Answer<unknown>> {
     const command = new DeleteParameterCommand({ Name: name });
-    return this.#requester.write('DeleteParameter', call, (options) => this.#client.send(command, options));
+    return this.#requester.write(
+      'DeleteParameter',
+      call,
+      (options) => this.#client.send(command, options),
+      hasNothing,
+    );
   }
 
   async #put(command: PutParameterCommand, call: StoreCall): Promise<Answer<number>> {
-    const answer = await this.#requester.write('PutParameter', call, (options) =>
-      this.#client.send(command, options),
+    const answer = await this.#requester.write(
+      'PutParameter',
+      call,
+      (options) => this.#client.send(command, options),
+      ({ Version: version }) => version !== undefined && version > 0,
     );
     return answer.ok ? { ok: true, value: answer.value.Version ?? 0 } : answer;
   }
 
-  #tags(connectionId: string): AwsTag[] {
-    return tagsFor(connectionId, this.#settings.tags).map(({ key, value }) => ({ Key: key, Value: value }));
+  #tags(connectionId: string, isAdopted?: boolean): AwsTag[] {
+    return this.#ownership
+      .tagsFor(connectionId, isAdopted)
+      .map(({ key, value }) => ({ Key: key, Value: value }));
   }
 }

@@ -1,6 +1,6 @@
 import type { Reference } from '../../terms.js';
 import { refusedByLimits } from '../limits.js';
-import { judgeOwnership } from '../ownership.js';
+import { notOwned, type Ownership, type Standing } from '../ownership.js';
 import {
   aborted,
   asReference,
@@ -8,13 +8,13 @@ import {
   mapLimited,
   notAName,
   notFound,
-  notOwned,
   secretIdOf,
   success,
   versionGone,
   withSecretId,
 } from '../results.js';
 import type { AwsFailure } from '../aws-client/errors.js';
+import type { Answer } from '../aws-client/requester.js';
 import type {
   Description,
   Fetched,
@@ -29,6 +29,7 @@ import type {
   Stored,
   StoreLimits,
   StoreResult,
+  DeleteItem,
 } from '../port.js';
 import type { SsmReader, WantedParameter } from './reader.js';
 import type { SsmRequests } from './requests.js';
@@ -42,6 +43,7 @@ export interface SsmStoreParts {
   readonly limits: StoreLimits;
   readonly requests: SsmRequests;
   readonly reader: SsmReader;
+  readonly ownership: Ownership;
   /** An id that need not exist, under the prefix our permissions cover. */
   readonly checkId: string;
   readonly close: () => void;
@@ -57,6 +59,9 @@ export class SsmStore implements SecretStore {
     list: (prefix, after, call) => this.#list(prefix, after, call),
     tag: ({ reference, connectionId }, call) =>
       withSecretId(this.#provider, reference, call, async (name) => {
+        const standing = await this.#standing(name, call);
+        if (!standing.ok) return standing.failure;
+        if (standing.value.installation === 'another') return notOwned(this.#provider, name, standing.value);
         const answer = await this.#requests.tag(name, connectionId, call);
         return answer.ok ? success('tagged' as const) : answer.failure;
       }),
@@ -78,7 +83,8 @@ export class SsmStore implements SecretStore {
       if (call.signal.aborted) return aborted(this.#provider);
       const refused = refusedByLimits(this.#parts.limits, this.#provider, item);
       if (refused !== null) return refused;
-      return item.known ? this.#overwrite(item, 'changed', call) : this.#putNew(item, call);
+      const isSure = item.known && !this.#parts.ownership.looksFirst;
+      return isSure ? this.#overwrite(item, 'changed', call) : this.#putNew(item, call);
     });
   }
 
@@ -99,20 +105,15 @@ export class SsmStore implements SecretStore {
     return withSecretId(this.#provider, reference, call, async (name) => {
       const version = await this.#currentVersion(name, call);
       if (!version.ok) return version;
-      const owner = await this.#requests.owner(name, call);
-      if (!owner.ok) return owner.failure;
-      return success({ version: version.value, ownedBy: owner.value, scheduledForDeletion: false });
+      const standing = await this.#standing(name, call);
+      if (!standing.ok) return standing.failure;
+      return success({ version: version.value, ...standing.value, scheduledForDeletion: false });
     });
   }
 
-  delete(
-    items: readonly { reference: Reference; connectionId: string }[],
-    call: StoreCall,
-  ): Promise<StoreResult<'deleted' | 'absent'>[]> {
+  delete(items: readonly DeleteItem[], call: StoreCall): Promise<StoreResult<'deleted' | 'absent'>[]> {
     return mapLimited(items, WRITES_AT_ONCE, (item) =>
-      withSecretId(this.#provider, item.reference, call, (name) =>
-        this.#delete(name, item.connectionId, call),
-      ),
+      withSecretId(this.#provider, item.reference, call, (name) => this.#delete(name, item, call)),
     );
   }
 
@@ -138,14 +139,16 @@ export class SsmStore implements SecretStore {
   }
 
   async #putExisting(item: PutItem, call: StoreCall): Promise<StoreResult<Stored>> {
-    const owner = await this.#requests.owner(item.secretId, call);
-    if (!owner.ok) return this.#vanished(owner, item.secretId);
-    const verdict = judgeOwnership(owner.value, item);
-    if (verdict === 'refuse') return notOwned(this.#provider, item.secretId, owner.value);
+    const standing = await this.#standing(item.secretId, call);
+    if (!standing.ok) return this.#vanished(standing, item.secretId);
+    const verdict = this.#parts.ownership.judge(standing.value, item);
+    if (verdict === 'refuse') return notOwned(this.#provider, item.secretId, standing.value);
     if (verdict === 'ours') return this.#overwrite(item, 'changed', call);
     // Our tags go on before our value: with our value and without our tag it would be an orphan for ever.
-    const tagged = await this.#requests.tag(item.secretId, item.connectionId, call);
-    return tagged.ok ? this.#overwrite(item, 'adopted', call) : tagged.failure;
+    const isAdopted = verdict === 'claim' && standing.value.ownedBy === null;
+    const tagged = await this.#requests.tag(item.secretId, item.connectionId, call, isAdopted);
+    if (!tagged.ok) return tagged.failure;
+    return this.#overwrite(item, verdict === 'claim' ? 'adopted' : 'changed', call);
   }
 
   async #overwrite(
@@ -170,14 +173,11 @@ export class SsmStore implements SecretStore {
     return failure('transient', `${this.#provider}: ${name} was deleted while it was written`);
   }
 
-  async #delete(
-    name: string,
-    connectionId: string,
-    call: StoreCall,
-  ): Promise<StoreResult<'deleted' | 'absent'>> {
-    const owner = await this.#requests.owner(name, call);
-    if (!owner.ok) return absentOr(owner);
-    if (owner.value !== connectionId) return notOwned(this.#provider, name, owner.value);
+  async #delete(name: string, item: DeleteItem, call: StoreCall): Promise<StoreResult<'deleted' | 'absent'>> {
+    const standing = await this.#standing(name, call);
+    if (!standing.ok) return absentOr(standing);
+    if (!this.#parts.ownership.mayDelete(standing.value, item))
+      return notOwned(this.#provider, name, standing.value);
     const deleted = await this.#requests.delete(name, call);
     return deleted.ok ? success('deleted') : absentOr(deleted);
   }
@@ -197,8 +197,9 @@ export class SsmStore implements SecretStore {
   async #listed(name: string, call: StoreCall): Promise<StoreResult<ListedSecret | null>> {
     const owner = await this.#requests.owner(name, call);
     if (!owner.ok) return owner.failure.error.class === 'not-found' ? success(null) : owner.failure;
-    const { value: ownedBy } = owner;
-    return success(ownedBy === null ? null : { secretId: name, ownedBy, scheduledForDeletion: false });
+    if (owner.value === null) return success(null);
+    const standing = this.#parts.ownership.standingOf(owner.value);
+    return success({ secretId: name, ...standing, scheduledForDeletion: false });
   }
 
   /** Puts the recorded value again: its version is a new one. */
@@ -207,9 +208,9 @@ export class SsmStore implements SecretStore {
     item: RestoreItem,
     call: StoreCall,
   ): Promise<StoreResult<{ version: string }>> {
-    const owner = await this.#requests.owner(name, call);
-    if (!owner.ok) return owner.failure;
-    if (owner.value !== item.connectionId) return notOwned(this.#provider, name, owner.value);
+    const standing = await this.#standing(name, call);
+    if (!standing.ok) return standing.failure;
+    if (standing.value.ownedBy !== item.connectionId) return notOwned(this.#provider, name, standing.value);
     const current = await this.#currentVersion(name, call);
     if (!current.ok) return current;
     if (current.value === item.version) return success({ version: item.version });
@@ -218,6 +219,11 @@ export class SsmStore implements SecretStore {
     if (!recorded.ok) return recorded;
     const put = await this.#requests.overwrite(name, recorded.value.value, call);
     return put.ok ? success({ version: String(put.value) }) : put.failure;
+  }
+
+  async #standing(name: string, call: StoreCall): Promise<Answer<Standing>> {
+    const owner = await this.#requests.owner(name, call);
+    return owner.ok ? { ok: true, value: this.#parts.ownership.standingOf(owner.value) } : owner;
   }
 
   async #currentVersion(name: string, call: StoreCall): Promise<StoreResult<string>> {

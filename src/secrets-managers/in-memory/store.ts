@@ -1,14 +1,13 @@
 import { SecretValue } from '../../secret-value.js';
 import type { Reference } from '../../terms.js';
 import { refusedByLimits } from '../limits.js';
-import { judgeOwnership } from '../ownership.js';
+import { notOwned, type Owner, type Ownership } from '../ownership.js';
 import {
   aborted,
   asReference,
   failure,
   mapLimited,
   notFound,
-  notOwned,
   success,
   versionGone,
   withSecretId,
@@ -26,6 +25,7 @@ import type {
   Stored,
   StoreLimits,
   StoreResult,
+  DeleteItem,
 } from '../port.js';
 
 const PROVIDER = 'in-memory';
@@ -40,7 +40,7 @@ interface Version {
 }
 
 interface Entry {
-  owner: string | null;
+  owner: Owner | null;
   current: Version;
   versions: Version[];
 }
@@ -54,12 +54,21 @@ export class InMemoryStore implements SecretStore {
         await call.admitWrite();
         const entry = this.#entries.get(id);
         if (entry === undefined) return notFound(PROVIDER, id);
-        entry.owner = connectionId;
+        const standing = this.#ownership.standingOf(entry.owner);
+        if (standing.installation === 'another') return notOwned(PROVIDER, id, standing);
+        entry.owner = this.#ownership.ownerFor(connectionId, entry.owner?.isAdopted);
         return success('tagged' as const);
       }),
   };
-  readonly #entries = new Map<string, Entry>();
-  #lastVersion = 0;
+  readonly #entries: Map<string, Entry>;
+  readonly #ownership: Ownership;
+  readonly #versions: { last: number };
+
+  constructor(ownership: Ownership, shared?: InMemoryStore) {
+    this.#ownership = ownership;
+    this.#entries = shared === undefined ? new Map<string, Entry>() : shared.#entries;
+    this.#versions = shared === undefined ? { last: 0 } : shared.#versions;
+  }
 
   put(items: readonly PutItem[], call: StoreCall): Promise<StoreResult<Stored>[]> {
     return mapLimited(items, 1, (item) => this.#put(item, call));
@@ -75,20 +84,19 @@ export class InMemoryStore implements SecretStore {
     return withSecretId(PROVIDER, reference, call, (id) => {
       const entry = this.#entries.get(id);
       if (entry === undefined) return notFound(PROVIDER, id);
-      return success({ version: entry.current.version, ownedBy: entry.owner, scheduledForDeletion: false });
+      const standing = this.#ownership.standingOf(entry.owner);
+      return success({ version: entry.current.version, ...standing, scheduledForDeletion: false });
     });
   }
 
-  delete(
-    items: readonly { reference: Reference; connectionId: string }[],
-    call: StoreCall,
-  ): Promise<StoreResult<'deleted' | 'absent'>[]> {
+  delete(items: readonly DeleteItem[], call: StoreCall): Promise<StoreResult<'deleted' | 'absent'>[]> {
     return mapLimited(items, 1, (item) =>
       withSecretId<'deleted' | 'absent'>(PROVIDER, item.reference, call, async (id) => {
         await call.admitWrite();
         const entry = this.#entries.get(id);
         if (entry === undefined) return success('absent');
-        if (entry.owner !== item.connectionId) return notOwned(PROVIDER, id, entry.owner);
+        const standing = this.#ownership.standingOf(entry.owner);
+        if (!this.#ownership.mayDelete(standing, item)) return notOwned(PROVIDER, id, standing);
         this.#entries.delete(id);
         return success('deleted');
       }),
@@ -100,7 +108,8 @@ export class InMemoryStore implements SecretStore {
       await call.admitWrite();
       const entry = this.#entries.get(id);
       if (entry === undefined) return notFound(PROVIDER, id);
-      if (entry.owner !== item.connectionId) return notOwned(PROVIDER, id, entry.owner);
+      const standing = this.#ownership.standingOf(entry.owner);
+      if (standing.ownedBy !== item.connectionId) return notOwned(PROVIDER, id, standing);
       const recorded = entry.versions.find((version) => version.version === item.version);
       if (recorded === undefined) return versionGone(PROVIDER, id, item.version);
       entry.current = recorded;
@@ -117,15 +126,24 @@ export class InMemoryStore implements SecretStore {
     return Promise.resolve();
   }
 
-  /** A secret that somebody else put there, without our tags: what adoption and ownership are tried against. */
-  placeUnowned(secretId: string, value: SecretValue): void {
-    this.#entries.set(secretId, this.#newEntry(null, { value, token: null }));
+  /** The same memory as another installation sees it: what ownership is tried against, as the next method. */
+  as(ownership: Ownership): InMemoryStore {
+    return new InMemoryStore(ownership, this);
+  }
+
+  /** A secret that somebody else put there, by default without our tags: what adoption and ownership are tried against. */
+  placeUnowned(secretId: string, value: SecretValue, owner: Owner | null = null): void {
+    this.#entries.set(secretId, this.#newEntry(owner, { value, token: null }));
+  }
+
+  ownerOf(secretId: string): Owner | null {
+    return this.#entries.get(secretId)?.owner ?? null;
   }
 
   #listed(prefix: string): ListedSecret[] {
     return [...this.#entries].flatMap(([secretId, { owner }]) =>
       owner !== null && secretId.startsWith(prefix)
-        ? [{ secretId, ownedBy: owner, scheduledForDeletion: false }]
+        ? [{ secretId, ...this.#ownership.standingOf(owner), scheduledForDeletion: false }]
         : [],
     );
   }
@@ -138,13 +156,15 @@ export class InMemoryStore implements SecretStore {
     const entry = this.#entries.get(item.secretId);
     const version = { value: item.value, token: item.clientToken };
     if (entry === undefined) {
-      const created = this.#newEntry(item.connectionId, version);
+      const created = this.#newEntry(this.#ownership.ownerFor(item.connectionId), version);
       this.#entries.set(item.secretId, created);
       return stored(item, created.current.version, 'created');
     }
-    const verdict = judgeOwnership(entry.owner, item);
-    if (verdict === 'refuse') return notOwned(PROVIDER, item.secretId, entry.owner);
-    entry.owner = item.connectionId;
+    const standing = this.#ownership.standingOf(entry.owner);
+    const verdict = this.#ownership.judge(standing, item);
+    if (verdict === 'refuse') return notOwned(PROVIDER, item.secretId, standing);
+    const isAdopted = entry.owner === null || entry.owner.isAdopted === true;
+    entry.owner = this.#ownership.ownerFor(item.connectionId, isAdopted);
     return this.#change(entry, item, verdict === 'claim' ? 'adopted' : 'changed');
   }
 
@@ -167,14 +187,14 @@ export class InMemoryStore implements SecretStore {
     return recorded === undefined ? versionGone(PROVIDER, secretId, version) : fetched(recorded);
   }
 
-  #newEntry(owner: string | null, first: Omit<Version, 'version'>): Entry {
+  #newEntry(owner: Owner | null, first: Omit<Version, 'version'>): Entry {
     const current = this.#version(first);
     return { owner, current, versions: [current] };
   }
 
   #version(content: Omit<Version, 'version'>): Version {
-    this.#lastVersion += 1;
-    return { ...content, version: String(this.#lastVersion) };
+    this.#versions.last += 1;
+    return { ...content, version: String(this.#versions.last) };
   }
 }
 

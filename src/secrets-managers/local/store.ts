@@ -2,14 +2,13 @@ import { ConfigurationError } from '../../errors.js';
 import { SecretValue } from '../../secret-value.js';
 import type { Reference } from '../../terms.js';
 import { refusedByLimits } from '../limits.js';
-import { judgeOwnership } from '../ownership.js';
+import { notOwned, type Owner, type Ownership } from '../ownership.js';
 import {
   aborted,
   asReference,
   failure,
   mapLimited,
   notFound,
-  notOwned,
   success,
   versionGone,
   withSecretId,
@@ -30,6 +29,7 @@ import type {
   Stored,
   StoreLimits,
   StoreResult,
+  DeleteItem,
 } from '../port.js';
 import type { SealingKeys } from '../settings.js';
 
@@ -53,10 +53,12 @@ export class LocalStore implements SecretStore {
   };
   readonly #vault: Vault;
   readonly #keys: SealingKeys;
+  readonly #ownership: Ownership;
 
-  constructor(vault: Vault, keys: SealingKeys) {
+  constructor(vault: Vault, keys: SealingKeys, ownership: Ownership) {
     this.#vault = vault;
     this.#keys = keys;
+    this.#ownership = ownership;
   }
 
   put(items: readonly PutItem[], call: StoreCall): Promise<StoreResult<Stored>[]> {
@@ -82,21 +84,18 @@ export class LocalStore implements SecretStore {
         if (secret === null) return notFound(PROVIDER, id);
         return success({
           version: String(secret.current),
-          ownedBy: secret.owner,
+          ...this.#ownership.standingOf(secret.owner),
           scheduledForDeletion: false,
         });
       }),
     );
   }
 
-  delete(
-    items: readonly { reference: Reference; connectionId: string }[],
-    call: StoreCall,
-  ): Promise<StoreResult<'deleted' | 'absent'>[]> {
+  delete(items: readonly DeleteItem[], call: StoreCall): Promise<StoreResult<'deleted' | 'absent'>[]> {
     return mapLimited(items, 1, (item) =>
       withSecretId<'deleted' | 'absent'>(PROVIDER, item.reference, call, async (id) => {
         await call.admitWrite();
-        return guarded(() => this.#vault.write(() => this.#delete(id, item.connectionId)));
+        return guarded(() => this.#vault.write(() => this.#delete(id, item)));
       }),
     );
   }
@@ -121,38 +120,44 @@ export class LocalStore implements SecretStore {
     const found = this.#vault.ownedAfter(prefix, after, LIST_PAGE);
     const secrets = found.map(({ id, owner }) => ({
       secretId: id,
-      ownedBy: owner,
+      ...this.#ownership.standingOf(owner),
       scheduledForDeletion: false,
     }));
     return success({ secrets, next: found.length < LIST_PAGE ? null : (found.at(-1)?.id ?? null) });
   }
 
   #tag(secretId: string, connectionId: string): StoreResult<'tagged'> {
-    if (this.#vault.secret(secretId) === null) return notFound(PROVIDER, secretId);
-    this.#vault.setOwner(secretId, connectionId);
+    const secret = this.#vault.secret(secretId);
+    if (secret === null) return notFound(PROVIDER, secretId);
+    const standing = this.#ownership.standingOf(secret.owner);
+    if (standing.installation === 'another') return notOwned(PROVIDER, secretId, standing);
+    this.#vault.setOwner(secretId, this.#ownership.ownerFor(connectionId, secret.owner?.isAdopted));
     return success('tagged');
   }
 
   #put(item: PutItem): StoreResult<Stored> {
     const existing = this.#vault.secret(item.secretId);
-    if (existing === null) return this.#add(item, 'created');
-    const verdict = judgeOwnership(existing.owner, item);
-    if (verdict === 'refuse') return notOwned(PROVIDER, item.secretId, existing.owner);
+    if (existing === null) return this.#add(item, 'created', this.#ownership.ownerFor(item.connectionId));
+    const standing = this.#ownership.standingOf(existing.owner);
+    const verdict = this.#ownership.judge(standing, item);
+    if (verdict === 'refuse') return notOwned(PROVIDER, item.secretId, standing);
     const effect = verdict === 'claim' ? 'adopted' : 'changed';
+    const isAdopted = existing.owner === null || existing.owner.isAdopted === true;
+    const owner = this.#ownership.ownerFor(item.connectionId, isAdopted);
     const repeated = this.#vault.versionByToken(item.secretId, item.clientToken);
-    if (repeated === null) return this.#add(item, effect);
+    if (repeated === null) return this.#add(item, effect, owner);
     const earlier = this.#open(item.secretId, repeated);
     if (!earlier.ok) return earlier;
     if (!earlier.value.value.equals(item.value)) {
       return failure('conflict', `${PROVIDER}: the token of ${item.secretId} was used for another value`);
     }
-    this.#vault.setOwner(item.secretId, item.connectionId);
+    this.#vault.setOwner(item.secretId, owner);
     return success({ reference: asReference(item.secretId), version: earlier.value.version, effect });
   }
 
-  #add(item: PutItem, effect: Stored['effect']): StoreResult<Stored> {
+  #add(item: PutItem, effect: Stored['effect'], owner: Owner): StoreResult<Stored> {
     const sealed = this.#keys.seal(item.value.reveal());
-    const version = this.#vault.add(item.secretId, item.connectionId, item.clientToken, sealed);
+    const version = this.#vault.add(item.secretId, owner, item.clientToken, sealed);
     return success({ reference: asReference(item.secretId), version: String(version), effect });
   }
 
@@ -169,14 +174,15 @@ export class LocalStore implements SecretStore {
       const value = new SecretValue(this.#keys.open(version.sealed));
       return success({ value, version: String(version.version) });
     } catch {
-      return failure('access', `${PROVIDER}: ${secretId} can not be opened with the configured keys`);
+      return failure('access', `${PROVIDER}: ${secretId} cannot be opened with the configured keys`);
     }
   }
 
-  #delete(secretId: string, connectionId: string): StoreResult<'deleted' | 'absent'> {
+  #delete(secretId: string, item: DeleteItem): StoreResult<'deleted' | 'absent'> {
     const secret = this.#vault.secret(secretId);
     if (secret === null) return success('absent');
-    if (secret.owner !== connectionId) return notOwned(PROVIDER, secretId, secret.owner);
+    const standing = this.#ownership.standingOf(secret.owner);
+    if (!this.#ownership.mayDelete(standing, item)) return notOwned(PROVIDER, secretId, standing);
     this.#vault.delete(secretId);
     return success('deleted');
   }
@@ -184,7 +190,8 @@ export class LocalStore implements SecretStore {
   #restore(secretId: string, item: RestoreItem): StoreResult<{ version: string }> {
     const secret = this.#vault.secret(secretId);
     if (secret === null) return notFound(PROVIDER, secretId);
-    if (secret.owner !== item.connectionId) return notOwned(PROVIDER, secretId, secret.owner);
+    const standing = this.#ownership.standingOf(secret.owner);
+    if (standing.ownedBy !== item.connectionId) return notOwned(PROVIDER, secretId, standing);
     const recorded = this.#vault.version(secretId, Number(item.version));
     if (recorded === null) return versionGone(PROVIDER, secretId, item.version);
     this.#vault.setCurrent(secretId, recorded.version);
@@ -205,10 +212,15 @@ function guarded<T>(work: () => StoreResult<T>): StoreResult<T> {
  * Opens the vault file and the store on it.
  *
  * @param busyTimeoutMs how long a statement waits for another process's lock
- * @throws ConfigurationError CONFIG_INVALID, naming the file, where it can not be opened or is no vault
+ * @throws ConfigurationError CONFIG_INVALID, naming the file, where it cannot be opened or is no vault
  */
-export function openLocalStore(file: string, keys: SealingKeys, busyTimeoutMs: number): LocalStore {
-  return new LocalStore(openVault(file, busyTimeoutMs), keys);
+export function openLocalStore(
+  file: string,
+  keys: SealingKeys,
+  busyTimeoutMs: number,
+  ownership: Ownership,
+): LocalStore {
+  return new LocalStore(openVault(file, busyTimeoutMs), keys, ownership);
 }
 
 /** The vault itself, for sealing its tokens anew. Errors as {@link openLocalStore}. */
@@ -217,6 +229,6 @@ export function openVault(file: string, busyTimeoutMs: number): Vault {
     return new Vault(openVaultFile(file, busyTimeoutMs));
   } catch (error) {
     const reason = vaultFailure(error).error.message;
-    throw new ConfigurationError('CONFIG_INVALID', `the vault file ${file} can not be opened (${reason})`);
+    throw new ConfigurationError('CONFIG_INVALID', `the vault file ${file} cannot be opened (${reason})`);
   }
 }

@@ -1,12 +1,14 @@
-import { chmodSync, closeSync, openSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { makePrivate } from '../../private-file.js';
 
 /** Values are sealed one by one; names, owners and versions lie in clear, as they do in a cloud store's console. */
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS secret (
     id TEXT NOT NULL PRIMARY KEY,
     owner TEXT,
-    current INTEGER NOT NULL
+    current INTEGER NOT NULL,
+    installation TEXT,
+    adopted INTEGER
   ) STRICT;
   CREATE TABLE IF NOT EXISTS version (
     version INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -16,6 +18,12 @@ const SCHEMA = `
   ) STRICT;
   CREATE INDEX IF NOT EXISTS version_by_secret ON version (secret_id, version);
 `;
+
+/** What version 0.1 did not have. */
+const ADDED_COLUMNS = [
+  ['installation', 'TEXT'],
+  ['adopted', 'INTEGER'],
+] as const;
 
 const APPLICATION_ID = 0x43_53_57_56;
 
@@ -31,14 +39,11 @@ const IN_MEMORY = ':memory:';
  * Opens or makes the vault file. It is readable by its owner only, as are the files SQLite puts beside it (they take
  * over its mode).
  *
- * @throws NotAVaultError for another program's SQLite file; SQLite's own errors for a file that can not be opened
+ * @throws NotAVaultError for another program's SQLite file; SQLite's own errors for a file that cannot be opened
  */
 export function openVaultFile(file: string, busyTimeoutMs: number): Database.Database {
-  if (file !== IN_MEMORY) {
-    // Made with its mode before SQLite opens it: otherwise it would be readable by others for a moment.
-    closeSync(openSync(file, 'a', 0o600));
-    chmodSync(file, 0o600);
-  }
+  // Before SQLite opens it: otherwise others could read it for a moment.
+  if (file !== IN_MEMORY) makePrivate(file);
   const database = new Database(file, { timeout: busyTimeoutMs });
   try {
     prepare(database);
@@ -59,9 +64,16 @@ function prepare(database: Database.Database): void {
   database.pragma('foreign_keys = ON');
   // What is deleted is overwritten: sealed or not, it is gone.
   database.pragma('secure_delete = ON');
-  if (applicationId === APPLICATION_ID) return;
   database
     .transaction(() => {
+      if (applicationId === APPLICATION_ID) {
+        // A vault that version 0.1 made.
+        const columns = database.pragma('table_info(secret)') as { name: string }[];
+        for (const [added, type] of ADDED_COLUMNS)
+          if (columns.every(({ name }) => name !== added))
+            database.exec(`ALTER TABLE secret ADD COLUMN ${added} ${type}`);
+        return;
+      }
       database.exec(SCHEMA);
       database.pragma(`application_id = ${APPLICATION_ID}`);
     })

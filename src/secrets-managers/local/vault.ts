@@ -1,9 +1,10 @@
 import type Database from 'better-sqlite3';
+import type { Owner } from '../ownership.js';
 
 const VERSIONS_KEPT = 100;
 
 export interface VaultSecret {
-  readonly owner: string | null;
+  readonly owner: Owner | null;
   readonly current: number;
 }
 
@@ -11,6 +12,15 @@ export interface VaultVersion {
   readonly version: number;
   readonly clientToken: string;
   readonly sealed: string;
+}
+
+interface SecretRow {
+  id: string;
+  owner: string | null;
+  installation: string | null;
+  /** 1: see {@link Owner.isAdopted}. */
+  adopted: number | null;
+  current: number;
 }
 
 interface VersionRow {
@@ -33,20 +43,19 @@ export class Vault {
   }
 
   secret(id: string): VaultSecret | null {
-    const row = this.#database
-      .prepare<[string], VaultSecret>('SELECT owner, current FROM secret WHERE id = ?')
-      .get(id);
-    return row ?? null;
+    const row = this.#database.prepare<[string], SecretRow>('SELECT * FROM secret WHERE id = ?').get(id);
+    return row === undefined ? null : { owner: ownerOf(row), current: row.current };
   }
 
   /** Owned secrets whose id begins with `prefix`, behind an id, in their order. */
-  ownedAfter(prefix: string, after: string, limit: number): { id: string; owner: string }[] {
+  ownedAfter(prefix: string, after: string, limit: number): { id: string; owner: Owner | null }[] {
     return this.#database
-      .prepare<[string, number, string, number], { id: string; owner: string }>(
-        `SELECT id, owner FROM secret
+      .prepare<[string, number, string, number], SecretRow>(
+        `SELECT * FROM secret
          WHERE id > ? AND substr(id, 1, ?) = ? AND owner IS NOT NULL ORDER BY id LIMIT ?`,
       )
-      .all(after, prefix.length, prefix, limit);
+      .all(after, prefix.length, prefix, limit)
+      .map((row) => ({ id: row.id, owner: ownerOf(row) }));
   }
 
   version(id: string, version: number): VaultVersion | null {
@@ -58,17 +67,18 @@ export class Vault {
   }
 
   /** Adds a version, makes it the current one, sets the owner and forgets the oldest beyond the hundred kept. */
-  add(id: string, owner: string | null, clientToken: string, sealed: string): number {
+  add(id: string, owner: Owner, clientToken: string, sealed: string): number {
     const { lastInsertRowid } = this.#database
       .prepare('INSERT INTO version (secret_id, client_token, sealed) VALUES (?, ?, ?)')
       .run(id, clientToken, sealed);
     const version = Number(lastInsertRowid);
     this.#database
       .prepare(
-        `INSERT INTO secret (id, owner, current) VALUES (?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, current = excluded.current`,
+        `INSERT INTO secret (id, owner, installation, adopted, current) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, installation = excluded.installation,
+           adopted = excluded.adopted, current = excluded.current`,
       )
-      .run(id, owner, version);
+      .run(id, owner.connectionId, owner.installation, asFlag(owner), version);
     this.#database
       .prepare(
         `DELETE FROM version WHERE secret_id = ? AND version <= (
@@ -82,8 +92,10 @@ export class Vault {
     this.#database.prepare('UPDATE secret SET current = ? WHERE id = ?').run(version, id);
   }
 
-  setOwner(id: string, owner: string): void {
-    this.#database.prepare('UPDATE secret SET owner = ? WHERE id = ?').run(owner, id);
+  setOwner(id: string, owner: Owner): void {
+    this.#database
+      .prepare('UPDATE secret SET owner = ?, installation = ?, adopted = ? WHERE id = ?')
+      .run(owner.connectionId, owner.installation, asFlag(owner), id);
   }
 
   delete(id: string): void {
@@ -126,6 +138,15 @@ export class Vault {
       .get(id, key);
     return row === undefined ? null : asVersion(row);
   }
+}
+
+function ownerOf({ owner, installation, adopted }: SecretRow): Owner | null {
+  if (owner === null) return null;
+  return { connectionId: owner, installation, ...(adopted === 1 ? { isAdopted: true } : {}) };
+}
+
+function asFlag({ isAdopted = false }: Owner): number | null {
+  return isAdopted ? 1 : null;
 }
 
 function asVersion(row: VersionRow): VaultVersion {

@@ -10,6 +10,7 @@ import type {
   StoreCall,
   Stored,
   StoreResult,
+  DeleteItem,
 } from '../port.js';
 
 /**
@@ -56,9 +57,7 @@ export class NonManagedStore implements SecretStore {
   }
 
   /** What a user's reference names is the user's: refused without asking the store. */
-  delete(
-    items: readonly { reference: Reference; connectionId: string }[],
-  ): Promise<StoreResult<'deleted' | 'absent'>[]> {
+  delete(items: readonly DeleteItem[]): Promise<StoreResult<'deleted' | 'absent'>[]> {
     return Promise.resolve(
       items.map((item) => this.#readOnly<'deleted' | 'absent'>(item.reference) ?? success('absent' as const)),
     );

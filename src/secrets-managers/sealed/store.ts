@@ -14,12 +14,13 @@ import type {
   Stored,
   StoreLimits,
   StoreResult,
+  DeleteItem,
 } from '../port.js';
 import type { SealingKeys } from '../settings.js';
 
 const PROVIDER = 'db';
 
-/** A record of a topic can not be larger than this anyway, and a token is a third longer than its value. */
+/** A record of a topic cannot be larger than this anyway, and a token is a third longer than its value. */
 export const SEALED_LIMITS: StoreLimits = { maxValueBytes: 524_288, maxIdLength: 2_048, refusedTexts: [] };
 
 /** A sealed value is its own version: an excerpt of a digest of the token, which is a new one at every sealing. */
@@ -53,14 +54,17 @@ export class SealedStore implements SecretStore {
     const token = tokenOf(reference);
     if (token === null) return Promise.resolve(this.#noNames(reference));
     return Promise.resolve(
-      success({ version: versionOf(token), ownedBy: null, scheduledForDeletion: false }),
+      success({
+        version: versionOf(token),
+        ownedBy: null,
+        installation: 'missing',
+        scheduledForDeletion: false,
+      }),
     );
   }
 
   /** Nothing lies anywhere that could be deleted: the token goes with its row. */
-  delete(
-    items: readonly { reference: Reference; connectionId: string }[],
-  ): Promise<StoreResult<'deleted' | 'absent'>[]> {
+  delete(items: readonly DeleteItem[]): Promise<StoreResult<'deleted' | 'absent'>[]> {
     return Promise.resolve(items.map(() => success('absent' as const)));
   }
 
@@ -99,7 +103,7 @@ export class SealedStore implements SecretStore {
       return success({ value: new SecretValue(this.#keys.open(token)), version: versionOf(token) });
     } catch {
       // The codec's own error stays here: only that it failed is of use, and it may quote the token.
-      return failure('access', `${PROVIDER}: a sealed value can not be opened with the configured keys`);
+      return failure('access', `${PROVIDER}: a sealed value cannot be opened with the configured keys`);
     }
   }
 

@@ -17,7 +17,7 @@ export class ValueScanner {
     let number = 0;
     for (const value of values) {
       if (value.length < MIN_LENGTH)
-        throw new RangeError(`a value of less than ${MIN_LENGTH} characters can not be looked for`);
+        throw new RangeError(`a value of less than ${MIN_LENGTH} characters cannot be looked for`);
       for (const form of formsOf(value)) {
         // Bytes as characters, so that a slice of a buffer compares without being decoded.
         const bytes = Buffer.from(form, 'utf8');

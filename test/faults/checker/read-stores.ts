@@ -37,7 +37,9 @@ export async function readStore(
 }
 
 function byId(secrets: readonly StoreSecret[]): Map<string, StoreSecret> {
-  return new Map(secrets.map((secret) => [secret.secretId, secret]));
+  // What the store remembers of who works on it is no connection's.
+  const connections = secrets.filter(({ owner }) => owner !== 'connection-secrets-worker');
+  return new Map(connections.map((secret) => [secret.secretId, secret]));
 }
 
 async function readStandin(url: string, manager: string): Promise<StoreSecret[]> {

@@ -66,7 +66,7 @@ async function run(
     timeoutMs: 90_000,
     intervalMs: 500,
   });
-  await worker.stop(20_000);
+  await worker.stop();
   return { ...input, logs: { 'the worker’s output': worker.stdout() + worker.stderr() } };
 }
 

@@ -42,13 +42,14 @@ DatabaseLedger.prototype.settle = function (requests) {
 };
 
 const { write } = AwsRequester.prototype;
-AwsRequester.prototype.write = function (name, call, send) {
-  return write.call(this, name, call, (options) => {
+AwsRequester.prototype.write = function (name, call, send, ...rest) {
+  const watched = (options) => {
     const answer = send(options);
     // Bytes go out in a later turn; the stand-in answers late enough.
     if (at === 'during the write') setTimeout(() => reach(at), 300);
     return answer;
-  });
+  };
+  return write.call(this, name, call, watched, ...rest);
 };
 
 const commitOffset = PartitionRun.prototype.commit;

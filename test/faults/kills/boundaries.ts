@@ -1,5 +1,5 @@
 import type { Boundary, Circumstances, Kill, Point } from './boundary.js';
-import { CHANGING_SECRETS } from './scenario.js';
+import { CHANGING_SECRETS, SECRETS } from './scenario.js';
 
 type Where = 'both' | 'kafka' | 'pipe';
 
@@ -68,7 +68,12 @@ function storeWrite(
 ): Boundary[] {
   const during = (what: string, text: string, fault: 'hang' | 'hang-after' | 'delay'): Boundary => {
     const kills: readonly Kill[] = [
-      { during: { kind: fault, operation, times: 1, ...(fault === 'delay' ? { delayMs: LATE_MS } : {}) } },
+      {
+        during: {
+          ...{ kind: fault, operation, secretId: SECRETS, times: 1 },
+          ...(fault === 'delay' ? { delayMs: LATE_MS } : {}),
+        },
+      },
     ];
     return {
       ...one(`${id}/${what}`, `${meaning}: ${text}`, { step: '', phase: '' }, where, circumstances),
@@ -149,8 +154,8 @@ function relayed(boundary: Boundary): Boundary {
 }
 
 const START: Circumstances = { atStart: true };
-/** Done by one worker, under the lock, for all. */
-const MIGRATE: Circumstances = { atStart: true, isSingle: true };
+/** Done by one worker for all. */
+const ONCE_AT_START: Circumstances = { atStart: true, isSingle: true };
 const REBALANCE: Circumstances = { rebalance: true };
 /** A request that outlasts the hand-over of its partition. */
 const SLOW: Circumstances = {
@@ -198,18 +203,38 @@ export const BOUNDARIES: readonly Boundary[] = [
     'schema: some tables made',
     { step: 'table', phase: 'unknown', nth: 9 },
     'both',
-    MIGRATE,
+    ONCE_AT_START,
   ),
   one(
     'start/migrate/in',
     'schema: all tables made, before COMMIT',
     { step: 'migrate', phase: 'in' },
     'both',
-    MIGRATE,
+    ONCE_AT_START,
   ),
-  one('start/migrate/unknown', 'schema: COMMIT sent', { step: 'migrate', phase: 'unknown' }, 'both', MIGRATE),
+  one(
+    'start/migrate/unknown',
+    'schema: COMMIT sent',
+    { step: 'migrate', phase: 'unknown' },
+    'both',
+    ONCE_AT_START,
+  ),
   one('start/migrate/after', 'schema: migrated', { step: 'migrate', phase: 'after' }, 'both', START),
   ...briefly('start/identity', 'identity', { step: 'setting', decision: 'key_check' }, 'both', START),
+  one(
+    'start/mark/before',
+    'the store is to remember who works on it: not sent',
+    { step: 'store', phase: 'before', call: 'CreateSecret at start' },
+    'both',
+    ONCE_AT_START,
+  ),
+  one(
+    'start/mark/after',
+    'the store remembers who works on it',
+    { step: 'store', phase: 'after', call: 'CreateSecret at start' },
+    'both',
+    ONCE_AT_START,
+  ),
   ...briefly(
     'start/group',
     'claim of the group',
@@ -319,7 +344,7 @@ export const BOUNDARIES: readonly Boundary[] = [
     task: 'event',
   }),
   ...request('dead-letter/publish', 'dead letter', { api: 'Produce', bytes: '.dead-letter' }),
-  ...briefly('no-event', 'record that is no event: kept', { step: 'append' }),
+  ...briefly('no-event', 'record that is no event: kept', { step: 'keep' }),
   ...briefly('no-event/mark', 'record that is no event: marked as sent', { step: 'markSent' }),
   // Relay
   relayed(one('relay/found', 'relay: unsent records found', { step: 'unsent', phase: 'after', found: true })),

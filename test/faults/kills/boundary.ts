@@ -7,7 +7,7 @@ import type { Fault } from '../../harness/aws-standin/index.js';
  * |---|---|
  * | `open`, `migrate` | `before`, `after` |
  * | `table` (a statement of a migration) | `before`, `unknown` (sent) |
- * | `claim`, `commit`, `settle`, `append`, `markSent` (the ledger's), `setting` (start-up), `migrate` | `before`, `in` (before its COMMIT is sent), `unknown` (sent, no answer yet), `after` |
+ * | `claim`, `commit`, `settle`, `keep`, `markSent` (the ledger's), `setting` (start-up), `migrate` | `before`, `in` (before its COMMIT is sent), `unknown` (sent, no answer yet), `after` |
  * | `due`, `unsent` (looks of scan and relay) | `before`, `after` |
  * | `store` (one request, of `call`) | `before`, `after` |
  * | `kafka` (one request, of `api`) | `before`, `sent`, `after` |
@@ -21,7 +21,7 @@ export interface Point {
   readonly task?: 'event' | 'relay' | 'scan' | 'janitor' | 'migration';
   /** What a claim has decided, or a commit writes; see `notesOf` in hook.mjs. */
   readonly decision?: string;
-  /** Operations of AWS; one of them. */
+  /** Operations of AWS; one of them. `CreateSecret at start`: where the store is to remember who works on it. */
   readonly call?: string | readonly string[];
   /** Requests of Kafka by name. */
   readonly api?: string;

@@ -154,7 +154,7 @@ async function hookDatabase() {
     decisions: new Set(requests.some(({ sentIds }) => sentIds.length > 0) ? ['sent'] : []),
     tasks: tasksOf(requests),
   }));
-  around(DatabaseLedger.prototype, 'append', 'append');
+  around(DatabaseLedger.prototype, 'keep', 'keep');
   around(DatabaseLedger.prototype, 'markSent', 'markSent');
   around(DatabaseLedger.prototype, 'due', 'due');
   around(DatabaseLedger.prototype, 'unsent', 'unsent');
@@ -217,7 +217,10 @@ async function hookTasks() {
 async function hookStore() {
   const { AwsRequester } = await load('secrets-managers/aws-client/requester.js');
   for (const method of ['read', 'write'])
-    around(AwsRequester.prototype, method, 'store', ([call]) => ({ call }));
+    around(AwsRequester.prototype, method, 'store', ([call]) => ({
+      // A start asks the store who works on it: no request of an event, the janitor or a move.
+      call: scopes.getStore()?.task === undefined ? `${call} at start` : call,
+    }));
 }
 
 async function hookKafka() {

@@ -19,6 +19,8 @@ const MASK = '*********';
 const POINTERS = ['/connection/config/password', '/connection/config/authType/password'] as const;
 /** Of each source topic. With two workers, one is given the first of every topic, the other the second. */
 export const PARTITIONS = 2;
+/** Ids of all secrets of a {@link Scenario}; for a fault. What the store remembers of who works on it is none of them. */
+export const SECRETS = '/openmetadata/database/*';
 /** Ids of the secrets that {@link Scenario} changes again after a change; for a fault. */
 export const CHANGING_SECRETS = '/openmetadata/database/service-changing*';
 /** Far enough back for no timestamp of a scenario to be ahead of the clock. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { queryDatabase, waitFor } from '../../harness/index.js';
+import { HopelessError, queryDatabase, waitFor, type WaitOptions } from '../../harness/index.js';
 import { messageOf } from '../../harness/names.js';
 import type { TestProcess } from '../../harness/start-process.js';
 import { unsettled } from '../checker/index.js';
@@ -11,7 +11,7 @@ import { killDuring } from './store-kill.js';
 import { KillPlan, startHooked } from './worker.js';
 import { SOURCE_PARTITIONS, type Manager, type World } from './world.js';
 
-const START_MS = 90_000;
+const START_MS = 180_000;
 const REACH_MS = 180_000;
 const SETTLE_MS = 300_000;
 /**
@@ -57,7 +57,7 @@ class StartCell {
   readonly #scenario = new Scenario();
   /** Who runs now, by name. */
   readonly #running = new Map<string, TestProcess>();
-  readonly #all: { readonly name: string; readonly worker: TestProcess }[] = [];
+  readonly #all: { readonly name: string; readonly client: string; readonly worker: TestProcess }[] = [];
 
   constructor(
     world: World,
@@ -108,9 +108,11 @@ class StartCell {
   }
 
   #start(name: string, plan = this.#plan, manager: Manager = this.#manager): void {
-    const worker = startHooked(['start'], this.#world, plan, name, manager);
+    // Of this process alone: the one before it under this name may have a request on its way.
+    const client = `${name}-process-${this.#all.length + 1}`;
+    const worker = startHooked(['start'], this.#world, plan, client, manager);
     this.#running.set(name, worker);
-    this.#all.push({ name, worker });
+    this.#all.push({ name, client, worker });
   }
 
   /** All of them have partitions: so each may come to the boundary. */
@@ -139,7 +141,7 @@ class StartCell {
           { index, during: kill.during },
           {
             wait: (look, what) => this.#waitFor(look, { what, timeoutMs: REACH_MS, intervalMs: LOOK_MS }),
-            processOf: (client) => this.#running.get(client ?? ''),
+            processOf: (sender) => this.#all.find(({ client }) => client === sender)?.worker,
           },
         );
       else
@@ -230,7 +232,7 @@ class StartCell {
     for (const [name, worker] of this.#running) {
       // One that came back late may have had nothing to do, and not even be there yet.
       await worker.waitForLine('"msg":"started"', { timeoutMs: START_MS });
-      const { code, signal } = await worker.stop();
+      const { code, signal } = await worker.stop(START_MS);
       if (code !== 0)
         throw new Error(`${name} ended with ${String(code ?? signal)} when it was told to stop`);
     }
@@ -238,27 +240,20 @@ class StartCell {
   }
 
   /** {@link waitFor}; fails at once where a worker has ended that nobody has ended. */
-  async #waitFor<T>(
-    look: () => T | Promise<T>,
-    options: Parameters<typeof waitFor>[1],
-  ): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
-    let ended: Error | null = null;
-    const seen = await waitFor(async () => {
-      ended = this.#endedByItself();
-      return ended ?? (await look());
+  #waitFor<T>(look: () => T | Promise<T>, options: WaitOptions): ReturnType<typeof waitFor<T>> {
+    return waitFor(() => {
+      this.#requireRunning();
+      return look();
     }, options);
-    if (ended !== null) throw ended as Error;
-    return seen as Exclude<T, false | null | undefined | 0 | ''>;
   }
 
-  #endedByItself(): Error | null {
+  #requireRunning(): void {
     const planned = new Set(this.#plan.kills.map((_, index) => this.#plan.reachedBy(index)));
     for (const [name, worker] of this.#running)
       if (!worker.running && !planned.has(worker.pid))
-        return new Error(
+        throw new HopelessError(
           `${name} ended by itself\n${worker.stdout().split('\n').slice(-6).join('\n')}${worker.stderr()}`,
         );
-    return null;
   }
 
   logs(): Record<string, string> {

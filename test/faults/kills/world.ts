@@ -123,6 +123,7 @@ export class World {
     return {
       ...ENV,
       SECRET_MANAGER: manager,
+      SECRET_MIGRATION: 'auto',
       FERNET_KEY: this.#key,
       DATABASE_URL: this.databaseUrl,
       AWS_ENDPOINT_URL: this.standin.url,

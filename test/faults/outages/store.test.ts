@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import {
   AWS_REGION,
   createDatabase,
@@ -41,8 +41,9 @@ function storeEnv(endpoint: string, more: Readonly<Record<string, string>>): Rec
 const KEYS = { OM_SM_ACCESS_KEY_ID: 'testing', OM_SM_ACCESS_KEY: 'testing' };
 
 describeWith(['kafka'], 'the store fails', ({ kafka }) => {
+  // A store works for one installation.
   let standin: AwsStandin;
-  beforeAll(async () => {
+  beforeEach(async () => {
     standin = await openStandin();
   });
 
@@ -133,21 +134,37 @@ describeWith(['kafka'], 'the store fails', ({ kafka }) => {
     expect((await rig.worker.stop()).code).toBe(0);
   });
 
-  it('because its name does not resolve: said so, and over as soon as it does', async () => {
+  it('because its name does not resolve, at the start or later: said so, and over as soon as it does', async () => {
     const down = join(tmpDir('dns'), 'down');
     writeFileSync(down, '');
     const endpoint = `http://secrets.test:${standin.port}`;
     const rig = await openRig(storeEnv(endpoint, KEYS), 2);
     await rig.start(withHook('dns.mjs', { DNS_DOWN_FILE: down }));
     await untilDown(rig.url, 'store', 'STORE_UNAVAILABLE');
+    await rig.worker.waitForLine('failed with ENOTFOUND');
+    const waiting = await Calm.since(rig);
+    const early = await rig.publish('early', { partition: 0 });
+    await waiting.expectCalm(6);
+    rmSync(down);
+    await rig.applied('early');
+    await untilReady(rig.url);
+    expect(valueOf('early')).toBe(early);
+
+    writeFileSync(down, '');
+    // Connections that are open need no name: they are cut.
+    const cut = standin.fault({ kind: 'drop' });
     const calm = await Calm.since(rig);
     const password = await rig.publish('nowhere', { partition: 0 });
     await untilDown(rig.url, 'consumer', 'STORE_UNAVAILABLE');
-    await rig.worker.waitForLine('CreateSecret failed with ENOTFOUND');
+    await waitFor(async () => (await rig.retries()) >= ATTEMPTS, {
+      what: 'more attempts',
+      timeoutMs: PATIENCE_MS,
+    });
     await rig.publish('masked', { partition: 1, password: null });
     await rig.applied('masked');
     await calm.expectCalm(6);
     rmSync(down);
+    standin.clearFaults(cut);
     await rig.applied('nowhere');
     await untilReady(rig.url);
     expect(valueOf('nowhere')).toBe(password);

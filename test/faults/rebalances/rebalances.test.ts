@@ -118,7 +118,11 @@ describeWith(['kafka', 'postgres', 'mariadb'], 'workers that come and go', ({ ka
       timeoutMs: 4 * PATIENCE_MS,
     });
     await rig.expectInvariants(standin.url, all);
-    for (const worker of running) expect((await worker.stop(PATIENCE_MS)).code).toBe(0);
+    for (const worker of running) {
+      // The last to come may have had nothing to do: before it is started nothing handles a SIGTERM.
+      await worker.waitForLine('"msg":"started"');
+      expect((await worker.stop(PATIENCE_MS)).code).toBe(0);
+    }
     const outcomes = await queryDatabase({ url }, 'SELECT DISTINCT outcome FROM inbox');
     const others = outcomes.filter(({ outcome }) => !['applied', 'stale'].includes(String(outcome)));
     expect(others).toEqual([]);

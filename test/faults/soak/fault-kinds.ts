@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PartHandle } from '../../harness/index.js';
 import type { Fault } from '../../harness/aws-standin/faults.js';
+import type { Bombs } from './bombs.js';
 import type { Random } from './random.js';
 import type { StandinControl } from './standin-process.js';
 import type { TcpProxy } from './tcp-proxy.js';
@@ -13,6 +14,7 @@ export interface Targets {
   readonly database: PartHandle;
   readonly proxy: TcpProxy;
   readonly store: StandinControl;
+  readonly bombs: Bombs;
   readonly claimMs: number;
   /** Operations of the store that write. */
   readonly writes: readonly string[];
@@ -130,6 +132,14 @@ const CUTS: FaultKind = {
   strike: async ({ proxy }) => `${proxy.cut()} connections`,
 };
 
+/** While the broker is not hit by anything else. */
+const BOMB: FaultKind = {
+  name: 'a record that unpacks to megabytes',
+  weight: 3,
+  target: () => 'broker',
+  strike: ({ bombs }, _target, random) => bombs.publish(random),
+};
+
 /** For a while, or so many requests. */
 function storeFault(
   name: string,
@@ -189,5 +199,6 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   ...partFaults('broker'),
   ...partFaults('database'),
   CUTS,
+  BOMB,
   ...STORE_FAULTS,
 ];

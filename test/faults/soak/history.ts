@@ -4,6 +4,8 @@ import type { Random } from './random.js';
 const MASK = '*********';
 const POINTERS = ['/connection/config/password', '/connection/config/privateKey'];
 
+const DAY_MS = 86_400_000;
+
 export type TopicKind = 'created' | 'updated' | 'deleted';
 
 /** A record to be published, and what the checker is told of it (once for each event). */
@@ -128,8 +130,12 @@ class HistoryMaker {
 
   /** A connection of its own: what is kept behind a bad event waits for somebody to act. */
   #bad(at: number): void {
-    const config = { type: 'Snowflake', password: 'null', privateKey: this.#text('bad', at) };
-    const event = this.#event(`bad-${at}`, `bad ${at}`, 1, at, 'entityCreated', config);
+    const password = this.#random.chance(0.5) ? 'null' : this.#text('bad', at);
+    const config = { type: 'Snowflake', password, privateKey: this.#text('bad', at) };
+    const made = this.#event(`bad-${at}`, `bad ${at}`, 1, at, 'entityCreated', config);
+    // A publisher whose clock is days ahead, or that counts seconds.
+    const wrong = this.#random.pick([made.timestamp + 2 * DAY_MS, Math.floor(made.timestamp / 1_000)]);
+    const event = password === 'null' ? made : { ...made, timestamp: wrong };
     this.#published.push(publishedEvent(event, { secretPointers: POINTERS, expect: 'refused' }));
     this.#publish('created', event.entityId, event, at);
   }

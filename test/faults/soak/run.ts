@@ -28,6 +28,8 @@ export interface SoakResult {
   readonly options: SoakOptions;
   readonly events: number;
   readonly records: number;
+  /** Records that are no events, and each a dead letter. */
+  readonly bombs: number;
   readonly connections: number;
   /** Until everything was settled; without the start and the check. */
   readonly seconds: number;
@@ -112,6 +114,7 @@ class Soak {
     this.#phase = 'drain';
     const steady = this.#measures.figures(steadyPid);
     await this.#drain(input);
+    const all = { ...input, published: [...published, ...this.#world.bombs.published] };
     const seconds = (performance.now() - begin) / 1_000;
     this.#phase = 'over';
     await looking;
@@ -121,6 +124,7 @@ class Soak {
       options: this.#options,
       events,
       records: records.length,
+      bombs: this.#world.bombs.published.length,
       connections,
       seconds,
       faults: faults.struck,
@@ -129,7 +133,7 @@ class Soak {
       ownEnds: this.#world.workers.flatMap(({ name, ownEnds }) =>
         ownEnds.map(({ how }) => `${name}: ${how}`),
       ),
-      ...(await this.#check(input)),
+      ...(await this.#check(all)),
       problems: this.#problems,
     };
   }

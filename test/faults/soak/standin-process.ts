@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startProcess, waitFor, type TestProcess } from '../../harness/index.js';
+import type { StandinSettings } from '../../harness/aws-standin/index.js';
 import type { Fault } from '../../harness/aws-standin/faults.js';
 
 const MAIN = fileURLToPath(new URL('../../harness/aws-standin/main.ts', import.meta.url));
@@ -28,6 +29,10 @@ export class StandinControl {
   /** Milliseconds until the last request that is held back has landed, on the monotonic clock. */
   get landsInMs(): number {
     return Math.max(0, this.#lastLandingMs - performance.now());
+  }
+
+  async configure(settings: StandinSettings): Promise<void> {
+    await this.#post('/standin/settings', settings);
   }
 
   async during(fault: Fault, forMs: number): Promise<void> {

@@ -10,6 +10,7 @@ import {
 import { LAUNCHERS } from '../../harness/parts.js';
 import type { CheckInput } from '../checker/index.js';
 import type { SoakOptions } from './options.js';
+import { Bombs } from './bombs.js';
 import { StandinControl } from './standin-process.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { WorkerSlot } from './worker-slot.js';
@@ -31,6 +32,7 @@ export interface SoakWorld {
   /** Before the database: workers connect through it. */
   readonly proxy: TcpProxy;
   readonly store: StandinControl;
+  readonly bombs: Bombs;
   readonly workers: readonly WorkerSlot[];
   /** All that the checker is told but for what was published. */
   readonly check: Omit<CheckInput, 'published'>;
@@ -62,6 +64,8 @@ export async function openWorld(options: SoakOptions, dir: string): Promise<Soak
       Object.values(TOPICS).map((topic) => ({ topic, partitions: PARTITIONS })),
       { brokers: broker.address },
     );
+    const bombs = new Bombs(broker.address, TOPICS.created);
+    closers.push(() => bombs.close());
     const key = randomBytes(32).toString('base64');
     const throughProxy = new URL(url);
     throughProxy.port = String(proxy.port);
@@ -84,7 +88,7 @@ export async function openWorld(options: SoakOptions, dir: string): Promise<Soak
       keys: [key],
       files: workers.map(({ logFile }) => logFile),
     };
-    return { broker, database, proxy, store, workers, check, close };
+    return { broker, database, proxy, store, bombs, workers, check, close };
   } catch (error) {
     await close();
     throw error;

@@ -1,11 +1,13 @@
 /**
- * What goes wrong. `…-after`: the operation is carried out first.
+ * What goes wrong. `…-after`: the operation is carried out first. What the service itself refuses (a secret that is to
+ * be created exists) is not carried out: it gets that answer, and the fault goes on to the next request.
  *
  * - `error`: the error `name` with `status` (400); nothing is carried out
  * - `deny`: AccessDeniedException, per id where an operation names several
  * - `server-error`, `server-error-after`: 500 InternalServiceError
  * - `drop`, `drop-after`: the connection is cut instead of an answer
  * - `hang`, `hang-after`: no answer ever comes
+ * - `empty`, `empty-after`: 200 with `{}`, as a proxy or a poor emulator may answer
  * - `delay`: carried out and answered `delayMs` later, also when the client has gone meanwhile (a request landing late)
  * - `slow-answer`: carried out at once, answered `delayMs` later
  */
@@ -18,6 +20,8 @@ export const FAULT_KINDS = [
   'drop-after',
   'hang',
   'hang-after',
+  'empty',
+  'empty-after',
   'delay',
   'slow-answer',
 ] as const;
@@ -49,9 +53,13 @@ export interface RequestFacts {
   readonly accessKeyId: string | null;
 }
 
-interface Armed {
+/** A fault that hits a request; `id`: what {@link FaultScript.arm} has called it. */
+export interface Hit {
   readonly id: number;
   readonly fault: Fault;
+}
+
+interface Armed extends Hit {
   skip: number;
   times: number;
 }
@@ -88,12 +96,17 @@ export class FaultScript {
     this.#armed = id === undefined ? [] : this.#armed.filter((armed) => armed.id !== id);
   }
 
-  list(): { id: number; fault: Fault }[] {
+  list(): Hit[] {
     return this.#armed.map(({ id, fault }) => ({ id, fault }));
   }
 
+  /** Whether it may still hit a request. */
+  isArmed(id: number): boolean {
+    return this.#armed.some((armed) => armed.id === id && armed.times > 0);
+  }
+
   /** The fault that hits this request, used up by one; `deny` is judged per id by {@link denies}. */
-  next(facts: RequestFacts): Fault | null {
+  next(facts: RequestFacts): Hit | null {
     for (const armed of this.#armed) {
       if (armed.fault.kind === 'deny' || armed.times <= 0 || !matches(armed.fault, facts)) continue;
       if (armed.skip > 0) {
@@ -101,9 +114,14 @@ export class FaultScript {
         continue;
       }
       armed.times -= 1;
-      return armed.fault;
+      return armed;
     }
     return null;
+  }
+
+  /** It has not hit: it is for the next request that matches. */
+  giveBack({ id }: Hit): void {
+    for (const armed of this.#armed) if (armed.id === id) armed.times += 1;
   }
 
   denies(facts: RequestFacts, id: string): boolean {

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { send } from './answer.js';
 import { control } from './control.js';
-import { FaultScript, type Fault, type RequestFacts } from './faults.js';
+import { FaultScript, type Fault, type Hit, type RequestFacts } from './faults.js';
 import { AwsError, Input, type SeededSecret, type Service, type StoredSecret } from './protocol.js';
 import { StandinSecretsManager } from './secrets-manager.js';
 import { StandinSsm } from './ssm.js';
@@ -14,6 +14,8 @@ export interface LoggedCall extends RequestFacts {
   outcome: string;
   /** Whether the operation was carried out. */
   applied: boolean;
+  /** The number of the fault that hit it; null: none did. */
+  faultId: number | null;
 }
 
 export interface StandinSettings {
@@ -28,12 +30,16 @@ export interface StandinSettings {
 export interface AwsStandin {
   readonly url: string;
   readonly port: number;
+  /** Without those for what {@link secrets} leaves out. */
   readonly calls: readonly LoggedCall[];
   /** Arms a fault; the number takes it back. */
   fault(fault: Fault): number;
   clearFaults(id?: number): void;
+  /** Whether this fault may still hit a request: it has not been used up, nor taken back. */
+  isArmed(id: number): boolean;
   clearCalls(): void;
   configure(settings: StandinSettings): void;
+  /** Without that in which the store remembers who works on it. */
   secrets(): StoredSecret[];
   seed(service: 'secretsmanager' | 'ssm', secret: SeededSecret): void;
   /** Forgets secrets, faults, calls and settings. */
@@ -78,6 +84,10 @@ export class Standin implements AwsStandin {
     this.faults.disarm(id);
   }
 
+  isArmed(id: number): boolean {
+    return this.faults.isArmed(id);
+  }
+
   clearCalls(): void {
     this.calls.length = 0;
   }
@@ -89,7 +99,9 @@ export class Standin implements AwsStandin {
   }
 
   secrets(): StoredSecret[] {
-    return SERVICES.flatMap((name) => this.#service(name).dump());
+    return SERVICES.flatMap((name) => this.#service(name).dump()).filter(
+      ({ secretId }) => !isMarker(secretId),
+    );
   }
 
   seed(service: 'secretsmanager' | 'ssm', secret: SeededSecret): void {
@@ -144,9 +156,12 @@ export class Standin implements AwsStandin {
     const input = new Input(JSON.parse(body));
     const write = service.isWrite(operation);
     const facts = { ...asked, ids: service.idsOf(input) };
-    const logged: LoggedCall = { ...facts, atMs: Date.now(), write, outcome: 'pending', applied: false };
-    this.calls.push(logged);
-    const fault = this.faults.next(facts);
+    const hit = this.faults.next(facts);
+    const logged: LoggedCall = {
+      ...{ ...facts, atMs: Date.now(), write },
+      ...{ outcome: 'pending', applied: false, faultId: hit?.id ?? null },
+    };
+    if (!facts.ids.some(isMarker)) this.calls.push(logged);
     const run = (): unknown => {
       if (write) this.#countWrite();
       const result = service.run(operation, input, (id) => this.faults.denies(facts, id));
@@ -155,26 +170,31 @@ export class Standin implements AwsStandin {
     };
     await delay(this.#settings.latencyMs ?? 0);
     try {
-      await this.#answer(fault, run, logged, response);
+      await this.#answer(hit, run, logged, response);
     } catch (error) {
       if (!(error instanceof AwsError)) throw error;
+      if (hit?.fault.kind.endsWith('-after') === true && !logged.applied) {
+        this.faults.giveBack(hit);
+        logged.faultId = null;
+      }
       logged.outcome = error.awsName;
       answerError(response, error);
     }
   }
 
   async #answer(
-    fault: Fault | null,
+    hit: Hit | null,
     run: () => unknown,
     logged: LoggedCall,
     response: ServerResponse,
   ): Promise<void> {
+    const fault = hit?.fault;
     const kind = fault?.kind;
     if (kind === 'error') {
       throw new AwsError(fault?.name ?? 'ThrottlingException', 'as scripted', fault?.status ?? 400);
     }
     if (kind === 'delay') await delay(fault?.delayMs ?? 0);
-    const before = kind === 'drop' || kind === 'hang' || kind === 'server-error';
+    const before = kind === 'drop' || kind === 'hang' || kind === 'server-error' || kind === 'empty';
     const result = before ? null : await late(run, kind === 'slow-answer' ? (fault?.delayMs ?? 0) : 0);
     logged.outcome = kind ?? 'ok';
     if (kind?.startsWith('server-error') === true) {
@@ -186,7 +206,7 @@ export class Standin implements AwsStandin {
       return;
     }
     logged.outcome = 'ok';
-    send(response, 200, result);
+    send(response, 200, kind?.startsWith('empty') === true ? {} : result);
   }
 
   #countWrite(): void {
@@ -197,6 +217,10 @@ export class Standin implements AwsStandin {
     if (this.#writesMs.length >= limit) throw new AwsError('ThrottlingException', 'Rate exceeded');
     this.#writesMs.push(nowMs);
   }
+}
+
+function isMarker(secretId: string): boolean {
+  return secretId.endsWith('/connection-secrets-worker/installation');
 }
 
 /** The key id in a signature of version 4. */

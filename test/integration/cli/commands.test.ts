@@ -1,6 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { Database } from '../../../src/database/database.js';
+import { recordMissed } from '../../../src/database/missed-records.js';
 import { KeyRing, sealReference, sealText } from '../../../src/fernet/index.js';
 import {
   CLI_FILE,
@@ -30,6 +33,22 @@ function jsonOf(result: CliResult): unknown {
   return JSON.parse(result.stdout);
 }
 
+it('help loads no driver, broker client or cloud SDK: a command loads what it needs', async () => {
+  const tell = `
+    import { createRequire } from 'node:module';
+    const { cache } = createRequire('/');
+    process.on('exit', () => process.stderr.write(Object.keys(cache).join('\\n')));`;
+  const { code, stderr } = await runCli(['--help'], {
+    env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tell)}` },
+  });
+  expect(code).toBe(0);
+  const packages = stderr.matchAll(/node_modules\/((?:@[^/]+\/)?[^/]+)\/(?!.*node_modules)/g);
+  const loaded = new Set([...packages].map(([, name]) => name));
+  expect(loaded).toContain('commander');
+  for (const heavy of ['typeorm', 'mysql2', 'pg', 'better-sqlite3', 'kafkajs', 'fastify'])
+    expect(loaded).not.toContain(heavy);
+});
+
 describe('wrong use', () => {
   it.each([
     { title: 'no command', args: [] },
@@ -42,6 +61,7 @@ describe('wrong use', () => {
     { title: 'show without an id', args: ['connections', 'show'] },
     { title: 'a limit that is no number', args: ['connections', 'list', '--limit', 'many'] },
     { title: 'a kind that is none', args: ['connections', 'list', '--kind', 'spaceship'] },
+    { title: 'an action that nobody does', args: ['audit', 'list', '--action', 'aply'] },
     { title: 'a time that is none', args: ['audit', 'list', '--since', 'yesterday'] },
     { title: 'no partitions', args: ['topics', 'create', '--partitions', '0'] },
     { title: 'a retention that is none', args: ['topics', 'create', '--secured-retention', 'long'] },
@@ -72,6 +92,21 @@ describe('wrong use', () => {
       expect(result.stderr).toContain(`${name}:`);
     expect(result.stderr + result.stdout).not.toContain(MARKER);
   });
+});
+
+it('standard error has the one error of --json, and no warning of the AWS SDK about Node.js', async () => {
+  const { env } = localSetup();
+  const aws = {
+    SECRET_MANAGER: 'managed-aws',
+    OM_SM_REGION: 'eu-west-1',
+    OM_SM_ACCESS_KEY_ID: 'id',
+    OM_SM_ACCESS_KEY: 'key',
+    // Nobody listens there.
+    AWS_ENDPOINT_URL: 'http://127.0.0.1:9',
+  };
+  const result = await runCli(['resolve', 'secret:/none', '--json'], { env: { ...env, ...aws } });
+  expect(result.code).toBe(1);
+  expect(JSON.parse(result.stderr)).toMatchObject({ error: { code: 'STORE_UNAVAILABLE' } });
 });
 
 describe('pipe', () => {
@@ -125,6 +160,30 @@ describe('pipe', () => {
     expect(await queryDatabase(database, 'SELECT event_id FROM inbox')).toHaveLength(1);
   });
 
+  it('goes on behind a line that is too large, which is kept without its content', async () => {
+    const { env, databaseFile } = localSetup();
+    const long = (end: string): string => `{"a":"${MARKER.padEnd(17 * 1024 * 1024, 'x')}${end}"}`;
+    const database = { url: `sqlite:${databaseFile}` };
+    // The second run has another line in the place of the first.
+    for (const [end, letters] of [
+      ['1', 1],
+      ['1', 1],
+      ['2', 2],
+    ] as const) {
+      const result = await runCli(['pipe'], { env, input: `${long(end)}\n${changeEvent()}\n` });
+      expect(result.code).toBe(3);
+      expect(result.stderr).toContain('EVENT_TOO_LARGE');
+      expect(result.stdout + result.stderr).not.toContain(MARKER);
+      const rows = await queryDatabase(database, 'SELECT code, position, payload FROM dead_letter');
+      expect(rows.map(({ code, position }) => [code, Number(position)])).toEqual(
+        Array<unknown>(letters).fill(['EVENT_TOO_LARGE', 0]),
+      );
+      expect(rows.every(({ payload }) => String(payload).length < 2_000)).toBe(true);
+    }
+    const resolved = await runCli(['resolve', REFERENCE], { env });
+    expect(resolved.stdout.trim()).toBe(MARKER);
+  });
+
   it('counts a line that waited and was applied in the end as applied', async () => {
     const { env } = localSetup();
     const masked = changeEvent({
@@ -145,7 +204,7 @@ describe('pipe', () => {
     expect(result.stderr).toContain('error: USAGE_INVALID: --in:');
   });
 
-  it('ends with 2 where the database can not be made', async () => {
+  it('ends with 2 where the database cannot be made', async () => {
     const { env, dir } = localSetup();
     const result = await runCli(['pipe'], {
       env: { ...env, DATABASE_URL: `sqlite:${join(dir, 'none', 'x')}` },
@@ -166,7 +225,45 @@ describe('pipe', () => {
   });
 });
 
+describe('an output that is no file', () => {
+  it('may be a device: nothing is synced there', async () => {
+    const { env } = localSetup();
+    const result = await runCli(['pipe', '--out', '/dev/null'], { env, input: changeEvent() });
+    expect(result).toMatchObject({ code: 0, stdout: '' });
+    expect(result.stderr).not.toContain('trying again');
+  });
+
+  it('may be a named pipe, whose reader may come later and may go', async () => {
+    const { env, dir } = localSetup();
+    const fifo = join(dir, 'fifo');
+    spawnSync('mkfifo', [fifo]);
+    const pipe = startCli(['pipe', '--out', fifo], { ...env, CLAIM_MS: '7000', STORE_TIMEOUT_MS: '1000' });
+    pipe.write(`${changeEvent()}\n`);
+    const reader = startProcess({ command: 'head', args: ['-n', '1', fifo] });
+    await reader.waitForExit();
+    expect(reader.stdout()).toContain(REFERENCE);
+    pipe.end(`${changeEvent({ id: 'second', eventId: 'second', name: 'second' })}\n`);
+    expect(await pipe.waitForExit()).toEqual({ code: 1, signal: null });
+    expect(pipe.stderr()).toContain(`${fifo} was closed by its reader`);
+  });
+});
+
 describe('a reader that goes away', () => {
+  it.each([
+    ['--help', 0],
+    ['frob', 2],
+  ])('is no crash: %s', async (command, code) => {
+    // `true` is gone before the program has anything to write.
+    const script = `"$0" "$1" "$2" 2>&1 | true; echo "code \${PIPESTATUS[0]}"`;
+    const shell = startProcess({
+      command: 'bash',
+      args: ['-c', script, process.execPath, CLI_FILE, command],
+    });
+    await shell.waitForExit();
+    expect(shell.stdout()).toBe(`code ${code}\n`);
+    expect(shell.stderr()).toBe('');
+  });
+
   it('ends the pipe, and the next run writes what it did not get', async () => {
     const { dir, ...setup } = localSetup();
     // The second run waits for the first one's claim to run out: its write had an unknown outcome.
@@ -210,6 +307,12 @@ describe('reading commands', () => {
     });
     const audit = await runCli(['audit', 'list', '--action', 'create', '--since', '1h', '--json'], { env });
     expect(jsonOf(audit)).toMatchObject([{ action: 'create', actor: 'admin', connectionId: CONNECTION_ID }]);
+    const applied = await runCli(['audit', 'list', '--action', 'apply', '--actor', 'admin', '--json'], {
+      env,
+    });
+    const fields = { secret: ['/connection/config/password'], more: 0 };
+    expect(jsonOf(applied)).toMatchObject([{ action: 'apply', connectionId: CONNECTION_ID, fields }]);
+    expect(jsonOf(await runCli(['audit', 'list', '--actor', 'nobody', '--json'], { env }))).toEqual([]);
     const status = await runCli(['database', 'status', '--json'], { env });
     expect(jsonOf(status)).toMatchObject({ pending: [], unknown: [] });
     const doctor = await runCli(['doctor', '--json'], { env });
@@ -295,7 +398,7 @@ describe('resolve', () => {
     ]);
   });
 
-  it('prints nothing where one of them can not be resolved, and names it', async () => {
+  it('prints nothing where one of them cannot be resolved, and names it', async () => {
     const { env } = await appliedSetup();
     const missing = 'secret:/openmetadata/database/none/password';
     const result = await runCli(['resolve', REFERENCE, missing], { env });
@@ -358,6 +461,38 @@ describe('doctor', () => {
     const result = await runCli(['doctor'], { env: { ...env, KAFKA_BROKERS: '127.0.0.1:1' } });
     expect(result.code).toBe(1);
     expect(result.stdout).toContain('FAILED  broker: connecting to the broker failed');
+  });
+
+  it('warns for a week of source records that were missed, and says what to do', async () => {
+    const { env, databaseFile } = await appliedSetup();
+    const database = await Database.open(
+      { address: { type: 'sqlite', file: databaseFile }, poolSize: 1 },
+      { access: 'write' },
+    );
+    const at = { topic: 'connection.updated', partition: 3 } as const;
+    const expired = { ...at, reason: 'expired', from: 5, to: 15 } as const;
+    await recordMissed(database, expired, 'tested');
+    await recordMissed(database, { ...at, partition: 4, reason: 'recreated', from: 0, to: 60 }, 'tested');
+    const week = 7 * 86_400_000;
+    const value = JSON.stringify({ ...expired, partition: 5, atMs: Date.now() - week - 60_000 });
+    await database.run(({ manager, tables }) =>
+      manager.insert(tables.setting, { name: 'missed/old', value }),
+    );
+    await database.close();
+    const result = await runCli(['doctor', '--json'], { env });
+    expect(result.code).toBe(0);
+    const { checks } = jsonOf(result) as { checks: { check: string; detail: string; remedy: string }[] };
+    const warnings = checks.filter(({ check }) => check === 'topic connection.updated');
+    expect(warnings.map(({ detail, remedy }) => [detail.split(', seen')[0], remedy]).toSorted()).toEqual([
+      [
+        'partition 3: offsets 5 to 14 were missed (expired)',
+        'Publish the entities that changed in that time again.',
+      ],
+      [
+        'partition 4: offsets 0 to 59 were missed (recreated)',
+        'Nothing: they are read from the beginning. See `audit list --action miss`.',
+      ],
+    ]);
   });
 
   it('makes neither database nor vault', async () => {

@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
-import { generateKey, KeyRing, sealText } from '../../../src/fernet/index.js';
+import { generateKey } from '../../../src/fernet/index.js';
 import {
   createDatabase,
   describeWith,
   produce,
   readAll,
   runCli,
+  sealedFor,
   waitFor,
   type CliResult,
 } from '../../harness/index.js';
@@ -24,7 +25,7 @@ describeWith(['kafka', 'postgres'], 'dead-letters beside a running worker', ({ k
     const database = await createDatabase('postgres');
     const world = await createWorld({ brokers, databaseUrl: database.url, manager: 'db', partitions: 1 });
     const publisherKey = generateKey();
-    const sealed = sealText(KeyRing.parse('KEY', publisherKey), 'canaryzq');
+    const sealed = sealedFor(publisherKey, 'a', 'canaryzq');
     const cli = (...args: string[]): Promise<CliResult> =>
       runCli(['dead-letters', ...args], { env: world.env });
     const list = async (...args: string[]): Promise<Kept[]> =>

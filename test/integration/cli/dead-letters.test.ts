@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { KeyRing, generateKey, sealText } from '../../../src/fernet/index.js';
-import { runCli, type CliResult } from '../../harness/index.js';
-import { changeEvent, localSetup, MARKER, type LocalSetup } from './support.js';
+import { generateKey } from '../../../src/fernet/index.js';
+import { runCli, sealedFor, type CliResult } from '../../harness/index.js';
+import { changeEvent, CONNECTION_ID, localSetup, MARKER, type LocalSetup } from './support.js';
 
 const MASK = '*********';
 const AT = 1_790_000_000_000;
@@ -28,11 +28,11 @@ function pipe(
   });
 }
 
-/** A sealed password that can not be opened yet, and a later event that masks it. */
+/** A sealed password that cannot be opened yet, and a later event that masks it. */
 async function blockedSetup(): Promise<{ setup: LocalSetup; publisherKey: string }> {
   const setup = localSetup();
   const publisherKey = generateKey();
-  const sealed = sealText(KeyRing.parse('KEY', publisherKey), MARKER);
+  const sealed = sealedFor(publisherKey, CONNECTION_ID, MARKER);
   const result = await pipe(setup, [
     changeEvent({ eventId: 'first', password: sealed }),
     changeEvent({ eventId: 'second', password: MASK, eventType: 'entityUpdated', timestampMs: AT + 1 }),
@@ -59,6 +59,28 @@ describe('dead-letters', () => {
     expect(resolved.stdout.trim()).toBe(MARKER);
     const connections = await runCli(['connections', 'list', '--json'], { env: setup.env });
     expect(JSON.parse(connections.stdout)).toMatchObject([{ revision: 2 }]);
+  });
+
+  it('keeps an event whose id came before with other content, until somebody decides', async () => {
+    const setup = localSetup();
+    const [first, second] = [
+      changeEvent({ password: 'the-first' }),
+      changeEvent({ password: MARKER, timestampMs: AT + 1 }),
+    ];
+    expect((await pipe(setup, [first])).code).toBe(0);
+    const again = await pipe(setup, [second, first]);
+    expect(again.code).toBe(3);
+    expect(again.stderr).toContain('EVENT_ID_REUSED');
+    const list = await runCli(['dead-letters', 'list', '--json'], { env: setup.env });
+    expect(kept(list).map(({ code }) => code)).toEqual(['EVENT_ID_REUSED']);
+    expect(list.stdout).not.toContain(MARKER);
+
+    await runCli(['dead-letters', 'retry', '--all'], { env: setup.env });
+    expect((await pipe(setup, [])).code).toBe(0);
+    const password = ['resolve', 'secret:/openmetadata/database/mysql-test/password'];
+    expect((await runCli(password, { env: setup.env })).stdout.trim()).toBe(MARKER);
+    expect((await pipe(setup, [first, second])).code).toBe(0);
+    expect((await runCli(password, { env: setup.env })).stdout.trim()).toBe(MARKER);
   });
 
   it('keeps what is refused again', async () => {

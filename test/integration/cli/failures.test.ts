@@ -93,6 +93,21 @@ async function outcome(command: string, more: Readonly<Record<string, string>>):
   return [String(code), ...(shown === undefined ? [] : [shown])].join(' ');
 }
 
+/** What a command that could not do its work must leave as it was: who keeps the secrets, and what is to be resumed. */
+function kept(): unknown {
+  const file = new Sqlite(env['DATABASE_URL']!.slice('sqlite:'.length), { readonly: true });
+  try {
+    return {
+      settings: file
+        .prepare(`SELECT name, value FROM setting WHERE name LIKE '%manager%' ORDER BY name`)
+        .all(),
+      operations: file.prepare('SELECT id, state FROM operation ORDER BY id').all(),
+    };
+  } finally {
+    file.close();
+  }
+}
+
 /** Every command that the program's help tells of. */
 async function programCommands(): Promise<string[]> {
   const below = async (words: readonly string[]): Promise<string[]> => {
@@ -138,7 +153,9 @@ describe('docs/cli.md, “When it fails”', () => {
       .map((command) => ({ column, command, more })),
   );
   it.each(cases)('$command, $column', { timeout: 120_000 }, async ({ command, column, more }) => {
+    const before = kept();
     expect(await outcome(command, more)).toBe(TABLE.get(command)?.[column]);
+    expect(kept()).toEqual(before);
   });
 
   const denied = commands.filter((command) => /^[0-9]/.test(TABLE.get(command)?.['no permission'] ?? ''));

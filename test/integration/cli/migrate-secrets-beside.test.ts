@@ -1,3 +1,4 @@
+import { DataSource } from 'typeorm';
 import { expect, it } from 'vitest';
 import { generateKey, KeyRing, tokenOf } from '../../../src/fernet/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
@@ -41,6 +42,29 @@ async function createWorld() {
     begin: (...args: readonly string[]) =>
       startCli(['migrate-secrets', ...args, '--concurrency', String(CONCURRENCY)], env),
     run: (...args: readonly string[]) => runCli(['migrate-secrets', ...args, '--json'], { env }),
+    /** Runs a statement in a transaction of its own that stays open. */
+    locked: async (sql: string) => {
+      const holder = new DataSource({ type: 'postgres', url });
+      await holder.initialize();
+      const runner = holder.createQueryRunner();
+      await runner.startTransaction();
+      await runner.query(sql);
+      return {
+        release: async () => {
+          await runner.rollbackTransaction();
+          await runner.release();
+          await holder.destroy();
+        },
+        /** How long a statement has waited for a lock so far. */
+        waitedMs: async () => {
+          const [row] = await query(
+            `SELECT COALESCE(MAX(EXTRACT(EPOCH FROM clock_timestamp() - query_start) * 1000), 0) AS ms
+               FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+          );
+          return Number(row?.['ms']);
+        },
+      };
+    },
     /** Of each connection: who keeps it, and what its reference stands for there. */
     kept: async () => {
       const rows = await query(
@@ -112,5 +136,21 @@ describeWith(['postgres'], 'several migrations of one database', () => {
     expect(forth.stderr()).toContain('MANAGER_MISMATCH');
     expect(back.code).toBe(0);
     expect(await kept()).toEqual(allIn('db'));
+  });
+
+  it('a row that somebody keeps locked for longer than a worker waits: the command waits for it', async () => {
+    const { begin, kept, locked } = await createWorld();
+    const { release, waitedMs } = await locked('SELECT id FROM connection ORDER BY id LIMIT 1 FOR UPDATE');
+    const moving = begin('--to', 'managed-aws');
+    let hasEnded = false;
+    const exit = moving.waitForExit(LONG_MS).finally(() => (hasEnded = true));
+    // A worker gives a lock up after one second, and handles its event again.
+    await waitFor(async () => (await waitedMs()) > 1_500 || hasEnded, {
+      what: 'a wait for the lock',
+      timeoutMs: LONG_MS,
+    });
+    await release();
+    expect((await exit).code, moving.stderr()).toBe(0);
+    expect(await kept()).toEqual(allIn('managed-aws'));
   });
 });

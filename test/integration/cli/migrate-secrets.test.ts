@@ -1,8 +1,10 @@
 import { rmSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { generateKey } from '../../../src/fernet/index.js';
+import { changedBy, operatorName } from '../../../src/operator.js';
 import { docBlock, expectShown, runBlock } from '../../harness/doc-blocks.js';
 import { awsClients, queryDatabase, runCli, startCli, waitFor, type CliResult } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
@@ -205,6 +207,42 @@ describe('migrate-secrets', () => {
     const back = await pipe({ count: 0 });
     expect(back).toMatchObject({ code: 2 });
     expect(back.stderr).toContain('migrate-secrets --to db');
+  });
+
+  it('a forgotten SECRET_MANAGER moves nothing out of a store: the start is refused and names it', async () => {
+    const { env, pipe, query } = setup({ SECRET_MANAGER: 'local' });
+    expect((await pipe({ count: 1 })).code).toBe(0);
+    const before = await query('SELECT manager, revision FROM connection');
+    const { SECRET_MANAGER: _forgotten, ...without } = env;
+    for (const more of [{}, { SECRET_MIGRATION: 'auto' }]) {
+      const refused = await runCli(['pipe'], { env: { ...without, ...more }, input: '' });
+      expect(refused).toMatchObject({ code: 2, stdout: '' });
+      expect(refused.stderr).toContain('set SECRET_MANAGER=local');
+    }
+    expect(await query('SELECT manager, revision FROM connection')).toEqual(before);
+  });
+
+  it('out of a store moves only what somebody asked for; the audit and the status say who', async () => {
+    const { pipe, migrate, query } = setup({ SECRET_MANAGER: 'local' });
+    await pipe({ count: 2 });
+    const refused = await pipe({ count: 0 }, { SECRET_MANAGER: 'db' });
+    expect(refused).toMatchObject({ code: 2 });
+    expect(refused.stderr).toContain('migrate-secrets --to db');
+    expect(await query("SELECT id FROM audit WHERE action = 'change-manager'")).toEqual([]);
+
+    const asked = await pipe({ count: 0 }, { SECRET_MANAGER: 'db', SECRET_MIGRATION: 'auto' });
+    expect(asked.code).toBe(0);
+    expect(await query("SELECT actor, detail FROM audit WHERE action = 'change-manager'")).toEqual([
+      {
+        actor: operatorName(),
+        detail: `from local to db, by ${operatorName()} on ${hostname()}, connection-secrets pipe`,
+      },
+    ]);
+    expect(statusOf(await migrate(['status', '--json']))).toMatchObject({
+      active: 'db',
+      connections: [{ manager: 'db', count: 2 }],
+      migrations: [{ state: 'done', to: 'db', moved: 2, total: 2, left: 0, by: changedBy('pipe') }],
+    });
   });
 
   it('a connection that somebody works on is waited for after the others, however long these take', async () => {

@@ -14,7 +14,7 @@ import {
   waitFor,
 } from '../../harness/index.js';
 import type { TestProcess } from '../../harness/start-process.js';
-import { changeEvent, type ChangeEventOptions } from './support.js';
+import { changeEvent, CONNECTION_ID, type ChangeEventOptions } from './support.js';
 
 const CLAIM_MS = 3_000;
 /** Longer than a claim and the second run's own writes, shorter than the time for which a secret is in doubt. */
@@ -29,7 +29,7 @@ class Machine {
   readonly aws: AwsStandin;
   #events = 0;
 
-  private constructor(aws: AwsStandin) {
+  private constructor(aws: AwsStandin, env: Readonly<Record<string, string>>) {
     this.aws = aws;
     this.#env = {
       FERNET_KEY: generateKey(),
@@ -44,13 +44,14 @@ class Machine {
       STORE_TIMEOUT_MS: '500',
       INBOX_RETENTION_DAYS: '1',
       OUTBOX_RETENTION_DAYS: '1',
+      ...env,
     };
   }
 
-  static async open(): Promise<Machine> {
+  static async open(env: Readonly<Record<string, string>> = {}): Promise<Machine> {
     const aws = await startAwsStandin();
     disposeLater(() => aws.close());
-    return new Machine(aws);
+    return new Machine(aws, env);
   }
 
   /** A change event, newer than the one before. */
@@ -122,6 +123,20 @@ describe('a pipe that nobody works beside', () => {
     expect(await machine.query(IN_DOUBT)).toEqual([]);
   });
 
+  it('does not wait for a name that the store has refused', async () => {
+    const machine = await Machine.open();
+    await machine.run([machine.event({ password: 'first' })]);
+    machine.change(`DELETE FROM stored_secret; DELETE FROM secret_reference`);
+    const [secret] = machine.aws.secrets();
+    expect(secret?.tags['connection-id']).toBe(CONNECTION_ID);
+    const other = machine.event({ id: '22222222-0000-4000-8000-000000000009', password: 'second' });
+    const pipe = machine.start([other]);
+    expect(await pipe.waitForExit(60_000)).toMatchObject({ code: 3 });
+    expect(pipe.stderr()).toContain('SECRET_NOT_OWNED');
+    expect(pipe.stderr()).not.toContain('waiting until no earlier request can land');
+    expect(machine.values()).toEqual(['first']);
+  });
+
   it('stops while it waits for that; the next run, of whatever input, puts the newest value back', async () => {
     const machine = await Machine.open();
     await machine.run([machine.event({ password: 'first' })]);
@@ -149,7 +164,8 @@ describe('a pipe that nobody works beside', () => {
     await waitFor(() => machine.values().includes('third'), { what: 'the third value' });
     await waitFor(() => machine.values().includes('second'), { what: 'the late one', timeoutMs: 30_000 });
     await waitFor(() => machine.values().includes('third'), { what: 'the repair', timeoutMs: 40_000 });
-    expect(await machine.query(IN_DOUBT)).toEqual([]);
+    // The store has it before the row tells.
+    await waitFor(async () => (await machine.query(IN_DOUBT)).length === 0, { what: 'nothing in doubt' });
     expect(await pipe.stop()).toMatchObject({ code: 1 });
   }, 120_000);
 
@@ -160,6 +176,25 @@ describe('a pipe that nobody works beside', () => {
     expect(machine.values()).toEqual([]);
     expect(await machine.query('SELECT state FROM stored_secret')).toEqual([{ state: 'deleted' }]);
   });
+
+  it.each([
+    ['managed-aws', 'secretsmanager', 'PutSecretValue', 0, 'InvalidParameterException'],
+    // Its first request is to create it.
+    ['managed-aws-ssm', 'ssm', 'PutParameter', 1, 'ValidationException'],
+  ] as const)(
+    '%s: what it began to adopt, and the store did not let it change, is not deleted after the grace',
+    async (manager, service, operation, skip, name) => {
+      const machine = await Machine.open({ SECRET_MANAGER: manager, SECRET_ADOPT: 'true' });
+      const secretId = '/openmetadata/database/mysql-test/password';
+      machine.aws.seed(service, { secretId, value: 'theirs', tags: {} });
+      machine.aws.fault({ kind: 'error', name, operation, secretId, skip });
+      await machine.run([machine.event({ password: 'first' })], 3);
+      // The next run ends the grace, which is none.
+      await machine.run([]);
+      expect(machine.values()).toEqual(['theirs']);
+      expect(await machine.query('SELECT state FROM stored_secret')).toEqual([{ state: 'deleted' }]);
+    },
+  );
 
   it('ends with 3 where the store has lost the recorded version: somebody has to publish it again', async () => {
     const machine = await Machine.open();

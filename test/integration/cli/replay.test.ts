@@ -85,16 +85,16 @@ describeWith(['kafka', 'postgres'], 'replay', ({ kafka }) => {
 
     const first = await runReplay(world);
     expect(first.code).toBe(0);
-    expect(first.json).toMatchObject({ state: 'done', outcomes: { applied: 6 }, filtered: 0 });
+    expect(first.json).toMatchObject({ state: 'done', outcomes: { applied: 3, stale: 3 }, filtered: 0 });
     expect(first.json.positions.every(({ position, end }) => position === end)).toBe(true);
     const before = await rowsOf(world, REVISIONS);
     expect(before.map((row) => row['id'])).toEqual([1, 2, 3].map(connectionId));
-    expect(await securedOf(world)).toHaveLength(6);
+    expect(await securedOf(world)).toHaveLength(3);
 
     const second = await runReplay(world);
     expect(second.json).toMatchObject({ state: 'done', outcomes: { duplicate: 6 }, writes: 0 });
     expect(await rowsOf(world, REVISIONS)).toEqual(before);
-    expect(await securedOf(world)).toHaveLength(6);
+    expect(await securedOf(world)).toHaveLength(3);
     expect(first.stdout + first.stderr + second.stdout + second.stderr).not.toContain(MARKER);
 
     const status = await runCli(['replay', 'status', '--json'], { env: world.env });
@@ -104,6 +104,33 @@ describeWith(['kafka', 'postgres'], 'replay', ({ kafka }) => {
     ]);
     const table = await runCli(['replay', 'status'], { env: world.env });
     expect(table.stdout).toContain(second.json.operation.slice(0, 8));
+  });
+
+  it('writes the newest value only, and what a newest mask stands for', async () => {
+    const vault = join(tmpDir('replay'), 'values.vault');
+    const world = await replayWorld(kafka, 'postgres', { SECRET_MANAGER: 'local', LOCAL_VAULT_FILE: vault });
+    const { created, updated } = world.topics;
+    await publishEvents(created, [
+      { number: 1, at: 0 },
+      { number: 2, at: 0 },
+    ]);
+    await publishEvents(updated, [
+      { number: 1, at: 1 },
+      { number: 1, at: 2 },
+      { number: 2, at: 1 },
+      { number: 2, at: 2, password: '*********' },
+    ]);
+    const { json } = await runReplay(world);
+    expect(json).toMatchObject({ state: 'done', writes: 2, outcomes: { applied: 3, stale: 3 } });
+    const values = (await securedOf(world)).map(({ entity }) => JSON.stringify(entity));
+    expect(values).toHaveLength(3);
+    expect((await runReplay(world)).json).toMatchObject({ writes: 0, outcomes: { duplicate: 6 } });
+    // Ended behind the pass that the positions tell: what is stale is handled all the same.
+    await rowsOf(world, `UPDATE operation SET state = 'interrupted'`);
+    await rowsOf(world, `DELETE FROM inbox WHERE outcome = 'stale'`);
+    const resumed = await runCli(['replay', 'resume', json.operation], { env: world.env });
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(await rowsOf(world, `SELECT event_id FROM inbox WHERE outcome = 'stale'`)).toHaveLength(3);
   });
 
   it('begins at an offset, at a time, or with some topics and partitions', async () => {

@@ -201,7 +201,7 @@ describeWith(['kafka', 'postgres'], 'start', ({ kafka }) => {
 
   it('ends at once at a second signal', async () => {
     const { env } = await workerEnv(kafka, 'sqlite', false);
-    // Takes connections and never answers: opening the database can not be cut short.
+    // Takes connections and never answers: opening the database cannot be cut short.
     const silent = createServer().listen(0, '127.0.0.1');
     disposeLater(() => void silent.close());
     await once(silent, 'listening');

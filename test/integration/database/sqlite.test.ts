@@ -1,5 +1,7 @@
+import { chmodSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { checkDatabase } from '../../../src/cli/doctor-database.js';
 import { migrateSchema } from '../../../src/database/schema.js';
 import {
   createDatabase,
@@ -9,7 +11,7 @@ import {
   startProcess,
   waitFor,
 } from '../../harness/index.js';
-import { execute, openDatabase } from './support.js';
+import { configFor, execute, openDatabase } from './support.js';
 
 describe('the lock of a SQLite database', () => {
   it('one process works; readers are let in and see what is committed', async () => {
@@ -41,6 +43,43 @@ describe('the lock of a SQLite database', () => {
     await waitFor(() => openDatabase(url).then((database) => database.close().then(() => true)), {
       what: 'the lock',
     });
+  });
+});
+
+describe('the files of a SQLite database', () => {
+  const modesOf = (file: string): Record<string, string> =>
+    Object.fromEntries(
+      ['', '-lock', '-wal', '-shm'].map((end) => [end, (statSync(file + end).mode & 0o777).toString(8)]),
+    );
+  const PRIVATE = { '': '600', '-lock': '600', '-wal': '600', '-shm': '600' };
+
+  it.each([0, 0o022, 0o277])('are their owner’s alone under any umask: %i', async (umask) => {
+    const { url } = await createDatabase('sqlite');
+    const before = process.umask(umask);
+    try {
+      await migrateSchema(await openDatabase(url));
+    } finally {
+      process.umask(before);
+    }
+    expect(modesOf(url.slice('sqlite:'.length))).toEqual(PRIVATE);
+  });
+
+  it('are closed to others where an earlier version left them open, of which `doctor` warns', async () => {
+    const { url } = await createDatabase('sqlite');
+    const file = url.slice('sqlite:'.length);
+    const first = await openDatabase(url);
+    await migrateSchema(first);
+    await first.close();
+    writeFileSync(`${file}-wal`, '');
+    for (const end of ['', '-lock', '-wal']) chmodSync(file + end, 0o644);
+    const [warning] = await checkDatabase(configFor(url));
+    expect(warning).toMatchObject({ check: 'database', result: 'warning' });
+    expect(warning?.remedy).toContain(`chmod 600 ${file}`);
+    const second = await openDatabase(url);
+    await execute(second, `INSERT INTO setting (name, value) VALUES ('x', 'y')`);
+    expect(modesOf(file)).toEqual(PRIVATE);
+    const [healthy] = await checkDatabase(configFor(url));
+    expect(healthy).toMatchObject({ check: 'database', result: 'ok' });
   });
 });
 

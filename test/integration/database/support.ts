@@ -50,7 +50,7 @@ export async function openLedger(
 
 export async function ledgerOn(database: Database, claimMs = 15_000): Promise<DatabaseLedger> {
   const { keys } = configFor('sqlite::memory:');
-  const { managerEpoch } = await loadIdentity(database, keys.database, 'in-memory');
+  const { managerEpoch } = await loadIdentity(database, keys, 'in-memory');
   return new DatabaseLedger(database, { claimMs, managerEpoch, clock: () => performance.now() });
 }
 
@@ -104,6 +104,7 @@ export function referenceRow(
     fingerprint: null,
     referenceHash: null,
     secretId: null,
+    digest: null,
     setOrder: { timestampMs: 1, version: 0.1, topic: 't', partition: 0, offset: 0, digest: 'd' },
     ...more,
   };

@@ -1,4 +1,3 @@
-import { CompressionTypes } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { WorkerError } from '../../../src/errors.js';
 import type { BatchReport } from '../../../src/kafka/index.js';
@@ -266,22 +265,6 @@ describeWith(['kafka'], 'the consumer of source events', ({ kafka: brokers }) =>
     await waitFor(async () => (await committed(settings.groupId, topic)) === 7, {
       what: 'a commit behind the last marker',
     });
-  });
-
-  it.each([
-    ['gzip', CompressionTypes.GZIP],
-    ['snappy', CompressionTypes.Snappy],
-  ])('reads %s batches', async (_name, compression) => {
-    const topic = await newTopic();
-    const handler = new FakeHandler();
-    startConsumer(kafkaSettings(brokers), [topic], handler);
-    const producer = quietKafka(brokers).producer();
-    await producer.connect();
-    disposeLater(() => producer.disconnect());
-    const values = range(0, 50).map((at) => `text-${at}-${'x'.repeat(200)}`);
-    await producer.send({ topic, compression, messages: values.map((value) => ({ value })) });
-    await waitFor(() => handler.done.length === 50, { what: 'all records' });
-    expect(handler.texts()).toEqual(values);
   });
 
   it('goes to the beginning where its offset has been deleted', async () => {

@@ -198,7 +198,7 @@ describeWithOwn(['kafka'], 'the consumer and a broker that fails', () => {
     broker.resume();
   });
 
-  it('ends where the broker answers and the group can not be joined', async () => {
+  it('ends where the broker answers and the group cannot be joined', async () => {
     const broker = await startKafka();
     const settings = kafkaSettings(broker.address, { rebalanceTimeoutMs: 1_000, sessionTimeoutMs: 1_000 });
     const { fatal } = startConsumer(settings, ['no-such-topic'], new FakeHandler(), { joinTimeoutMs: 2_000 });

@@ -178,7 +178,7 @@ describeWithOwn(['kafka'], 'the outlet and a broker that fails', () => {
       },
     );
     const begin = performance.now();
-    // The first of these may still use the open connection, and land: its outcome is unknown. The second can not.
+    // The first of these may still use the open connection, and land: its outcome is unknown. The second cannot.
     await expect(outlet.send([record('k', 'unknown')])).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
     await expect(outlet.send([record('k', 'never')])).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
     expect(performance.now() - begin).toBeLessThan(2 * 1_500 + 500);

@@ -73,6 +73,17 @@ describeWith(['kafka'], 'topics', ({ kafka: brokers }) => {
     expect(problems.map(({ topic }) => topic)).toEqual(allOf(names));
   });
 
+  it('a group whose offsets cannot be read is a warning that names what failed', async () => {
+    const names = freshNames();
+    await createOurTopics(settings, { names }, SILENT);
+    // kafkajs refuses to ask for a group without a name.
+    const problems = await checkTopics({ ...settings, groupId: '' }, names, SILENT);
+    expect(problems.map(({ severity, topic }) => [severity, topic])).toEqual(
+      [names.created, names.updated, names.deleted].map((topic) => ['warning', topic]),
+    );
+    expect(problems[0]?.problem).toContain('(reading offsets failed: KafkaJSNonRetriableError)');
+  });
+
   it('the broker answers a ping', async () => {
     await expect(ping(settings, { logger: SILENT, deadlineMs: 5_000 })).resolves.toBeUndefined();
   });

@@ -19,7 +19,7 @@ function event(id: string, password: string, more: object = {}) {
   return Object.assign(serviceEvent({ id, name: `name-of-${id}`, password, timestampMs: AT }), more);
 }
 
-/** What is taken, what is refused for its fields, and what can not be read; each with the canary in it. */
+/** What is taken, what is refused for its fields, and what cannot be read; each with the canary in it. */
 function lines(): { good: string[]; bad: string[] } {
   const wrongType = event('type', CANARY);
   Object.assign(wrongType.entity.connection.config, { password: { nested: CANARY } });

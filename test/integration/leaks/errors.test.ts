@@ -7,7 +7,7 @@ import { SETTING_NAMES } from '../../../src/config/settings.js';
 import { parseJson } from '../../../src/events/json.js';
 import { awsClientConfig } from '../../../src/secrets-managers/aws-client/client-config.js';
 import { awsCredentials } from '../../../src/secrets-managers/aws-client/credentials.js';
-import { AwsRequester } from '../../../src/secrets-managers/aws-client/requester.js';
+import { AwsRequester, hasNothing } from '../../../src/secrets-managers/aws-client/requester.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import { startAwsStandin, type Fault } from '../../harness/aws-standin/index.js';
 import { CANARY, findCanary } from '../../harness/canary.js';
@@ -52,14 +52,19 @@ describe('what AWS answers goes no further than its name', () => {
     let original: unknown;
     const requester = new AwsRequester('aws-secrets-manager', 2_000, {});
     const call = { signal: new AbortController().signal, admitWrite: () => Promise.resolve() };
-    const answer = await requester.write('CreateSecret', call, async (options) => {
-      try {
-        return await client.send(new CreateSecretCommand({ Name: 'x', SecretString: CANARY }), options);
-      } catch (error) {
-        original = error;
-        throw error;
-      }
-    });
+    const answer = await requester.write(
+      'CreateSecret',
+      call,
+      async (options) => {
+        try {
+          return await client.send(new CreateSecretCommand({ Name: 'x', SecretString: CANARY }), options);
+        } catch (error) {
+          original = error;
+          throw error;
+        }
+      },
+      hasNothing,
+    );
     expect(answer).toMatchObject({ ok: false });
     return { original, answer };
   }
@@ -166,7 +171,7 @@ describe('an error that came through kafkajs', () => {
   });
 });
 
-describeWith(['kafka'], 'a record that can not be sent', ({ kafka }) => {
+describeWith(['kafka'], 'a record that cannot be sent', ({ kafka }) => {
   it.each([
     ['to a topic that is not there', kafka],
     ['to a broker that is not there', '127.0.0.1:9'],

@@ -8,7 +8,8 @@ import { decideEvent } from '../../../src/pipeline/plan.js';
 import { prepareEvent } from '../../../src/pipeline/prepare.js';
 import { createPublisher } from '../../../src/publisher/index.js';
 import { SecretValue } from '../../../src/secret-value.js';
-import { createDatabase, tmpDir } from '../../harness/index.js';
+import { startAwsStandin } from '../../harness/aws-standin/index.js';
+import { createDatabase, disposeLater, tmpDir } from '../../harness/index.js';
 import { eventRecord } from '../pipeline/events.js';
 import { FakeOutlet, FakeTopics } from '../pipeline/fake-outlet.js';
 import { newState } from '../../fuzz/contexts.js';
@@ -58,7 +59,7 @@ function stringified(object: unknown): string {
       JSON.stringify({ object }) + inspect(structuredClone(object), { depth: Infinity, showHidden: true })
     );
   } catch {
-    return ''; // it can not be cloned or is a ring: nothing comes out
+    return ''; // it cannot be cloned or is a ring: nothing comes out
   }
 }
 
@@ -67,7 +68,10 @@ function expectQuiet(object: unknown): void {
   expect(SPELLINGS.filter((spelling) => text.includes(spelling))).toEqual([]);
 }
 
-function open(manager: string, url: string) {
+async function open(manager: string, url: string) {
+  // A worker is not opened before its store says who works on it.
+  const standin = await startAwsStandin();
+  disposeLater(() => standin.close());
   const config = loadConfig(
     {
       FERNET_KEY: KEY,
@@ -77,15 +81,13 @@ function open(manager: string, url: string) {
       OM_SM_REGION: 'eu-west-1',
       OM_SM_ACCESS_KEY_ID: 'AKIA',
       OM_SM_ACCESS_KEY: CANARY,
-      AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
+      AWS_ENDPOINT_URL: standin.url,
     },
     { need: ['keys'] },
   );
   const observer = { handled: () => undefined, failed: () => undefined };
-  return openWorker(config, { outlet: new FakeOutlet(new FakeTopics()), observer }).then((worker) => ({
-    config,
-    worker,
-  }));
+  const outlet = new FakeOutlet(new FakeTopics());
+  return { config, worker: await openWorker(config, { kafkaCluster: null, outlet, observer }) };
 }
 
 describe('printed, an object shows none of what it holds', () => {

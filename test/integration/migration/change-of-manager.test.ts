@@ -3,6 +3,7 @@ import type { ManagerName } from '../../../src/terms.js';
 import { CONNECTION, deletion, eventRecord, MASKED, OTHER, PASSWORD_ID } from '../pipeline/events.js';
 import { configOf } from '../pipeline/sent-event.js';
 import { openMovingBench, resolved, storedByManager } from './fixture.js';
+import { TEST_CHANGE } from './test-change.js';
 
 const KEEPS = {
   db: 'database',
@@ -209,7 +210,7 @@ describe('what moves with a connection', () => {
   });
 });
 
-describe('what can not be moved as it is', () => {
+describe('what cannot be moved as it is', () => {
   it('a value that is too long for the new store stays where it is; an event that replaces it goes on', async () => {
     const { bench, startUnder, moveAll } = await moving('managed-aws');
     const long = `MARK-${'x'.repeat(5_000)}`;
@@ -360,8 +361,8 @@ describe('which manager a start works for', () => {
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     const { changeActiveManager } = await import('../../../src/database/settings.js');
     const { managerEpoch } = bench.worker.identity;
-    expect(await changeActiveManager(bench.worker.database, managerEpoch, 'db')).toBe(true);
-    expect(await changeActiveManager(bench.worker.database, managerEpoch, 'db')).toBe(false);
+    expect(await changeActiveManager(bench.worker.database, managerEpoch, 'db', TEST_CHANGE)).toBe(true);
+    expect(await changeActiveManager(bench.worker.database, managerEpoch, 'db', TEST_CHANGE)).toBe(false);
     aws.clearCalls();
     await expect(bench.handle(eventRecord({ password: 'MARK-b', at: 2 }))).rejects.toMatchObject({
       code: 'MANAGER_MISMATCH',

@@ -29,6 +29,7 @@ export async function openMovingBench(
     OM_SM_REGION: AWS_REGION,
     OM_SM_ACCESS_KEY_ID: AWS_CREDENTIALS.accessKeyId,
     OM_SM_ACCESS_KEY: AWS_CREDENTIALS.secretAccessKey,
+    SECRET_MIGRATION: 'auto',
     ...env,
   });
   return {

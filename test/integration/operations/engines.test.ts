@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ManagerName } from '../../../src/terms.js';
 import { createDatabase, describeWith, type DatabaseEngine } from '../../harness/index.js';
-import { eventRecord, PASSWORD_ID, PASSWORD_PATH } from '../pipeline/events.js';
+import { deletion, eventRecord, OTHER, PASSWORD_ID, PASSWORD_PATH } from '../pipeline/events.js';
 import { Bench } from '../secrets/fixture.js';
 
 function janitorOn(engine: DatabaseEngine): void {
@@ -24,6 +24,21 @@ function janitorOn(engine: DatabaseEngine): void {
     await bench.handle(eventRecord({ password: 'MARK-b', at: 3 }));
     expect(await bench.valueOf(PASSWORD_ID)).toBe('MARK-b');
     expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'live' });
+  });
+
+  it('makes due what collided with a name that is free now, and nothing else', async () => {
+    const { url } = await createDatabase(engine);
+    const bench = await Bench.open({ DATABASE_URL: url });
+    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await bench.handle(eventRecord({ id: 'c3', name: 'kept', password: 'MARK-c', at: 1 }));
+    await bench.handle(deletion(2));
+    await bench.handle(eventRecord({ id: OTHER, password: 'MARK-b', at: 3 }));
+    await bench.handle(eventRecord({ id: 'c4', name: 'kept', password: 'MARK-d', at: 3 }));
+    await bench.endGrace();
+    expect((await bench.tidy()).deleted).toBe(1);
+    expect(await bench.worker.pipeline.retryKept(new AbortController().signal)).toBe(1);
+    expect(await bench.valueOf(PASSWORD_ID)).toBe('MARK-b');
+    expect(await bench.query('SELECT connection_id FROM dead_letter')).toEqual([{ connection_id: 'c4' }]);
   });
 
   it('says when the next name in doubt can be looked at', async () => {

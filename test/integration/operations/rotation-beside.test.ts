@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { loadConfig } from '../../../src/config.js';
 import type { Database } from '../../../src/database/database.js';
 import { DatabaseLedger } from '../../../src/database/ledger.js';
 import { KeyRing, toSealed } from '../../../src/fernet/index.js';
 import { rotatePage } from '../../../src/operations/rotate-tables.js';
+import { isUnaltered } from '../../../src/pipeline/references.js';
 import {
   createDatabase,
   describeWith,
@@ -18,7 +20,6 @@ import { CONNECTION, eventRecord, OTHER } from '../pipeline/events.js';
 import { Bench } from '../secrets/fixture.js';
 import { BOTH, NEW, NEW_ALONE, OLD, OLD_ALONE, Rotations } from './rotation.js';
 
-const both = KeyRing.parse('FERNET_KEY', BOTH.FERNET_KEY);
 const newAlone = KeyRing.parse('FERNET_KEY', NEW);
 const OUTBOX_ROWS = 4_000;
 
@@ -68,6 +69,17 @@ async function sealedWithNew(database: Database): Promise<Record<string, boolean
   );
 }
 
+function rotateRows({ worker: { database, identity } }: Bench) {
+  const { keys } = loadConfig({ DATABASE_URL: 'sqlite::memory:', ...BOTH }, { need: ['keys'] });
+  return rotatePage(database, 'secret_reference', { keys, ...identity }, '');
+}
+
+/** Whether each row has the digest of what it holds, by connection. */
+async function intactRows({ worker: { database, identity } }: Bench): Promise<Record<string, boolean>> {
+  const rows = await database.run(({ manager, tables }) => manager.find(tables.reference));
+  return Object.fromEntries(rows.map((row) => [row.connectionId, isUnaltered(row, identity.fingerprintKey)]));
+}
+
 async function addOutboxRows({ worker }: Bench): Promise<void> {
   const old = KeyRing.parse('k', OLD);
   const rows = Array.from({ length: OUTBOX_ROWS }, (_, index) => ({
@@ -90,24 +102,33 @@ function beside(engine: DatabaseEngine): void {
     const { bench } = await benchOn(engine);
     const { database } = bench.worker;
     const holder = await claimedBy(bench, 60_000);
-    expect(await rotatePage(database, 'secret_reference', both, '')).toMatchObject({
+    expect(await rotateRows(bench)).toMatchObject({
       rotated: 1,
       busy: [CONNECTION],
     });
     expect(await holder.commit()).toBe(true);
     expect(await sealedWithNew(database)).toEqual({ [CONNECTION]: false, [OTHER]: true });
-    expect(await rotatePage(database, 'secret_reference', both, '')).toMatchObject({ rotated: 1, busy: [] });
+    expect(await rotateRows(bench)).toMatchObject({ rotated: 1, busy: [] });
     expect(await sealedWithNew(database)).toEqual({ [CONNECTION]: true, [OTHER]: true });
   });
 
-  it('ends a claim that ran out: its holder can not write the old tokens back', async () => {
+  it('ends a claim that ran out: its holder cannot write the old tokens back', async () => {
     const { bench } = await benchOn(engine);
     const { database } = bench.worker;
     const holder = await claimedBy(bench, 60_000);
     await bench.expireClaims();
-    expect(await rotatePage(database, 'secret_reference', both, '')).toMatchObject({ rotated: 2, busy: [] });
+    expect(await rotateRows(bench)).toMatchObject({ rotated: 2, busy: [] });
     expect(await holder.commit()).toBe(false);
     expect(await sealedWithNew(database)).toEqual({ [CONNECTION]: true, [OTHER]: true });
+  });
+
+  it('gives each row that it seals the digest that goes with it, but for one that somebody has altered', async () => {
+    const { bench } = await benchOn(engine);
+    await bench.change(`UPDATE secret_reference SET secret_id = 'x' WHERE connection_id = '${OTHER}'`);
+    const before = { [CONNECTION]: true, [OTHER]: false };
+    expect(await intactRows(bench)).toEqual(before);
+    expect(await rotateRows(bench)).toMatchObject({ rotated: 2 });
+    expect(await intactRows(bench)).toEqual(before);
   });
 
   it('a worker that goes on all the time loses nothing, and nothing is left under the old key', async () => {
@@ -160,7 +181,9 @@ function beside(engine: DatabaseEngine): void {
       expect(report?.rotated).toBeGreaterThan(0);
       expect(report?.rotated).toBeLessThan(OUTBOX_ROWS);
       expect(await queryDatabase(bench, 'SELECT state FROM operation')).toEqual([{ state: 'done' }]);
-      for (const { token } of await rotations.tokens()) expect(newAlone.opens(token)).toBe(true);
+      const outbox = newAlone.derive('outbox');
+      for (const { table, token } of await rotations.tokens())
+        expect((table === 'outbox' ? outbox : newAlone).opens(token), table).toBe(true);
     },
   );
 }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { generateKey, KeyRing, tokenOf } from '../../../src/fernet/index.js';
-import { createDatabase } from '../../harness/index.js';
+import { generateKey, KeyRing, sealText, tokenOf } from '../../../src/fernet/index.js';
+import { createDatabase, queryDatabase, sealedFor } from '../../harness/index.js';
 import { CONNECTION, eventRecord, OTHER } from '../pipeline/events.js';
 import type { SentEvent } from '../pipeline/sent-event.js';
-import { Bench, NEVER } from '../secrets/fixture.js';
+import { Bench, BENCH_KEY, NEVER } from '../secrets/fixture.js';
 import { BOTH, NEW_ALONE, OLD_ALONE, placesOf, Rotations, type Settings } from './rotation.js';
 
 const [OLD_OUT, NEW_OUT] = [generateKey(), generateKey()];
@@ -26,7 +26,7 @@ function tokenIn(event: SentEvent | undefined): string {
 describe('what publishers sealed with an old key', () => {
   it('is counted in kept events, and holds the old key back until they are gone', async () => {
     const [oldKey, newKey] = [generateKey(), generateKey()];
-    const password = `fernet:${KeyRing.parse('k', oldKey).seal('MARK-sealed')}`;
+    const password = sealedFor(oldKey, `${OTHER}-k`, 'MARK-sealed');
     const { bench, rotations } = await benchWith({ PUBLISHER_FERNET_KEY: newKey });
     await bench.handle(eventRecord({ id: `${OTHER}-k`, name: 'kept', password, at: 1 }));
     expect(await bench.kept()).toEqual([{ state: 'dead', code: 'TOKEN_NOT_OPENED' }]);
@@ -109,5 +109,45 @@ describe('what was published under an old key', () => {
     expect(await rotations.doctor(keys)).toContainEqual(
       expect.objectContaining({ check: 'INGESTION_FERNET_KEY, old keys', result: 'ok' }),
     );
+  });
+});
+
+async function payloadsOf(bench: Bench, table: string): Promise<string[]> {
+  return (await queryDatabase(bench, `SELECT payload FROM ${table}`)).map((row) => String(row['payload']));
+}
+
+describe('what 0.1 sealed with FERNET_KEY itself', () => {
+  const alone = { PUBLISHER_FERNET_KEY: '', DEAD_LETTER_FERNET_KEY: '' };
+  const database = KeyRing.parse('K', BENCH_KEY);
+
+  it('a kept event and an unsent record are opened, and are under keys of their own once they are rotated', async () => {
+    const bench = await Bench.open({ DATABASE_URL: (await createDatabase('sqlite')).url, ...alone });
+    await bench.handle(eventRecord({ password: 'null', at: 1 }));
+    await bench.handle(eventRecord({ id: OTHER, name: 'other', password: 'MARK-two', at: 1 }));
+    const places = [
+      ['dead_letter', database.derive('dead-letter')],
+      ['outbox', database.derive('outbox')],
+    ] as const;
+    for (const [table, ring] of places)
+      for (const sealed of await payloadsOf(bench, table)) {
+        expect(database.opens(tokenOf(sealed)), table).toBe(false);
+        const asBefore = sealText(database, ring.open(tokenOf(sealed)));
+        await bench.change(`UPDATE ${table} SET payload = '${asBefore}' WHERE payload = '${sealed}'`);
+      }
+    await bench.change('UPDATE outbox SET sent_at_ms = NULL');
+    expect(await bench.worker.relay.run(NEVER)).toBeGreaterThan(0);
+    await bench.change('UPDATE dead_letter SET next_attempt_at_ms = 1');
+    await bench.worker.pipeline.retryKept(NEVER);
+    expect(bench.last).toMatchObject({ code: 'VALUE_IS_THE_WORD_NULL' });
+    await bench.close();
+    const rotations = new Rotations(bench);
+    const keys = { FERNET_KEY: BENCH_KEY };
+    expect(await rotations.doctor(keys)).toContainEqual(
+      expect.objectContaining({ check: 'dead_letter', result: 'warning' }),
+    );
+    expect(await rotations.run(keys)).toMatchObject({ code: 0, report: { complete: true } });
+    for (const [table, ring] of places)
+      for (const sealed of await payloadsOf(bench, table))
+        expect(ring.opens(tokenOf(sealed)), table).toBe(true);
   });
 });

@@ -3,7 +3,8 @@ import { DatabaseLedger } from '../../../src/database/ledger.js';
 import { generateKey } from '../../../src/fernet/index.js';
 import { freshName, runCli, startCli, waitFor } from '../../harness/index.js';
 import { CONNECTION, eventRecord, OTHER } from '../pipeline/events.js';
-import { VerifyWorld } from './verify-worlds.js';
+import { plantReference } from '../pipeline/planted.js';
+import { runHere, VerifyWorld } from './verify-worlds.js';
 
 let world: VerifyWorld;
 const one = (): string => world.id('one');
@@ -50,6 +51,22 @@ describe('verify: what the database says by itself', () => {
     );
     expect(await world.verify()).toMatchObject({ code: 1, kinds: ['token: open'] });
     expect(await world.verify('--repair')).toMatchObject({ code: 1, kinds: ['token: open'] });
+  });
+
+  it('a reference of before that names another’s secret is named, by its field, and nothing is repaired', async () => {
+    const handle = (record: ReturnType<typeof eventRecord>) => world.bench.handle(record);
+    const squatter = { id: `${OTHER}-s`, name: 'squatter' };
+    await world.bench.handle(eventRecord({ id: `${OTHER}-t`, name: 'three', password: null, at: 1 }));
+    await plantReference(world.bench.worker, handle, squatter, one().toUpperCase());
+    const { code, answer } = await world.verify('--repair');
+    expect(code).toBe(1);
+    const found = answer?.findings.filter(({ kind }) => kind === 'foreign-reference');
+    expect(found).toMatchObject([
+      { state: 'open', connectionId: squatter.id, path: '/connection/config/password' },
+    ]);
+    expect(JSON.stringify(found)).toContain('REFERENCE_FOREIGN');
+    await world.bench.handle(eventRecord({ ...squatter, password: 'MARK-own', at: 2 }));
+    expect(await world.verify()).toMatchObject({ code: 0 });
   });
 
   it('an event that is not published is named after a while', async () => {
@@ -119,6 +136,7 @@ describe('verify: what the database says by itself', () => {
       code: 1,
       findings: [{ kind: 'external', state: 'open', connectionId: OTHER, secretId: '/team/there' }],
     });
+    expect(answer?.findings[0]?.detail).not.toMatch(/grant|permission/);
   });
 });
 
@@ -132,7 +150,7 @@ describe('verify: stores that do not answer as they should', () => {
     const { code, answer } = await world.verify();
     expect(code).toBe(1);
     expect(answer?.findings.map(({ kind }) => kind)).toEqual(['denied']);
-    expect(answer?.findings[0]?.detail).toContain('secretsmanager:ListSecrets is missing');
+    expect(answer?.findings[0]?.detail).toContain('grant secretsmanager:ListSecrets');
     expect(answer?.checked).toMatchObject({ secrets: 2 });
   });
 
@@ -141,10 +159,17 @@ describe('verify: stores that do not answer as they should', () => {
     async (name) => {
       world = await VerifyWorld.open(name);
       await fill();
+      await world.bench.close();
       standin().fault({ kind: 'error', name: 'AccessDeniedException' });
-      const { code, stdout, stderr } = await world.verify('--repair');
-      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-      expect(stderr).toMatch(/STORE_ACCESS.*(secretsmanager:GetSecretValue|ssm:GetParameters) is missing/);
+      for (const [flags, says] of [
+        [[], /STORE_ACCESS.*grant (secretsmanager:GetSecretValue|ssm:GetParameters)/],
+        // It asks first who works on the store.
+        [['--repair'], /STORE_ACCESS.*(GetSecretValue|GetParameters) failed with AccessDeniedException/],
+      ] as const) {
+        const { code, stdout, stderr } = await runHere(['verify', '--json', ...flags], world.envOf());
+        expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+        expect(stderr).toMatch(says);
+      }
     },
   );
 
@@ -184,8 +209,12 @@ describe('verify: stores that do not answer as they should', () => {
     await fill();
     await world.console.remove(one());
     await world.console.create(one(), 'MARK-theirs', CONNECTION);
-    expect(await world.verify()).toMatchObject({ code: 1, kinds: ['replaced: open'] });
-    expect(await world.verify('--repair')).toMatchObject({ code: 1, kinds: ['replaced: open'] });
+    // Without the installation's tag it may be another system's: nothing puts ours on it.
+    expect(await world.verify()).toMatchObject({ code: 1, kinds: ['replaced: open', 'tags: open'] });
+    expect(await world.verify('--repair')).toMatchObject({
+      code: 1,
+      kinds: ['replaced: open', 'tags: left'],
+    });
     expect(await world.bench.valueOf(one())).toBe('MARK-theirs');
   });
 

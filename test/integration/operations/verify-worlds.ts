@@ -179,6 +179,7 @@ export interface VerifyAnswer {
   readonly checked: Readonly<Record<string, number>>;
   readonly skipped: Readonly<Record<string, number>>;
   readonly findings: readonly FoundFinding[];
+  readonly deadLetters: readonly Readonly<Record<string, unknown>>[];
 }
 
 /** A command of the program in this process: starting one takes longer than the rest. */
@@ -220,9 +221,10 @@ export class VerifyWorld {
     return { ...this.env, DATABASE_URL: this.bench.url, ...more };
   }
 
-  /** Without flags it only reads, also beside the bench; with --repair the bench's worker is ended on SQLite. */
+  /** Without flags it only reads, also beside the bench; where it writes the bench's worker is ended on SQLite. */
   async verify(...flags: string[]) {
-    const repairs = flags.includes('--repair') && this.bench.url.startsWith('sqlite');
+    const writes = flags.some((flag) => ['--repair', '--accept', '--restore'].includes(flag));
+    const repairs = writes && this.bench.url.startsWith('sqlite');
     if (repairs) await this.bench.close();
     const result = await runHere(['verify', '--json', '--reads-per-second', '1000', ...flags], this.envOf());
     if (repairs) await this.bench.restart();

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { operatorName } from '../../../src/operator.js';
 import { createDatabase, describeWith } from '../../harness/index.js';
 import { CONNECTION, eventRecord, OTHER } from '../pipeline/events.js';
 import { VerifyWorld, type ConsoleName } from './verify-worlds.js';
@@ -24,33 +25,97 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     expect(answer).toMatchObject({
       ok: true,
       checked: { connections: 2, secrets: 2, external: 0, listed: 3 },
-      skipped: { busy: 0, inDoubt: 0, unknownConnections: 1 },
+      skipped: { busy: 0, inDoubt: 0, unknownConnections: 1, otherInstallations: 0 },
     });
     expect(await world.verify('--repair')).toMatchObject({ code: 0 });
     expect(await world.console.owner(world.id('of-a-stranger'))).toBe(STRANGER);
     expect(await world.console.owner(world.id('of-nobody'))).toBeNull();
   });
 
-  it('changed behind our back: the recorded version is put back', async () => {
+  it('changed behind our back: --repair leaves it, --restore puts the recorded version back', async () => {
     await world.console.change(one(), 'MARK-theirs');
     const found = await world.verify();
     expect(found).toMatchObject({ code: 1, kinds: ['changed: open'] });
     expect(found.answer?.findings[0]).toMatchObject({ connectionId: CONNECTION, secretId: one() });
+    // It may be a rotation: undoing it would lock everybody out.
+    expect(await world.verify('--repair')).toMatchObject({ code: 1, kinds: ['changed: open'] });
     expect(await world.bench.valueOf(one())).toBe('MARK-theirs');
-    expect(await world.verify('--repair')).toMatchObject({ code: 0, kinds: ['changed: repaired'] });
+    expect(await world.verify('--restore')).toMatchObject({ code: 0, kinds: ['changed: repaired'] });
     expect(await world.bench.valueOf(one())).toBe('MARK-one');
-    expect(await world.bench.query(`SELECT secret_id FROM audit WHERE action = 'repair'`)).toEqual([
-      { secret_id: one() },
+    expect(await world.bench.query(`SELECT secret_id, actor FROM audit WHERE action = 'repair'`)).toEqual([
+      { secret_id: one(), actor: operatorName() },
     ]);
     // Of one alone: moto's answers for many go by the version that was written last, not by the label.
     expect(await world.verify('--connection', CONNECTION)).toMatchObject({ code: 0, kinds: [] });
+  });
+
+  it('rotated in the store: --accept makes that value the newest, and readers are told', async () => {
+    const revision = async () =>
+      (await world.bench.query(`SELECT revision, operation FROM connection WHERE id = '${CONNECTION}'`))[0];
+    await world.console.change(one(), 'MARK-rotated');
+    expect(await world.verify('--accept')).toMatchObject({ code: 0, kinds: ['changed: repaired'] });
+    expect(await world.bench.valueOf(one())).toBe('MARK-rotated');
+    expect(await revision()).toEqual({ revision: 2, operation: 'rotated' });
+    expect(await world.bench.query(`SELECT secret_id, actor FROM audit WHERE action = 'accept'`)).toEqual([
+      { secret_id: one(), actor: operatorName() },
+    ]);
+    await world.bench.worker.relay.run(new AbortController().signal);
+    const sent = world.bench.topics.secured.filter(({ connectionId }) => connectionId === CONNECTION);
+    expect(sent.at(-1)).toMatchObject({ revision: 2, operation: 'rotated' });
+    // The value is known: sent again it needs no write, and a mask keeps it.
+    const written = world.bench.puts.length;
+    await world.bench.handle(eventRecord({ name: 'one', password: 'MARK-rotated', at: 5 }));
+    await world.bench.handle(eventRecord({ name: 'one', password: '*********', at: 6 }));
+    expect(world.bench.puts.slice(written)).toEqual([]);
+    expect(await world.verify('--connection', CONNECTION)).toMatchObject({ code: 0, kinds: [] });
+  });
+
+  it('our value written again by somebody: put right by --repair, nobody has to decide', async () => {
+    await world.console.change(one(), 'MARK-one');
+    expect(await world.verify()).toMatchObject({ code: 1, kinds: ['version: open'] });
+    expect(await world.verify('--repair')).toMatchObject({ code: 0, kinds: ['version: repaired'] });
+    expect(await world.bench.valueOf(one())).toBe('MARK-one');
+  });
+
+  it('made anew by hand with another value and no tags: --accept takes it and puts the tags on', async () => {
+    await world.console.remove(one());
+    await world.console.create(one(), 'MARK-by-hand', null);
+    expect((await world.verify('--repair')).code).toBe(1);
+    expect(await world.bench.valueOf(one())).toBe('MARK-by-hand');
+    expect((await world.verify('--accept')).kinds.filter((kind) => !kind.startsWith('tags'))).toEqual([
+      expect.stringMatching(/^(changed|replaced): repaired$/),
+    ]);
+    expect(await world.console.owner(one())).toBe(CONNECTION);
+    expect(await world.bench.valueOf(one())).toBe('MARK-by-hand');
+    expect(await world.verify('--connection', CONNECTION)).toMatchObject({ code: 0, kinds: [] });
+  });
+
+  it('changed, and tagged for another connection: --accept does not take it', async () => {
+    await world.console.change(one(), 'MARK-theirs');
+    await world.console.tag(one(), OTHER);
+    const { kinds } = await world.verify('--accept');
+    expect(kinds).toContain('changed: left');
+    expect(await world.console.owner(one())).toBe(OTHER);
+  });
+
+  it('changed, and its row altered: --accept leaves it altered', async () => {
+    await world.console.change(one(), 'MARK-theirs');
+    await world.bench.change(
+      `UPDATE secret_reference SET fingerprint = NULL WHERE connection_id = '${CONNECTION}'`,
+    );
+    const { kinds } = await world.verify('--accept');
+    expect([...kinds].sort()).toEqual(['altered: open', 'changed: left']);
+    expect((await world.verify()).kinds).toContain('altered: open');
   });
 
   it('missing: kept as lost, and published again it is well', async () => {
     await world.console.remove(one());
     expect(await world.verify()).toMatchObject({ code: 1, kinds: ['missing: open'] });
     expect(await world.bench.kept()).toEqual([]);
-    expect(await world.verify('--repair')).toMatchObject({ code: 1, kinds: ['missing: lost'] });
+    expect(await world.verify('--repair')).toMatchObject({
+      ...{ code: 1, kinds: ['missing: lost'] },
+      answer: { deadLetters: [{ code: 'SECRET_VERSION_GONE', connectionId: CONNECTION }] },
+    });
     expect(await world.bench.kept()).toEqual([{ state: 'dead', code: 'SECRET_VERSION_GONE' }]);
     await world.bench.handle(eventRecord({ name: 'one', password: 'MARK-new', at: 5 }));
     await world.bench.endDoubt();
@@ -71,7 +136,7 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     await world.console.tag(one(), null);
     await world.console.change(one(), 'MARK-theirs');
     expect((await world.verify()).kinds.sort()).toEqual(['changed: open', 'tags: open']);
-    const { code, kinds } = await world.verify('--repair');
+    const { code, kinds } = await world.verify('--repair', '--restore');
     expect({ code, kinds: kinds.sort() }).toEqual({ code: 1, kinds: ['changed: lost', 'tags: left'] });
     expect(await world.bench.valueOf(one())).toBe('MARK-theirs');
     expect(await world.console.owner(one())).toBeNull();

@@ -47,6 +47,7 @@ describe.each(MANAGERS)('a worker on %s: calls to the store', (managerName, [cre
     );
     topics = new FakeTopics();
     worker = await openWorker(config, {
+      kafkaCluster: null,
       outlet: new FakeOutlet(topics),
       observer: { handled: () => undefined, failed: () => undefined },
     });
@@ -92,6 +93,55 @@ describe.each(MANAGERS)('a worker on %s: calls to the store', (managerName, [cre
       expect(topics.secured).toHaveLength(1);
     },
   );
+
+  const kept = () =>
+    worker.database.run(({ manager, tables }) =>
+      manager.find(tables.deadLetter, { order: { connectionId: 'ASC' } }),
+    );
+  const retryAll = async () => {
+    await worker.database.run(({ manager }) =>
+      manager.query('UPDATE dead_letter SET next_attempt_at_ms = 1'),
+    );
+    await worker.pipeline.retryKept(SIGNAL);
+  };
+
+  it('a full account: new secrets wait by themselves, changes go on; with room again they are written', async () => {
+    await handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    standin.configure({ maxSecrets: 1, maxParameters: 1 });
+    for (const id of ['c2', 'c3'])
+      expect(await handle(eventRecord({ id, name: id, password: `MARK-${id}` }))).toBe('waiting');
+    expect(await handle(eventRecord({ password: 'MARK-b', at: 2 }))).toBe('applied');
+    expect(standin.secrets()).toMatchObject([{ secretId: PASSWORD_ID, value: 'MARK-b' }]);
+    await retryAll();
+    expect((await kept()).map(({ connectionId, state, code }) => [connectionId, state, code])).toEqual([
+      ['c2', 'waiting', 'STORE_QUOTA'],
+      ['c3', 'waiting', 'STORE_QUOTA'],
+    ]);
+    // The pause has doubled, and ends when the time to wait does.
+    for (const { nextAttemptAtMs, updatedAtMs, waitUntilMs } of await kept()) {
+      expect(nextAttemptAtMs! - updatedAtMs).toBe(20_000);
+      expect(waitUntilMs! - updatedAtMs).toBeGreaterThan(590_000);
+    }
+    standin.configure({ maxSecrets: 100, maxParameters: 100 });
+    await retryAll();
+    expect(await kept()).toEqual([]);
+    expect(standin.secrets()).toHaveLength(3);
+  });
+
+  it('one secret that takes no further version: its event waits, others go on', async () => {
+    await handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    const name =
+      managerName === 'managed-aws' ? 'LimitExceededException' : 'ParameterMaxVersionLimitExceeded';
+    standin.fault({ kind: 'error', name, operation: change, secretId: PASSWORD_ID });
+    expect(await handle(eventRecord({ password: 'MARK-b', at: 2 }))).toBe('waiting');
+    expect(await handle(eventRecord({ id: 'c2', name: 'c2', password: 'MARK-c' }))).toBe('applied');
+    await worker.database.run(({ manager }) => manager.query('UPDATE dead_letter SET wait_until_ms = 1'));
+    await retryAll();
+    expect(topics.deadLetters.map(({ headers }) => headers['code'])).toEqual(['STORE_QUOTA']);
+    const [letter] = await kept();
+    expect(letter).toMatchObject({ state: 'dead', code: 'STORE_QUOTA', nextAttemptAtMs: null });
+    expect(letter?.detail).toContain(name);
+  });
 
   it('a limit is refused before any call', async () => {
     await handle(eventRecord({ password: 'x'.repeat(65_537), config: { authType: { password: 'MARK-b' } } }));

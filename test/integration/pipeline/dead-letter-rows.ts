@@ -1,13 +1,19 @@
 import type { EventErrorCode } from '../../../src/errors.js';
+import { KeyRing, sealText } from '../../../src/fernet/index.js';
+import { resealedRow } from '../../../src/pipeline/references.js';
 import type { Json } from '../../../src/terms.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import { changeEvent, CONNECTION, eventRecord, MASKED, OTHER, PASSWORD_ID, sourceRecord } from './events.js';
-import type { Bench, BenchOptions, BenchWorker } from './fixture.js';
+import { sealedFor } from '../../harness/index.js';
+import { KEYS, type Bench, type BenchOptions, type BenchWorker } from './fixture.js';
+import { plantReference } from './planted.js';
 
 const SIGNAL = new AbortController().signal;
 const FREE = { signal: SIGNAL, admitWrite: () => Promise.resolve() };
+/** A key that somebody has taken off a list. */
+const LOST_KEY = 'gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp8=';
 /** The key under which {@link sealedByOthers} seals. */
-const OTHER_PUBLISHER = { PUBLISHER_FERNET_KEY: 'ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=' };
+const OTHER_PUBLISHER = { PUBLISHER_FERNET_KEY: 'YGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn8=' };
 
 /** How one code comes about, and what a retry makes of it. Every value has the mark in it that a bench looks for. */
 export interface DeadLetterRow {
@@ -45,8 +51,8 @@ function nested(levels: number): Json {
   return value;
 }
 
-const sealedByOthers = ({ context }: BenchWorker): string =>
-  `fernet:${context.rings.ingestion.seal('MARK-sealed')}`;
+const sealedByOthers = (): string =>
+  sealedFor(OTHER_PUBLISHER.PUBLISHER_FERNET_KEY, CONNECTION, 'MARK-sealed');
 
 async function timeIsOver(bench: Bench, worker: BenchWorker): Promise<void> {
   await bench.makeDue({ over: true });
@@ -64,11 +70,19 @@ export const DEAD_LETTER_ROWS: Readonly<Record<EventErrorCode, DeadLetterRow>> =
   EVENT_NOT_DECODABLE: { cause: raw(() => '{"password":"MARK-a"'), mend: null },
   EVENT_INVALID: { cause: raw(() => json().replace('{', '{"entity":{"password":"MARK-b"},')), mend: null },
   EVENT_TOO_DEEP: { cause: sent({ config: { a: nested(300) } }), mend: null },
+  EVENT_TOO_LARGE: { cause: sent({ config: { a: Array<number>(250_000).fill(0) } }), mend: null },
   NUMBER_NOT_EXACT: {
     cause: raw(() => json({ limit: 1 }).replace('"limit":1', '"limit":12345678901234567890')),
     mend: null,
   },
   ENTITY_TYPE_UNSUPPORTED: { cause: raw(() => json({ entityType: 'table' })), mend: null },
+  ENTITY_TYPE_CHANGED: {
+    cause: sent(
+      { password: 'MARK-a', at: 1 },
+      { serviceType: 'Mcp', config: { servers: [{ name: 'a', apiKey: 'MARK-b' }] }, at: 2 },
+    ),
+    mend: null,
+  },
   NOT_A_BOT: {
     cause: raw(() =>
       json({
@@ -78,7 +92,15 @@ export const DEAD_LETTER_ROWS: Readonly<Record<EventErrorCode, DeadLetterRow>> =
     ),
     mend: null,
   },
-  TIMESTAMP_IN_FUTURE: { cause: sent({ password: 'MARK-a', at: 1_000_000_000 }), mend: null },
+  TIMESTAMP_IMPLAUSIBLE: { cause: sent({ password: 'MARK-a', at: 1_000_000_000 }), mend: null },
+  ORDER_CONFLICT: {
+    cause: sent({ password: 'MARK-a', at: 5, version: 0.2 }, { password: 'MARK-b', at: 4, version: 0.3 }),
+    mend: same,
+  },
+  EVENT_ID_REUSED: {
+    cause: sent({ password: 'MARK-a', eventId: 'one', at: 1 }, { password: 'MARK-b', eventId: 'one', at: 2 }),
+    mend: same,
+  },
   FIELD_NOT_A_STRING: { cause: sent({ password: ['MARK-a', 1] }), mend: null },
   VALUE_IS_THE_WORD_NULL: {
     cause: sent({ password: 'null', config: { sslConfig: { caCertificate: 'MARK-ca' } } }),
@@ -94,12 +116,59 @@ export const DEAD_LETTER_ROWS: Readonly<Record<EventErrorCode, DeadLetterRow>> =
     cause: sent({ password: 'MARK-{{x}}' }),
     mend: (bench) => bench.worker({}, undefined, {}),
   },
+  VALUE_NOT_SEALED: {
+    options: { env: { SOURCE_VALUES: 'sealed' } },
+    cause: sent({ password: 'MARK-a' }),
+    mend: restarted({ SOURCE_VALUES: 'any' }),
+  },
+  SECRET_QUOTED: {
+    options: { env: { SECRET_QUOTED: 'refuse' } },
+    cause: raw(() =>
+      json().replace('"name":', '"description":"it is MARK-aaaa","name":').replace('"MARK-a"', '"MARK-aaaa"'),
+    ),
+    mend: restarted({ SECRET_QUOTED: 'mask' }),
+  },
   TOKEN_NOT_OPENED: {
-    cause: (worker) => worker.handle(eventRecord({ password: sealedByOthers(worker) })),
+    cause: (worker) => worker.handle(eventRecord({ password: sealedByOthers() })),
     mend: restarted(OTHER_PUBLISHER),
   },
+  TOKEN_NOT_BOUND: {
+    cause: sent({ password: sealText(KeyRing.parse('K', KEYS.PUBLISHER_FERNET_KEY), 'MARK-sealed') }),
+    mend: restarted({ PUBLISHER_TOKENS: 'any' }),
+  },
+  REFERENCE_ALTERED: {
+    cause: async (worker) => {
+      await worker.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+      await worker.handle(eventRecord({ id: OTHER, name: 'other', password: 'MARK-b', at: 1 }));
+      await worker.database.run(({ manager }) =>
+        manager.query(
+          `UPDATE secret_reference SET sealed = (SELECT sealed FROM secret_reference WHERE connection_id = '${OTHER}') WHERE connection_id = '${CONNECTION}'`,
+        ),
+      );
+      await worker.handle(eventRecord({ password: MASKED, at: 2 }));
+    },
+    mend: null,
+  },
+  REFERENCE_NOT_OPENED: {
+    cause: async (worker) => {
+      await worker.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+      const lost = sealText(KeyRing.parse('K', LOST_KEY), `secret:${PASSWORD_ID}`);
+      const { database, context } = worker;
+      await database.run(async ({ manager, tables }) => {
+        const row = await manager.findOneByOrFail(tables.reference, { connectionId: CONNECTION });
+        // Written by a worker that had the key.
+        await manager.save(tables.reference, resealedRow(row, lost, context.fingerprintKey));
+      });
+      await worker.handle(eventRecord({ password: MASKED, at: 2 }));
+    },
+    mend: restarted({ FERNET_KEY: `${KEYS.FERNET_KEY},${LOST_KEY}` }),
+  },
+  TOKEN_FOR_ANOTHER_FIELD: {
+    cause: sent({ password: sealedFor(KEYS.PUBLISHER_FERNET_KEY, OTHER, 'MARK-sealed') }),
+    mend: null,
+  },
   SECRET_ID_INVALID: {
-    cause: sent({ password: 'secret:', config: { authType: { password: 'MARK-a' } } }),
+    cause: sent({ name: '//', password: 'MARK-a' }),
     mend: null,
   },
   SECRET_ID_AMBIGUOUS: {
@@ -116,12 +185,32 @@ export const DEAD_LETTER_ROWS: Readonly<Record<EventErrorCode, DeadLetterRow>> =
       return worker;
     },
   },
+  SECRET_ID_REFERRED: {
+    cause: async (worker) => {
+      const squatter = { id: OTHER, name: 'squatter' };
+      await plantReference(worker, (record) => worker.handle(record), squatter, PASSWORD_ID);
+      await worker.handle(eventRecord({ password: 'MARK-a' }));
+    },
+    mend: async (_, worker) => {
+      await worker.handle(eventRecord({ id: OTHER, name: 'squatter', password: null, at: 2 }));
+      return worker;
+    },
+  },
   SECRET_NOT_OWNED: {
     cause: async (worker, bench) => {
       bench.store.inner.placeUnowned(PASSWORD_ID, new SecretValue('MARK-theirs'));
       await worker.handle(eventRecord({ password: 'MARK-a' }));
     },
     mend: restarted({ SECRET_ADOPT: 'true' }),
+  },
+  ADOPTION_AMBIGUOUS: {
+    options: { env: { SECRET_ADOPT: 'true' } },
+    cause: sent({ name: 'fin/x', password: 'secret:/openmetadata/database/fin/x/password' }),
+    mend: null,
+  },
+  REFERENCE_INVALID: {
+    cause: sent({ password: 'secret:', config: { authType: { password: 'MARK-a' } } }),
+    mend: null,
   },
   REFERENCE_FOREIGN: {
     cause: sent(
@@ -145,12 +234,24 @@ export const DEAD_LETTER_ROWS: Readonly<Record<EventErrorCode, DeadLetterRow>> =
       return worker;
     },
   },
+  MASKED_SECRET_ON_NEW_ENDPOINT: {
+    options: { env: { MASKED_SECRET_ON_NEW_ENDPOINT: 'refuse' } },
+    cause: sent(
+      { password: 'MARK-a', config: { hostPort: 'db.example:3306' }, at: 1 },
+      { password: MASKED, config: { hostPort: 'evil.example:3306' }, at: 2 },
+    ),
+    mend: restarted({ MASKED_SECRET_ON_NEW_ENDPOINT: 'allow' }),
+  },
   MASK_POSITION_CHANGED: {
     cause: async (worker) => {
       const both = ['a', 'b'].map((url) => ({ url, apiKey: `MARK-${url}` }));
       await worker.handle(ofServers(1, both));
       await worker.handle(ofServers(2, [{ url: 'b', apiKey: MASKED }]));
     },
+    mend: null,
+  },
+  MASK_NOT_UNDERSTOOD: {
+    cause: sent({ config: { authType: { password: '[hidden]' } }, password: 'MARK-a' }),
     mend: null,
   },
   SECRET_BY_NAME_REFUSED: {
@@ -165,7 +266,7 @@ export const DEAD_LETTER_ROWS: Readonly<Record<EventErrorCode, DeadLetterRow>> =
   },
   EVENT_BLOCKED: {
     cause: async (worker) => {
-      await worker.handle(eventRecord({ password: sealedByOthers(worker), at: 1 }));
+      await worker.handle(eventRecord({ password: sealedByOthers(), at: 1 }));
       await worker.handle(eventRecord({ password: MASKED, at: 2 }));
     },
     mend: restarted(OTHER_PUBLISHER),
@@ -181,6 +282,14 @@ export const DEAD_LETTER_ROWS: Readonly<Record<EventErrorCode, DeadLetterRow>> =
     cause: async (worker, bench) => {
       await worker.handle(eventRecord({ id: OTHER, name: 'granted', password: 'MARK-b' }));
       bench.store.arm('access', { secretId: PASSWORD_ID, times: 2 });
+      await worker.handle(eventRecord({ password: 'MARK-a' }));
+      await timeIsOver(bench, worker);
+    },
+    mend: same,
+  },
+  STORE_QUOTA: {
+    cause: async (worker, bench) => {
+      bench.store.arm('quota', { secretId: PASSWORD_ID, times: 2 });
       await worker.handle(eventRecord({ password: 'MARK-a' }));
       await timeIsOver(bench, worker);
     },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { sealedFor } from '../../harness/index.js';
 import { CONNECTION, eventRecord, MASKED, OTHER, PASSWORD_ID, PASSWORD_PATH } from './events.js';
-import { openBench } from './fixture.js';
+import { KEYS, openBench } from './fixture.js';
 import { configOf, referencesOf } from './sent-event.js';
 
 describe('one secret field', () => {
@@ -42,14 +43,15 @@ describe('one secret field', () => {
     expect(await bench.stored()).toEqual({});
   });
 
-  it('the id of this very field: kept and owned where we have its row, external where we have not', async () => {
+  it('the id of this very field: kept and owned where we have its row, refused where we have not', async () => {
     const { bench, worker } = await openBench();
     await worker.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     await worker.handle(eventRecord({ password: `secret:${PASSWORD_ID}`, at: 2 }));
     expect(bench.topics.lastOf(CONNECTION)?.secretFields[0]).toMatchObject({ owned: true });
     const otherId = PASSWORD_ID.replace('mysql-test', 'other');
     await worker.handle(eventRecord({ id: OTHER, name: 'other', password: `secret:${otherId}` }));
-    expect(bench.topics.lastOf(OTHER)?.secretFields[0]).toMatchObject({ owned: false });
+    expect(worker.last()).toMatchObject({ outcome: 'refused', code: 'REFERENCE_FOREIGN' });
+    expect(bench.topics.securedOf(OTHER)).toEqual([]);
     expect(bench.store.writes).toBe(1);
   });
 
@@ -90,19 +92,32 @@ describe('one secret field', () => {
     expect(worker.last()).toMatchObject({ code: 'REFERENCE_FOREIGN' });
   });
 
-  it('ALLOWED_REFERENCE_PREFIXES: nothing else is accepted, the field’s own id is', async () => {
+  it('ALLOWED_REFERENCE_PREFIXES: nothing else is accepted', async () => {
     const { worker } = await openBench({ env: { ALLOWED_REFERENCE_PREFIXES: '/shared/' } });
     await worker.handle(eventRecord({ password: 'secret:/shared/x', at: 1 }));
     expect(worker.last()).toMatchObject({ outcome: 'applied' });
     await worker.handle(eventRecord({ password: 'secret:/team-a/x', at: 2 }));
     expect(worker.last()).toMatchObject({ code: 'REFERENCE_NOT_ALLOWED' });
-    await worker.handle(eventRecord({ password: `secret:${PASSWORD_ID}`, at: 3 }));
-    expect(worker.last()).toMatchObject({ outcome: 'applied' });
   });
+
+  it.each(['/openmetadata/', '/', '/openmetadata/database/mysql-test/'])(
+    'ALLOWED_REFERENCE_PREFIXES=%s opens no other connection’s secret',
+    async (allowed) => {
+      const { bench, worker } = await openBench({ env: { ALLOWED_REFERENCE_PREFIXES: allowed } });
+      await worker.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+      await worker.handle(
+        eventRecord({ id: OTHER, name: 'other', password: `secret:${PASSWORD_ID}`, at: 1 }),
+      );
+      expect(worker.last()).toMatchObject({ outcome: 'refused', code: 'REFERENCE_FOREIGN' });
+      expect(bench.topics.securedOf(OTHER)).toEqual([]);
+      await worker.handle(eventRecord({ password: `secret:${PASSWORD_ID}`, at: 2 }));
+      expect(worker.last()).toMatchObject({ outcome: 'applied' });
+    },
+  );
 
   it('fernet:<token> is what is inside: text, mask, reference, the word null', async () => {
     const { bench, worker } = await openBench();
-    const seal = (text: string): string => `fernet:${worker.context.rings.publisher.seal(text)}`;
+    const seal = (text: string): string => sealedFor(KEYS.PUBLISHER_FERNET_KEY, CONNECTION, text);
     await worker.handle(eventRecord({ password: seal('MARK-a'), at: 1 }));
     await worker.handle(eventRecord({ password: seal(MASKED), at: 2 }));
     expect(await bench.store.valueOf(PASSWORD_ID)).toBe('MARK-a');
@@ -172,7 +187,7 @@ describe('what is refused is refused before any write, and nothing of the event 
     ['too long', `MARK-${'x'.repeat(100)}`, 'VALUE_TOO_LONG'],
     ['too long in bytes, not in characters', 'é'.repeat(26), 'VALUE_TOO_LONG'],
     ['characters the store refuses', 'MARK-{{x}}', 'VALUE_REFUSED_BY_STORE'],
-    ['a reference without a name', 'secret:', 'SECRET_ID_INVALID'],
+    ['a reference without a name', 'secret:', 'REFERENCE_INVALID'],
   ])('%s', async (_, password, code) => {
     const { bench, worker } = await openBench({ limits: { maxValueBytes: 50, refusedTexts: ['{{'] } });
     const config = { sslConfig: { caCertificate: 'MARK-ca' }, authType: { password: 'MARK-fine' } };

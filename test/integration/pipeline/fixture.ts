@@ -4,11 +4,12 @@ import { loadConfig, type Config } from '../../../src/config.js';
 import { Database } from '../../../src/database/database.js';
 import { DatabaseLedger } from '../../../src/database/ledger.js';
 import { migrateSchema } from '../../../src/database/schema.js';
+import { TEST_CHANGE } from '../migration/test-change.js';
 import { changeActiveManager, loadIdentity } from '../../../src/database/settings.js';
 import { Janitor } from '../../../src/operations/janitor.js';
 import { Mover } from '../../../src/operations/migrate/mover.js';
 import { openFieldFinder } from '../../../src/app.js';
-import { ConfigurationError } from '../../../src/errors.js';
+import { ConfigurationError, type WorkerError } from '../../../src/errors.js';
 import { createSecretIdBuilder } from '../../../src/ids/index.js';
 import { ClaimGuard } from '../../../src/pipeline/claim-guard.js';
 import type { PlanContext } from '../../../src/pipeline/context.js';
@@ -31,7 +32,7 @@ import {
 import { FakeOutlet, FakeTopics } from './fake-outlet.js';
 import { scriptedManager, ScriptedStore } from './scripted-store.js';
 
-const KEYS = {
+export const KEYS = {
   FERNET_KEY: 'mJ3wQx2mD0vJb0nqk3p0v9u3a1ZkXb7mV2c5t8y1R4E=',
   DEAD_LETTER_FERNET_KEY: 'AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=',
   INGESTION_FERNET_KEY: 'ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=',
@@ -60,7 +61,11 @@ export interface BenchWorker {
   readonly outlet: FakeOutlet;
   readonly context: PlanContext;
   readonly handled: HandledRecord[];
+  /** Codes of the dead letters it was told of. */
+  readonly deadLetters: string[];
   readonly failures: unknown[];
+  /** Why records were not published. */
+  readonly unpublished: string[];
   /** Added to its monotonic clock: how long the process was stopped (SIGSTOP) as far as it can tell. */
   stoppedMs: number;
   handle(record: SourceRecord): Promise<RecordOutcome>;
@@ -73,7 +78,7 @@ export class Bench {
   readonly topics = new FakeTopics();
   readonly store = new ScriptedStore();
   readonly workers: BenchWorker[] = [];
-  /** Managers that can not be opened (any more). */
+  /** Managers that cannot be opened (any more). */
   readonly closed = new Set<ManagerName>();
   readonly #stores = new Map<ManagerName, ScriptedStore>();
   #shared: Database | null = null;
@@ -105,7 +110,8 @@ export class Bench {
     const [first] = this.workers;
     if (first === undefined) throw new Error('no worker has made the database yet');
     const [row] = await this.query(`SELECT value FROM setting WHERE name = 'manager_epoch'`);
-    if (!(await changeActiveManager(first.database, Number(row?.['value']), to))) throw new Error('lost');
+    if (!(await changeActiveManager(first.database, Number(row?.['value']), to, TEST_CHANGE)))
+      throw new Error('lost');
   }
 
   /** A further worker. Those of a SQLite bench share its one connection. */
@@ -121,7 +127,7 @@ export class Bench {
     const database = await this.#openDatabase(config);
     const { manager: first = 'in-memory', limits = {}, claimMs = 15_000 } = this.options;
     const managerName = under ?? first;
-    const identity = await loadIdentity(database, config.keys.database, managerName);
+    const identity = await loadIdentity(database, config.keys, managerName);
     const outlet = new FakeOutlet(this.topics);
     const manager = scriptedManager(this.storeOf(managerName), managerName, newLimits ?? limits);
     const managers = {
@@ -141,15 +147,21 @@ export class Bench {
         idStyle: 'slash',
         strict: false,
         prefix: '',
-        cluster: 'openmetadata',
+        cluster: config.secretsManager.clusterName,
         maxIdLength: manager.limits.maxIdLength,
+        formerPrefixes: identity.ownPrefixes,
       }),
       fields: openFieldFinder(config),
       rings: config.keys,
       fingerprintKey: identity.fingerprintKey,
       generation: identity.generation,
       rules: {
+        grants: null,
         adopt: config.secretsManager.adopt,
+        sourceValues: config.rules.sourceValues,
+        maskedSecretOnNewEndpoint: config.rules.maskedSecretOnNewEndpoint,
+        publisherTokens: config.rules.publisherTokens,
+        secretQuoted: config.rules.secretQuoted,
         allowedReferencePrefixes: config.rules.allowedReferencePrefixes ?? [],
         graceMs: config.rules.deletionGraceSeconds * 1_000,
         waitMs: config.rules.waitSeconds * 1_000,
@@ -161,14 +173,21 @@ export class Bench {
         maxRecordBytes: (stream) => outlet.maxRecordBytes(stream),
       },
     };
-    const ledger = new DatabaseLedger(database, { claimMs, managerEpoch: identity.managerEpoch, clock });
+    const deadLetters: string[] = [];
+    const ledger = new DatabaseLedger(database, {
+      ...{ claimMs, managerEpoch: identity.managerEpoch, clock },
+      onDeadLetters: (letters) => deadLetters.push(...letters.map(({ code }) => code)),
+    });
     const freeGate = { acquire: () => Promise.resolve() };
     const guard = new ClaimGuard({ gate: freeGate, ledger, clock, storeTimeoutMs: STORE_TIMEOUT_MS });
-    const publisher = new Publisher(outlet, ledger, config.keys.database, clock);
+    const unpublished: string[] = [];
+    const onUnpublished = ({ code }: WorkerError): void => void unpublished.push(code);
+    const publisher = new Publisher(outlet, ledger, config.keys.outbox, clock, onUnpublished);
     const handled: HandledRecord[] = [];
     const failures: unknown[] = [];
     const pipeline = new Pipeline({
       topics: config.topics,
+      clockSkewMs: config.rules.clockSkewSeconds * 1_000,
       context,
       ledger,
       processor: new EventProcessor({ context, managers, ledger, publisher, guard, clock }),
@@ -181,7 +200,7 @@ export class Bench {
       database,
       ledger,
       pipeline,
-      relay: new Relay(ledger, publisher, outlet, config.keys.database),
+      relay: new Relay({ ledger, publisher, outlet, context, onUnpublished }),
       mover: new Mover({
         context,
         managers,
@@ -199,12 +218,14 @@ export class Bench {
         guard,
         rules: context.rules,
         tokenKey: identity.fingerprintKey,
-        ring: config.keys.database,
+        ring: config.keys.outbox,
       }),
       outlet,
       context,
       handled,
+      deadLetters,
       failures,
+      unpublished,
       handle: (record: SourceRecord) => pipeline.handle(record, NEVER),
       last: () => handled.at(-1),
     });

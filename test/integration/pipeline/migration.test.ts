@@ -261,7 +261,7 @@ function describeMoves(engine: DatabaseEngine): void {
     const audit = await bench.query(
       `SELECT action, actor FROM audit WHERE actor = 'cli:tester' ORDER BY action`,
     );
-    expect(audit.map(({ action }) => action)).toEqual(['create', 'retire']);
+    expect(audit.map(({ action }) => action)).toEqual(['create', 'migrate', 'retire']);
     await bench.expectNoLeak();
   });
 
@@ -387,7 +387,7 @@ function describeMoves(engine: DatabaseEngine): void {
     });
   });
 
-  it('what can not be read back as it was written is not committed', async () => {
+  it('what cannot be read back as it was written is not committed', async () => {
     const { bench, change } = await begin();
     const w2 = await change();
     const target = bench.storeOf('local');

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { describeWith } from '../../harness/index.js';
+import { LIMITS } from '../../../src/limits.js';
 import type { Json } from '../../../src/terms.js';
 import { CONNECTION, eventRecord, MASKED, sourceRecord, changeEvent } from './events.js';
 import { openBench } from './fixture.js';
@@ -46,18 +47,18 @@ describe('odd entities', () => {
   );
 
   it.each(['in-memory', 'db'] as const)(
-    '10,000 secret fields with %s: applied, masked, deleted',
+    'as many secret fields as the limit, with %s: applied, masked, deleted',
     async (manager) => {
       const { bench, worker } = await openBench({ manager });
       worker.outlet.maxBytes = 100_000_000;
       const config = (password: string) => ({
         connectionOptions: Object.fromEntries(
-          Array.from({ length: 10_000 }, (_, index) => [`k${index}`, { password }]),
+          Array.from({ length: LIMITS.secretFields }, (_, index) => [`k${index}`, { password }]),
         ),
       });
       expect(await worker.handle(eventRecord({ at: 1, config: config('MARK-a') }))).toBe('applied');
       expect(await worker.handle(eventRecord({ at: 2, config: config(MASKED) }))).toBe('applied');
-      expect(bench.topics.lastOf(CONNECTION)?.secretFields).toHaveLength(10_000);
+      expect(bench.topics.lastOf(CONNECTION)?.secretFields).toHaveLength(LIMITS.secretFields);
       expect(await worker.handle(eventRecord({ at: 3 }))).toBe('applied');
       expect(bench.topics.lastOf(CONNECTION)?.secretFields).toEqual([]);
     },

@@ -8,7 +8,8 @@ import {
   PASSWORD_ID,
   sourceRecord,
 } from './events.js';
-import { openBench, type Bench } from './fixture.js';
+import { scheduleRetry } from '../../../src/database/dead-letters.js';
+import { openBench, type Bench, type BenchWorker } from './fixture.js';
 import { configOf } from './sent-event.js';
 
 const value = (bench: Bench): Promise<string | null> => bench.store.valueOf(PASSWORD_ID);
@@ -72,14 +73,48 @@ describe('which of two states is newer', () => {
     expect(await value(bench)).toBe('MARK-b');
   });
 
-  it('more than an hour ahead: refused; what comes after it is not stale', async () => {
+  it('further ahead than CLOCK_SKEW_SECONDS: refused; what comes after it is not stale', async () => {
     const { bench, worker } = await openBench();
-    const ahead = (Date.now() - 1_790_000_000_000) / 1_000 + 3_700;
+    const ahead = (Date.now() - 1_790_000_000_000) / 1_000 + 400;
     await worker.handle(eventRecord({ password: 'MARK-b', at: ahead }));
-    expect(worker.last()).toMatchObject({ outcome: 'refused', code: 'TIMESTAMP_IN_FUTURE' });
+    expect(worker.last()).toMatchObject({ outcome: 'refused', code: 'TIMESTAMP_IMPLAUSIBLE' });
     expect(await worker.handle(eventRecord({ password: 'MARK-a', at: 1 }))).toBe('applied');
     expect(await value(bench)).toBe('MARK-a');
     await bench.expectNoLeak();
+  });
+});
+
+describe('an event with a time that cannot be', () => {
+  const ahead = (Date.now() - 1_790_000_000_000) / 1_000 + 400;
+  const seconds = 1_790_000_000 / 1_000 - 1_790_000_000;
+
+  it.each([
+    ['far ahead', ahead],
+    ['in seconds', seconds],
+  ])('%s holds back what masks a field that it was to set, and nothing else', async (_, at) => {
+    const { bench, worker } = await openBench();
+    const ssl = (caCertificate: string) => ({ sslConfig: { caCertificate } });
+    await worker.handle(eventRecord({ password: 'MARK-a', config: ssl('MARK-ca'), at: 1 }));
+    await worker.handle(eventRecord({ password: 'MARK-b', config: ssl(MASKED), at }));
+    expect(worker.last()).toMatchObject({ outcome: 'refused', code: 'TIMESTAMP_IMPLAUSIBLE' });
+    const [row] = await bench.query('SELECT sets FROM dead_letter');
+    expect(row).toEqual({ sets: '["/connection/config/password"]' });
+    const newest = eventRecord({ password: 'MARK-a', config: ssl(MASKED), at: 2 });
+    expect(await worker.handle(newest)).toBe('applied');
+    expect(await bench.kept()).toEqual([]);
+    await worker.handle(eventRecord({ password: 'MARK-b', at }));
+    expect(await worker.handle(eventRecord({ password: MASKED, at: 3 }))).toBe('blocked');
+    expect(await worker.handle(eventRecord({ password: 'MARK-c', at: 4 }))).toBe('applied');
+    expect(await value(bench)).toBe('MARK-c');
+    await bench.expectNoLeak();
+  });
+
+  it('that only masks holds nothing back', async () => {
+    const { bench, worker } = await openBench();
+    await worker.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    await worker.handle(eventRecord({ password: MASKED, config: { hostPort: 'b' }, at: ahead }));
+    expect(await worker.handle(eventRecord({ password: MASKED, at: 2 }))).toBe('applied');
+    expect(await value(bench)).toBe('MARK-a');
   });
 });
 
@@ -225,5 +260,59 @@ describe('deletions', () => {
     };
     expect(await worker.handle(tombstone)).toBe('tombstone');
     expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'live' });
+  });
+});
+
+describe('a higher version with an earlier time', () => {
+  const conflict = { outcome: 'refused', code: 'ORDER_CONFLICT' };
+  const retry = async (worker: BenchWorker): Promise<void> => {
+    await scheduleRetry(worker.database, { code: 'ORDER_CONFLICT' }, 10);
+    await worker.pipeline.retryKept(new AbortController().signal);
+  };
+
+  it('and another secret is kept, holds nothing back, and a retry applies it as the newest', async () => {
+    const { bench, worker } = await openBench();
+    await worker.handle(eventRecord({ password: 'MARK-a', at: 5, version: 0.2 }));
+    const late = eventRecord({ password: 'MARK-b', at: 4, version: 0.3 });
+    for (let times = 0; times < 2; times += 1) await worker.handle(late);
+    expect(worker.last()).toMatchObject(conflict);
+    expect(bench.topics.deadLetters).toHaveLength(1);
+    expect(await value(bench)).toBe('MARK-a');
+    // It masks what the kept one was to set: it is applied, and that stays.
+    expect(await worker.handle(eventRecord({ password: MASKED, at: 6, version: 0.4 }))).toBe('applied');
+    expect(await bench.kept()).toEqual([{ state: 'dead', code: 'ORDER_CONFLICT' }]);
+    await retry(worker);
+    expect(worker.last()).toMatchObject({ outcome: 'applied' });
+    expect(await value(bench)).toBe('MARK-b');
+    expect(await bench.kept()).toEqual([]);
+    expect(await worker.handle(late)).toBe('duplicate');
+    expect(await worker.handle(eventRecord({ password: 'MARK-c', at: 7, version: 0.5 }))).toBe('applied');
+    expect(await value(bench)).toBe('MARK-c');
+    await bench.expectNoLeak();
+  });
+
+  it('is gone with a later state that has the secret, or with the connection', async () => {
+    for (const later of [eventRecord({ password: 'MARK-c', at: 6, version: 0.4 }), deletion(7)]) {
+      const { bench, worker } = await openBench();
+      await worker.handle(eventRecord({ password: 'MARK-a', at: 5, version: 0.2 }));
+      await worker.handle(eventRecord({ password: 'MARK-b', at: 4, version: 0.3 }));
+      expect(await worker.handle(later)).toBe('applied');
+      expect(await bench.kept()).toEqual([]);
+      expect(await bench.query(`SELECT 1 FROM audit WHERE action = 'supersede'`)).toHaveLength(1);
+    }
+  });
+
+  it.each<[string, Parameters<typeof eventRecord>[0], Parameters<typeof eventRecord>[1]]>([
+    ['with the same secret', { password: 'MARK-a', version: 0.3, config: { hostPort: 'b' } }, {}],
+    ['that masks it', { password: MASKED, version: 0.3 }, {}],
+    ['but a lower version', { password: 'MARK-b', version: 0.1 }, {}],
+    ['but no version', { password: 'MARK-b', version: null }, {}],
+    ['published before the applied one: a replay', { password: 'MARK-b', version: 0.3 }, { offset: 0 }],
+  ])('%s is stale', async (_, spec, place) => {
+    const { bench, worker } = await openBench();
+    await worker.handle(eventRecord({ password: 'MARK-a', at: 5, version: 0.2 }));
+    expect(await worker.handle(eventRecord({ at: 4, ...spec }, place))).toBe('stale');
+    expect(await value(bench)).toBe('MARK-a');
+    expect(await bench.kept()).toEqual([]);
   });
 });

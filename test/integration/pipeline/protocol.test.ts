@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { describeWith, type DatabaseEngine } from '../../harness/index.js';
 import { CONNECTION, deletion, eventRecord, MASKED, PASSWORD_ID } from './events.js';
 import { gate } from './fake-outlet.js';
+import { plantReference } from './planted.js';
 import { Bench, codeOf, type BenchOptions, type BenchWorker } from './fixture.js';
 
 const SIGNAL = new AbortController().signal;
@@ -17,6 +18,19 @@ async function expectAgreement(bench: Bench, value: string): Promise<void> {
   expect(await bench.store.valueOf(PASSWORD_ID)).toBe(value);
   const [row] = await bench.query('SELECT revision FROM connection');
   expect(bench.topics.lastOf(CONNECTION)?.revision).toBe(Number(row?.['revision']));
+}
+
+const CERTIFICATE_ID = '/openmetadata/database/mysql-test/sslconfig/cacertificate';
+
+/** Two secrets. */
+const pair = (password: string) => ({ password, config: { sslConfig: { caCertificate: `${password}-ca` } } });
+
+/** By name, until when one of its requests may land; null: none can. */
+async function inDoubt(bench: Bench): Promise<Record<string, number | null>> {
+  const rows = await bench.query('SELECT secret_id, suspect_until_ms AS until_ms FROM stored_secret');
+  return Object.fromEntries(
+    rows.map((row) => [String(row['secret_id']), row['until_ms'] === null ? null : Number(row['until_ms'])]),
+  );
 }
 
 /** The counter-examples of the protocol, each by its number; more of 7 and 11 with the janitor's own tests, 10 with a change of manager. */
@@ -175,6 +189,51 @@ function describeProtocol(engine: DatabaseEngine): void {
     expect(bench.topics.lastOf(CONNECTION)).toMatchObject({ revision: 2 });
   });
 
+  it('11: a name that the store refuses, or was not asked for, is not in doubt: nothing of it can land', async () => {
+    const { bench, w1 } = await open();
+    bench.store.arm('not-owned', { secretId: PASSWORD_ID });
+    await w1.handle(eventRecord({ ...pair('MARK-a'), at: 1 }));
+    expect(w1.last()).toMatchObject({ outcome: 'refused', code: 'SECRET_NOT_OWNED' });
+    expect(await inDoubt(bench)).toEqual({ [PASSWORD_ID]: null, [CERTIFICATE_ID]: null });
+    await w1.handle(eventRecord({ ...pair('MARK-a'), at: 2 }));
+    bench.store.arm('quota', { secretId: PASSWORD_ID });
+    await w1.handle(eventRecord({ password: 'MARK-b', config: pair('MARK-a').config, at: 3 }));
+    expect(w1.last()).toMatchObject({ outcome: 'waiting', code: 'STORE_QUOTA' });
+    expect(await inDoubt(bench)).toEqual({ [PASSWORD_ID]: null, [CERTIFICATE_ID]: null });
+    expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'live', [CERTIFICATE_ID]: 'live' });
+  });
+
+  it('11: what was written before its event was refused is put right at once', async () => {
+    const { bench, w1, w2 } = await open();
+    await w1.handle(eventRecord({ ...pair('MARK-a'), at: 1 }));
+    bench.store.arm('not-owned', { secretId: CERTIFICATE_ID });
+    await w1.handle(eventRecord({ ...pair('MARK-b'), at: 2 }));
+    expect(w1.last()).toMatchObject({ outcome: 'refused', code: 'SECRET_NOT_OWNED' });
+    const { [PASSWORD_ID]: untilMs, [CERTIFICATE_ID]: ofRefused } = await inDoubt(bench);
+    expect(ofRefused).toBeNull();
+    expect(untilMs).toBeLessThanOrEqual(Date.now());
+    expect(await bench.store.valueOf(PASSWORD_ID)).toBe('MARK-b');
+    expect(await w2.janitor.run(SIGNAL)).toMatchObject({ repaired: 1 });
+    await expectAgreement(bench, 'MARK-a');
+    expect(await inDoubt(bench)).toEqual({ [PASSWORD_ID]: null, [CERTIFICATE_ID]: null });
+  });
+
+  it('11: a refusal takes no name out of the doubt that an earlier claim has left it in', async () => {
+    const { bench, w1, w2 } = await open();
+    await w1.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    bench.store.arm('late');
+    expect(await codeOf(w1.handle(eventRecord({ password: 'MARK-b', at: 2 })))).toBe('STORE_UNAVAILABLE');
+    await bench.expireClaims();
+    bench.store.arm('not-owned');
+    await w2.handle(eventRecord({ password: 'MARK-c', at: 3 }));
+    expect(w2.last()).toMatchObject({ outcome: 'refused', code: 'SECRET_NOT_OWNED' });
+    expect((await inDoubt(bench))[PASSWORD_ID]).toBeGreaterThan(Date.now());
+    await bench.store.land();
+    await bench.endDoubt();
+    expect(await w2.janitor.run(SIGNAL)).toMatchObject({ repaired: 1 });
+    await expectAgreement(bench, 'MARK-a');
+  });
+
   it('11: what another claim left as writing is in doubt after the next commit, and never counts as unchanged', async () => {
     const { bench, w1, w2 } = await open();
     await w1.handle(eventRecord({ password: 'MARK-a', at: 1 }));
@@ -248,6 +307,56 @@ function describeProtocol(engine: DatabaseEngine): void {
     expect(bench.store.writes).toBe(1);
     expect((await bench.kept()).map(({ code }) => code)).toEqual(['SECRET_ID_COLLISION']);
   });
+
+  it('nobody refers to a name while another connection creates it, whoever comes first', async () => {
+    const { bench, w1, w2 } = await open();
+    const spellings = [(id: string) => id, (id: string) => id.toUpperCase(), arnOf];
+    for (let round = 0; round < 12; round += 1) {
+      const name = `svc-${round}`;
+      const spell = spellings[round % spellings.length] ?? arnOf;
+      const created = eventRecord({ id: name, name, password: `MARK-${round}` });
+      const referring = eventRecord({
+        id: `squatter-${round}`,
+        name: `squatter-${round}`,
+        password: `secret:${spell(PASSWORD_ID.replace('mysql-test', name))}`,
+      });
+      const both = [() => w1.handle(created), () => w2.handle(referring)];
+      const settled = await Promise.allSettled(
+        (round % 2 === 0 ? both : both.reverse()).map((handle) => handle()),
+      );
+      for (const [index, { status }] of settled.entries()) if (status === 'rejected') await both[index]?.();
+      expect(w1.last()).toMatchObject({ outcome: 'applied' });
+      expect(w2.last()).toMatchObject({ outcome: 'refused', code: 'REFERENCE_FOREIGN' });
+    }
+    expect(bench.topics.secured.every(({ connectionId }) => !connectionId.startsWith('squatter'))).toBe(true);
+  });
+
+  it.each(['before', 'after'])(
+    'a reference of an earlier version that lands %s the claim of who creates its name opens nothing',
+    async (when) => {
+      const { bench, w1, w2 } = await open();
+      const squatter = { id: 'squatter', name: 'squatter' };
+      const plant = () => plantReference(w2, (record) => w2.handle(record), squatter, PASSWORD_ID);
+      if (when === 'before') await plant();
+      else
+        bench.store.afterPut = async () => {
+          bench.store.afterPut = () => Promise.resolve();
+          await plant();
+        };
+      await w1.handle(eventRecord({ password: 'MARK-a' }));
+      expect(w1.last()).toMatchObject(
+        when === 'before' ? { outcome: 'refused', code: 'SECRET_ID_REFERRED' } : { outcome: 'applied' },
+      );
+      await w2.handle(eventRecord({ ...squatter, password: MASKED, config: { hostPort: 'x:1' }, at: 2 }));
+      expect(w2.last()).toMatchObject({ outcome: 'refused', code: 'REFERENCE_FOREIGN' });
+      const said = bench.topics.securedOf('squatter').map(({ secretFields }) => secretFields);
+      expect(JSON.stringify(said)).not.toContain(PASSWORD_ID);
+    },
+  );
+}
+
+function arnOf(secretId: string): string {
+  return `arn:aws:secretsmanager:eu-west-1:123456789012:secret:${secretId}-AbCdEf`;
 }
 
 describe('the protocol on sqlite', () => {

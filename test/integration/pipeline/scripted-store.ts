@@ -11,12 +11,14 @@ import type {
   StoreResult,
 } from '../../../src/secrets-managers/port.js';
 import type { ManagerName } from '../../../src/terms.js';
+import { testOwnership } from '../../harness/ownership.js';
 
 /**
- * What a put runs into: `throttle`, `access`, `credentials`: not carried out; `lost`: not carried out, outcome unknown; `lost-after`:
+ * What a put runs into: `throttle`, `access`, `credentials`, `quota`, `not-owned`: not carried out; `lost`: not carried out, outcome unknown; `lost-after`:
  * carried out, outcome unknown; `late`: outcome unknown, carried out by {@link ScriptedStore.land}.
  */
-export type PutFault = 'throttle' | 'access' | 'credentials' | 'lost' | 'lost-after' | 'late';
+export type PutFault =
+  'throttle' | 'access' | 'credentials' | 'quota' | 'not-owned' | 'lost' | 'lost-after' | 'late';
 
 interface Armed {
   readonly kind: PutFault;
@@ -29,7 +31,7 @@ const NO_GUARD: StoreCall = { signal: new AbortController().signal, admitWrite: 
 /** The in-memory store with a script of faults, a call log, and requests that land when the test says so. */
 export class ScriptedStore implements SecretStore {
   readonly owned = null;
-  readonly inner = new InMemoryStore();
+  readonly inner = new InMemoryStore(testOwnership());
   readonly calls: { readonly operation: 'put' | 'get' | 'delete' | 'restore'; readonly secretId: string }[] =
     [];
   readonly #armed: Armed[] = [];
@@ -83,6 +85,10 @@ export class ScriptedStore implements SecretStore {
         return failure('access', 'scripted: access denied');
       case 'credentials':
         return failure('credentials', 'scripted: expired');
+      case 'quota':
+        return failure('quota', 'scripted: no room');
+      case 'not-owned':
+        return failure('conflict', 'scripted: not ours', { code: 'SECRET_NOT_OWNED' });
       case 'lost':
         return unknown;
       case 'late':

@@ -113,7 +113,7 @@ describeWith(['kafka'], 'publishing', ({ kafka: brokers }) => {
   });
 
   it('asks for the acknowledgement of all in-sync replicas', async () => {
-    // One broker alone can not refuse for want of replicas (it asks for no more than a topic has): so on the wire.
+    // One broker alone cannot refuse for want of replicas (it asks for no more than a topic has): so on the wire.
     const sent = vi.spyOn(Socket.prototype, 'write');
     disposeLater(() => {
       sent.mockRestore();

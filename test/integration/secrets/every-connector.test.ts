@@ -30,7 +30,7 @@ interface Subject {
   readonly idSkip: number;
 }
 
-/** The rule of design §3 for the style `slash`, from the design alone. */
+/** The rule for ids of the style `slash`, written once more: nothing in common with the program. */
 function idBySpecification(head: readonly string[], keys: readonly string[]): string {
   let id = '';
   for (const segment of ['openmetadata', ...head, ...keys]) {

@@ -17,10 +17,12 @@ import { FakeOutlet, FakeTopics } from '../pipeline/fake-outlet.js';
 import type { SentEvent } from '../pipeline/sent-event.js';
 
 export const NEVER = new AbortController().signal;
-/** FERNET_KEY of every bench; the publisher's, too, where nothing else is set. */
+/** FERNET_KEY and PUBLISHER_FERNET_KEY of every bench. */
 export const BENCH_KEY = 'mJ3wQx2mD0vJb0nqk3p0v9u3a1ZkXb7mV2c5t8y1R4E=';
+export const BENCH_PUBLISHER_KEY = 'QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8=';
 const ENV = {
   FERNET_KEY: BENCH_KEY,
+  PUBLISHER_FERNET_KEY: BENCH_PUBLISHER_KEY,
   DEAD_LETTER_FERNET_KEY: 'AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=',
   SECRET_MANAGER_WRITES_PER_SECOND: '100000',
 };
@@ -87,6 +89,7 @@ export class Bench {
       },
     );
     this.#worker = await openWorker(config, {
+      kafkaCluster: null,
       outlet: this.outlet,
       observer: {
         handled: (record) => {
@@ -188,8 +191,13 @@ export class Bench {
     ) as Promise<unknown> as Promise<AuditEntry[]>;
   }
 
+  /** What was done to secrets and events; that an event was applied is not among it. */
+  async acts(): Promise<AuditEntry[]> {
+    return this.audit(`action <> 'apply'`);
+  }
+
   async actions(): Promise<string[]> {
-    return (await this.audit()).map(({ action }) => String(action));
+    return (await this.acts()).map(({ action }) => String(action));
   }
 
   async kept(): Promise<{ state: string; code: string }[]> {
@@ -227,12 +235,12 @@ export class Bench {
     const gate = { acquire: () => Promise.resolve() };
     return new Janitor({
       ledger,
-      publisher: new Publisher(this.outlet, ledger, context.rings.database, clock),
+      publisher: new Publisher(this.outlet, ledger, context.rings.outbox, clock),
       managers: this.worker.managers,
       guard: new ClaimGuard({ gate, ledger, clock, storeTimeoutMs: 1_000 }),
       rules: context.rules,
       tokenKey: identity.fingerprintKey,
-      ring: context.rings.database,
+      ring: context.rings.outbox,
     });
   }
 

@@ -177,13 +177,14 @@ function pipelineOf(catalogue: Catalogue, byName: CatalogueOptions['byName']): P
     clock,
     storeTimeoutMs: 1_000,
   });
-  const publisher = new Publisher(bench.outlet, ledger, context.rings.database, clock);
+  const publisher = new Publisher(bench.outlet, ledger, context.rings.outbox, clock);
   return new Pipeline({
     topics: {
       created: 'connection.created',
       updated: 'connection.updated',
       deleted: 'connection.deleted',
     },
+    clockSkewMs: 300_000,
     context,
     ledger,
     processor: new EventProcessor({ context, managers, ledger, publisher, guard, clock }),

@@ -199,7 +199,7 @@ describe('problems of users', () => {
   it.each([
     ['GetSecretValue', { name: 'renamed' }],
     ['PutSecretValue', { name: 'mysql-test', password: 'MARK-b' }],
-  ] as const)('a secret that can not be read is taken for absent (%s denied)', async (operation, event) => {
+  ] as const)('a secret that cannot be read is taken for absent (%s denied)', async (operation, event) => {
     const { bench, aws } = await openAwsBench('managed-aws');
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     const writes = () => aws.calls.filter(({ operation: name }) => name === 'CreateSecret').length;

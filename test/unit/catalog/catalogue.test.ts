@@ -88,7 +88,7 @@ describe('a catalogue of the user', () => {
   });
 
   it('is refused by name where it is missing or not JSON', () => {
-    expect(() => loadCatalogue(join(folder, 'missing.json'))).toThrow(/missing\.json can not be read/);
+    expect(() => loadCatalogue(join(folder, 'missing.json'))).toThrow(/missing\.json cannot be read/);
     const file = join(folder, 'broken.json');
     writeFileSync(file, '{"format": hunter2');
     expect(() => loadCatalogue(file)).toThrow(/broken\.json is not JSON\.$/);

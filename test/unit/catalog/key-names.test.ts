@@ -44,7 +44,10 @@ describe('secrets by the name of their key', () => {
      AccountKey storageAccountKey subscription-key Ocp-Apim-Subscription-Key AWS_SECRET_ACCESS_KEY awsSessionToken
      X-Auth-Token X-Vault-Token x-functions-key encryptionKey signingKey basic.auth.user.info creds credentials
      serviceAccountCredentials spPrivateKey keyPassphrase bind_pw passwordHash pin passcode privateKeyValue apiSecret
-     webhookSecret hmacKey masterKey Passwort ｐａｓｓｗｏｒｄ`.split(/\s+/),
+     webhookSecret hmacKey masterKey Passwort ｐａｓｓｗｏｒｄ passWord passPhrase PassWord pass_word dbpass DBPASS bindpw ldapBindPw
+     userPwd rootpw PGPASSWORD keystorepass privKey priv_key private.key serviceAccountJson service_account_json keyfile_dict
+     connectionString connection_string connStr CONNECTIONSTRING Contraseña пароль パスワード gitToken MYSECRET basicAuth
+     privateKeyFileContent fs.azure.account.key.x.dfs.example.net SECRET_KEY_BASE`.split(/\s+/),
   )('%s is a secret', (key) => {
     expect(isSecret(key)).toBe(true);
   });
@@ -57,17 +60,19 @@ describe('secrets by the name of their key', () => {
      authProvider authorizationUrl cookiePolicy cookieDomain credentialSource gitCredentials hostPort username user
      description displayName href owners tags fullyQualifiedName testConnectionResult extension changeDescription
      loggerLevel pipelineType sourceConfig openMetadataServerConnection authenticationMechanism isBot sslMode pinned
-     opinion spin patch path patient jaas pass_through tokenExpirySeconds apiKeyRotationDays constructor __proto__`.split(
-      /\s+/,
-    ),
+     opinion spin patch path patient jaas pass_through tokenExpirySeconds overpass numtokens costPerToken serviceAccount serviceAccountEmail privateKeyFile connectionTimeout monkey
+     hotkey cookieName accountName apiKeyRotationDays constructor __proto__`.split(/\s+/),
   )('%s is plain', (key) => {
     expect(meaningOfKey(key)).toBe('plain');
   });
 
-  it('takes a number under a password’s key for one, and under a token’s key not', () => {
+  it('takes a number under a key that names one secret for it, and under one that may count not', () => {
     expect(meaningOfKey('password')).toBe('password');
     expect(meaningOfKey('pin')).toBe('password');
+    expect(meaningOfKey('token')).toBe('password');
     expect(meaningOfKey('tokens')).toBe('secret');
+    // It may ask for yes or no.
+    expect(meaningOfKey('usePassword')).toBe('secret');
   });
 
   it('looks at the end of a key of any length in no time', () => {

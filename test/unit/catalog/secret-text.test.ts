@@ -1,9 +1,21 @@
 import { describe, expect, it } from 'vitest';
 
-import { holdsSecret, isSecretFlag, isStandIn } from '../../../src/catalog/secret-text.js';
+import { holdsSecret, isSecretFlag, isStandIn, masksSecret } from '../../../src/catalog/secret-text.js';
 
 describe('texts that hold a secret', () => {
   it.each([
+    // No guess at place-holders: passwords begin like this, too.
+    'postgresql://etl:$ecretPa55@db/sales',
+    'postgres://user:${PASSWORD}@host/db',
+    'postgres://user:<9kPa55@host/db',
+    'postgres://user:[prod-2024]@host/db',
+    'postgres://user:%(pa55@host/db',
+    'postgres://user:***@host/db',
+    'Server=h;Password={{ password }}',
+    'Server=h;Uid=etl;Pwd=$ecretPa55;',
+    'jdbc:postgresql://db/sales?user=etl&password=${aa9k',
+    'host=db user=etl password=<9kPa55 dbname=sales',
+    'org.apache.kafka.common.security.plain.PlainLoginModule required username="u" password="[prod-2024]";',
     'https://user:hunter2@proxy.internal:3128',
     'postgresql+psycopg2://user:hunter2@host/db',
     'postgresql://user:hun/ter2@host/db',
@@ -56,10 +68,6 @@ describe('texts that hold none', () => {
     'jdbc:oracle:thin:@//host:1521/service',
     'jdbc:sqlserver://host:1433;databaseName=x;integratedSecurity=true',
     'host=h port=5432 user=u dbname=d',
-    'postgres://user:${PASSWORD}@host/db',
-    'postgres://user:<password>@host/db',
-    'postgres://user:***@host/db',
-    'Server=h;Password={{ password }}',
     'mailto:someone@example.com',
     'a@b.c',
     'usePassword=true',
@@ -80,16 +88,32 @@ describe('texts that hold none', () => {
 });
 
 describe('texts that stand for a secret', () => {
-  it.each(['*********', 'secret:/openmetadata/database/x/password', 'secrets:a-b', 'fernet:gAAAAABl_-0='])(
-    '%s',
-    (text) => {
-      expect(isStandIn(text)).toBe(true);
-    },
-  );
-  it.each(['********', 'secret: a word to the wise', 'secret:', 'fernet: branca', 'a secret:/x'])(
+  it.each([
+    ...['*********', '***', 'secret:/openmetadata/database/x/password', 'secrets:a-b', 'secret:pa$$word'],
+    'fernet:gAAAAABl_-0=',
+  ])('%s', (text) => {
+    expect(isStandIn(text)).toBe(true);
+  });
+  it.each(['secret: a word to the wise', 'secret:', 'fernet: branca', 'a secret:/x'])('not: %s', (text) => {
+    expect(isStandIn(text)).toBe(false);
+  });
+});
+
+describe('texts with a mask in place of a secret', () => {
+  it.each([
+    'postgres://user:***@host/db',
+    'postgres://user:XXXXXXXXXX@host/db',
+    'postgres://user:%2A%2A%2A%2A@host/db',
+    'jdbc:oracle:thin:scott/********@//host:1521/service',
+    'Server=h;Password=********;Encrypt=True',
+    '{"user": "u", "password": "[hidden]"}',
+  ])('%s', (text) => {
+    expect(masksSecret(text)).toBe(true);
+  });
+  it.each(['postgres://user:hunter2@host/db', 'postgres://***@host/db', '{"password": "**"}', '***'])(
     'not: %s',
     (text) => {
-      expect(isStandIn(text)).toBe(false);
+      expect(masksSecret(text)).toBe(false);
     },
   );
 });
@@ -109,9 +133,50 @@ it.each([
   ['@', 8_000_000],
   ['a:', 4_000_000],
   ['x\n', 4_000_000],
-])('looks through megabytes of %j in linear time', (piece, times) => {
+  ...[
+    ' \t',
+    '::',
+    '=>',
+    '{"a":',
+    '[',
+    '%3D',
+    '&quot;',
+    '\\"',
+    '<a ',
+    '<password>',
+    '<name>a',
+    '--a ',
+    'mysql -',
+    'echo | ',
+  ].map((piece): [string, number] => [piece, 200_000]),
+  ...[
+    'h:1:d:u:',
+    'x@tcp(',
+    'u:p@',
+    'A/b@',
+    'a@b:',
+    'eyJ',
+    '$6$',
+    'login password ',
+    'identified by ',
+    '-----BEGIN ',
+    'sk_live_',
+    '-eyJaaaaaaaaaa',
+    'AKIA-',
+  ].map((piece): [string, number] => [piece, 100_000]),
+  // The words of one line or value, tried against each other.
+  ...[
+    `htpasswd -${'b'.repeat(1_900)}\n`,
+    `net ${'-U'.repeat(900)}\n`,
+    `password: ${'a'.repeat(100)} z z `,
+  ].map((piece): [string, number] => [piece, Math.round(4_000_000 / piece.length)]),
+])('looks through megabytes of %.40j in linear time', (piece, times) => {
   const started = performance.now();
   holdsSecret(`${piece.repeat(times)}=@:`);
   // A quadratic rule would take hours.
   expect(performance.now() - started).toBeLessThan(15_000);
+});
+
+it.each(['eyJ', '$6$', 'sk-a', 'glpat-'])('has stack enough for 16 MB of %j', (piece) => {
+  expect(() => holdsSecret(piece.repeat(16_000_000 / piece.length))).not.toThrow();
 });

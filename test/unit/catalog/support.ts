@@ -11,7 +11,7 @@ export const DEFAULT_OPTIONS: CatalogueOptions = {
   excludedPaths: [],
 };
 
-/** The style `slash` of DESIGN §3, in its shortest form. */
+/** The style `slash` in its shortest form. */
 export const cleanSegment = (text: string): string => text.replace(/[^A-Za-z0-9/_-]/gu, '_').toLowerCase();
 
 export function finderOf(

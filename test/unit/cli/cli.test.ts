@@ -2,14 +2,15 @@ import { PassThrough } from 'node:stream';
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { EXIT, type Cli } from '../../../src/cli/cli.js';
-import { exitCodeOf, reportError } from '../../../src/cli/errors.js';
+import { exitCodeOf, reportError, shownError } from '../../../src/cli/errors.js';
+import { asDatabaseError, DatabaseError } from '../../../src/database/errors.js';
 import { pointInTime, retention, wholeNumber } from '../../../src/cli/parse.js';
 import { OutcomeCounts } from '../../../src/observability/outcome-counts.js';
 import { runProgram } from '../../../src/cli/program.js';
 import { formatTable, printable } from '../../../src/cli/text.js';
 import { untilAborted } from '../../../src/cli/until-aborted.js';
 import { loadConfig } from '../../../src/config.js';
-import { WorkerError } from '../../../src/errors.js';
+import { ERROR_CODES, WorkerError } from '../../../src/errors.js';
 import type { HandledRecord } from '../../../src/pipeline/observer.js';
 import type { RecordOutcome } from '../../../src/terms.js';
 
@@ -155,7 +156,9 @@ describe('outcomes of a pipe', () => {
     connectionId: null,
     secretFields: 0,
     writes: 0,
+    notes: [],
     reported: [],
+    isAgain: false,
     durationMs: 1,
   });
 
@@ -205,5 +208,30 @@ describe('untilAborted', () => {
       for await (const _each of untilAborted(failing(), new AbortController().signal));
     };
     await expect(read()).rejects.toThrow('gone');
+  });
+});
+
+describe('the hint of a command that has ended', () => {
+  it.each(Object.keys(ERROR_CODES) as (keyof typeof ERROR_CODES)[])(
+    'of %s promises no repetition that nobody makes',
+    (code) => {
+      expect(shownError(new WorkerError(code, 'x')).hint).not.toMatch(/^(None needed|Tried again)/);
+    },
+  );
+
+  it.each([
+    ['28P01', 'the login was refused', 'Check user, password'],
+    ['ER_ACCESS_DENIED_ERROR', 'the login was refused', 'Check user, password'],
+    ['42501', 'lacks a right', 'Grant it SELECT'],
+    ['08P01', 'the start of the session was refused', 'ignore_startup_parameters'],
+  ])('of a database that says %s', (driverCode, what, hint) => {
+    const driver = Object.assign(new Error(MARKER), { code: driverCode });
+    const error = asDatabaseError(driver);
+    expect(error).toBeInstanceOf(DatabaseError);
+    const shown = shownError((error as DatabaseError).at('worker at db:5432 as app'));
+    expect(shown.code).toBe('DATABASE_UNAVAILABLE');
+    expect(shown.message).toContain('database worker at db:5432 as app: ');
+    expect(shown.message).toContain(what);
+    expect(shown.hint).toContain(hint);
   });
 });

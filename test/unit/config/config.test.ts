@@ -43,7 +43,7 @@ describe('defaults', () => {
         clusterName: 'openmetadata',
         tags: [],
         adopt: false,
-        migration: 'auto',
+        migration: null,
         writesPerSecond: 20,
         requestTimeoutMs: 5000,
         localVaultFile: './connection-secrets.vault',
@@ -75,6 +75,9 @@ describe('defaults', () => {
       rules: {
         secretByName: 'externalise',
         unknownConnector: 'heuristic',
+        sourceValues: 'any',
+        maskedSecretOnNewEndpoint: 'allow',
+        secretQuoted: 'mask',
         allowedReferencePrefixes: null,
         catalogFile: null,
         extraPaths: [],
@@ -239,9 +242,36 @@ describe('settings that are read', () => {
   it('falls back to FERNET_KEY and says for which keys', () => {
     const ingestion = generateKey();
     const { keys } = load({ INGESTION_FERNET_KEY: ingestion });
-    expect(keys.fallbacks).toEqual(['PUBLISHER_FERNET_KEY', 'DEAD_LETTER_FERNET_KEY']);
-    expect(keys.publisher).toBe(keys.database);
+    expect(keys.ingestionFallsBack).toBe(false);
+    expect(load({}).keys.ingestionFallsBack).toBe(true);
+    expect(keys.publisher).toBeNull();
     expect(keys.ingestion.revealKeys()).toEqual([ingestion]);
+  });
+});
+
+describe('keys apart', () => {
+  const [own, other] = [generateKey(), generateKey()];
+
+  it.each(['FERNET_KEY', 'INGESTION_FERNET_KEY', 'DEAD_LETTER_FERNET_KEY'])(
+    'a publisher’s key that is also one of %s stops the start, positions named and no key shown',
+    (name) => {
+      const shared = other.replace(/=$/, '');
+      const { problems, message } = errorOf(
+        { FERNET_KEY: KEY, [name]: `${generateKey()},${other}`, PUBLISHER_FERNET_KEY: `${own},${shared}` },
+        ['keys'],
+      );
+      expect(problems.map((problem) => problem.name)).toEqual(['PUBLISHER_FERNET_KEY']);
+      expect(message).toContain(`key 2 is also key 2 of ${name}`);
+      expect(message).not.toContain(shared);
+    },
+  );
+
+  it('any other that two settings share is warned of', () => {
+    const { warnings } = load({ INGESTION_FERNET_KEY: `${own},${KEY}`, DEAD_LETTER_FERNET_KEY: own });
+    expect(warnings.map((text) => text.slice(0, text.indexOf(': whoever')))).toEqual([
+      'INGESTION_FERNET_KEY: key 2 is also key 1 of FERNET_KEY',
+      'INGESTION_FERNET_KEY: key 1 is also key 1 of DEAD_LETTER_FERNET_KEY',
+    ]);
   });
 });
 

@@ -106,6 +106,21 @@ describe('a binary CloudEvent', () => {
     });
   });
 
+  it.each<[string, string | null]>([
+    ['connection.created', 'entityCreated'],
+    ['com.acme.connection.updated.v1', 'entityUpdated'],
+    ['com.acme.connection.deleted', 'entityDeleted'],
+    ['entityRestored', 'entityRestored'],
+    ['com.acme.myconnection.created', null],
+    ['connection.createdv1', null],
+    ['connection.created.connection.deleted', null],
+  ])('of type %s, in headers with a hyphen, means %s', (type, meant) => {
+    const hyphened = { 'ce-specversion': '1.0', 'ce-id': 'ce-1', 'ce-source': '/server', 'ce-type': type };
+    const source = record(change({ id: undefined, eventType: undefined }), { headers: hyphened });
+    if (meant === null) expect(refusalOf(source)).toEqual(['EVENT_INVALID', '/eventType']);
+    else expect(decodedEvent(source)).toMatchObject({ eventId: '/server#ce-1', eventType: meant });
+  });
+
   it('may carry its data as a JSON string', () => {
     expect(decode(record(JSON.stringify(change()), { headers })).kind).toBe('event');
   });

@@ -1,8 +1,11 @@
 import fc from 'fast-check';
+import { LIMITS } from '../../../src/limits.js';
 import { describe, expect, it } from 'vitest';
 import { EventError } from '../../../src/errors.js';
 import { parseJson } from '../../../src/events/json.js';
 import { isExactNumber } from '../../../src/events/json-scan.js';
+
+const MOST = LIMITS.jsonValues;
 
 function refusal(input: Buffer | string): [code: string, field: string | null, message: string] {
   try {
@@ -48,7 +51,21 @@ describe('parseJson', () => {
   });
 
   it('refuses a text over the size limit', () => {
-    expect(() => parseJson('"1234"', { maxDepth: 5, maxBytes: 5 })).toThrow('longer than 5 bytes');
+    expect(() => parseJson('"1234"', { maxDepth: 5, maxValues: 5, maxBytes: 5 })).toThrow('more than 5');
+  });
+
+  it.each([
+    ['numbers in an array', `[${'0,'.repeat(MOST - 1)}0]`],
+    ['empty arrays', `[${'[],'.repeat(MOST / 2 - 1)}[]]`],
+    ['members of objects', `[${'{"":0},'.repeat(MOST / 2 - 1)}{"":0}]`],
+    ['commas alone', ','.repeat(MOST + 1)],
+  ])('refuses a text with too many values, before they are made: %s', (_, text) => {
+    expect(refusal(text)[0]).toBe('EVENT_TOO_LARGE');
+    expect(refusal(text)[2]).toContain(`more than ${MOST} values`);
+  });
+
+  it('takes as many values as are allowed', () => {
+    expect(parseJson(`[${'0,'.repeat(MOST - 2)}0]`)).toHaveLength(MOST - 1);
   });
 
   it.each([
@@ -135,7 +152,7 @@ describe('parseJson', () => {
   it.each([
     ['arrays', '['.repeat(10_000) + ']'.repeat(10_000)],
     ['objects', '{"a":'.repeat(10_000) + '1' + '}'.repeat(10_000)],
-    ['arrays that are not closed', '['.repeat(5_000_000)],
+    ['arrays that are not closed', '['.repeat(2_000_000)],
   ])('refuses 10,000 and more levels of %s', (_, text) => {
     expect(refusal(text)[0]).toBe('EVENT_TOO_DEEP');
   });

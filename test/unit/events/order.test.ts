@@ -1,7 +1,8 @@
+import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson, compareEvents, compareOrder, contentDigest } from '../../../src/events/order.js';
-import type { EventOrder } from '../../../src/terms.js';
+import type { EventOrder, JsonObject } from '../../../src/terms.js';
 
 const order = (change: Partial<EventOrder> = {}): EventOrder => ({
   timestampMs: 10,
@@ -104,6 +105,20 @@ describe('contentDigest', () => {
     const other = { a: { c: null, d: [1, 2] }, b: 1 };
     expect(contentDigest(key, { ...base, entity: other })).toBe(contentDigest(key, { ...base, entity }));
     expect(contentDigest(key, { ...base, entity })).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('is that of the whole canonical text, however long: databases remember it', () => {
+    const large: JsonObject = {
+      b: Array.from({ length: 30_000 }, (_, at) => ({ z: at, a: [], e: {} })),
+      a: 'ä"',
+    };
+    const whole = createHmac('sha256', key)
+      .update(`content-digest/1\nentityUpdated\n${canonicalJson(large)}`, 'utf8')
+      .digest('hex');
+    expect(contentDigest(key, { eventType: 'entityUpdated', entity: large })).toBe(whole);
+    expect(canonicalJson({ b: [{ z: 1, a: [], e: {} }], a: 'x', '': [1, [null]] })).toBe(
+      '{"":[1,[null]],"a":"x","b":[{"a":[],"e":{},"z":1}]}',
+    );
   });
 
   it('depends on key, event type and every value', () => {

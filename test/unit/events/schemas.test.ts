@@ -12,7 +12,8 @@ describe('the schemas of incoming events', () => {
   it.each<[string, Record<string, Json | undefined>]>([
     ['no entity type', { entityType: undefined }],
     ['an unknown entity type', { entityType: 'table' }],
-    ['an unknown event type', { eventType: 'entityNoChange' }],
+    ['an unknown event type', { eventType: 'entityRenamed' }],
+    ['a time in seconds', { timestamp: 1_790_000_000 }],
     ['an id that is a number', { id: 5 }],
     ['an entity id with a space', { entityId: 'a b' }],
     ['a time that is a text', { timestamp: '5' }],

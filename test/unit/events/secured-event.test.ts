@@ -91,11 +91,26 @@ describe('a secured event', () => {
     );
   });
 
+  it('passes on the words of a newer worker as text, and the schema takes them', () => {
+    const words = {
+      ...{ manager: 'vault', operation: 'merged', entityType: 'agentService' },
+      store: { provider: 'vault', namespace: 'n' },
+    };
+    const value = { ...securedEvent(), ...words, later: 1 };
+    const data = schema('connection.secured.json');
+    expect(data(value), JSON.stringify(data.errors)).toBe(true);
+    expect(decodeSecuredEvent(record(JSON.parse(JSON.stringify(value)) as JsonObject))).toEqual({
+      ...securedEvent(),
+      ...words,
+      store: { provider: 'vault' },
+    });
+  });
+
   it.each<[string, Record<string, unknown>, string]>([
     ['no id', { connectionId: null }, '/connectionId'],
     ['a revision that is no number', { revision: 'marker' }, '/revision'],
-    ['an unknown operation', { operation: 'marker' }, '/operation'],
-    ['an unknown manager', { manager: 'marker' }, '/manager'],
+    ['an operation that is no text', { operation: 1 }, '/operation'],
+    ['no manager', { manager: null }, '/manager'],
     ['no store', { store: undefined }, '/store'],
     ['an entity that is a text', { entity: 'marker' }, '/entity'],
     ['no fields', { secretFields: undefined }, '/secretFields'],

@@ -6,6 +6,7 @@ import {
   createDatabase,
   freePort,
   freshName,
+  HopelessError,
   PROJECT_DIR,
   queryDatabase,
   startProcess,
@@ -42,6 +43,11 @@ describe('waitFor', () => {
       intervalMs: 1,
     });
     await expect(failing).rejects.toThrow('last error: no moon');
+  });
+
+  it('does not look again where nothing is to be hoped for', async () => {
+    const failing = waitFor(() => Promise.reject(new HopelessError('no sky')), { what: 'the moon' });
+    await expect(failing).rejects.toThrow(/^no sky$/);
   });
 });
 

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { openHttpServer, type HttpParts } from '../../../src/http/server.js';
 
 const MARKER = 'c4n4ry-value';
-const READY = { ready: true, phase: 'running', parts: [] } as const;
+const READY = { ready: true, phase: 'running', parts: [], warnings: [] } as const;
 
 async function open(parts: Partial<HttpParts> = {}) {
   const server = await openHttpServer({
@@ -30,9 +30,12 @@ it('answers 200 or 503 with every part', async () => {
   const parts = [
     { part: 'broker', state: 'down', since: '2030-01-01T00:00:00.000Z', code: 'BROKER_UNAVAILABLE' },
   ] as const;
-  const url = await open({ readiness: () => ({ ready, phase: 'running', parts }) });
+  const url = await open({ readiness: () => ({ ready, phase: 'running', parts, warnings: [] }) });
   const down = await fetch(`${url}/readyz`);
-  expect([down.status, await down.json()]).toEqual([503, { ready: false, phase: 'running', parts }]);
+  expect([down.status, await down.json()]).toEqual([
+    503,
+    { ready: false, phase: 'running', parts, warnings: [] },
+  ]);
   ready = true;
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
 });

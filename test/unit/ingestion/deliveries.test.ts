@@ -1,8 +1,9 @@
 import { Writable } from 'node:stream';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Deliveries } from '../../../src/ingestion/deliveries.js';
-import type { SecuredDelivery, SecuredHandler } from '../../../src/ingestion/deliveries.js';
+import type { GivenUp, GiveUp, SecuredDelivery, SecuredHandler } from '../../../src/ingestion/deliveries.js';
 import { createResolver, reveal } from '../../../src/ingestion/index.js';
+import { LatestStates } from '../../../src/ingestion/latest-states.js';
 import { createLogger } from '../../../src/observability/logger.js';
 import { waitFor } from '../../harness/index.js';
 import { FakeReader, GENERATION, securedEvent } from './support.js';
@@ -24,7 +25,7 @@ beforeEach(() => {
 const name = ({ connectionId, revision }: { connectionId: string; revision: number }): string =>
   `${connectionId}:${revision}`;
 
-function start(handler: SecuredHandler, concurrency = 8): Deliveries {
+function start(handler: SecuredHandler, concurrency = 8, giveUp?: GiveUp): Deliveries {
   const stream = new Writable({
     write(chunk: Buffer, _encoding, next) {
       log += chunk.toString();
@@ -39,6 +40,7 @@ function start(handler: SecuredHandler, concurrency = 8): Deliveries {
     resolver: createResolver({ readers: { test: reader } }),
     concurrency,
     backoff: { minMs: 5, maxMs: 20 },
+    ...(giveUp === undefined ? {} : { giveUp }),
     logger: createLogger({ level: 'trace', stream }),
   });
 }
@@ -107,19 +109,55 @@ describe('deliveries', () => {
   it('try again what failed, as often as it takes, never skipping it, and hold up nobody else', async () => {
     let failures = 6;
     const deliveries = start(({ event, attempt }) => {
-      if (event.connectionId !== 'a' || event.revision !== 1) return;
+      if (event.connectionId !== 'a') return;
       expect(attempt).toBe(7 - failures);
       failures -= 1;
       if (failures > 0) throw new Error('connect failed with password the-value');
     }, 1);
     accept(deliveries, 'a', 1);
-    accept(deliveries, 'a', 2);
     accept(deliveries, 'b', 1);
-    await waitFor(() => done.length === 3, { what: 'all' });
-    expect(seen.filter((each) => each !== 'b:1')).toEqual([...Array<string>(6).fill('a:1'), 'a:2']);
-    expect(done.indexOf('a:1')).toBeLessThan(done.indexOf('a:2'));
-    expect(done[0]).toBe('b:1');
+    await waitFor(() => done.length === 2, { what: 'all' });
+    expect(seen.filter((each) => each !== 'b:1')).toEqual(Array<string>(6).fill('a:1'));
+    expect(done).toEqual(['b:1', 'a:1']);
     expect(log).toContain('handling failed');
+    expect(log).not.toContain('the-value');
+  });
+
+  it('let the newest revision win over an older one that fails, whatever it fails of', async () => {
+    const deliveries = start(({ event }) => {
+      if (event.revision < 4) throw new Error('ENOTFOUND');
+    });
+    accept(deliveries, 'a', 1);
+    await waitFor(() => seen.length >= 3, { what: 'some attempts' });
+    for (const revision of [2, 3, 4]) accept(deliveries, 'a', revision);
+    await waitFor(() => done.length === 4, { what: 'all' });
+    expect([...new Set(seen)]).toEqual(['a:1', 'a:4']);
+    expect(log).toContain('"newest":4');
+  });
+
+  it('give up after so many attempts, tell the program, and forget the event only when it was taken', async () => {
+    const given: GivenUp[] = [];
+    const failure = new Error('login with the-value refused');
+    const deliveries = start(
+      () => {
+        throw failure;
+      },
+      8,
+      {
+        afterAttempts: 3,
+        onGivenUp: (one) => {
+          given.push(one);
+          if (given.length === 1) throw new Error('no table for the-value');
+        },
+      },
+    );
+    accept(deliveries, 'a', 1);
+    await waitFor(() => done.length === 1, { what: 'giving up' });
+    expect(seen).toEqual(Array<string>(4).fill('a:1'));
+    expect(given.map(({ attempts }) => attempts)).toEqual([3, 4]);
+    expect(given[1]).toMatchObject({ event: { connectionId: 'a', revision: 1 }, error: failure });
+    accept(deliveries, 'a', 1);
+    expect(done).toHaveLength(2);
     expect(log).not.toContain('the-value');
   });
 
@@ -137,7 +175,7 @@ describe('deliveries', () => {
     expect(values[1]).toContain('changed-behind');
   });
 
-  it('let an event whose references are gone make way for a newer one, and for nothing else', async () => {
+  it('let an event whose references are gone make way for a newer one, and commit nothing before', async () => {
     reader.values.clear();
     const deliveries = start(async (delivery) => {
       await delivery.resolve();
@@ -155,7 +193,7 @@ describe('deliveries', () => {
     deliveries.accept(newer, 'p', () => done.push('a:2'));
     await waitFor(() => done.length === 2, { what: 'the newer one' });
     expect(done).toEqual(['a:1', 'a:2']);
-    expect(log).toContain('a newer event replaces this one');
+    expect(log).toContain('a newer event is there: it replaces this one');
   });
 
   it('tell everybody who brought the same event', async () => {
@@ -215,5 +253,31 @@ describe('deliveries', () => {
     expect(done).toContain('slow:1');
     expect(done).not.toContain('later:1');
     expect(isAborted).toBe(true);
+  });
+});
+
+describe('the newest states of a backlog', () => {
+  it('are handed over at its end, one of each connection, and only then is anything done', () => {
+    const handed: { event: string; tell: () => void }[] = [];
+    const states = new LatestStates((event, _origin, tell) => handed.push({ event: name(event), tell }));
+    for (const [id, revision] of [
+      ['a', 1],
+      ['b', 1],
+      ['a', 3],
+      ['a', 2],
+    ] as const) {
+      const event = securedEvent({ connectionId: id, revision });
+      states.accept(event, 'p', () => done.push(name(event)));
+    }
+    states.accept(securedEvent({ connectionId: 'c', revision: 1 }), 'q', () => done.push('c'));
+    states.lose('q');
+    states.handOver('q');
+    expect(handed).toEqual([]);
+    states.handOver('p');
+    states.handOver('p');
+    expect(handed.map(({ event }) => event)).toEqual(['a:3', 'b:1']);
+    expect(done).toEqual([]);
+    handed[0]!.tell();
+    expect(done).toEqual(['a:1', 'a:3', 'a:2']);
   });
 });

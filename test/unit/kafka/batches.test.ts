@@ -110,7 +110,7 @@ describe('a batch', () => {
     expect(told).toEqual(['resolve 1', 'commit 2', 'pause', 'commit 2', 'seek 2', 'resume']);
   });
 
-  it('whose end can not be committed is read again from where it was: nothing else may ever come that commits it', async () => {
+  it('whose end cannot be committed is read again from where it was: nothing else may ever come that commits it', async () => {
     const commit = vi.fn<() => Promise<void>>().mockRejectedValue(staleGeneration());
     const { told, calls, batch } = inside({ commit });
     const handled = batch([0, 1]);

@@ -61,8 +61,4 @@ describe('errors of brokers', () => {
     expect(isUnreachable(error)).toBe(true);
     expect(isUnreachable(new WorkerError('STORE_ACCESS', 'denied'))).toBe(false);
   });
-
-  it('say which compression is read where a batch has another', () => {
-    expect(fatalError(kafkaError('KafkaJSNotImplemented')).message).toMatch(/gzip and snappy/);
-  });
 });

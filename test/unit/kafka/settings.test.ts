@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { createKafkaClient, toKafkaConfig } from '../../../src/kafka/client.js';
 import { createLogger } from '../../../src/observability/logger.js';
 import { toConsumerConfig } from '../../../src/kafka/consumer.js';
+import { loadConfig } from '../../../src/config.js';
 import { refuseUnsafeFlags } from '../../../src/kafka/settings.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';
 import { SecretValue } from '../../../src/secret-value.js';
@@ -98,8 +99,15 @@ describe('refuseUnsafeFlags', () => {
     },
   );
 
-  it('accepts what kafkajs takes for off', () => {
-    expect(() => refuseUnsafeFlags({ KAFKAJS_DEBUG_PROTOCOL_BUFFERS: '0' })).not.toThrow();
+  it.each(['1', '0', 'true', 'false', ' '])('refuses any text, as the configuration does: %j', (text) => {
+    const env = { KAFKAJS_DEBUG_PROTOCOL_BUFFERS: text };
+    const refused = expect.objectContaining({ code: 'UNSAFE_DEBUG_FLAG' }) as unknown;
+    expect(() => refuseUnsafeFlags(env)).toThrow(refused);
+    expect(() => loadConfig(env, { need: [] })).toThrow(refused);
+  });
+
+  it('accepts what is not set, or empty', () => {
     expect(() => refuseUnsafeFlags({})).not.toThrow();
+    expect(() => refuseUnsafeFlags({ KAFKAJS_DEBUG_PROTOCOL_BUFFERS: '' })).not.toThrow();
   });
 });

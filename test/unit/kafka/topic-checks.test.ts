@@ -12,7 +12,13 @@ function facts(changes: Partial<Record<string, Partial<TopicFacts> | null>> = {}
   for (const topic of ['c', 'u', 'd', 's', 'l']) {
     const change = changes[topic];
     if (change === null) continue;
-    const base = { topic, partitions: 6, retentionMs: WEEK_MS, maxMessageBytes: 1_048_588 };
+    const base = {
+      topic,
+      partitions: 6,
+      retentionMs: WEEK_MS,
+      maxMessageBytes: 1_048_588,
+      compression: 'producer',
+    };
     const compacted = topic === 's';
     all.set(topic, { ...base, compacted, deleted: !compacted, ...change });
   }
@@ -35,9 +41,24 @@ describe('judgeTopics', () => {
     ['secured events that are compacted and disappear', { s: { deleted: true } }, ['warning s']],
     ['sources that take larger records', { c: { maxMessageBytes: 2_000_000 } }, ['warning s']],
     ['source topics of different width', { d: { partitions: 3 } }, ['info d']],
+    ['a codec that is not read', { u: { compression: 'brotli' } }, ['warning u']],
     ['compacted dead letters', { l: { compacted: true } }, ['warning l']],
   ])('tells of %s', (_title, changes, expected) => {
     expect(judged(changes)).toEqual(expected);
+  });
+
+  it.each(['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd', ''])(
+    'has nothing to say about compression.type %j',
+    (compression) => {
+      expect(judged({ c: { compression }, s: { compression } })).toEqual([]);
+    },
+  );
+
+  it('names the codec that is not read, and those that are', () => {
+    expect(judgeTopics(NAMES, facts({ u: { compression: 'brotli' } }))[0]).toMatchObject({
+      problem: expect.stringContaining('compression.type is brotli') as string,
+      remedy: expect.stringContaining('gzip, snappy, lz4, zstd') as string,
+    });
   });
 
   it('keeps secured events that are retained for ever or long', () => {

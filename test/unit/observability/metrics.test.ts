@@ -11,7 +11,9 @@ const handled: HandledRecord = {
   connectionId: 'connection-4711',
   secretFields: 2,
   writes: 2,
+  notes: [],
   reported: ['/connection/config/options/token'],
+  isAgain: false,
   durationMs: 30,
 };
 
@@ -20,13 +22,16 @@ it('counts events by outcome and code, and nothing by id', async () => {
   metrics.handled(handled);
   metrics.handled({ ...handled, outcome: 'refused', code: 'FIELD_NOT_A_STRING', writes: 0, reported: [] });
   metrics.handled({ ...handled, outcome: 'waiting', code: 'MASK_WITHOUT_ORIGINAL', writes: 0 });
+  metrics.deadLetter('FIELD_NOT_A_STRING');
+  metrics.handled({ ...handled, outcome: 'refused', code: 'FIELD_NOT_A_STRING', isAgain: true });
   metrics.handedBack('STORE_UNAVAILABLE');
   const text = await metrics.render();
   expect(text).toContain('connection_secrets_events_total{outcome="applied",code=""} 1');
   expect(text).toContain('connection_secrets_events_total{outcome="refused",code="FIELD_NOT_A_STRING"} 1');
   expect(text).toContain('connection_secrets_dead_letters_total{code="FIELD_NOT_A_STRING"} 1');
-  expect(text).not.toContain('dead_letters_total{code="MASK_WITHOUT_ORIGINAL"}');
+  expect(text).not.toContain('dead_letters_total{code="MASK_WITHOUT_ORIGINAL"} 1');
   expect(text).toContain('connection_secrets_retries_total{code="STORE_UNAVAILABLE"} 1');
+  expect(text).toContain('connection_secrets_retries_total{code="FIELD_NOT_A_STRING"} 1');
   expect(text).toContain('connection_secrets_secret_writes_total 2');
   expect(text).toContain('connection_secrets_event_duration_seconds_bucket{le="0.05",outcome="applied"} 1');
   expect(text).toContain('connection_secrets_info{version="1.0.0",manager="local"} 1');
@@ -52,14 +57,30 @@ it('counts store calls by provider, call and result', async () => {
   );
 });
 
-it('forgets the lag of partitions that are somebody else’s now', async () => {
+it('tells the lag of every partition, whoever has it, and says where it does not know it', async () => {
   const metrics = new Metrics({ version: '1', manager: 'db' });
+  const lag = 'connection_secrets_consumer_lag_records{topic="a",partition="0"}';
   metrics.lag({ topic: 'a', partition: 0 }, 7);
-  expect(await metrics.render()).toContain(
-    'connection_secrets_consumer_lag_records{topic="a",partition="0"} 7',
-  );
   metrics.assigned([{ topic: 'a', partition: 1 }]);
-  expect(await metrics.render()).not.toContain('partition="0"');
+  expect(await metrics.render()).toContain(`${lag} 7`);
+  metrics.lagUnknown();
+  expect(await metrics.render()).toContain(`${lag} Nan`);
+});
+
+it('has every series that an alarm looks at from the beginning: what begins at 1 has no increase', async () => {
+  const metrics = new Metrics({ version: '1', manager: 'db' });
+  metrics.lag({ topic: 'a', partition: 0 }, 0);
+  const text = await metrics.render();
+  for (const series of [
+    'dead_letters_total{code="FIELD_NOT_A_STRING"}',
+    'dead_letters_total{code="SECRET_VERSION_GONE"}',
+    'noted_events_total{note="mask-on-new-endpoint"}',
+    'stored_secrets_tidied_total{result="lost"}',
+    'migration_connections_total{result="moved"}',
+    'missed_records_total{topic="a",partition="0",reason="expired"}',
+    'reported_fields_total',
+  ])
+    expect(text).toContain(`connection_secrets_${series} 0`);
 });
 
 it('says that it does not know the backlog, not that there is none', async () => {

@@ -80,7 +80,7 @@ describe('the filter of a replay', () => {
     timestampMs: 1,
   });
 
-  it('leaves tombstones out, and records that can not be read where a kind is asked for', () => {
+  it('leaves tombstones out, and records that cannot be read where a kind is asked for', () => {
     expect(isChosen(record(null), ALL, TOPICS, 1)).toBe(true);
     expect(isChosen(record(null), { ...ALL, connectionIds: ['one'] }, TOPICS, 1)).toBe(false);
     expect(isChosen(record('{'), { ...ALL, connectionIds: ['one'] }, TOPICS, 1)).toBe(true);

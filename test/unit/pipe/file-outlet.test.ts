@@ -9,7 +9,7 @@ const LINE = '{"specversion":"1.0","id":"one"}\n';
 async function appendedTo(before: string): Promise<string> {
   const file = join(tmpDir('outlet'), 'secured.ndjson');
   writeFileSync(file, before);
-  const sink = await openFileSink(file);
+  const sink = await openFileSink(file, new AbortController().signal);
   await sink.write(LINE);
   await sink.close();
   return readFileSync(file, 'utf8');

@@ -1,4 +1,4 @@
-import { generateKey, isSealed, KeyRing, openSealed } from '../../../src/fernet/index.js';
+import { generateKey, isSealed, KeyRing, openSealed, unpackEnvelope } from '../../../src/fernet/index.js';
 import type { EntityChange } from '../../../src/publisher/index.js';
 import type { Json, JsonObject } from '../../../src/terms.js';
 
@@ -27,7 +27,8 @@ export function mysqlChange(config: JsonObject = {}, changes: Partial<EntityChan
 
 /** A value's data with every token of {@link KEY} opened. */
 export function opened(value: Json): Json {
-  if (typeof value === 'string') return isSealed(value) ? openSealed(RING, value) : value;
+  if (typeof value === 'string')
+    return isSealed(value) ? (unpackEnvelope(openSealed(RING, value))?.value ?? null) : value;
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(opened);
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, opened(member)]));

@@ -9,6 +9,7 @@ import { rotateVault, type VaultBatch } from '../../../src/secrets-managers/loca
 import { SecretValue } from '../../../src/secret-value.js';
 import type { PutItem, StoreCall } from '../../../src/secrets-managers/port.js';
 import { tmpDir } from '../../harness/tmp-dir.js';
+import { testOwnership } from '../../harness/ownership.js';
 
 const OLD_KEY = 'mJ3wQx2mD0vJb0nqk3p0v9u3a1ZkXb7mV2c5t8y1R4E=';
 const NEW_KEY = 'q9b2Xw7rT4uYz1aS6dF3gH8jK5lP0oI7nM2vC4xB1eQ=';
@@ -31,7 +32,7 @@ function item(secretId: string, value: string, token = secretId.padEnd(40, '0'))
 }
 
 async function textOf(file: string, keys: KeyRing, id: string, version?: string): Promise<string> {
-  const store = openLocalStore(file, keys, 1_000);
+  const store = openLocalStore(file, keys, 1_000, testOwnership());
   const got = { reference: `secret:${id}` as const, ...(version === undefined ? {} : { version }) };
   const [result] = await store.get([got], call);
   await store.close();
@@ -42,7 +43,7 @@ async function textOf(file: string, keys: KeyRing, id: string, version?: string)
 describe('the local vault', () => {
   it('is readable by its owner only, and holds no value in the clear', async () => {
     const folder = tmpDir('vault');
-    const store = openLocalStore(join(folder, 'v.vault'), oldKeys, 1_000);
+    const store = openLocalStore(join(folder, 'v.vault'), oldKeys, 1_000, testOwnership());
     await store.put([item('/a/b', MARKER)], call);
     const files = readdirSync(folder).map((name) => join(folder, name));
     expect(files.length).toBeGreaterThan(1);
@@ -55,7 +56,7 @@ describe('the local vault', () => {
 
   it('keeps what was written when it is opened again, and notices a wrong key', async () => {
     const file = join(tmpDir('vault'), 'v.vault');
-    const store = openLocalStore(file, oldKeys, 1_000);
+    const store = openLocalStore(file, oldKeys, 1_000, testOwnership());
     await store.put([item('/a/b', 'v')], call);
     await store.close();
     expect(await textOf(file, oldKeys, '/a/b')).toBe('v');
@@ -64,7 +65,7 @@ describe('the local vault', () => {
 
   it('keeps a hundred versions, and never gives a number twice', async () => {
     const file = join(tmpDir('vault'), 'v.vault');
-    const store = openLocalStore(file, oldKeys, 1_000);
+    const store = openLocalStore(file, oldKeys, 1_000, testOwnership());
     const versions: string[] = [];
     const put = async (value: string) => {
       const [result] = await store.put([item('/a/b', value, `token-${value}`)], call);
@@ -82,7 +83,7 @@ describe('the local vault', () => {
 
   it('forgets the oldest of more than a hundred versions only', async () => {
     const file = join(tmpDir('vault'), 'v.vault');
-    const store = openLocalStore(file, oldKeys, 1_000);
+    const store = openLocalStore(file, oldKeys, 1_000, testOwnership());
     for (let count = 1; count <= 101; count += 1)
       await store.put([item('/a', `v${count}`, `t${count}`)], call);
     await store.close();
@@ -107,26 +108,28 @@ describe('the local vault', () => {
   ])('is not taken from %s', (_name, make) => {
     const file = join(tmpDir('vault'), 'v.vault');
     make(file);
-    expect(() => openLocalStore(file, oldKeys, 100)).toThrow(ConfigurationError);
-    expect(() => openLocalStore(file, oldKeys, 100)).toThrow(file);
+    expect(() => openLocalStore(file, oldKeys, 100, testOwnership())).toThrow(ConfigurationError);
+    expect(() => openLocalStore(file, oldKeys, 100, testOwnership())).toThrow(file);
   });
 
-  it('says which file can not be opened', () => {
+  it('says which file cannot be opened', () => {
     const file = join(tmpDir('vault'), 'missing', 'v.vault');
-    expect(() => openLocalStore(file, oldKeys, 100)).toThrow(/missing\/v\.vault can not be opened .*ENOENT/);
+    expect(() => openLocalStore(file, oldKeys, 100, testOwnership())).toThrow(
+      /missing\/v\.vault cannot be opened .*ENOENT/,
+    );
   });
 
   it('takes rights away from a file that others could read', async () => {
     const file = join(tmpDir('vault'), 'v.vault');
-    await openLocalStore(file, oldKeys, 100).close();
+    await openLocalStore(file, oldKeys, 100, testOwnership()).close();
     chmodSync(file, 0o644);
-    await openLocalStore(file, oldKeys, 100).close();
+    await openLocalStore(file, oldKeys, 100, testOwnership()).close();
     expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
   it('answers a lock of another process as passing, with nothing applied', async () => {
     const file = join(tmpDir('vault'), 'v.vault');
-    const store = openLocalStore(file, oldKeys, 20);
+    const store = openLocalStore(file, oldKeys, 20, testOwnership());
     const other = new Database(file);
     other.exec('BEGIN IMMEDIATE');
     const [result] = await store.put([item('/a', 'v')], call);
@@ -140,7 +143,7 @@ describe('the local vault', () => {
 describe('rotateVault', () => {
   it('seals all versions anew in batches, can be resumed, and leaves the old key without use', async () => {
     const file = join(tmpDir('vault'), 'v.vault');
-    const store = openLocalStore(file, oldKeys, 1_000);
+    const store = openLocalStore(file, oldKeys, 1_000, testOwnership());
     for (let count = 1; count <= 7; count += 1) await store.put([item(`/s${count}`, `v${count}`)], call);
     const controller = new AbortController();
     const batches: number[] = [];
@@ -167,9 +170,9 @@ describe('rotateVault', () => {
 
   it('counts what no key of the list opens, and leaves it as it is', async () => {
     const file = join(tmpDir('vault'), 'v.vault');
-    const store = openLocalStore(file, oldKeys, 1_000);
+    const store = openLocalStore(file, oldKeys, 1_000, testOwnership());
     await store.put([item('/s1', 'v1'), item('/s2', 'v2')], call);
-    const other = openLocalStore(file, newKeys, 1_000);
+    const other = openLocalStore(file, newKeys, 1_000, testOwnership());
     await other.put([item('/s3', 'v3')], call);
     const batches: VaultBatch[] = [];
     const signal = new AbortController().signal;

@@ -3,7 +3,7 @@ import { SecretsManagerClient, DescribeSecretCommand } from '@aws-sdk/client-sec
 import { describe, expect, it } from 'vitest';
 import { awsClientConfig } from '../../../src/secrets-managers/aws-client/client-config.js';
 import { awsCredentials } from '../../../src/secrets-managers/aws-client/credentials.js';
-import { AwsRequester } from '../../../src/secrets-managers/aws-client/requester.js';
+import { AwsRequester, hasNothing } from '../../../src/secrets-managers/aws-client/requester.js';
 import type { ManagerSettings } from '../../../src/secrets-managers/settings.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
@@ -47,11 +47,16 @@ describe('AwsRequester', () => {
     const requester = new AwsRequester('aws-secrets-manager', TIMEOUT_MS, {});
     let sending: Promise<unknown> = Promise.resolve();
     const call = { signal: new AbortController().signal, admitWrite: () => Promise.resolve() };
-    const answer = await requester.write('DescribeSecret', call, (options) => {
-      const sent = client.send(new DescribeSecretCommand({ SecretId: '/a' }), options);
-      sending = sent;
-      return sent;
-    });
+    const answer = await requester.write(
+      'DescribeSecret',
+      call,
+      (options) => {
+        const sent = client.send(new DescribeSecretCommand({ SecretId: '/a' }), options);
+        sending = sent;
+        return sent;
+      },
+      hasNothing,
+    );
     expect(answer).toMatchObject({ ok: false, failure: { error: { class: 'transient', applied: 'no' } } });
     release();
     await expect(sending).rejects.toThrow();
@@ -63,12 +68,17 @@ describe('AwsRequester', () => {
     release();
     const requester = new AwsRequester('aws-secrets-manager', TIMEOUT_MS, {});
     const call = { signal: new AbortController().signal, admitWrite: () => Promise.resolve() };
-    const answer = await requester.write('DescribeSecret', call, async (options) => {
-      // Holds the thread: neither timer nor signal can have told anybody.
-      const endMs = performance.now() + TIMEOUT_MS * 2;
-      while (performance.now() < endMs);
-      return client.send(new DescribeSecretCommand({ SecretId: '/a' }), options);
-    });
+    const answer = await requester.write(
+      'DescribeSecret',
+      call,
+      async (options) => {
+        // Holds the thread: neither timer nor signal can have told anybody.
+        const endMs = performance.now() + TIMEOUT_MS * 2;
+        while (performance.now() < endMs);
+        return client.send(new DescribeSecretCommand({ SecretId: '/a' }), options);
+      },
+      hasNothing,
+    );
     expect(answer).toMatchObject({ ok: false, failure: { error: { applied: 'no' } } });
     expect(standin.calls).toHaveLength(0);
   });
@@ -76,10 +86,13 @@ describe('AwsRequester', () => {
   it('counts the time from the admission, not from the wait for it', async () => {
     const { standin, client, release } = await bench();
     release();
-    const requester = new AwsRequester('aws-secrets-manager', 1_000, {});
-    const call = { signal: new AbortController().signal, admitWrite: () => wait(1_100) };
-    const answer = await requester.write('DescribeSecret', call, (options) =>
-      client.send(new DescribeSecretCommand({ SecretId: '/a' }), options),
+    const requester = new AwsRequester('aws-secrets-manager', 3_000, {});
+    const call = { signal: new AbortController().signal, admitWrite: () => wait(3_100) };
+    const answer = await requester.write(
+      'DescribeSecret',
+      call,
+      (options) => client.send(new DescribeSecretCommand({ SecretId: '/a' }), options),
+      hasNothing,
     );
     expect(answer).toMatchObject({ ok: false, name: 'ResourceNotFoundException' });
     expect(standin.calls).toHaveLength(1);

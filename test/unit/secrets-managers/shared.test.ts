@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { classify } from '../../../src/secrets-managers/aws-client/errors.js';
 import { limitViolation } from '../../../src/secrets-managers/limits.js';
-import { judgeOwnership, ownerOf, tagsFor } from '../../../src/secrets-managers/ownership.js';
+import { ownerOf, Ownership } from '../../../src/secrets-managers/ownership.js';
 import { mapLimited } from '../../../src/secrets-managers/results.js';
 import { ssmLimits } from '../../../src/secrets-managers/aws-ssm/limits.js';
 import { SecretValue } from '../../../src/secret-value.js';
@@ -72,29 +72,61 @@ describe('classify', () => {
 
 describe('ownership', () => {
   const item = { connectionId: 'a', adopt: false };
+  const of = (
+    id: string,
+    tagged: 'all' | 'some' | 'own' = 'all',
+    tags: { key: string; value: string }[] = [],
+  ) => new Ownership({ installation: { id, tagged }, tags });
 
-  it('reads back whose secret it is', () => {
-    const tags = tagsFor('a', [
+  it('reads back whose secret it is, whatever tags are configured', () => {
+    const tags = of('i1', 'all', [
       { key: 'team', value: 'x' },
       { key: 'managed-by', value: 'forged' },
-    ]).map(({ key, value }) => ({ Key: key, Value: value }));
-    expect(ownerOf(tags)).toBe('a');
-    expect(tags.filter((tag) => tag.Key === 'managed-by')).toHaveLength(1);
+      { key: 'installation', value: 'forged' },
+    ])
+      .tagsFor('a')
+      .map(({ key, value }) => ({ Key: key, Value: value }));
+    expect(ownerOf(tags)).toEqual({ connectionId: 'a', installation: 'i1' });
+    expect(tags.map((tag) => tag.Key)).toEqual(['managed-by', 'connection-id', 'installation', 'team']);
     expect(ownerOf([{ Key: 'connection-id', Value: 'a' }])).toBeNull();
     expect(ownerOf(undefined)).toBeNull();
   });
 
   it.each([
-    ['a', {}, 'ours'],
-    [null, {}, 'refuse'],
-    [null, { adopt: true }, 'claim'],
-    ['b', {}, 'refuse'],
-    ['b', { adopt: true }, 'refuse'],
-    ['b', { takeOverFrom: 'b' }, 'claim'],
-    ['c', { takeOverFrom: 'b', adopt: true }, 'refuse'],
-    [null, { takeOverFrom: 'b' }, 'refuse'],
-  ])('owner %s, %o: %s', (owner, more, verdict) => {
-    expect(judgeOwnership(owner, { ...item, ...more })).toBe(verdict);
+    ['a', 'i1', {}, 'ours'],
+    ['a', null, {}, 'complete'],
+    [null, null, {}, 'refuse'],
+    [null, null, { adopt: true }, 'claim'],
+    ['b', 'i1', {}, 'refuse'],
+    ['b', 'i1', { adopt: true }, 'refuse'],
+    ['b', 'i1', { takeOverFrom: 'b' }, 'claim'],
+    ['b', null, { takeOverFrom: 'b' }, 'claim'],
+    ['c', 'i1', { takeOverFrom: 'b', adopt: true }, 'refuse'],
+    [null, null, { takeOverFrom: 'b' }, 'refuse'],
+    ['a', 'i2', {}, 'refuse'],
+    ['a', 'i2', { adopt: true }, 'refuse'],
+    ['b', 'i2', { takeOverFrom: 'b', adopt: true }, 'refuse'],
+    ['a', 'i1', { createOnly: true }, 'refuse'],
+    [null, null, { adopt: true, createOnly: true }, 'refuse'],
+  ])('connection %s, installation %s, %o: %s', (connectionId, installation, more, verdict) => {
+    const own = of('i1');
+    const owner = connectionId === null ? null : { connectionId, installation };
+    expect(own.judge(own.standingOf(owner), { ...item, ...more })).toBe(verdict);
+  });
+
+  it('takes what carries no installation for the original’s where the database is a copy', () => {
+    const untold = { connectionId: 'a', installation: null };
+    const mine = { connectionId: 'a', installation: 'i1' };
+    const copy = of('i1', 'own');
+    expect(copy.judge(copy.standingOf(untold), item)).toBe('refuse');
+    expect(copy.judge(copy.standingOf(mine), item)).toBe('ours');
+    expect([copy.looksFirst, of('i1', 'some').looksFirst, of('i1').looksFirst]).toEqual([true, true, false]);
+  });
+
+  it('writes nothing for whoever was opened to read', () => {
+    const reader = new Ownership({ tags: [] });
+    expect(() => reader.tagsFor('a')).toThrow('opened for reading');
+    expect(reader.standingOf({ connectionId: 'a', installation: 'i1' }).ownedBy).toBeNull();
   });
 });
 

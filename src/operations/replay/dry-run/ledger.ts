@@ -1,6 +1,6 @@
 import { connectionsById, forgetSent, referencesById, type StateCopy } from '../../../database/copy-state.js';
 import type { Database } from '../../../database/database.js';
-import { newConnection } from '../../../database/load-state.js';
+import { eventHashesOf, newConnection } from '../../../database/load-state.js';
 import type { ConnectionRow } from '../../../database/rows.js';
 import type { Claim } from '../../../pipeline/claim.js';
 import type {
@@ -53,6 +53,10 @@ export class CopyingLedger implements Ledger {
     return this.#inner.commit(requests);
   }
 
+  keep(...args: Parameters<Ledger['keep']>): ReturnType<Ledger['keep']> {
+    return this.#inner.keep(...args);
+  }
+
   append(changes: readonly Changes[]): Promise<void> {
     return this.#inner.append(changes);
   }
@@ -67,6 +71,10 @@ export class CopyingLedger implements Ledger {
 
   due(...args: Parameters<Ledger['due']>): ReturnType<Ledger['due']> {
     return this.#inner.due(...args);
+  }
+
+  payloadOf(eventHash: string): Promise<string | null> {
+    return this.#inner.payloadOf(eventHash);
   }
 
   untidy(...args: Parameters<Ledger['untidy']>): ReturnType<Ledger['untidy']> {
@@ -94,7 +102,7 @@ export class CopyingLedger implements Ledger {
     const fresh = ids.filter((id) => !this.#known.has(id));
     for (const row of await copy.connections(fresh)) this.before.set(row.id, row);
     for (const id of fresh) this.#known.add(id);
-    await copy.inbox(requests.flatMap(({ eventHash }) => (eventHash === null ? [] : [eventHash])));
+    await copy.inbox(requests.flatMap(eventHashesOf));
     const rows = await connectionsById(this.#database, ids);
     const references = await referencesById(this.#database, ids);
     await copy.storedSecrets(

@@ -4,6 +4,8 @@ import { connectionsById, isSetUp, StateCopy } from '../../../database/copy-stat
 import { Database } from '../../../database/database.js';
 import type { ConnectionRow } from '../../../database/rows.js';
 import { migrateSchema } from '../../../database/schema.js';
+import { openIdentity } from '../../../database/settings.js';
+import { ConfigurationError } from '../../../errors.js';
 import { checkTopics, createKafkaOutlet, forgetGroup } from '../../../kafka/index.js';
 import { EventLog, FailureLog, type Logger } from '../../../observability/index.js';
 import { kafkaSettings } from '../../../service/kafka-settings.js';
@@ -14,7 +16,7 @@ import { ReplayCounts, type ReplayTotals } from '../counts.js';
 import { groupOf } from '../group.js';
 import type { ReplayPlan } from '../plan.js';
 import { ReplayPositions, type PartitionPosition } from '../positions.js';
-import { readAgain } from '../read-again.js';
+import { readNewestFirst } from '../newest-first.js';
 import { readPositions } from '../read-positions.js';
 import { CopyingLedger } from './ledger.js';
 import { withoutStore } from './store.js';
@@ -67,6 +69,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   try {
     await migrateSchema(memory);
     const database = options.database !== null && (await isSetUp(options.database)) ? options.database : null;
+    if (database !== null) await requireDigests(database, config.keys);
     const copy = database === null ? null : new StateCopy(database, memory);
     await copy?.identity();
     const outlet = await mutedOutlet(options);
@@ -76,6 +79,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
       {
         outlet,
         observer: new EventLog(logger, failures, connections),
+        kafkaCluster: null,
         standIns: {
           database: memory,
           openManager: async (name) =>
@@ -84,9 +88,9 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
         },
       },
     );
-    const positions = await readRecords({ ...options, database }, worker, counts);
+    const { isWhole, positions } = await readRecords({ ...options, database }, worker, counts);
     return {
-      isWhole: positions.isDone,
+      isWhole,
       positions: positions.list(),
       totals: counts.totals(),
       connections: await previews(memory, connections, ledger.it),
@@ -97,21 +101,32 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   }
 }
 
+/** Rows without digests would be refused in the copy, and get theirs in the database. */
+async function requireDigests(database: Database, keys: Config<'keys'>['keys']): Promise<void> {
+  const identity = await openIdentity(database, keys);
+  if (identity?.hasDigests === false)
+    throw new ConfigurationError(
+      'CONFIG_INVALID',
+      'the rows of references have no digests yet: start a worker of this version first',
+    );
+}
+
 async function readRecords(
   options: DryRunOptions,
   worker: Worker,
   counts: ReplayCounts,
-): Promise<ReplayPositions> {
+): Promise<{ readonly isWhole: boolean; readonly positions: ReplayPositions }> {
   const { config, logger, plan, concurrency, database, progress, signal } = options;
   const settings = kafkaSettings(config);
   const positions = new ReplayPositions(await readPositions({ config, settings, database, logger }, plan));
   const own = { ...settings, groupId: groupOf(plan, settings) };
-  await readAgain({
+  const isWhole = await readNewestFirst({
     settings: own,
     topics: config.topics,
     selection: plan.selection,
     positions,
     handler: worker.pipeline,
+    context: worker.context,
     concurrency,
     logger,
     onSkipped: () => counts.skipped(),
@@ -121,7 +136,7 @@ async function readRecords(
     signal,
   });
   await forgetGroup(own, logger);
-  return positions;
+  return { isWhole, positions };
 }
 
 /** Says how large records may be, and drops them. */

@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { openWorker } from '../src/app.js';
+import { loadConfig } from '../src/config.js';
+import { WorkerError } from '../src/errors.js';
+import { recordOf } from './events.js';
+import { measured, type Load, type Run } from './measure.js';
+
+const NOBODY = { handled: () => undefined, failed: () => undefined };
+const OUTLET = {
+  requestTimeoutMs: 1_000,
+  maxRecordBytes: () => 1_000_000,
+  send: () => Promise.resolve(),
+};
+
+export interface Target {
+  readonly url: string;
+  readonly manager: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** All events through the pipeline, from bytes to the secured record, without Kafka. */
+export async function pipelineRun(
+  { url, manager, env = {} }: Target,
+  { events, connections, lanes }: Load,
+): Promise<Run> {
+  const config = loadConfig(
+    {
+      ...env,
+      FERNET_KEY: randomBytes(32).toString('base64'),
+      DATABASE_URL: url,
+      SECRET_MANAGER: manager,
+      SECRET_MANAGER_WRITES_PER_SECOND: '1000000',
+      WORKER_CONCURRENCY: String(lanes),
+    },
+    { need: ['keys'] },
+  );
+  const worker = await openWorker(config, { kafkaCluster: null, outlet: OUTLET, observer: NOBODY });
+  const { signal } = new AbortController();
+  const records = Array.from({ length: events }, (_, index) => recordOf(index, connections));
+  const queue = records.values();
+  const counted = countStatements();
+  const run = await measured(events, () =>
+    Promise.all(
+      Array.from({ length: lanes }, async () => {
+        for (const record of queue) await untilHandled(() => worker.pipeline.handle(record, signal));
+      }),
+    ),
+  );
+  const statements = url.startsWith('postgres') ? counted.stop() / events : null;
+  await worker.close();
+  return { ...run, statements };
+}
+
+/** As a transport does: what is passing comes again. */
+async function untilHandled(handle: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      await handle();
+      return;
+    } catch (error) {
+      if (!(error instanceof WorkerError && error.retryable)) throw error;
+    }
+  }
+}
+
+/** Counts what goes to PostgreSQL from now on. */
+function countStatements(): { stop(): number } {
+  const { prototype } = pg.Client;
+  const query = prototype.query;
+  let count = 0;
+  prototype.query = function counting(this: pg.Client, ...args: unknown[]): unknown {
+    count += 1;
+    return Reflect.apply(query, this, args);
+  } as typeof query;
+  return {
+    stop: () => {
+      prototype.query = query;
+      return count;
+    },
+  };
+}

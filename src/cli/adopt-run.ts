@@ -1,0 +1,94 @@
+import { openSecretsManager, openWorker, planContext } from '../app.js';
+import { COMMAND_LOCK_WAIT_MS } from '../database/database.js';
+import type { Config } from '../config.js';
+import { countKept } from '../database/claimants.js';
+import { openIdentity } from '../database/settings.js';
+import { ConfigurationError, WorkerError } from '../errors.js';
+import type { Logger } from '../observability/index.js';
+import { planAdoption, type AdoptPlan } from '../operations/adopt/plan.js';
+import { operatorName } from '../operator.js';
+import { adoptionGrant } from '../pipeline/adoption.js';
+import { HeldBack, openOutlet } from './migrate-secrets-run.js';
+import { readDatabase } from './read-database.js';
+
+export interface AdoptRequest {
+  readonly config: Config<'keys'>;
+  readonly logger: Logger;
+  readonly chosen: ReadonlyMap<string, string>;
+  readonly signal: AbortSignal;
+}
+
+export interface AdoptReport {
+  readonly plan: AdoptPlan;
+  /** Events of the plan that are applied now. */
+  readonly applied: number;
+  readonly isDryRun: boolean;
+}
+
+/** Looks at everything, and changes nothing. */
+export async function previewAdoption({ config, chosen, signal }: AdoptRequest): Promise<AdoptReport> {
+  return readDatabase(config, async (database) => {
+    const identity = await openIdentity(database, config.keys);
+    if (identity === null)
+      throw new ConfigurationError('CONFIG_INVALID', 'nothing was handled yet: there was no first start');
+    const manager = await openSecretsManager(config, config.keys);
+    try {
+      requireStore(manager);
+      const context = planContext(config, manager, identity, new HeldBack(0));
+      const plan = await planAdoption({ database, context, topics: config.topics, chosen }, signal);
+      return { plan, applied: 0, isDryRun: true };
+    } finally {
+      await manager.store.close();
+    }
+  });
+}
+
+/** The same, and applies the kept events whose secrets one connection alone claims. */
+export async function runAdoption({ config, logger, chosen, signal }: AdoptRequest): Promise<AdoptReport> {
+  const outlet = await openOutlet({ config, logger });
+  const grants = new Set<string>();
+  try {
+    const worker = await openWorker(config, {
+      outlet: outlet.outlet,
+      observer: { handled: () => undefined, failed: () => undefined },
+      kafkaCluster: outlet.kafkaCluster,
+      publishes: outlet.publishes,
+      actor: operatorName(),
+      command: 'adopt',
+      lockWaitMs: COMMAND_LOCK_WAIT_MS,
+      grants,
+    });
+    try {
+      const { database, context, pipeline, relay, manager } = worker;
+      requireStore(manager);
+      const plan = await planAdoption({ database, context, topics: config.topics, chosen }, signal);
+      for (const { secretId, verdict } of plan.candidates)
+        if (verdict.kind === 'adopt') grants.add(adoptionGrant(verdict.connectionId, secretId));
+      for (const row of plan.events) {
+        if (signal.aborted) break;
+        await pipeline.retryNow(row, signal).catch((error: unknown) => {
+          // Applied, and not published: the next `start` or `pipe` does.
+          if (outlet.publishes || !(error instanceof WorkerError && error.retryable)) throw error;
+        });
+      }
+      if (outlet.publishes) await relay.run(signal);
+      const kept = await countKept(
+        database,
+        plan.events.map(({ eventHash }) => eventHash),
+      );
+      return { plan, applied: plan.events.length - kept, isDryRun: false };
+    } finally {
+      await worker.close();
+    }
+  } finally {
+    await outlet.close();
+  }
+}
+
+function requireStore({ keeps, name }: { readonly keeps: string; readonly name: string }): void {
+  if (keeps === 'store') return;
+  throw new ConfigurationError(
+    'CONFIG_INVALID',
+    `SECRET_MANAGER=${name} keeps values in the database: there is no secret in a store to adopt`,
+  );
+}

@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs';
+import { openSecretsManager } from '../app.js';
+import { judgeStores, type StoreWork } from '../app-installation.js';
+import type { Config } from '../config.js';
+import type { Database } from '../database/database.js';
+import { schemaStatus } from '../database/schema.js';
+import { openIdentity, type DatabaseIdentity } from '../database/settings.js';
+import { readClusterId } from '../kafka/index.js';
+import type { Logger } from '../observability/logger.js';
+import { ManagerPool } from '../secrets-managers/pool.js';
+import { kafkaSettings } from '../service/kafka-settings.js';
+import { attempt, ok, skipped, type CheckResult } from './doctor-check.js';
+import { missingDatabase, openForReading } from './read-database.js';
+
+const CHECK = 'installation';
+
+/** Runs `work` with the stores of this database, opened as its installation; closed afterwards. */
+export async function withStores<T>(
+  config: Config<'keys'>,
+  logger: Logger,
+  { database, identity }: { readonly database: Database; readonly identity: DatabaseIdentity },
+  work: (stores: StoreWork) => Promise<T>,
+): Promise<T> {
+  const { kafka, claims } = config;
+  const { installation } = identity;
+  const managers = new ManagerPool((name) => openSecretsManager(config, config.keys, { installation }, name));
+  const kafkaCluster = kafka === null ? null : () => readClusterId(kafkaSettings({ kafka, claims }), logger);
+  try {
+    return await work({ config, database, identity, managers, kafkaCluster });
+  } finally {
+    await managers.close();
+  }
+}
+
+/** Whether a start would be let in by what the stores remember. Reads only. */
+export async function checkInstallation(
+  config: Config<'keys'>,
+  logger: Logger,
+): Promise<readonly CheckResult[]> {
+  const { name, localVaultFile } = config.secretsManager;
+  const nothing = (why: string): CheckResult[] => [skipped(CHECK, why)];
+  if (missingDatabase(config) !== null) return nothing('there was no first start');
+  if (name === 'local' && !existsSync(localVaultFile)) return nothing('there is no vault yet');
+  return attempt(CHECK, () =>
+    openForReading(config, async (database) => {
+      const { pending, unknown } = await schemaStatus(database);
+      const isCurrent = pending.length === 0 && unknown.length === 0;
+      const identity = isCurrent ? await openIdentity(database, config.keys) : null;
+      if (identity === null) return nothing('there was no first start');
+      return withStores(config, logger, { database, identity }, async (stores) => {
+        const judged = await judgeStores(stores);
+        return judged === 0
+          ? nothing('nothing is kept in a store')
+          : [ok(CHECK, `${identity.installation.id}; the store knows no other`)];
+      });
+    }),
+  );
+}

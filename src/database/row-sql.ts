@@ -1,0 +1,219 @@
+import type { EntitySchema, ObjectLiteral } from 'typeorm';
+import { rowChunks, valueChunks } from './chunks.js';
+import type { Transaction } from './database.js';
+import type { Dialect } from './dialect.js';
+
+interface Column {
+  readonly property: string;
+  readonly name: string;
+  /** The name in quotes. */
+  readonly sql: string;
+  /** PostgreSQL's type of an array of its values. */
+  readonly arrayType: string;
+  toDatabase(value: unknown): unknown;
+  fromDatabase(value: unknown): unknown;
+}
+
+interface Table {
+  readonly sql: string;
+  readonly columns: readonly Column[];
+  readonly key: readonly Column[];
+}
+
+/** What becomes of a row whose key is there already: it replaces the other one, it is left out, or the statement fails. */
+type OnConflict = 'replace' | 'ignore' | 'fail';
+
+export interface Selection<T, K extends keyof T & string> {
+  /** One of these values. */
+  readonly where: readonly [column: keyof T & string, values: readonly string[]];
+  /** A further condition, in SQL that every dialect knows. */
+  readonly and?: string;
+  /** Default: all columns. */
+  readonly columns?: readonly K[];
+  readonly orderBy?: readonly (keyof T & string)[];
+  /** Locked for the rest of the transaction, in the order of `orderBy`. */
+  readonly forUpdate?: boolean;
+}
+
+/**
+ * Many rows by few statements whose text does not depend on how many there are (arrays in PostgreSQL, a prepared statement
+ * a row in SQLite). TypeORM's builder takes longer over a group of events than the database; tables, columns and their
+ * conversions are those of its entities.
+ */
+export async function insertRows<T extends ObjectLiteral>(
+  tx: Transaction,
+  entity: EntitySchema<T>,
+  rows: readonly T[],
+  onConflict: OnConflict = 'fail',
+): Promise<void> {
+  if (rows.length === 0) return;
+  const table = tableOf(tx, entity);
+  if (tx.dialect === 'sqlite') {
+    const sql = insertSql(tx.dialect, table, onConflict, 1);
+    for (const row of rows) await tx.manager.query(sql, valuesOf(table, row));
+    return;
+  }
+  for (const chunk of rowChunks(rows))
+    await tx.manager.query(
+      insertSql(tx.dialect, table, onConflict, chunk.length),
+      tx.dialect === 'postgres'
+        ? table.columns.map((column) => chunk.map((row) => valueOf(column, row)))
+        : chunk.flatMap((row) => valuesOf(table, row)),
+    );
+}
+
+export async function selectRows<T extends ObjectLiteral, K extends keyof T & string = keyof T & string>(
+  tx: Transaction,
+  entity: EntitySchema<T>,
+  { where: [property, values], and, columns, orderBy = [], forUpdate = false }: Selection<T, K>,
+): Promise<Pick<T, K>[]> {
+  const { manager, dialect } = tx;
+  const table = tableOf(tx, entity);
+  const column = (name: string): Column => columnOf(table, name);
+  const chosen = columns === undefined ? table.columns : columns.map(column);
+  const found: Pick<T, K>[] = [];
+  for (const chunk of valueChunks(values)) {
+    const sql = [
+      `SELECT ${namesOf(chosen)} FROM ${table.sql} WHERE ${oneOf(dialect, column(property).sql, chunk.length)}`,
+      ...(and === undefined ? [] : [`AND ${and}`]),
+      ...(orderBy.length === 0 ? [] : [`ORDER BY ${namesOf(orderBy.map(column))}`]),
+      ...(forUpdate && dialect !== 'sqlite' ? ['FOR UPDATE'] : []),
+    ].join(' ');
+    const parameters = dialect === 'postgres' ? [chunk] : chunk;
+    const rows = await manager.query<Record<string, unknown>[]>(sql, parameters);
+    found.push(...rows.map((row) => fromRow(chosen, row) as Pick<T, K>));
+  }
+  return found;
+}
+
+export interface Update<T> {
+  /** One of these values. */
+  readonly where: readonly [column: keyof T & string, values: readonly string[]];
+  /** Columns and their values. */
+  readonly set?: Partial<T>;
+  /** Columns and what they become, in SQL. */
+  readonly sql?: Partial<Record<keyof T & string, string>>;
+}
+
+/** Changes rows alike. */
+export async function updateRows<T extends ObjectLiteral>(
+  tx: Transaction,
+  entity: EntitySchema<T>,
+  { where: [property, values], set = {}, sql = {} }: Update<T>,
+): Promise<void> {
+  const { manager, dialect } = tx;
+  const table = tableOf(tx, entity);
+  const given = Object.keys(set).map((name) => columnOf(table, name));
+  const place = (index: number): string => (dialect === 'postgres' ? `$${index + 2}` : '?');
+  const assignments = [
+    ...given.map((column, index) => `${column.sql} = ${place(index)}`),
+    ...Object.entries(sql).map(
+      ([name, expression]) => `${columnOf(table, name).sql} = ${String(expression)}`,
+    ),
+  ].join(', ');
+  const parameters = given.map((column) => valueOf(column, set));
+  for (const chunk of valueChunks(values))
+    await manager.query(
+      `UPDATE ${table.sql} SET ${assignments} WHERE ${oneOf(dialect, columnOf(table, property).sql, chunk.length)}`,
+      dialect === 'postgres' ? [chunk, ...parameters] : [...parameters, ...chunk],
+    );
+}
+
+/** The name of a table as it stands in a statement. */
+export function tableName<T extends ObjectLiteral>(tx: Transaction, entity: EntitySchema<T>): string {
+  return tableOf(tx, entity).sql;
+}
+
+/** Condition that a column has one of the values of the first parameter, or of as many parameters. */
+export function oneOf(dialect: Dialect, column: string, count: number): string {
+  return dialect === 'postgres' ? `${column} = ANY($1)` : `${column} IN (${places(count)})`;
+}
+
+function places(count: number): string {
+  return Array.from({ length: count }, () => '?').join(', ');
+}
+
+function namesOf(columns: readonly Column[]): string {
+  return columns.map(({ sql }) => sql).join(', ');
+}
+
+function insertSql(
+  dialect: Dialect,
+  { sql, columns, key }: Table,
+  conflict: OnConflict,
+  count: number,
+): string {
+  const into = `INSERT INTO ${sql} (${namesOf(columns)})`;
+  const rows =
+    dialect === 'postgres'
+      ? `SELECT * FROM unnest(${columns.map(({ arrayType }, index) => `$${index + 1}::${arrayType}[]`).join(', ')})`
+      : `VALUES ${Array.from({ length: count }, () => `(${places(columns.length)})`).join(', ')}`;
+  return `${into} ${rows}${conflictSql(dialect, columns, key, conflict)}`;
+}
+
+function conflictSql(
+  dialect: Dialect,
+  columns: readonly Column[],
+  key: readonly Column[],
+  conflict: OnConflict,
+): string {
+  if (conflict === 'fail') return '';
+  const isMysql = dialect === 'mysql';
+  const others = columns.filter((column) => !key.includes(column));
+  const set = conflict === 'ignore' ? key : others;
+  const assignments = set
+    .map(({ sql }) => `${sql} = ${isMysql ? `VALUES(${sql})` : `excluded.${sql}`}`)
+    .join(', ');
+  if (isMysql) return ` ON DUPLICATE KEY UPDATE ${assignments}`;
+  return ` ON CONFLICT (${namesOf(key)}) DO ${conflict === 'ignore' ? 'NOTHING' : `UPDATE SET ${assignments}`}`;
+}
+
+function valuesOf({ columns }: Table, row: ObjectLiteral): unknown[] {
+  return columns.map((column) => valueOf(column, row));
+}
+
+function valueOf(column: Column, row: ObjectLiteral): unknown {
+  return column.toDatabase((row[column.property] as unknown) ?? null);
+}
+
+function fromRow(columns: readonly Column[], row: Record<string, unknown>): Record<string, unknown> {
+  const made: Record<string, unknown> = {};
+  for (const column of columns) made[column.property] = column.fromDatabase(row[column.name]);
+  return made;
+}
+
+const TABLES = new WeakMap<object, Table>();
+
+function tableOf<T extends ObjectLiteral>({ manager }: Transaction, entity: EntitySchema<T>): Table {
+  const known = TABLES.get(entity);
+  if (known !== undefined) return known;
+  const { dataSource } = manager;
+  const quoted = (name: string): string => dataSource.driver.escape(name);
+  const metadata = dataSource.getMetadata(entity);
+  const columns = metadata.columns.map(({ propertyName, databaseName, type, transformer }): Column => {
+    const conversion = Array.isArray(transformer) ? undefined : transformer;
+    const isBoolean = type === 'boolean';
+    return {
+      property: propertyName,
+      name: databaseName,
+      sql: quoted(databaseName),
+      arrayType: type === 'varchar' ? 'text' : String(type),
+      toDatabase: (value) => (conversion === undefined ? value : (conversion.to(value) as unknown)),
+      fromDatabase: isBoolean
+        ? (value) => value === true || value === 1
+        : (value) => (conversion === undefined ? value : (conversion.from(value) as unknown)),
+    };
+  });
+  const key = columns.filter(({ property }) =>
+    metadata.primaryColumns.some(({ propertyName }) => propertyName === property),
+  );
+  const table = { sql: metadata.tablePath.split('.').map(quoted).join('.'), columns, key };
+  TABLES.set(entity, table);
+  return table;
+}
+
+function columnOf({ columns }: Table, property: string): Column {
+  const found = columns.find((column) => column.property === property);
+  if (found === undefined) throw new TypeError(`no column ${property}`);
+  return found;
+}

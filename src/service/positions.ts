@@ -1,0 +1,105 @@
+import { loadCheckpoints, recordMissed, saveCheckpoints } from '../database/missed-records.js';
+import type { Database } from '../database/database.js';
+import { readPartitionFacts } from '../kafka/index.js';
+import type { KafkaSettings, PartitionFacts, RecordsBelow, TopicPartition } from '../kafka/index.js';
+import type { Logger, Metrics } from '../observability/index.js';
+import { checkpointOf, findMissed, type Missed } from './missed.js';
+import type { PeriodicTask } from './periodic.js';
+import type { Warnings } from './readiness.js';
+
+export interface PositionParts {
+  readonly database: Database;
+  readonly settings: KafkaSettings;
+  readonly logger: Logger;
+  readonly topics: readonly string[];
+  readonly metrics: Pick<Metrics, 'lag' | 'lagUnknown' | 'missed'>;
+  readonly warnings: Pick<Warnings, 'add'>;
+  /** Has a partition of ours read again from there, also by whoever has it next; false: not done, or somebody else's. */
+  rewind(to: RecordsBelow): Promise<boolean>;
+}
+
+const EVERY_MS = 10_000;
+
+/** What the log and the audit say of each reason. */
+const WHAT_TO_DO: Readonly<Record<Missed['reason'], string>> = {
+  expired:
+    'they were deleted before this group had read them: publish the entities that changed in that time again',
+  recreated:
+    'the topic was deleted and made again, or lost its end: it is read from its beginning, the inbox knows what is handled already',
+};
+
+/**
+ * Looks at the whole group's positions in all source topics, whoever has the partitions: how far it is behind, and whether
+ * it has missed anything. A worker that was killed is seen by the others. By which log the group's offsets are is in the
+ * database, and stays there until somebody has gone back in the new one: a worker that is killed before that leaves the
+ * gap to be found by the next.
+ */
+export class Positions {
+  readonly #parts: PositionParts;
+  /** By partition, what was told last and still stands. */
+  readonly #told = new Map<string, string>();
+
+  constructor(parts: PositionParts) {
+    this.#parts = parts;
+  }
+
+  get task(): PeriodicTask {
+    return { name: 'positions', everyMs: EVERY_MS, run: () => this.run() };
+  }
+
+  /** One round. Rejects with a `transient` WorkerError where the broker or the database does not answer. */
+  async run(): Promise<void> {
+    const { database, settings, topics, logger, metrics } = this.#parts;
+    const nowMs = Date.now();
+    const stored = await loadCheckpoints(database);
+    const before = new Map(stored.map((checkpoint) => [keyOf(checkpoint), checkpoint]));
+    const times = [...new Set([...before.values()].map(({ atMs }) => atMs)), nowMs];
+    let facts: readonly PartitionFacts[];
+    try {
+      facts = await readPartitionFacts(settings, topics, logger, times);
+    } catch (error) {
+      metrics.lagUnknown();
+      throw error;
+    }
+    for (const { topic, partition, committed, low, high } of facts)
+      metrics.lag({ topic, partition }, high - Math.max(low, committed ?? low));
+    const isNew = facts.some(
+      (fact) => (before.get(keyOf(fact))?.first ?? 0) === 0 && checkpointOf(fact, nowMs).first > 0,
+    );
+    for (const fact of facts) {
+      const missed = findMissed(fact, before.get(keyOf(fact)) ?? null);
+      if (missed === null) this.#told.delete(keyOf(fact));
+      else await this.#tell(fact, missed);
+      const isBack =
+        missed?.reason === 'recreated' &&
+        (await this.#parts.rewind({ ...placeOf(fact), offset: missed.from }));
+      // All of one time where one is new, for each time is asked for. The beginning of a log tells it from no other.
+      const { first } = checkpointOf(fact, nowMs);
+      if (isBack || (isNew && missed === null && first > 0))
+        await saveCheckpoints(database, [{ ...placeOf(fact), atMs: nowMs, first }]);
+    }
+  }
+
+  async #tell({ topic, partition }: TopicPartition, missed: Missed): Promise<void> {
+    const { database, logger, metrics, warnings } = this.#parts;
+    const { reason, from, to } = missed;
+    const at = { topic, partition };
+    if (this.#told.get(keyOf(at)) === reason) return;
+    const records = to - from;
+    const detail = `${topic}/${partition}: offsets ${from} to ${to - 1} (${records} records): ${WHAT_TO_DO[reason]}`;
+    // First: where the database does not answer, the next round finds and tells it.
+    await recordMissed(database, { ...at, reason, from, to }, detail);
+    this.#told.set(keyOf(at), reason);
+    metrics.missed({ ...at, reason }, records);
+    warnings.add({ code: 'RECORDS_MISSED', ...at, reason, from, to });
+    logger.error({ ...at, reason, from, to, records, whatToDo: WHAT_TO_DO[reason] }, 'records were missed');
+  }
+}
+
+function placeOf({ topic, partition }: TopicPartition): TopicPartition {
+  return { topic, partition };
+}
+
+function keyOf({ topic, partition }: TopicPartition): string {
+  return `${topic}|${partition}`;
+}

@@ -1,0 +1,11 @@
+import { KeyRing, packEnvelope, sealText } from '../../src/fernet/index.js';
+
+/** A field as a publisher with this key (or list) seals it. */
+export function sealedFor(
+  keys: string,
+  connectionId: string,
+  value: string,
+  path = '/connection/config/password',
+): string {
+  return sealText(KeyRing.parse('PUBLISHER_FERNET_KEY', keys), packEnvelope({ connectionId, path, value }));
+}
