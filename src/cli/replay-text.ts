@@ -61,9 +61,13 @@ function eventsText({ progress: { positions, totals } }: EventsReplay): string {
   return [`${countsText(totals)}; ${totals.writes} values written`, positionsTable(positions)].join('\n');
 }
 
-function countsText({ outcomes, filtered }: ReplayTotals): string {
+function countsText({ outcomes, filtered, deleted = 0 }: ReplayTotals): string {
   const counts = Object.entries(outcomes).map(([outcome, count]) => `${count} ${outcome}`);
-  const said = [...counts, ...(filtered === 0 ? [] : [`${filtered} left out`])];
+  const said = [
+    ...counts,
+    ...(filtered === 0 ? [] : [`${filtered} left out`]),
+    ...(deleted === 0 ? [] : [`${deleted} deleted by Kafka before they were read`]),
+  ];
   return said.length === 0 ? 'no records' : said.join(', ');
 }
 

@@ -91,6 +91,7 @@ export class Batches {
     if (range === undefined) return false;
     const end = range.end({ topic, partition });
     if (Number(messages[0]?.offset ?? 0) < end) return false;
+    range.skipTo({ topic, partition }, end);
     range.advance({ topic, partition }, end);
     return true;
   }

@@ -57,6 +57,7 @@ export class PartitionRun {
     this.partition = partition;
     this.startOffset = Number(messages[0]?.offset ?? 0);
     this.#payload = payload;
+    context.range?.skipTo({ topic, partition }, this.startOffset);
     const endOffset = context.range?.end({ topic, partition }) ?? Infinity;
     this.#messages = messages.filter(({ offset }) => Number(offset) < endOffset);
     this.#endOffset = Math.min(Number(payload.batch.lastOffset()) + 1, endOffset);

@@ -9,6 +9,8 @@ export interface ReadRange {
   position(of: TopicPartition): number;
   /** Records from this offset on are not read; 0: nothing of this partition is. */
   end(of: TopicPartition): number;
+  /** The next record has this offset: Kafka has none between the position and it. */
+  skipTo(of: TopicPartition, offset: number): void;
   /** Everything before `position` is finished; never goes back. */
   advance(of: TopicPartition, position: number): void;
 }

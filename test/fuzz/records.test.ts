@@ -51,8 +51,11 @@ describe('records of the source topics', { timeout: 600_000 * Math.max(1, FACTOR
   });
 });
 
-/** What one record may cost of the event loop, and of memory. */
-const MOST_MS = 1_000;
+/**
+ * What one record may cost of the event loop, and of memory. The goal is one second on a machine that does nothing else,
+ * and the worst are printed. What this test is for took minutes; a busy machine is two or three times as slow.
+ */
+const MOST_MS = 3_000;
 const MOST_MB = 256;
 const RANDOM_COSTLY = Math.round(15 * FACTOR);
 

@@ -59,11 +59,13 @@ export async function createTopics(
 
 function topicConfig(topic: string | NewTopic): ITopicConfig {
   const { topic: name, partitions = 1, config = {} } = typeof topic === 'string' ? { topic } : topic;
+  // Records have the times of their events: Kafka would delete those of more than a week ago, every five minutes.
+  const entries = Object.entries({ 'retention.ms': '-1', ...config });
   return {
     topic: name,
     numPartitions: partitions,
     replicationFactor: 1,
-    configEntries: Object.entries(config).map(([key, value]) => ({ name: key, value })),
+    configEntries: entries.map(([key, value]) => ({ name: key, value })),
   };
 }
 

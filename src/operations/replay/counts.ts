@@ -10,6 +10,8 @@ export interface ReplayTotals {
   readonly writes: number;
   /** Records left out by a filter. */
   readonly filtered: number;
+  /** Offsets whose records Kafka deleted before they were read. Replays of version 0.1 have none. */
+  readonly deleted?: number;
 }
 
 export const NO_TOTALS: ReplayTotals = { outcomes: {}, writes: 0, filtered: 0 };
@@ -20,6 +22,7 @@ export class ReplayCounts implements EventCounters {
   readonly #outcomes = new OutcomeCounts();
   #writes = 0;
   #filtered = 0;
+  #deleted = 0;
 
   /** What an earlier run of the same replay has done counts, too. */
   continueFrom(before: ReplayTotals): void {
@@ -39,6 +42,10 @@ export class ReplayCounts implements EventCounters {
     this.#filtered += 1;
   }
 
+  deleted(count: number): void {
+    this.#deleted += count;
+  }
+
   totals(): ReplayTotals {
     const { events: _sum, ...now } = this.#outcomes.totals();
     const outcomes: Record<string, number> = { ...this.#before.outcomes };
@@ -47,6 +54,7 @@ export class ReplayCounts implements EventCounters {
       outcomes,
       writes: this.#before.writes + this.#writes,
       filtered: this.#before.filtered + this.#filtered,
+      deleted: (this.#before.deleted ?? 0) + this.#deleted,
     };
   }
 }

@@ -117,14 +117,15 @@ export async function readNewestFirst(
   return rest.positions.isDone;
 }
 
-/** The same records, all of them, and nothing is noted down. */
+/** The same records, all of them. Only the pass whose positions are noted down counts anything. */
 function fromTheBeginning(
   positions: ReplayPositions,
-): Pick<ReadAgainOptions, 'positions' | 'onPositions' | 'onSkipped'> {
+): Pick<ReadAgainOptions, 'positions' | 'onPositions' | 'onSkipped' | 'onDeleted'> {
   return {
     positions: new ReplayPositions(positions.list().map((one) => ({ ...one, position: one.from }))),
     onPositions: () => Promise.resolve(),
     onSkipped: () => undefined,
+    onDeleted: () => undefined,
   };
 }
 

@@ -12,6 +12,7 @@ export class ReplayPositions implements ReadRange {
   readonly #partitions = new Map<string, PartitionPosition>();
   /** When a partition last got on, by the monotonic clock. */
   readonly #movedAtMs = new Map<string, number>();
+  readonly #gaps: (TopicPartition & { readonly from: number; readonly to: number })[] = [];
   readonly #clock: () => number;
 
   constructor(partitions: readonly PartitionPosition[], clock: () => number = () => performance.now()) {
@@ -65,13 +66,34 @@ export class ReplayPositions implements ReadRange {
     return this.open().filter((partition) => (this.#movedAtMs.get(keyOf(partition)) ?? 0) <= since);
   }
 
-  /** Records that are no longer there (deleted, or cut off with their topic) are not waited for. */
+  skipTo(of: TopicPartition, offset: number): void {
+    const known = this.#partitions.get(keyOf(of));
+    if (known === undefined) return;
+    const to = Math.min(offset, known.end);
+    if (to > known.position) this.#gaps.push({ ...of, from: known.position, to });
+  }
+
+  /** Goes past records that are no longer there: deleted, or cut off with their topic. */
   withoutDeleted({ topic, partition, low, high }: OffsetRange): void {
     const known = this.#partitions.get(keyOf({ topic, partition }));
     if (known === undefined) return;
+    this.skipTo(known, Math.max(low, known.end > high ? known.end : 0));
     const end = Math.max(known.from, Math.min(known.end, high));
     const position = Math.min(end, Math.max(known.position, low));
     this.#partitions.set(keyOf(known), { ...known, end, position });
+  }
+
+  /** Whether offsets were skipped: Kafka deleted their records, or they never had one. */
+  get hasGaps(): boolean {
+    return this.#gaps.length > 0;
+  }
+
+  /** Of the skipped offsets, those that these ranges do not have any more. */
+  deleted({ topic, partition, low, high }: OffsetRange): number {
+    return this.#gaps
+      .filter((gap) => gap.topic === topic && gap.partition === partition)
+      .map(({ from, to }) => Math.max(0, Math.min(to, low) - from) + Math.max(0, to - Math.max(from, high)))
+      .reduce((sum, count) => sum + count, 0);
   }
 }
 

@@ -5,6 +5,7 @@ import { ConfigurationError, WorkerError } from '../../errors.js';
 import {
   readOffsetRanges,
   type KafkaSettings,
+  type OffsetRange,
   type SourceConsumer,
   type TopicPartition,
 } from '../../kafka/index.js';
@@ -25,6 +26,8 @@ export interface ReadAgainOptions {
   readonly concurrency: number;
   readonly logger: Logger;
   readonly onSkipped: () => void;
+  /** Told at the end how many records of a partition Kafka deleted before they were read; 0 where it was none. */
+  readonly onDeleted: (of: TopicPartition, count: number) => void;
   /** Called every now and then, and at the end: positions to be made durable. */
   readonly onPositions: () => Promise<void>;
   readonly progress: Progress;
@@ -92,6 +95,8 @@ class Reading {
         askedAtMs = performance.now();
       }
     }
+    if (positions.hasGaps)
+      for (const range of await this.#ranges()) this.#options.onDeleted(range, positions.deleted(range));
   }
 
   async stop(): Promise<void> {
@@ -117,18 +122,23 @@ class Reading {
     );
   }
 
-  /** A partition that does not get on, although nothing of it is under way, may have lost what is still to be read. */
-  async #lookForDeleted(): Promise<void> {
+  /** Of all partitions that are read; none where the broker does not answer. */
+  async #ranges(): Promise<readonly OffsetRange[]> {
     const { positions, settings, logger } = this.#options;
-    const failing = this.#consumer.state().failing;
-    const stalled = positions.stalled(STALLED_MS).filter((partition) => !this.#records.isBusy(partition));
-    if (stalled.length === 0) return;
-    const topics = [...new Set(stalled.map(({ topic }) => topic))];
-    const ranges = await readOffsetRanges(settings, topics, logger).catch((error: unknown) => {
+    const topics = [...new Set(positions.list().map(({ topic }) => topic))];
+    return readOffsetRanges(settings, topics, logger).catch((error: unknown) => {
       if (error instanceof WorkerError && error.retryable) return [];
       throw error;
     });
-    for (const range of ranges) {
+  }
+
+  /** A partition that does not get on, although nothing of it is under way, may have lost what is still to be read. */
+  async #lookForDeleted(): Promise<void> {
+    const { positions } = this.#options;
+    const failing = this.#consumer.state().failing;
+    const stalled = positions.stalled(STALLED_MS).filter((partition) => !this.#records.isBusy(partition));
+    if (stalled.length === 0) return;
+    for (const range of await this.#ranges()) {
       const isOf = (one: TopicPartition): boolean =>
         one.topic === range.topic && one.partition === range.partition;
       const isHeld = failing.some((one) => isOf(one) && one.offset >= range.low);

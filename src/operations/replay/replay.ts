@@ -163,6 +163,11 @@ class Replay {
       concurrency,
       logger,
       onSkipped: () => this.#counts.skipped(),
+      onDeleted: ({ topic, partition }, count) => {
+        if (count === 0) return;
+        this.#counts.deleted(count);
+        logger.warn({ topic, partition, count }, 'Kafka deleted records before the replay read them');
+      },
       onPositions: () => unlessUnavailable(save, logger),
       progress,
       graceMs: config.worker.shutdownGraceMs,

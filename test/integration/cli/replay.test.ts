@@ -207,6 +207,8 @@ describeWith(['kafka', 'postgres'], 'replay', ({ kafka }) => {
     // Of the second connection both records are there, on two topics: whichever comes last is stale, or applied.
     const { applied = 0, stale = 0 } = json.outcomes;
     expect(applied + stale).toBe(3);
+    // Markers, and what was deleted before it began, are no loss of this replay.
+    expect(json).toMatchObject({ deleted: 0 });
     expect(json.positions).toMatchObject([
       { topic: created, from: 0, position: 5, end: 5 },
       { topic: updated, from: 1, position: 2, end: 2 },
@@ -225,7 +227,12 @@ describeWith(['kafka', 'postgres'], 'replay', ({ kafka }) => {
     await deleteRecords(kafka, world.topics.created, 400);
     running.resume();
     expect(await running.waitForExit(60_000)).toEqual({ code: 0, signal: null });
-    expect(JSON.parse(running.stdout())).toMatchObject({ state: 'done' });
+    const answer = JSON.parse(running.stdout()) as { state: string; outcomes: object; deleted: number };
+    expect(answer).toMatchObject({ state: 'done' });
+    const { applied = 0 } = answer.outcomes as { applied?: number };
+    // What it did not read any more it says.
+    expect(applied + answer.deleted).toBe(400);
+    expect(answer.deleted).toBeGreaterThan(0);
   });
 
   it('goes on after a kill where it was, and after Ctrl-C', async () => {

@@ -34,6 +34,20 @@ describe('positions of a replay', () => {
     const cut = positions();
     cut.withoutDeleted({ ...AT, low: 0, high: 2, fromTime: null });
     expect([cut.total, cut.isDone]).toEqual([0, true]);
+    expect(cut.deleted({ ...AT, low: 0, high: 2, fromTime: null })).toBe(5);
+  });
+
+  it('tell deleted records from offsets that never had one', () => {
+    const its = positions();
+    expect(its.hasGaps).toBe(false);
+    its.skipTo(AT, 7);
+    its.advance(AT, 8);
+    its.skipTo(AT, 99);
+    its.advance(AT, 10);
+    expect(its.hasGaps).toBe(true);
+    const deletedBelow = (low: number): number => its.deleted({ ...AT, low, high: 12, fromTime: null });
+    expect([0, 6, 7, 8, 9, 12].map(deletedBelow)).toEqual([0, 1, 2, 2, 3, 4]);
+    expect(its.deleted({ topic: 't', partition: 1, low: 99, high: 99, fromTime: null })).toBe(0);
   });
 
   it('are stalled after a while without progress', () => {

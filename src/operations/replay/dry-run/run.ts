@@ -130,6 +130,7 @@ async function readRecords(
     concurrency,
     logger,
     onSkipped: () => counts.skipped(),
+    onDeleted: (_, count) => counts.deleted(count),
     onPositions: () => Promise.resolve(),
     progress,
     graceMs: config.worker.shutdownGraceMs,
