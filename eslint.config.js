@@ -50,7 +50,9 @@ const DATABASE = './src/database/**';
 const BEHIND_DATABASE = ['./src/database/!(rows).ts', './src/database/*/**'];
 const HTTP = './src/http/**';
 const PROVIDERS = ['./src/secrets-managers/!(port|limits).ts', './src/secrets-managers/*/**'];
-const BUILDERS = ['./src/cli/**', './src/{app,app-*}.ts', './src/operations/**'];
+const COMMANDS = ['./src/cli/**', './src/operations/**'];
+const WORKER = ['./src/{app,app-*}.ts', './src/service/**'];
+const BUILDERS = [...COMMANDS, ...WORKER, './src/upkeep/**'];
 const BINDINGS = ['./consumers/**', './producers/**', './migrations/**'];
 const ADAPTERS = [KAFKA, ...BEHIND_DATABASE, HTTP, ...PROVIDERS, ...BUILDERS, ...BINDINGS];
 const DIRECTIONS = [
@@ -69,6 +71,12 @@ const DIRECTIONS = [
     from: BUILDERS,
     message: 'An adapter does not know who builds it.',
   },
+  {
+    target: ['./src/upkeep/**'],
+    from: [KAFKA, HTTP, ...PROVIDERS, ...BINDINGS, ...COMMANDS, ...WORKER],
+    message: 'What runs beside the events knows the pipeline and its ports, not who runs it.',
+  },
+  { target: WORKER, from: COMMANDS, message: 'The worker does not know the commands.' },
   {
     target: [KAFKA],
     from: [DATABASE, HTTP, './src/secrets-managers/**'],

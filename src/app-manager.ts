@@ -2,7 +2,7 @@ import type { Config } from './config.js';
 import type { Database } from './database/database.js';
 import { changeActiveManager, loadIdentity, type DatabaseIdentity } from './database/settings.js';
 import { ConfigurationError } from './errors.js';
-import { configuredMigration } from './operations/migrate/record.js';
+import { configuredMigration } from './upkeep/migration-record.js';
 import type { ManagerName } from './terms.js';
 
 /** How a process may change the active manager: by its configuration alone, or because somebody has said so. */

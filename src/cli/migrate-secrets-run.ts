@@ -18,7 +18,7 @@ import {
   openMigration,
   type MigrationRecord,
   type MigrationRequest,
-} from '../operations/migrate/record.js';
+} from '../upkeep/migration-record.js';
 import type { Progress } from '../operations/progress.js';
 import { changedBy, operatorName } from '../operator.js';
 import { checkStore } from '../secrets-managers/check-store.js';

@@ -1,5 +1,5 @@
 import type { PlannedMove } from '../operations/migrate/preview.js';
-import type { MigrationRecord } from '../operations/migrate/record.js';
+import type { MigrationRecord } from '../upkeep/migration-record.js';
 import type { ManagerName } from '../terms.js';
 import type { MigrationStatus } from './migrate-secrets-run.js';
 import { formatTable, isoTime } from './text.js';

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { loadConfig, type Config } from '../config.js';
 import { ConfigurationError } from '../errors.js';
-import type { MigrationRecord, MigrationRequest } from '../operations/migrate/record.js';
+import type { MigrationRecord, MigrationRequest } from '../upkeep/migration-record.js';
 import { MANAGER_NAMES, type ManagerName } from '../terms.js';
 import { EXIT, printJson, printLine, type Cli, type Done, type ExitCode } from './cli.js';
 import { commandLogger } from './logging.js';
@@ -163,7 +163,7 @@ function configFor(cli: Cli, to: ManagerName): Config<'keys'> {
 
 async function unfinished(cli: Cli): Promise<MigrationRequest> {
   return readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
-    const { listMigrations } = await import('../operations/migrate/record.js');
+    const { listMigrations } = await import('../upkeep/migration-record.js');
     const [newest] = await listMigrations(database);
     if (newest === undefined || newest.state === 'done')
       throw new ConfigurationError(

@@ -6,7 +6,7 @@ import { EventLog } from '../observability/event-log.js';
 import { FailureLog } from '../observability/failure-log.js';
 import { createLogger, type Logger } from '../observability/logger.js';
 import { logTidied } from '../observability/tidied.js';
-import type { FinishOptions, TidyCounts } from '../operations/janitor.js';
+import type { FinishOptions, TidyCounts } from '../upkeep/janitor.js';
 import { EXIT, type Cli, type Done, type ExitCode } from './cli.js';
 import { OutcomeCounts } from '../observability/outcome-counts.js';
 import { stopSignals } from './signals.js';

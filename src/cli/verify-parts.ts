@@ -8,7 +8,7 @@ import { openIdentity, type DatabaseIdentity } from '../database/settings.js';
 import { managersInUse } from '../database/verify-pages.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import { ownPrefixOf } from '../ids/index.js';
-import { Janitor } from '../operations/janitor.js';
+import { Janitor } from '../upkeep/janitor.js';
 import type { Progress } from '../operations/progress.js';
 import type { securedContexts } from '../operations/secured-contexts.js';
 import { Repairer } from '../operations/verify/repair.js';

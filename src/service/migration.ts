@@ -1,7 +1,7 @@
 import type { Worker } from '../app.js';
 import { WorkerError } from '../errors.js';
 import type { FailureLog, Logger, Metrics } from '../observability/index.js';
-import type { MigrationCounts } from '../operations/migrate/rest.js';
+import type { MigrationCounts } from '../upkeep/rest.js';
 import type { PeriodicTask } from './periodic.js';
 
 const MIGRATION_EVERY_MS = 2_000;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { StoredSecretRow } from '../../src/database/rows.js';
-import { Janitor, type JanitorParts } from '../../src/operations/janitor.js';
-import { planTidying, type TidyPlan } from '../../src/operations/tidy-plan.js';
+import { Janitor, type JanitorParts } from '../../src/upkeep/janitor.js';
+import { planTidying, type TidyPlan } from '../../src/upkeep/tidy-plan.js';
 import type { ClaimRequest, Ledger } from '../../src/pipeline/ledger.js';
 import { decideEvent } from '../../src/pipeline/plan.js';
 import type { Stored } from '../../src/secrets-managers/port.js';

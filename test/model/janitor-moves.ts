@@ -3,7 +3,7 @@ import { admit, epochOf, leave } from './write-moves.js';
 import { kindOf, Step, type Emit, type World } from './moves.js';
 import { isOver, row, storeOf, type Actor, type Row, type State } from './state.js';
 
-/** The janitor: src/operations/tidy-plan.ts decides, janitor.ts carries out; the relay: src/pipeline/relay.ts. */
+/** The janitor: src/upkeep/tidy-plan.ts decides, janitor.ts carries out; the relay: src/pipeline/relay.ts. */
 
 /** relay.ts: what is committed and unsent, of connections whose claim is free. */
 export function relay(before: State, index: number, world: World, emit: Emit): void {

@@ -119,7 +119,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: '`writing` rule: clean-up',
     without: 'nobody looks after names that a claim has left as `writing`',
-    file: 'src/operations/tidy-plan.ts',
+    file: 'src/upkeep/tidy-plan.ts',
     text: `if (row.state === 'writing') {`,
     instead: `if (row.state === 'writing' && nowMs < 0) {`,
     tests: [REPAIR, JANITOR],
@@ -137,7 +137,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'suspect: the repair',
     without: 'nobody compares what is in doubt with the store',
-    file: 'src/operations/tidy-plan.ts',
+    file: 'src/upkeep/tidy-plan.ts',
     text: `} else if (row.state === 'live' && isSettled)`,
     instead: `} else if (row.state === 'live' && isSettled && nowMs < 0)`,
     tests: [REPAIR],
@@ -200,7 +200,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'janitor’s claim: time for each request',
     without: 'the janitor deletes although its claim has run out',
-    file: 'src/operations/janitor.ts',
+    file: 'src/upkeep/janitor.ts',
     text: 'const call = guard.callWithin(claim, signal);',
     instead: 'const call = { signal, admitWrite: () => Promise.resolve() };',
     tests: [PROTOCOL],

@@ -5,8 +5,12 @@ import { countUnsent } from '../../database/migration-sources.js';
 import type { OperationState } from '../../database/operations.js';
 import { ERROR_CODES } from '../../errors.js';
 import type { Progress } from '../progress.js';
-import { migrateOnce, type MoveFailure, type PassResult } from './pass.js';
-import { saveMigration, type MigrationProgress, type MigrationRecord } from './record.js';
+import { migrateOnce, type MoveFailure, type PassResult } from '../../upkeep/pass.js';
+import {
+  saveMigration,
+  type MigrationProgress,
+  type MigrationRecord,
+} from '../../upkeep/migration-record.js';
 import { deleteSources } from './sources.js';
 import { LATE_REQUEST_CLAIMS } from '../../pipeline/claim.js';
 

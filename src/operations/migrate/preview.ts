@@ -9,7 +9,7 @@ import { carriedSecretIds } from '../../pipeline/plan.js';
 import { Writer } from '../../pipeline/writer.js';
 import type { ManagerName } from '../../terms.js';
 import type { Progress } from '../progress.js';
-import type { MigrationScope, MoveFailure } from './pass.js';
+import type { MigrationScope, MoveFailure } from '../../upkeep/pass.js';
 
 /** What a migration would do with one connection. */
 export interface PlannedMove {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endGraceOfSources, countSources, type SourceScope } from '../../database/migration-sources.js';
 import type { Database } from '../../database/database.js';
-import type { Janitor } from '../janitor.js';
+import type { Janitor } from '../../upkeep/janitor.js';
 
 export interface SourceParts {
   readonly database: Database;

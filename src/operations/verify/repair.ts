@@ -18,7 +18,7 @@ import { isUnaltered, referenceRow, toReference } from '../../pipeline/reference
 import { readingsOfState, type SecuredContext } from '../../pipeline/secured-record.js';
 import type { Standing } from '../../secrets-managers/ownership.js';
 import type { Fetched, SecretsManager, StoreCall } from '../../secrets-managers/port.js';
-import type { Janitor } from '../janitor.js';
+import type { Janitor } from '../../upkeep/janitor.js';
 import { nextRevision } from '../republish.js';
 import type { Finding, RepairState } from './finding.js';
 import { isRecordedValue, type SecretInUse } from './judge-store.js';

@@ -203,10 +203,10 @@ function notesOf(about) {
 }
 
 async function hookTasks() {
-  const { Janitor } = await load('operations/janitor.js');
+  const { Janitor } = await load('upkeep/janitor.js');
   const { Relay } = await load('pipeline/relay.js');
   const { Pipeline } = await load('pipeline/pipeline.js');
-  const { Mover } = await load('operations/migrate/mover.js');
+  const { Mover } = await load('upkeep/mover.js');
   task(Janitor.prototype, 'run', 'janitor');
   task(Mover.prototype, 'move', 'migration');
   task(Relay.prototype, 'run', 'relay');

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { openWorker, type Worker } from '../../../src/app.js';
 import { loadConfig } from '../../../src/config.js';
 import { DatabaseLedger } from '../../../src/database/ledger.js';
-import { Janitor } from '../../../src/operations/janitor.js';
+import { Janitor } from '../../../src/upkeep/janitor.js';
 import { ClaimGuard } from '../../../src/pipeline/claim-guard.js';
 import type { HandledRecord } from '../../../src/pipeline/observer.js';
 import { Publisher } from '../../../src/pipeline/publisher.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ReferenceRow, StoredSecretRow } from '../../../src/database/rows.js';
-import { planTidying } from '../../../src/operations/tidy-plan.js';
+import { planTidying } from '../../../src/upkeep/tidy-plan.js';
 import type { LockedState } from '../../../src/pipeline/ledger.js';
 
 const NOW = 1_000_000;

@@ -1,8 +1,8 @@
-import { WorkerError, EventError, type ErrorCode } from '../../errors.js';
-import type { Claim, MonotonicClock } from '../../pipeline/claim.js';
-import type { ClaimGuard } from '../../pipeline/claim-guard.js';
-import type { ManagerSource, PlanContext } from '../../pipeline/context.js';
-import { Group } from '../../pipeline/group.js';
+import { WorkerError, EventError, type ErrorCode } from '../errors.js';
+import type { Claim, MonotonicClock } from '../pipeline/claim.js';
+import type { ClaimGuard } from '../pipeline/claim-guard.js';
+import type { ManagerSource, PlanContext } from '../pipeline/context.js';
+import { Group } from '../pipeline/group.js';
 import type {
   Changes,
   ClaimRequest,
@@ -10,12 +10,12 @@ import type {
   CommitRequest,
   CommitResult,
   Ledger,
-} from '../../pipeline/ledger.js';
-import { decideMove, type MovePlan } from '../../pipeline/move.js';
-import { carriedSecretIds } from '../../pipeline/plan.js';
-import type { Publisher } from '../../pipeline/publisher.js';
-import type { GivenUp } from '../../pipeline/stored-secrets.js';
-import { Writer } from '../../pipeline/writer.js';
+} from '../pipeline/ledger.js';
+import { decideMove, type MovePlan } from '../pipeline/move.js';
+import { carriedSecretIds } from '../pipeline/plan.js';
+import type { Publisher } from '../pipeline/publisher.js';
+import type { GivenUp } from '../pipeline/stored-secrets.js';
+import { Writer } from '../pipeline/writer.js';
 
 export interface MoverParts {
   readonly context: PlanContext;

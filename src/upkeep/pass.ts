@@ -1,5 +1,5 @@
-import type { ErrorCode } from '../../errors.js';
-import type { ElsewhereConnection, ElsewhereFilter, Ledger } from '../../pipeline/ledger.js';
+import type { ErrorCode } from '../errors.js';
+import type { ElsewhereConnection, ElsewhereFilter, Ledger } from '../pipeline/ledger.js';
 import type { Moved, Mover } from './mover.js';
 
 /** Which connections a migration is about; the active manager is where they go. */

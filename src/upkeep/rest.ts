@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { countElsewhere } from '../../database/find-pending.js';
-import type { Database } from '../../database/database.js';
-import type { Ledger } from '../../pipeline/ledger.js';
-import type { ManagerName } from '../../terms.js';
+import { countElsewhere } from '../database/find-pending.js';
+import type { Database } from '../database/database.js';
+import type { Ledger } from '../pipeline/ledger.js';
+import type { ManagerName } from '../terms.js';
 import type { Mover } from './mover.js';
-import { endConfiguredMigration } from './record.js';
+import { endConfiguredMigration } from './migration-record.js';
 import { migratePage, type MigrationScope, type MoveFailure } from './pass.js';
 
 /** How far the move to the active manager has come. */

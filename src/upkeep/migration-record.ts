@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Database } from '../../database/database.js';
+import type { Database } from '../database/database.js';
 import {
   beginOperation,
   listOperations,
   updateOperation,
   type Operation,
   type OperationState,
-} from '../../database/operations.js';
-import type { JsonObject, ManagerName } from '../../terms.js';
+} from '../database/operations.js';
+import type { JsonObject, ManagerName } from '../terms.js';
 import type { MoveFailure } from './pass.js';
 
 const KIND = 'migrate-secrets';
