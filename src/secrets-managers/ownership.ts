@@ -118,10 +118,7 @@ export class Ownership {
   }
 
   /** Whether a secret may be deleted: what was somebody's before, and has no committed value of ours, stays. */
-  mayDelete(
-    { ownedBy, isAdopted = false }: Standing,
-    { connectionId, isCommitted = true }: DeleteItem,
-  ): boolean {
+  mayDelete({ ownedBy, isAdopted = false }: Standing, { connectionId, isCommitted }: DeleteItem): boolean {
     return ownedBy === connectionId && (isCommitted || !isAdopted);
   }
 

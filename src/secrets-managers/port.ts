@@ -93,8 +93,8 @@ export interface Description extends Standing {
 export interface DeleteItem {
   readonly reference: Reference;
   readonly connectionId: string;
-  /** Whether a value of ours was committed under this name. Default true. */
-  readonly isCommitted?: boolean;
+  /** Whether a value of ours was committed under this name. Without one, what was adopted is not deleted. */
+  readonly isCommitted: boolean;
 }
 
 export interface RestoreItem {

@@ -133,7 +133,7 @@ export function describeAwsFaults(name: 'managed-aws' | 'managed-aws-ssm'): void
       const checked = await store.check(storeCall());
       expect(errorOf(checked).class).toBe(errorClass);
       const deleted = await store.delete(
-        [{ reference: reference(ids[0] ?? ''), connectionId: CONNECTION }],
+        [{ reference: reference(ids[0] ?? ''), connectionId: CONNECTION, isCommitted: true }],
         storeCall(),
       );
       expect(errorOf(deleted[0]).class).toBe(errorClass);

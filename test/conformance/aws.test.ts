@@ -95,7 +95,7 @@ withBench('managed-aws', (given) => {
     const bench = await openBench('managed-aws', { forceDelete });
     const id = freshId();
     await bench.manager.store.put([putItem(id, 'v')], storeCall());
-    const named = { reference: reference(id), connectionId: CONNECTION };
+    const named = { reference: reference(id), connectionId: CONNECTION, isCommitted: true };
     expect(await bench.manager.store.delete([named], storeCall())).toEqual([{ ok: true, value: 'deleted' }]);
     expect(bench.standin.secrets().map((secret) => secret.scheduledForDeletion)).toEqual(
       forceDelete ? [] : [true],
@@ -128,7 +128,7 @@ withBench('managed-aws', (given) => {
   it('brings back a recorded version of a secret that a late request deleted', async () => {
     const id = freshId();
     const [first] = await given().manager.store.put([putItem(id, 'one')], storeCall());
-    const named = { reference: reference(id), connectionId: CONNECTION };
+    const named = { reference: reference(id), connectionId: CONNECTION, isCommitted: true };
     await given().manager.store.delete([named], storeCall());
     const { version } = valueOf(first);
     const item = { ...named, version, clientToken: freshToken() };
@@ -234,7 +234,7 @@ for (const [name, service] of [
       const token = valueOf(stored).reference;
       await store.get([{ reference: token }], storeCall());
       await store.check(storeCall());
-      await store.delete([{ reference: token, connectionId: CONNECTION }], storeCall());
+      await store.delete([{ reference: token, connectionId: CONNECTION, isCommitted: true }], storeCall());
       expect(given().operations()).toEqual([]);
     });
 
@@ -249,7 +249,7 @@ for (const [name, service] of [
         storeCall(),
       );
       expect(results.map((result) => valueOf(result).value.reveal())).toEqual(['theirs', 'ours']);
-      const named = { reference: reference(id), connectionId: CONNECTION };
+      const named = { reference: reference(id), connectionId: CONNECTION, isCommitted: true };
       const [refused] = await store.delete([named], storeCall());
       expect(errorOf(refused).code).toBe('SECRET_NOT_OWNED');
       const restored = await store.restore(

@@ -136,7 +136,7 @@ export async function textOf(fixture: Fixture, secretId: string, version?: strin
 
 export async function deleteOne(fixture: Fixture, secretId: string, connectionId = CONNECTION) {
   const [result] = await fixture.manager.store.delete(
-    [{ reference: reference(secretId), connectionId }],
+    [{ reference: reference(secretId), connectionId, isCommitted: true }],
     storeCall(),
   );
   return result;

@@ -95,7 +95,7 @@ export function describeInstallations(given: () => Fixture): void {
         expect(errorOf(put).code).toBe('SECRET_NOT_OWNED');
       }
       const [deleted] = await store.delete(
-        [{ reference: reference(id), connectionId: CONNECTION }],
+        [{ reference: reference(id), connectionId: CONNECTION, isCommitted: true }],
         storeCall(),
       );
       expect(errorOf(deleted).code).toBe('SECRET_NOT_OWNED');

@@ -45,7 +45,7 @@ export function describeOwnership(given: () => Fixture): void {
     await putOne(given(), putItem(id, 'ours', { adopt: true }));
     await putOne(given(), putItem(id, 'ours again', { known: true }));
     const { store } = given().manager;
-    const item = { reference: reference(id), connectionId: CONNECTION };
+    const item = { reference: reference(id), connectionId: CONNECTION, isCommitted: true };
     const [kept] = await store.delete([{ ...item, isCommitted: false }], storeCall());
     expect(errorOf(kept)).toMatchObject({ class: 'conflict', code: 'SECRET_NOT_OWNED' });
     expect(await textOf(given(), id)).toBe('ours again');

@@ -60,7 +60,7 @@ export function describeSealing(
       const call = storeCall();
       const [result] = await manager.store.put([putItem(freshId(), 'v')], call);
       const { reference: token, version } = valueOf(result);
-      const named = { reference: token, connectionId: CONNECTION };
+      const named = { reference: token, connectionId: CONNECTION, isCommitted: true };
       expect(await manager.store.delete([named], call)).toEqual([{ ok: true, value: 'absent' }]);
       const restored = await manager.store.restore({ ...named, version, clientToken: freshToken() }, call);
       expect(valueOf(restored)).toEqual({ version });

@@ -256,7 +256,7 @@ function describeAdmission(given: () => Fixture): void {
           throw lost;
         },
       });
-    const named = { reference: reference(id), connectionId: CONNECTION };
+    const named = { reference: reference(id), connectionId: CONNECTION, isCommitted: true };
     const absent = freshId();
     await expect(store.put([putItem(id, 'two', { known: true })], call())).rejects.toBe(lost);
     await expect(store.put([putItem(absent, 'new')], call())).rejects.toBe(lost);
@@ -293,7 +293,10 @@ function describeAdmission(given: () => Fixture): void {
     const call = storeCall({ signal: AbortSignal.abort() });
     const [put] = await store.put([putItem(id, 'two', { known: true })], call);
     const [got] = await store.get([{ reference: reference(id) }], call);
-    const [deleted] = await store.delete([{ reference: reference(id), connectionId: CONNECTION }], call);
+    const [deleted] = await store.delete(
+      [{ reference: reference(id), connectionId: CONNECTION, isCommitted: true }],
+      call,
+    );
     const described = await store.describe(reference(id), call);
     for (const result of [put, got, deleted, described]) {
       expect(errorOf<unknown>(result)).toMatchObject({ class: 'transient', applied: 'no' });

@@ -181,7 +181,10 @@ export const DEAD_LETTER_ROWS: Readonly<Record<EventErrorCode, DeadLetterRow>> =
       const secretId = '/openmetadata/database/my_svc/password';
       await worker.handle(eventRecord({ id: OTHER, name: 'My Svc', password: null, at: 2 }));
       await bench.release(secretId);
-      await bench.store.inner.delete([{ reference: `secret:${secretId}`, connectionId: OTHER }], FREE);
+      await bench.store.inner.delete(
+        [{ reference: `secret:${secretId}`, connectionId: OTHER, isCommitted: true }],
+        FREE,
+      );
       return worker;
     },
   },
@@ -310,7 +313,7 @@ export const DEAD_LETTER_ROWS: Readonly<Record<EventErrorCode, DeadLetterRow>> =
     cause: async (worker, bench) => {
       await worker.handle(eventRecord({ password: 'MARK-a', at: 1 }));
       await bench.store.inner.delete(
-        [{ reference: `secret:${PASSWORD_ID}`, connectionId: CONNECTION }],
+        [{ reference: `secret:${PASSWORD_ID}`, connectionId: CONNECTION, isCommitted: true }],
         FREE,
       );
       await bench.changeManager('local');

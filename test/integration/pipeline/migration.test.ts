@@ -182,7 +182,10 @@ describe('an event under another manager brings its connection along', () => {
   it('the recorded version is gone from the former store: a dead letter that names the field', async () => {
     const { bench, w1, change } = await open();
     await w1.handle(eventRecord({ password: 'MARK-a', at: 1 }));
-    await bench.store.inner.delete([{ reference: `secret:${PASSWORD_ID}`, connectionId: CONNECTION }], FREE);
+    await bench.store.inner.delete(
+      [{ reference: `secret:${PASSWORD_ID}`, connectionId: CONNECTION, isCommitted: true }],
+      FREE,
+    );
     const w2 = await change();
     expect(await w2.handle(eventRecord({ password: MASKED, at: 2 }))).toBe('refused');
     expect(w2.last()).toMatchObject({ code: 'SECRET_VERSION_GONE' });

@@ -91,10 +91,13 @@ describe('collisions', () => {
     expect(worker.last()).toMatchObject({ outcome: 'refused', code: 'SECRET_ID_COLLISION' });
     expect(bench.topics.deadLetters).toHaveLength(1);
     await bench.release(secretId);
-    await bench.store.inner.delete([{ reference: `secret:${secretId}`, connectionId: CONNECTION }], {
-      signal: new AbortController().signal,
-      admitWrite: () => Promise.resolve(),
-    });
+    await bench.store.inner.delete(
+      [{ reference: `secret:${secretId}`, connectionId: CONNECTION, isCommitted: true }],
+      {
+        signal: new AbortController().signal,
+        admitWrite: () => Promise.resolve(),
+      },
+    );
     await bench.makeDue();
     await worker.pipeline.retryKept(new AbortController().signal);
     expect(worker.last()).toMatchObject({ outcome: 'applied' });

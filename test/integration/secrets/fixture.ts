@@ -150,7 +150,10 @@ export class Bench {
 
   /** The same for a deletion. */
   async delete(secretId: string, connectionId: string): Promise<void> {
-    await this.#requireStore().delete([{ reference: `secret:${secretId}`, connectionId }], FREE_CALL);
+    await this.#requireStore().delete(
+      [{ reference: `secret:${secretId}`, connectionId, isCommitted: true }],
+      FREE_CALL,
+    );
   }
 
   #requireStore(): Pick<SecretStore, 'get' | 'put' | 'delete'> {

@@ -72,7 +72,7 @@ describe('the local vault', () => {
       if (result?.ok === true) versions.push(result.value.version);
     };
     for (let count = 0; count < 101; count += 1) await put(`v${count}`);
-    await store.delete([{ reference: 'secret:/a/b', connectionId: 'c1' }], call);
+    await store.delete([{ reference: 'secret:/a/b', connectionId: 'c1', isCommitted: true }], call);
     const [first, second] = versions;
     await put('again');
     expect(new Set(versions).size).toBe(102);
