@@ -6,7 +6,7 @@ import tseslint from 'typescript-eslint';
 
 /** Packages that one place each imports, so that they can be exchanged there. `*` stands for anything. */
 const OWNED_PACKAGES = [
-  { packages: ['kafkajs'], owners: ['src/kafka/**'] },
+  { packages: ['kafkajs'], owners: ['src/kafka/**', 'consumers/**', 'producers/**'] },
   { packages: ['@aws-sdk/*', '@smithy/*'], owners: ['src/secrets-managers/**'] },
   { packages: ['fernet'], owners: ['src/fernet/referee.ts', 'src/fernet/npm-fernet.d.ts'] },
   { packages: ['typeorm', 'pg', 'mysql2', 'mysql2/*'], owners: ['src/database/**', 'migrations/**'] },

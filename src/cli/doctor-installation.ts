@@ -8,7 +8,7 @@ import { openIdentity, type DatabaseIdentity } from '../database/settings.js';
 import { readClusterId } from '../kafka/index.js';
 import type { Logger } from '../observability/logger.js';
 import { ManagerPool } from '../secrets-managers/pool.js';
-import { kafkaSettings } from '../service/kafka-settings.js';
+import { kafkaSettings } from '../kafka/settings-from-config.js';
 import { attempt, ok, skipped, type CheckResult } from './doctor-check.js';
 import { missingDatabase, openForReading } from './read-database.js';
 

@@ -1,7 +1,7 @@
 import type { Config } from '../config.js';
 import { checkTopics, ping, type TopicProblem } from '../kafka/index.js';
 import type { Logger } from '../observability/logger.js';
-import { kafkaSettings } from '../service/kafka-settings.js';
+import { kafkaSettings } from '../kafka/settings-from-config.js';
 import { attempt, failed, ok, skipped, warned, type CheckResult } from './doctor-check.js';
 
 const PING_DEADLINE_MS = 5_000;

@@ -23,7 +23,7 @@ import type { Progress } from '../operations/progress.js';
 import { changedBy, operatorName } from '../operator.js';
 import { checkStore } from '../secrets-managers/check-store.js';
 import { ManagerPool } from '../secrets-managers/pool.js';
-import { kafkaSettings } from '../service/kafka-settings.js';
+import { kafkaSettings } from '../kafka/settings-from-config.js';
 import type { ManagerName } from '../terms.js';
 import type { Outlet } from '../transport.js';
 import { recordJson } from './migrate-secrets-text.js';

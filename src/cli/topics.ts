@@ -43,7 +43,7 @@ export function defineTopics(program: Command, cli: Cli, done: Done): void {
     .action(async (options: CreateOptions) => {
       const config = loadConfig(cli.env, { need: ['kafka'] });
       const { createTopics } = await import('../kafka/index.js');
-      const { kafkaSettings } = await import('../service/kafka-settings.js');
+      const { kafkaSettings } = await import('../kafka/settings-from-config.js');
       const plan = {
         names: config.topics,
         partitions: options.partitions,
@@ -75,7 +75,7 @@ export function defineTopics(program: Command, cli: Cli, done: Done): void {
     .action(async ({ json }: { json?: true }) => {
       const config = loadConfig(cli.env, { need: ['kafka'] });
       const { checkTopics } = await import('../kafka/index.js');
-      const { kafkaSettings } = await import('../service/kafka-settings.js');
+      const { kafkaSettings } = await import('../kafka/settings-from-config.js');
       const problems = await checkTopics(kafkaSettings(config), config.topics, commandLogger(cli, config));
       if (json) printJson(cli, problems);
       else if (problems.length === 0) printLine(cli, 'The topics are as they should be.');

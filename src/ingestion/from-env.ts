@@ -1,5 +1,5 @@
 import { loadConfig } from '../config.js';
-import { kafkaSettings } from '../service/kafka-settings.js';
+import { kafkaSettings } from '../kafka/settings-from-config.js';
 import type { ResolverOptions } from './resolver.js';
 import type { SubscribeOptions } from './subscribe.js';
 

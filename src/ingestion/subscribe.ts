@@ -7,8 +7,8 @@ import { createLogger } from '../observability/logger.js';
 import type { SecuredEvent, SourceRecord } from '../terms.js';
 import { Deliveries } from './deliveries.js';
 import type { GiveUp, SecuredHandler } from './deliveries.js';
-import { GroupReader } from './group-reader.js';
-import type { GroupReaderState } from './group-reader.js';
+import { GroupReader } from '../../consumers/secured-events.js';
+import type { GroupReaderState } from '../../consumers/secured-events.js';
 import { LatestStates } from './latest-states.js';
 import type { Resolver } from './resolver.js';
 

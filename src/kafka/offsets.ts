@@ -1,7 +1,7 @@
 import type { Admin } from 'kafkajs';
 import type { Logger } from 'pino';
 import { askBroker } from './admin.js';
-import type { TopicPartition } from './membership.js';
+import type { TopicPartition } from '../../consumers/membership.js';
 import type { KafkaSettings } from './settings.js';
 
 /** What a partition has: records from `low` on, the next one gets `high`. */

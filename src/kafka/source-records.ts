@@ -2,7 +2,7 @@ import type { Admin } from 'kafkajs';
 import type { Logger } from 'pino';
 import { askBroker } from './admin.js';
 import { brokerUnavailable } from './errors.js';
-import type { TopicPartition } from './membership.js';
+import type { TopicPartition } from '../../consumers/membership.js';
 import type { KafkaSettings } from './settings.js';
 
 /** What a partition still has, and how far the settings' group has come in it. */

@@ -1,7 +1,7 @@
 import { loadConfig } from '../config.js';
 import type { ConnectorPath } from '../config.js';
 import { ConfigurationError } from '../errors.js';
-import { kafkaSettings } from '../service/kafka-settings.js';
+import { kafkaSettings } from '../kafka/settings-from-config.js';
 import type { PublisherOptions } from './publisher.js';
 
 /**

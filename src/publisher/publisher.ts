@@ -9,7 +9,7 @@ import { createLogger } from '../observability/logger.js';
 import type { EntityChange } from './change.js';
 import { changeRecordOf } from './change-record.js';
 import type { ChangeRecord, ChangeRecordOptions } from './change-record.js';
-import { RecordSender } from './record-sender.js';
+import { RecordSender } from '../../producers/record-sender.js';
 
 /** Which fields are sealed: the same settings as the worker's (docs/catalog.md). */
 export interface SealingRules {

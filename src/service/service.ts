@@ -17,8 +17,8 @@ import {
 import { EventLog, FailureLog, Metrics, logTidied, type Logger } from '../observability/index.js';
 import { readBacklog } from './backlog.js';
 import { readinessChecks } from './checks.js';
-import { claimGroupId } from './group-id.js';
-import { kafkaSettings } from './kafka-settings.js';
+import { claimGroupId } from '../database/group-id.js';
+import { kafkaSettings } from '../kafka/settings-from-config.js';
 import { migrationTask } from './migration.js';
 import { Periodic, type PeriodicTask } from './periodic.js';
 import { Positions } from './positions.js';

@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { decodeRecord } from '../../src/events/decode.js';
 import { decodeBatches } from '../../src/kafka/record-batches.js';
-import { toSourceRecord } from '../../src/kafka/records.js';
+import { toSourceRecord } from '../../consumers/records.js';
 import { CODEC } from '../../src/kafka/unpack.js';
 import type { PlanContext } from '../../src/pipeline/context.js';
 import type { LockedState } from '../../src/pipeline/ledger.js';

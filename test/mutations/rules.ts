@@ -146,19 +146,19 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'watermark',
     without: 'an offset counts as done although one before it is not',
-    file: 'src/kafka/watermark.ts',
+    file: 'consumers/watermark.ts',
     text: '    this.#completed.add(offset);\n',
     instead: '    this.#completed.add(offset);\n    this.#position = Math.max(this.#position, offset + 1);\n',
-    tests: ['test/unit/kafka/watermark.test.ts', 'test/unit/kafka/batches.test.ts'],
+    tests: ['test/unit/consumers/watermark.test.ts', 'test/unit/consumers/batches.test.ts'],
     model: { rule: 'watermark', history: 'A,A|B', store: 'secrets-manager', faults: 1 },
   },
   {
     rule: 'order of effects: offset last',
     without: 'an offset counts as done before its record is handled',
-    file: 'src/kafka/partition-run.ts',
+    file: 'consumers/partition-run.ts',
     text: '    this.#watermark.begin(record.offset);\n',
     instead: '    this.#watermark.begin(record.offset);\n    this.#watermark.complete(record.offset);\n',
-    tests: ['test/unit/kafka/batches.test.ts'],
+    tests: ['test/unit/consumers/batches.test.ts'],
     model: { rule: 'order-of-effects', history: 'A|D', store: 'secrets-manager', faults: 1 },
   },
   {

@@ -4,7 +4,7 @@ import { ConfigurationError } from '../../errors.js';
 import { readGroup, type KafkaSettings } from '../../kafka/index.js';
 import type { Logger } from '../../observability/index.js';
 import type { ReplayPlan } from './plan.js';
-import { readGroupId } from '../../service/group-id.js';
+import { readGroupId } from '../../database/group-id.js';
 
 /** A group of its own for each run: what a killed one left behind is nobody to wait for. */
 export function groupOf({ group }: ReplayPlan, { groupId }: KafkaSettings): string {

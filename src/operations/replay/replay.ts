@@ -14,7 +14,7 @@ import {
 } from '../../kafka/index.js';
 import type { Progress } from '../progress.js';
 import { EventLog, FailureLog, type Logger } from '../../observability/index.js';
-import { kafkaSettings } from '../../service/kafka-settings.js';
+import { kafkaSettings } from '../../kafka/settings-from-config.js';
 import { judgeTopicProblems } from '../../service/topics.js';
 import { ReplayCounts } from './counts.js';
 import { groupOf } from './group.js';

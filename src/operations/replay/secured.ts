@@ -19,7 +19,7 @@ import type { ClaimRequest, Ledger } from '../../pipeline/ledger.js';
 import { Publisher } from '../../pipeline/publisher.js';
 import { Relay } from '../../pipeline/relay.js';
 import { readingsOfState, type SecuredContext } from '../../pipeline/secured-record.js';
-import { kafkaSettings } from '../../service/kafka-settings.js';
+import { kafkaSettings } from '../../kafka/settings-from-config.js';
 import { judgeTopicProblems } from '../../service/topics.js';
 import type { ManagerName } from '../../terms.js';
 import type { Outlet } from '../../transport.js';

@@ -14,7 +14,7 @@ function reach(step) {
 const base = new URL('../../../dist/src/', import.meta.url);
 const { DatabaseLedger } = await import(new URL('database/ledger.js', base).href);
 const { AwsRequester } = await import(new URL('secrets-managers/aws-client/requester.js', base).href);
-const { PartitionRun } = await import(new URL('kafka/partition-run.js', base).href);
+const { PartitionRun } = await import(new URL('../consumers/partition-run.js', base).href);
 
 const { claim, commit, settle } = DatabaseLedger.prototype;
 DatabaseLedger.prototype.claim = function (requests) {

@@ -224,8 +224,8 @@ async function hookStore() {
 }
 
 async function hookKafka() {
-  const { Membership } = await load('kafka/membership.js');
-  const { PartitionRun } = await load('kafka/partition-run.js');
+  const { Membership } = await load('../consumers/membership.js');
+  const { PartitionRun } = await load('../consumers/partition-run.js');
   const join = Membership.prototype.join;
   Membership.prototype.join = function wrapped(...args) {
     reach('assignment', 'before');

@@ -11,7 +11,7 @@ import { loadConfig } from '../../../src/config.js';
 import { createKafkaOutlet, createTopics, ping } from '../../../src/kafka/index.js';
 import type { KafkaOutlet, KafkaSettings } from '../../../src/kafka/index.js';
 import { SecretValue } from '../../../src/secret-value.js';
-import { kafkaSettings } from '../../../src/service/kafka-settings.js';
+import { kafkaSettings } from '../../../src/kafka/settings-from-config.js';
 import { describeWithOwn, disposeLater, freshName, tmpDir, waitFor } from '../../harness/index.js';
 import {
   startSecureKafka,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Progress } from '../../../src/ingestion/progress.js';
+import { Progress } from '../../../consumers/progress.js';
 import { Turns } from '../../../src/ingestion/turns.js';
 
 const nothing = (): void => undefined;

@@ -3,9 +3,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 /** What Node itself loads: the program, and what `npm run test:faults` and `npm run soak` run outside of the test runner. */
-const FOLDERS = ['src/kafka/', 'test/harness/', 'test/faults/kills/', 'test/faults/soak/'].map(
-  (folder) => new URL(`../../../${folder}`, import.meta.url),
-);
+const FOLDERS = [
+  'consumers/',
+  'producers/',
+  'src/kafka/',
+  'test/harness/',
+  'test/faults/kills/',
+  'test/faults/soak/',
+].map((folder) => new URL(`../../../${folder}`, import.meta.url));
 
 /** Names that are imported as values from kafkajs. */
 function valueImports(): string[] {

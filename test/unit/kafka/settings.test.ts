@@ -4,7 +4,7 @@ import type { AuthenticationProviderArgs } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { createKafkaClient, toKafkaConfig } from '../../../src/kafka/client.js';
 import { createLogger } from '../../../src/observability/logger.js';
-import { toConsumerConfig } from '../../../src/kafka/consumer.js';
+import { toConsumerConfig } from '../../../consumers/group-member.js';
 import { loadConfig } from '../../../src/config.js';
 import { refuseUnsafeFlags } from '../../../src/kafka/settings.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';

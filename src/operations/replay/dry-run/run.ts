@@ -8,7 +8,7 @@ import { openIdentity } from '../../../database/settings.js';
 import { ConfigurationError } from '../../../errors.js';
 import { checkTopics, createKafkaOutlet, forgetGroup } from '../../../kafka/index.js';
 import { EventLog, FailureLog, type Logger } from '../../../observability/index.js';
-import { kafkaSettings } from '../../../service/kafka-settings.js';
+import { kafkaSettings } from '../../../kafka/settings-from-config.js';
 import { judgeTopicProblems } from '../../../service/topics.js';
 import type { Outlet } from '../../../transport.js';
 import type { Progress } from '../../progress.js';

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
-import { EventError, WorkerError } from '../errors.js';
-import { createKafkaClient } from '../kafka/client.js';
-import type { KafkaClient } from '../kafka/client.js';
-import { withDeadline } from '../kafka/deadline.js';
-import { brokerErrorName, brokerUnavailable } from '../kafka/errors.js';
-import type { KafkaSettings } from '../kafka/settings.js';
-import type { ChangeRecord } from './change-record.js';
+import { EventError, WorkerError } from '../src/errors.js';
+import { createKafkaClient } from '../src/kafka/client.js';
+import type { KafkaClient } from '../src/kafka/client.js';
+import { withDeadline } from '../src/kafka/deadline.js';
+import { brokerErrorName, brokerUnavailable } from '../src/kafka/errors.js';
+import type { KafkaSettings } from '../src/kafka/settings.js';
+import type { ChangeRecord } from '../src/publisher/change-record.js';
 
 type Producer = ReturnType<KafkaClient['kafka']['producer']>;
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import type { ErrorCode } from '../errors.js';
-import { backoffMs, PARTITION_BACKOFF } from './backoff.js';
-import type { BackoffOptions } from './backoff.js';
+import type { ErrorCode } from '../src/errors.js';
+import { backoffMs, PARTITION_BACKOFF } from '../src/kafka/backoff.js';
+import type { BackoffOptions } from '../src/kafka/backoff.js';
 import type { PartitionKey, PartitionRun } from './partition-run.js';
 
 /** A partition that does not get on: for readiness and metrics. */

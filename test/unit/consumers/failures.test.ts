@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { PartitionFailures } from '../../../src/kafka/failures.js';
+import { PartitionFailures } from '../../../consumers/failures.js';
 
 const partition = (position = 0) => ({ key: 't|0', topic: 't', partition: 0, position }) as const;
 

@@ -1,13 +1,13 @@
 import type { Logger } from 'pino';
-import type { ErrorCode, WorkerError } from '../errors.js';
-import type { RecordSink } from '../transport.js';
-import type { BackoffOptions } from './backoff.js';
+import type { ErrorCode, WorkerError } from '../src/errors.js';
+import type { RecordSink } from '../src/transport.js';
+import type { BackoffOptions } from '../src/kafka/backoff.js';
 import type { BatchReport } from './batches.js';
 import type { FailingPartition } from './failures.js';
 import type { TopicPartition } from './membership.js';
 import type { ReadRange } from './read-range.js';
-import type { KafkaSettings } from './settings.js';
-import type { RecordsBelow } from './source-records.js';
+import type { KafkaSettings } from '../src/kafka/settings.js';
+import type { RecordsBelow } from '../src/kafka/source-records.js';
 
 export interface SourceConsumerOptions {
   readonly settings: KafkaSettings;

@@ -1,4 +1,4 @@
-import { Watermark } from '../kafka/watermark.js';
+import { Watermark } from './watermark.js';
 
 /** How far one assigned partition is read, handled and committed. A new one is made after every joining of the group. */
 export class Progress {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import { withDeadline } from '../kafka/deadline.js';
-import { brokerErrorName } from '../kafka/errors.js';
+import { withDeadline } from '../src/kafka/deadline.js';
+import { brokerErrorName } from '../src/kafka/errors.js';
 import type { Progress } from './progress.js';
 
 /** A partition's offset, as kafkajs wants it. */

@@ -1,6 +1,6 @@
 import type { EachBatchHandler, EachBatchPayload } from 'kafkajs';
 import type { PartitionFailures } from './failures.js';
-import type { PartitionHolds } from './holds.js';
+import type { PartitionHolds } from './paused-partitions.js';
 import type { Membership } from './membership.js';
 import { partitionKey, PartitionRun } from './partition-run.js';
 import type { PartitionKey, RunContext } from './partition-run.js';

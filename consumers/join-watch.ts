@@ -1,6 +1,6 @@
-import { WorkerError } from '../errors.js';
-import { isAccessName, isUnreachable } from './errors.js';
-import type { KafkaSettings } from './settings.js';
+import { WorkerError } from '../src/errors.js';
+import { isAccessName, isUnreachable } from '../src/kafka/errors.js';
+import type { KafkaSettings } from '../src/kafka/settings.js';
 
 export interface JoinWatchOptions {
   /** Whether the consumer is a living member of its group. */

@@ -1,5 +1,5 @@
-import type { Database } from '../database/database.js';
-import { forgetHandledFrom } from '../database/handled-from.js';
+import type { Database } from './database.js';
+import { forgetHandledFrom } from './handled-from.js';
 import { ConfigurationError } from '../errors.js';
 
 const NAME = 'kafka_group_id';

@@ -1,30 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, ConsumerConfig, ConsumerCrashEvent, ConsumerGroupJoinEvent } from 'kafkajs';
-import type { WorkerError } from '../errors.js';
-import { backoffMs } from './backoff.js';
-import type { BackoffOptions } from './backoff.js';
+import type { WorkerError } from '../src/errors.js';
+import { backoffMs } from '../src/kafka/backoff.js';
+import type { BackoffOptions } from '../src/kafka/backoff.js';
 import { Batches } from './batches.js';
-import { createGroupClient } from './client.js';
-import type { KafkaClient } from './client.js';
+import { createGroupClient } from '../src/kafka/client.js';
+import type { KafkaClient } from '../src/kafka/client.js';
 import type { SourceConsumer, SourceConsumerOptions, SourceConsumerState } from './consumer-options.js';
-import { withDeadline } from './deadline.js';
+import { withDeadline } from '../src/kafka/deadline.js';
 import {
   brokerErrorName,
   fatalError,
   isCoordinatorStarting,
   isWaitingForBroker,
   withoutText,
-} from './errors.js';
+} from '../src/kafka/errors.js';
 import { PartitionFailures } from './failures.js';
-import { PartitionHolds } from './holds.js';
+import { PartitionHolds } from './paused-partitions.js';
 import { joinTimeoutOf, JoinWatch } from './join-watch.js';
 import { Membership } from './membership.js';
 import { partitionKey } from './partition-run.js';
 import type { PartitionRun } from './partition-run.js';
-import { probe } from './ping.js';
-import type { KafkaSettings } from './settings.js';
-import type { RecordsBelow } from './source-records.js';
-import { Bell, Slots } from './slots.js';
+import { probe } from '../src/kafka/ping.js';
+import type { KafkaSettings } from '../src/kafka/settings.js';
+import type { RecordsBelow } from '../src/kafka/source-records.js';
+import { Bell, Slots } from './limit.js';
 
 /** More than a process has partitions: kafkajs takes the number when it starts, assignments change later. */
 const PARTITIONS_AT_ONCE = 256;

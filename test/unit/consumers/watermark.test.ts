@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Watermark } from '../../../src/kafka/watermark.js';
+import { Watermark } from '../../../consumers/watermark.js';
 
 function begun(start: number, offsets: readonly number[]): Watermark {
   const watermark = new Watermark(start);

@@ -1,12 +1,12 @@
 import type { Consumer } from 'kafkajs';
 import type { Logger } from 'pino';
-import type { WorkerError } from '../errors.js';
-import type { ErrorCode } from '../errors.js';
-import { brokerErrorName, fatalError, isMembershipError, isRetriable } from './errors.js';
+import type { WorkerError } from '../src/errors.js';
+import type { ErrorCode } from '../src/errors.js';
+import { brokerErrorName, fatalError, isMembershipError, isRetriable } from '../src/kafka/errors.js';
 import type { PartitionFailures } from './failures.js';
 import type { Membership, TopicPartition } from './membership.js';
 import type { PartitionKey, PartitionRun } from './partition-run.js';
-import type { Bell } from './slots.js';
+import type { Bell } from './limit.js';
 
 export type ConsumerControl = Pick<Consumer, 'pause' | 'resume' | 'seek'>;
 

@@ -1,4 +1,4 @@
-import type { OutgoingRecord } from '../transport.js';
+import type { OutgoingRecord } from '../src/transport.js';
 
 /** Kafka's default for a topic's `max.message.bytes`. */
 export const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;

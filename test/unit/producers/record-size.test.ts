@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cutIntoRequests, recordBytes, RECORD_OVERHEAD_BYTES } from '../../../src/kafka/record-size.js';
+import { cutIntoRequests, recordBytes, RECORD_OVERHEAD_BYTES } from '../../../producers/record-size.js';
 import type { OutgoingRecord } from '../../../src/transport.js';
 
 const record = (bytes: number, stream: OutgoingRecord['stream'] = 'secured'): OutgoingRecord => ({

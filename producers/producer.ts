@@ -1,20 +1,20 @@
 import { Partitioners } from 'kafkajs';
 import type { Producer, TopicMessages } from 'kafkajs';
 import type { Logger } from 'pino';
-import { EventError, WorkerError } from '../errors.js';
-import type { Outlet, OutgoingRecord, Stream } from '../transport.js';
-import { createKafkaClient } from './client.js';
-import type { KafkaClient } from './client.js';
-import { withDeadline } from './deadline.js';
-import { brokerErrorName, brokerUnavailable } from './errors.js';
+import { EventError, WorkerError } from '../src/errors.js';
+import type { Outlet, OutgoingRecord, Stream } from '../src/transport.js';
+import { createKafkaClient } from '../src/kafka/client.js';
+import type { KafkaClient } from '../src/kafka/client.js';
+import { withDeadline } from '../src/kafka/deadline.js';
+import { brokerErrorName, brokerUnavailable } from '../src/kafka/errors.js';
 import {
   cutIntoRequests,
   DEFAULT_MAX_MESSAGE_BYTES,
   recordBytes,
   RECORD_OVERHEAD_BYTES,
 } from './record-size.js';
-import type { KafkaSettings } from './settings.js';
-import { readMaxMessageBytes } from './topic-limits.js';
+import type { KafkaSettings } from '../src/kafka/settings.js';
+import { readMaxMessageBytes } from '../src/kafka/topic-limits.js';
 
 /** Which topic a stream goes to. */
 export interface StreamBinding {

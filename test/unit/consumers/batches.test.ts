@@ -2,11 +2,11 @@ import type { EachBatchPayload, KafkaMessage } from 'kafkajs';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WorkerError } from '../../../src/errors.js';
-import { Batches } from '../../../src/kafka/batches.js';
-import { PartitionFailures } from '../../../src/kafka/failures.js';
-import { PartitionHolds } from '../../../src/kafka/holds.js';
-import { Membership } from '../../../src/kafka/membership.js';
-import { Bell, Slots } from '../../../src/kafka/slots.js';
+import { Batches } from '../../../consumers/batches.js';
+import { PartitionFailures } from '../../../consumers/failures.js';
+import { PartitionHolds } from '../../../consumers/paused-partitions.js';
+import { Membership } from '../../../consumers/membership.js';
+import { Bell, Slots } from '../../../consumers/limit.js';
 import type { RecordOutcome } from '../../../src/terms.js';
 
 interface Call {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { WorkerError } from '../../../src/errors.js';
 import { BrokerTimeout } from '../../../src/kafka/deadline.js';
-import { JoinWatch } from '../../../src/kafka/join-watch.js';
-import type { JoinWatchOptions } from '../../../src/kafka/join-watch.js';
+import { JoinWatch } from '../../../consumers/join-watch.js';
+import type { JoinWatchOptions } from '../../../consumers/join-watch.js';
 
 describe('JoinWatch', () => {
   beforeEach(() => {

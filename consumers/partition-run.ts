@@ -1,11 +1,11 @@
 import type { EachBatchPayload, KafkaMessage } from 'kafkajs';
-import { WorkerError } from '../errors.js';
-import type { SourceRecord, Unread } from '../terms.js';
-import type { RecordSink } from '../transport.js';
-import { withoutText } from './errors.js';
+import { WorkerError } from '../src/errors.js';
+import type { SourceRecord, Unread } from '../src/terms.js';
+import type { RecordSink } from '../src/transport.js';
+import { withoutText } from '../src/kafka/errors.js';
 import type { ReadRange } from './read-range.js';
 import { toSourceRecord } from './records.js';
-import type { Bell, Slots } from './slots.js';
+import type { Bell, Slots } from './limit.js';
 import { Watermark } from './watermark.js';
 
 export type PartitionKey = `${string}|${number}`;

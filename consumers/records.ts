@@ -1,5 +1,5 @@
 import type { IHeaders, KafkaMessage } from 'kafkajs';
-import type { SourceRecord, Unread } from '../terms.js';
+import type { SourceRecord, Unread } from '../src/terms.js';
 
 /** A header can come several times; the last one counts, as with Java's `Headers.lastHeader`. */
 function toHeaders(headers: IHeaders | undefined): Record<string, Buffer> {
