@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { SETTING_NAMES, settingsSchema, type SettingName } from '../src/config/settings.js';
-import { settingRegistry, type SettingMeta } from '../src/config/setting.js';
+import { SETTING_NAMES, SETTINGS, type SettingName } from '../src/config/settings.js';
+import type { Setting } from '../src/config/setting.js';
 
 const FILE = new URL('../docs/configuration.md', import.meta.url);
 
@@ -24,7 +24,7 @@ With \`KAFKAJS_DEBUG_PROTOCOL_BUFFERS\` or \`KAFKAJS_DEBUG_EXTENDED_PROTOCOL_BUF
 
 /** The text of docs/configuration.md. */
 export function renderConfigurationDocs(): string {
-  const entries = SETTING_NAMES.map((name) => ({ name, meta: metaOf(name) }));
+  const entries = SETTING_NAMES.map((name) => ({ name, meta: SETTINGS[name] }));
   const groups = [...new Set(entries.map(({ meta }) => meta.group))];
   const sections = groups.map((group) => {
     const rows = entries.filter(({ meta }) => meta.group === group).map(({ name, meta }) => row(name, meta));
@@ -40,16 +40,10 @@ export function renderConfigurationDocs(): string {
   return [INTRODUCTION, ...sections].join('\n');
 }
 
-function metaOf(name: SettingName): SettingMeta {
-  const meta = settingRegistry.get(settingsSchema.shape[name]);
-  if (meta === undefined) throw new Error(`${name} has no metadata`);
-  return meta;
-}
-
-function row(name: SettingName, meta: SettingMeta): string {
-  const secret = meta.secret ? ' *(secret)*' : '';
-  const fallback = meta.default === null ? '–' : `\`${meta.default}\``;
-  const example = meta.example === null ? '' : ` Example: \`${meta.example}\`.`;
+function row(name: SettingName, meta: Setting<unknown>): string {
+  const secret = meta.secret === true ? ' *(secret)*' : '';
+  const fallback = meta.default === undefined ? '–' : `\`${meta.default}\``;
+  const example = meta.example === undefined ? '' : ` Example: \`${meta.example}\`.`;
   return `| \`${name}\`${secret} | ${meta.form} | ${fallback} | ${meta.meaning}${example} |`;
 }
 

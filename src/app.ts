@@ -42,7 +42,6 @@ import type { Installation, ManagerName } from './terms.js';
 import type { Outlet } from './transport.js';
 
 /** What every command has, whatever it asks for. */
-export type CommonConfig = Omit<Config, 'keys' | 'kafka'>;
 
 /** Connections moved at the same time, beside the events. */
 const MIGRATION_LANES = 4;
@@ -223,7 +222,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
 }
 
 /** The database, its schema up to date (`DATABASE_MIGRATE=off`: refused where it is not). */
-export async function openMigratedDatabase(config: CommonConfig, lockWaitMs?: number): Promise<Database> {
+export async function openMigratedDatabase(config: Config<never>, lockWaitMs?: number): Promise<Database> {
   const { address, poolSize, migrate } = config.database;
   const database = await Database.open({ address, poolSize }, { access: 'write', lockWaitMs });
   try {
@@ -245,7 +244,7 @@ export interface OpenManagerOptions {
 
 /** The configured secrets manager, or another one under the same settings. */
 export function openSecretsManager(
-  config: CommonConfig,
+  config: Config<never>,
   keys: Pick<KeyConfig, 'database'>,
   { installation, ...hooks }: OpenManagerOptions = {},
   name: ManagerName = config.secretsManager.name,
@@ -257,7 +256,7 @@ export function openSecretsManager(
   return createSecretsManager(name, settings, { keys: keys.database, ...hooks });
 }
 
-function managerSettings(config: CommonConfig, name: ManagerName): ManagerSettings {
+function managerSettings(config: Config<never>, name: ManagerName): ManagerSettings {
   const { aws, tags, requestTimeoutMs, localVaultFile, prefix, clusterName } = config.secretsManager;
   const endpointUrl = name.endsWith('-ssm') ? aws.ssmEndpoint : aws.secretsManagerEndpoint;
   return {
@@ -274,7 +273,7 @@ function managerSettings(config: CommonConfig, name: ManagerName): ManagerSettin
   };
 }
 
-export function openFieldFinder(config: CommonConfig): FieldFinder {
+export function openFieldFinder(config: Config<never>): FieldFinder {
   const { catalogFile, secretByName, unknownConnector, extraPaths, excludedPaths } = config.rules;
   const catalogue = catalogFile === null ? shippedCatalogue() : loadCatalogue(catalogFile);
   return createFieldFinder({
@@ -288,13 +287,13 @@ export function openFieldFinder(config: CommonConfig): FieldFinder {
   });
 }
 
-function ownPrefixOfConfig({ secretsManager }: CommonConfig, { idStyle }: SecretsManager): string {
+function ownPrefixOfConfig({ secretsManager }: Config<never>, { idStyle }: SecretsManager): string {
   return ownPrefixOf(idStyle, secretsManager.prefix, secretsManager.clusterName);
 }
 
 /** What names of ours begin with under one manager, and began with before. */
 export function ownNamesOf(
-  config: CommonConfig,
+  config: Config<never>,
   { ownPrefixes }: Pick<DatabaseIdentity, 'ownPrefixes'>,
   manager: SecretsManager,
 ): OwnNames {

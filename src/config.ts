@@ -1,26 +1,17 @@
 import { ConfigurationError } from './errors.js';
 import { assemble, type AnyConfig } from './config/assemble.js';
-import { crossChecks, type Problem } from './config/checks.js';
-import { SETTING_NAMES, settingsSchema, type SettingName, type SettingValues } from './config/settings.js';
-import type { Config, Need } from './config/types.js';
+import { crossChecks, type Need, type Problem } from './config/checks.js';
+import { SETTING_NAMES, SETTINGS, type SettingName, type SettingValues } from './config/settings.js';
 import { warningsFor } from './config/warnings.js';
 import { unsafeFlagsIn } from './unsafe-flags.js';
 
-export type { DatabaseAddress, DatabaseTls, ServerAddress, SqliteAddress } from './config/database-url.js';
-export type { Problem } from './config/checks.js';
-export type { ConnectorPath } from './config/kafka-forms.js';
-export type { Tag } from './config/tags.js';
-export type {
-  AwsConfig,
-  Config,
-  KafkaConfig,
-  KafkaTls,
-  KeyConfig,
-  Need,
-  OauthTokenSource,
-  SaslConfig,
-  SecretsManagerConfig,
-} from './config/types.js';
+export type { DatabaseAddress, DatabaseTls, ServerAddress } from './config/database-url.js';
+export type { ConnectorPath } from './config/forms.js';
+
+/** The configuration of a command that needs these parts. `Config<never>`: what every command has. */
+export type Config<N extends Need = Need> = AnyConfig & { readonly [K in N]: NonNullable<AnyConfig[K]> };
+export type KeyConfig = Config['keys'];
+export type KafkaConfig = Config['kafka'];
 
 /** All mistakes of a configuration at once; `message` has one line for each. */
 export class SettingsError extends ConfigurationError {
@@ -34,33 +25,34 @@ export class SettingsError extends ConfigurationError {
   }
 }
 
+const ALL: readonly Need[] = ['keys', 'kafka'];
+
 /**
  * Reads and validates the configuration: every setting, and what several of them say together.
  *
  * @param env the environment; what is not ours in it is left alone. An empty variable is an unset one
- * @param options.need parts that must be configured. What is set is validated in any case. Default: everything
+ * @param need parts that must be configured. What is set is validated in any case. Default: everything
  * @returns a frozen configuration whose secret members do not print themselves
  * @throws SettingsError `UNSAFE_DEBUG_FLAG` where a debug flag would print record contents, else `CONFIG_INVALID`; it
  *   lists all mistakes by the variable's name with what to do, and never repeats a variable's text
  */
-export function loadConfig(env: NodeJS.ProcessEnv): Config;
-export function loadConfig<N extends Need>(
+export function loadConfig<N extends Need = Need>(
   env: NodeJS.ProcessEnv,
-  options: { readonly need: readonly N[] },
-): Config<N>;
-export function loadConfig(env: NodeJS.ProcessEnv, options?: { readonly need: readonly Need[] }): AnyConfig {
+  { need }: { readonly need: readonly N[] } = { need: ALL as readonly N[] },
+): Config<N> {
   const flags = unsafeFlagsIn(env);
   const { values, problems } = readSettings(env);
   const failed = new Set(problems.map((problem) => problem.name));
   const all = [
     ...flags.map((name) => ({ name, message: 'prints record contents, passwords among them; unset it' })),
     ...problems,
-    ...crossChecks(values, failed, options?.need ?? ['keys', 'kafka']),
+    ...crossChecks(values, failed, need),
   ];
   if (all.length > 0) throw new SettingsError(flags.length > 0 ? 'UNSAFE_DEBUG_FLAG' : 'CONFIG_INVALID', all);
   // Without problems every setting has a value.
   const complete = values as SettingValues;
-  return deepFreeze(assemble(complete, warningsFor(env, complete)));
+  // What is needed is there: `crossChecks` has seen it.
+  return deepFreeze(assemble(complete, warningsFor(env, complete))) as Config<N>;
 }
 
 /** Each setting by itself, so that one that fails does not keep the others from being checked together. */
@@ -68,7 +60,7 @@ function readSettings(env: NodeJS.ProcessEnv): { values: Partial<SettingValues>;
   const values: Partial<Record<SettingName, unknown>> = {};
   const problems: Problem[] = [];
   for (const name of SETTING_NAMES) {
-    const result = settingsSchema.shape[name].safeParse(env[name]);
+    const result = SETTINGS[name].schema.safeParse(env[name]);
     if (result.success) values[name] = result.data;
     else problems.push(...result.error.issues.map(({ message }) => ({ name, message })));
   }

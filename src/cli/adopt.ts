@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { loadConfig, type Config } from '../config.js';
+import { loadConfig } from '../config.js';
 import { CONFLICTS } from '../operations/adopt/claims.js';
 import type { AdoptCandidate, AdoptPlan } from '../operations/adopt/plan.js';
 import type { AdoptReport } from './adopt-run.js';
@@ -39,7 +39,7 @@ export function defineAdopt(program: Command, cli: Cli, done: Done): void {
         '\nExit codes: 0 nothing is left; 1 something is left, with its remedy; 2 wrong use or configuration.',
     )
     .action(async (options: Options) => {
-      const config = configFor(cli);
+      const config = loadConfig(cli.env, { need: ['keys'] });
       const logger = commandLogger(cli, config);
       const stop = stopSignals(null);
       try {
@@ -54,12 +54,6 @@ export function defineAdopt(program: Command, cli: Cli, done: Done): void {
         stop.release();
       }
     });
-}
-
-function configFor(cli: Cli): Config<'keys'> {
-  // Spread: a configuration with more parts is one with fewer, which the type alone does not see.
-  if ((cli.env['KAFKA_BROKERS'] ?? '') !== '') return { ...loadConfig(cli.env) };
-  return loadConfig(cli.env, { need: ['keys'] });
 }
 
 /** `ID=CONNECTION`: an id may contain `=`, a connection's id does not. */

@@ -1,6 +1,6 @@
-import { openFieldFinder, type CommonConfig } from '../app.js';
+import { openFieldFinder } from '../app.js';
 import { withValues } from '../catalog/index.js';
-import type { KeyConfig } from '../config.js';
+import type { Config, KeyConfig } from '../config.js';
 import type { Database } from '../database/database.js';
 import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
 import { openIdentity } from '../database/settings.js';
@@ -44,7 +44,7 @@ export interface ShownConnection {
 export async function showConnection(
   database: Database,
   id: string,
-  config: CommonConfig & { readonly keys: KeyConfig | null },
+  config: Config<never>,
 ): Promise<ShownConnection | null> {
   const found = await database.run(async ({ manager, tables }) => {
     const row = await manager.findOneBy(tables.connection, { id });
@@ -108,7 +108,7 @@ function referenceText({ secretId, sealed }: ReferenceRow, keys: KeyConfig | nul
  * The entity lies masked in the database, but for what `SECRET_BY_NAME=report` or an excluded path left in it: shown to
  * people it is masked by every rule there is. Where the rules cannot be applied nothing is shown.
  */
-function maskedEntity(row: ConnectionRow, config: CommonConfig): JsonObject | null {
+function maskedEntity(row: ConnectionRow, config: Config<never>): JsonObject | null {
   if (row.entity === null || row.root === null || row.kind === null) return null;
   try {
     const entity = JSON.parse(row.entity) as JsonObject;

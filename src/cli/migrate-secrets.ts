@@ -155,10 +155,7 @@ async function dryRun(cli: Cli, request: MigrationRequest, options: RunOptions):
 
 /** The settings, with the target as the secrets manager: whatever SECRET_MANAGER says now. */
 function configFor(cli: Cli, to: ManagerName): Config<'keys'> {
-  const env = { ...cli.env, SECRET_MANAGER: to };
-  // Spread: a configuration with more parts is one with fewer, which the type alone does not see.
-  if ((cli.env['KAFKA_BROKERS'] ?? '') !== '') return { ...loadConfig(env) };
-  return loadConfig(env, { need: ['keys'] });
+  return loadConfig({ ...cli.env, SECRET_MANAGER: to }, { need: ['keys'] });
 }
 
 async function unfinished(cli: Cli): Promise<MigrationRequest> {

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import type { CommonConfig } from '../app.js';
+import type { Config } from '../config.js';
 import { ConfigurationError } from '../errors.js';
 import type { Database } from '../database/database.js';
 
 /** Why there is nothing to read yet; null: there may be. */
-export function missingDatabase({ database: { address } }: CommonConfig): string | null {
+export function missingDatabase({ database: { address } }: Config<never>): string | null {
   if (address.type !== 'sqlite') return null;
   if (address.file === ':memory:') return 'DATABASE_URL is sqlite::memory:, which ends with its process';
   return existsSync(address.file) ? null : `DATABASE_URL: the SQLite file ${address.file} does not exist`;
@@ -15,7 +15,7 @@ export function missingDatabase({ database: { address } }: CommonConfig): string
  * @throws ConfigurationError CONFIG_INVALID where there is none, SCHEMA_OUTDATED, SCHEMA_TOO_NEW
  */
 export async function readDatabase<T>(
-  config: CommonConfig,
+  config: Config<never>,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
   return openForReading(config, async (database) => {
@@ -27,7 +27,7 @@ export async function readDatabase<T>(
 
 /** The same whatever the schema is. */
 export async function openForReading<T>(
-  config: CommonConfig,
+  config: Config<never>,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
   const missing = missingDatabase(config);

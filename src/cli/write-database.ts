@@ -1,4 +1,4 @@
-import type { CommonConfig } from '../app.js';
+import type { Config } from '../config.js';
 import type { Database } from '../database/database.js';
 
 /**
@@ -6,7 +6,7 @@ import type { Database } from '../database/database.js';
  * @throws ConfigurationError DATABASE_IN_USE where a process works on the SQLite file
  */
 export async function writeDatabase<T>(
-  config: CommonConfig,
+  config: Config<never>,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
   const { COMMAND_LOCK_WAIT_MS, Database } = await import('../database/database.js');

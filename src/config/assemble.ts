@@ -1,16 +1,21 @@
+import type { KeyRing } from '../fernet/key-ring.js';
+import type { SecretValue } from '../secret-value.js';
+import type { IdStyle } from '../secrets-managers/port.js';
 import type { DatabaseAddress } from './database-url.js';
 import type { SettingValues } from './settings.js';
-import type { AwsConfig, Config, KafkaConfig, KeyConfig, OauthTokenSource, SaslConfig } from './types.js';
 
-/** As {@link Config}, with everything nullable that a command may do without. */
-export type AnyConfig = Omit<Config, 'keys' | 'kafka'> & {
-  readonly keys: KeyConfig | null;
-  readonly kafka: KafkaConfig | null;
-};
+type Frozen<T> = T extends KeyRing | SecretValue ? T : { readonly [K in keyof T]: Frozen<T[K]> };
+
+/**
+ * The validated configuration; frozen throughout. Secret members are `KeyRing` and `SecretValue`, which do not print
+ * themselves. What not every command needs may be null.
+ */
+export type AnyConfig = Frozen<ReturnType<typeof assemble>>;
 
 /** Groups checked values; decides nothing but defaults that depend on other settings. */
-export function assemble(values: SettingValues, warnings: readonly string[]): AnyConfig {
+export function assemble(values: SettingValues, warnings: readonly string[]) {
   return {
+    /** What is accepted but looks wrong, by the variable's name; to be logged at start. */
     warnings,
     keys: keysOf(values),
     kafka: kafkaOf(values),
@@ -23,8 +28,10 @@ export function assemble(values: SettingValues, warnings: readonly string[]): An
     },
     secretsManager: {
       name: values.SECRET_MANAGER ?? 'db',
+      /** Whether SECRET_MANAGER is set; else `name` is the default. */
       isSet: values.SECRET_MANAGER !== null,
-      idStyle: 'slash',
+      /** The style of the configured store's names. */
+      idStyle: 'slash' as IdStyle,
       strictIds: values.SECRET_ID_STYLE === 'strict',
       prefix: values.SECRET_MANAGER_PREFIX ?? '',
       clusterName: values.OPENMETADATA_CLUSTER_NAME,
@@ -50,7 +57,9 @@ export function assemble(values: SettingValues, warnings: readonly string[]): An
       maskedSecretOnNewEndpoint: values.MASKED_SECRET_ON_NEW_ENDPOINT,
       publisherTokens: values.PUBLISHER_TOKENS,
       secretQuoted: values.SECRET_QUOTED,
+      /** Null: every reference outside of our own prefix. */
       allowedReferencePrefixes: values.ALLOWED_REFERENCE_PREFIXES,
+      /** Null: the shipped catalogue. */
       catalogFile: values.CATALOG_FILE,
       extraPaths: values.SECRET_PATHS_EXTRA ?? [],
       excludedPaths: values.SECRET_PATHS_EXCLUDED ?? [],
@@ -65,32 +74,40 @@ export function assemble(values: SettingValues, warnings: readonly string[]): An
       relayIntervalMs: values.RELAY_INTERVAL_MS,
     },
     worker: { concurrency: values.WORKER_CONCURRENCY, shutdownGraceMs: values.SHUTDOWN_GRACE_MS },
+    /** Null: off. Port 0: any free one. */
     http: values.HTTP_PORT === 'off' ? null : { host: values.HTTP_HOST, port: values.HTTP_PORT },
     log: { level: values.LOG_LEVEL },
   };
 }
 
-function keysOf(values: SettingValues): KeyConfig | null {
+function keysOf(values: SettingValues) {
   const database = values.FERNET_KEY;
   if (database === null) return null;
   // A token of the one place is none of the other. What 0.1 sealed with the list itself is opened until it is rotated.
   const keptEvents = database.derive('dead-letter');
   return {
     database,
+    /** Null: events may have no `fernet:` field. */
     publisher: values.PUBLISHER_FERNET_KEY,
     ingestion: values.INGESTION_FERNET_KEY ?? database,
+    /** Kept events. */
     deadLetter:
       values.DEAD_LETTER_FERNET_KEY?.openingAlso(keptEvents, database) ?? keptEvents.openingAlso(database),
+    /** Records that wait to be published. */
     outbox: database.derive('outbox').openingAlso(database),
+    /** The key of fingerprints and digests, which lies in the database. */
     fingerprint: database.derive('fingerprint-key'),
+    /** INGESTION_FERNET_KEY is unset, so that FERNET_KEY does its work. */
     ingestionFallsBack: values.INGESTION_FERNET_KEY === null,
   };
 }
 
-function awsOf(values: SettingValues): AwsConfig {
+function awsOf(values: SettingValues) {
   const { OM_SM_ACCESS_KEY_ID: accessKeyId, OM_SM_ACCESS_KEY: secretAccessKey } = values;
   return {
+    /** Null: the SDK's own search. */
     region: values.OM_SM_REGION ?? values.AWS_REGION ?? values.AWS_DEFAULT_REGION,
+    /** Null: the SDK's default chain. */
     credentials: accessKeyId === null || secretAccessKey === null ? null : { accessKeyId, secretAccessKey },
     secretsManagerEndpoint: values.AWS_ENDPOINT_URL_SECRETS_MANAGER ?? values.AWS_ENDPOINT_URL,
     ssmEndpoint: values.AWS_ENDPOINT_URL_SSM ?? values.AWS_ENDPOINT_URL,
@@ -100,28 +117,23 @@ function awsOf(values: SettingValues): AwsConfig {
   };
 }
 
-function kafkaOf(values: SettingValues): KafkaConfig | null {
+function kafkaOf(values: SettingValues) {
   if (values.KAFKA_BROKERS === null) return null;
   const sessionTimeoutMs = values.KAFKA_SESSION_TIMEOUT_MS;
+  const { KAFKA_SSL_CA_FILE: caFile, KAFKA_SSL_CERT_FILE: certFile, KAFKA_SSL_KEY_FILE: keyFile } = values;
   return {
     brokers: values.KAFKA_BROKERS,
     groupId: values.KAFKA_GROUP_ID,
     clientId: values.KAFKA_CLIENT_ID,
     sessionTimeoutMs,
     rebalanceTimeoutMs: values.KAFKA_REBALANCE_TIMEOUT_MS ?? Math.max(60_000, sessionTimeoutMs),
-    tls: values.KAFKA_SSL
-      ? {
-          caFile: values.KAFKA_SSL_CA_FILE,
-          certFile: values.KAFKA_SSL_CERT_FILE,
-          keyFile: values.KAFKA_SSL_KEY_FILE,
-        }
-      : null,
+    tls: values.KAFKA_SSL ? { caFile, certFile, keyFile } : null,
     sasl: saslOf(values),
     purgeSource: values.PURGE_SOURCE,
   };
 }
 
-function saslOf(values: SettingValues): SaslConfig | null {
+function saslOf(values: SettingValues) {
   const {
     KAFKA_SASL_MECHANISM: mechanism,
     KAFKA_SASL_USERNAME: username,
@@ -133,17 +145,18 @@ function saslOf(values: SettingValues): SaslConfig | null {
   return token === null ? null : { mechanism, token };
 }
 
-function tokenSourceOf(values: SettingValues): OauthTokenSource | null {
+function tokenSourceOf(values: SettingValues) {
   const { KAFKA_SASL_OAUTHBEARER_TOKEN: token, KAFKA_SASL_OAUTHBEARER_TOKEN_FILE: file } = values;
-  if (token !== null) return { from: 'setting', token };
-  if (file !== null) return { from: 'file', file };
+  if (token !== null) return { from: 'setting' as const, token };
+  if (file !== null) return { from: 'file' as const, file };
   const {
     KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT: url,
     KAFKA_SASL_OAUTHBEARER_CLIENT_ID: clientId,
     KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET: clientSecret,
+    KAFKA_SASL_OAUTHBEARER_SCOPE: scope,
   } = values;
   if (url === null || clientId === null || clientSecret === null) return null;
-  return { from: 'endpoint', url, clientId, clientSecret, scope: values.KAFKA_SASL_OAUTHBEARER_SCOPE };
+  return { from: 'endpoint' as const, url, clientId, clientSecret, scope };
 }
 
 /** The database's own name with another ending, so that two databases in one folder have two vaults. */

@@ -1,7 +1,9 @@
 import { scopeNameProblem } from '../ids/index.js';
 import type { KeyRing } from '../fernet/key-ring.js';
 import type { SettingName, SettingValues } from './settings.js';
-import type { Need } from './types.js';
+
+/** Parts of the configuration that not every command needs; what is needed and missing is a mistake. */
+export type Need = 'keys' | 'kafka';
 
 /** One mistake: the variable, and what to do. Never its text. */
 export interface Problem {
@@ -36,7 +38,11 @@ export function crossChecks(
   ];
 }
 
-function neededChecks(values: PartialValues, failed: ReadonlySet<string>, need: readonly Need[]): Problem[] {
+function neededChecks(
+  values: PartialValues,
+  failed: ReadonlySet<string>,
+  need: readonly Need[],
+): Problem[] {
   const problems: Problem[] = [];
   if (need.includes('keys') && values.FERNET_KEY == null && !failed.has('FERNET_KEY')) {
     const message = 'is needed and not set; make a key with `connection-secrets generate-key`';

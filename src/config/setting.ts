@@ -1,21 +1,5 @@
 import { z } from 'zod';
 
-/** What docs/configuration.md says of a setting, beside its name. */
-export interface SettingMeta {
-  readonly group: string;
-  readonly meaning: string;
-  /** The form a text must have. */
-  readonly form: string;
-  /** Taken where the variable is unset or empty; null: none. */
-  readonly default: string | null;
-  readonly example: string | null;
-  /** Its text is never printed, neither here nor in an error. */
-  readonly secret: boolean;
-}
-
-/** Metadata of every setting's schema; docs/configuration.md is generated from it. */
-export const settingRegistry = z.registry<SettingMeta>();
-
 /** A text that a setting refuses. The message says what to do and never repeats the text. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
@@ -27,23 +11,27 @@ export interface Form<T> {
   readonly parse: (text: string) => T;
 }
 
-export interface SettingOptions {
+/** A setting: what reads it, and what docs/configuration.md says of it beside its name. */
+export interface Setting<T> {
+  readonly schema: z.ZodType<T, string | undefined>;
+  readonly group: string;
   readonly meaning: string;
+  /** The form a text must have. */
+  readonly form: string;
+  /** Taken where the variable is unset or empty; absent: null is. */
   readonly default?: string;
   readonly example?: string;
+  /** Its text is never printed, neither here nor in an error. */
   readonly secret?: boolean;
 }
 
-type SettingSchema<T> = z.ZodType<T, string | undefined>;
+type SettingOptions = Pick<Setting<unknown>, 'meaning' | 'default' | 'example' | 'secret'>;
 
 /** Makes the settings of one group. A setting with a default is never null. */
 export function settingsOf(group: string) {
-  function setting<T>(
-    form: Form<T>,
-    options: SettingOptions & { readonly default: string },
-  ): SettingSchema<T>;
-  function setting<T>(form: Form<T>, options: SettingOptions): SettingSchema<T | null>;
-  function setting<T>(form: Form<T>, options: SettingOptions): SettingSchema<T | null> {
+  function setting<T>(form: Form<T>, options: SettingOptions & { readonly default: string }): Setting<T>;
+  function setting<T>(form: Form<T>, options: SettingOptions): Setting<T | null>;
+  function setting<T>({ form, parse }: Form<T>, options: SettingOptions): Setting<T | null> {
     const schema = z
       .string()
       .optional()
@@ -52,22 +40,14 @@ export function settingsOf(group: string) {
         const text = given === undefined || given.trim() === '' ? (options.default ?? null) : given;
         if (text === null) return null;
         try {
-          return form.parse(options.secret === true ? text : text.trim());
+          return parse(options.secret === true ? text : text.trim());
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
           context.addIssue({ code: 'custom', message: error.message });
           return z.NEVER;
         }
       });
-    settingRegistry.add(schema, {
-      group,
-      meaning: options.meaning,
-      form: form.form,
-      default: options.default ?? null,
-      example: options.example ?? null,
-      secret: options.secret ?? false,
-    });
-    return schema;
+    return { schema, group, form, ...options };
   }
   return setting;
 }

@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import type { Config, KafkaConfig, OauthTokenSource, SaslConfig } from '../config.js';
+import type { Config, KafkaConfig } from '../config.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import type { KafkaSasl, KafkaSettings, KafkaTls } from './index.js';
 import { publishTimeoutMs } from '../pipeline/claim.js';
 import { SecretValue } from '../secret-value.js';
+
+type SaslConfig = NonNullable<KafkaConfig['sasl']>;
+type OauthTokenSource = Extract<SaslConfig, { mechanism: 'oauthbearer' }>['token'];
 
 const LONGEST_REQUEST_MS = 10_000;
 const TOKEN_TIMEOUT_MS = 10_000;

@@ -161,20 +161,15 @@ class Service {
     const observer = new EventLog(logger, this.#failures, this.#metrics);
     const onStoreRequest = this.#metrics.storeRequest.bind(this.#metrics);
     return this.#wait('database', async () => {
-      // Spread: a configuration with more parts is one with fewer, which the type alone does not see.
-      this.#worker ??= await openWorker(
-        { ...config },
-        {
-          outlet,
-          observer,
-          kafkaCluster: () => readClusterId(this.#settings, logger),
-          onStoreRequest,
-          onManagerChange: (from, to) =>
-            logger.warn({ from, to }, 'the secrets manager was changed: secrets move'),
-          onUnopened: (manager, error) =>
-            this.#failures.failed(`secrets in ${manager} are left alone`, error),
-        },
-      );
+      this.#worker ??= await openWorker(config, {
+        outlet,
+        observer,
+        kafkaCluster: () => readClusterId(this.#settings, logger),
+        onStoreRequest,
+        onManagerChange: (from, to) =>
+          logger.warn({ from, to }, 'the secrets manager was changed: secrets move'),
+        onUnopened: (manager, error) => this.#failures.failed(`secrets in ${manager} are left alone`, error),
+      });
       await claimGroupId(this.#worker.database, this.#settings.groupId, this.#options.allowGroupChange);
       return this.#worker;
     });

@@ -61,16 +61,12 @@ export async function replay(options: ReplayOptions): Promise<EventsReplay> {
   try {
     judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
     await outlet.readLimits();
-    // Spread: a configuration with more parts is one with fewer, which the type alone does not see.
-    const worker = await openWorker(
-      { ...config },
-      {
-        outlet,
-        observer: new EventLog(logger, failures, counts),
-        command: 'replay',
-        kafkaCluster: () => readClusterId(settings, logger),
-      },
-    );
+    const worker = await openWorker(config, {
+      outlet,
+      observer: new EventLog(logger, failures, counts),
+      command: 'replay',
+      kafkaCluster: () => readClusterId(settings, logger),
+    });
     try {
       return await new Replay(options, settings, worker, counts).run();
     } finally {

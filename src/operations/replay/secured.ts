@@ -76,7 +76,7 @@ async function run(options: SecuredOptions, database: Database, outlet: Outlet):
   const { claimMs } = claims;
   const ledger = new DatabaseLedger(database, { claimMs, managerEpoch: identity.managerEpoch, clock });
   const publisher = new Publisher(outlet, ledger, keys.outbox, clock);
-  const contexts = securedContexts({ ...config }, identity);
+  const contexts = securedContexts(config, identity);
   try {
     const context = await contexts.of(secretsManager.name);
     const relay = new Relay({ ledger, publisher, outlet, context });

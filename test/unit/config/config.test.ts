@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, SettingsError, type Config } from '../../../src/config.js';
-import { settingRegistry } from '../../../src/config/setting.js';
-import { SETTING_NAMES, settingsSchema } from '../../../src/config/settings.js';
+import type { Setting } from '../../../src/config/setting.js';
+import { SETTING_NAMES, SETTINGS } from '../../../src/config/settings.js';
 import { generateKey } from '../../../src/fernet/index.js';
 import { CANARY, KEY, MINIMUM, WRONG } from './wrong-settings.js';
 
@@ -303,9 +303,7 @@ describe('wrong values', () => {
   });
 
   const isSecret = (name: string): boolean =>
-    SETTING_NAMES.some(
-      (each) => each === name && settingRegistry.get(settingsSchema.shape[each])?.secret === true,
-    );
+    Object.entries<Setting<unknown>>(SETTINGS).some(([each, { secret }]) => each === name && secret === true);
 
   it('are all listed at once, each by its name, in the order of the documentation', () => {
     const error = errorOf({

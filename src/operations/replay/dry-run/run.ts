@@ -74,20 +74,17 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
     await copy?.identity();
     const outlet = await mutedOutlet(options);
     const ledger: { it: CopyingLedger | null } = { it: null };
-    const worker = await openWorker(
-      { ...config },
-      {
-        outlet,
-        observer: new EventLog(logger, failures, connections),
-        kafkaCluster: null,
-        standIns: {
-          database: memory,
-          openManager: async (name) =>
-            withoutStore(await openSecretsManager(withoutVault(config), config.keys, {}, name)),
-          wrapLedger: (inner) => (ledger.it = new CopyingLedger(inner, copy, memory)),
-        },
+    const worker = await openWorker(config, {
+      outlet,
+      observer: new EventLog(logger, failures, connections),
+      kafkaCluster: null,
+      standIns: {
+        database: memory,
+        openManager: async (name) =>
+          withoutStore(await openSecretsManager(withoutVault(config), config.keys, {}, name)),
+        wrapLedger: (inner) => (ledger.it = new CopyingLedger(inner, copy, memory)),
       },
-    );
+    });
     const { isWhole, positions } = await readRecords({ ...options, database }, worker, counts);
     return {
       isWhole,
