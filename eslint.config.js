@@ -44,7 +44,10 @@ function asPattern(name) {
 }
 
 /** Who must not import whom. Stages and rules import ports and each other, never what stands behind a port. */
-const KAFKA = './src/kafka/**';
+const CONSUMERS = './consumers/**';
+const PRODUCERS = './producers/**';
+const KAFKA = ['./src/kafka/**', CONSUMERS, PRODUCERS];
+const MIGRATIONS = './migrations/**';
 const DATABASE = './src/database/**';
 /** The shapes of rows are shared words; what reads and writes them is not. */
 const BEHIND_DATABASE = ['./src/database/!(rows).ts', './src/database/*/**'];
@@ -53,8 +56,7 @@ const PROVIDERS = ['./src/secrets-managers/!(port|limits).ts', './src/secrets-ma
 const COMMANDS = ['./src/cli/**', './src/operations/**'];
 const WORKER = ['./src/{app,app-*}.ts', './src/service/**'];
 const BUILDERS = [...COMMANDS, ...WORKER, './src/upkeep/**'];
-const BINDINGS = ['./consumers/**', './producers/**', './migrations/**'];
-const ADAPTERS = [KAFKA, ...BEHIND_DATABASE, HTTP, ...PROVIDERS, ...BUILDERS, ...BINDINGS];
+const ADAPTERS = [...KAFKA, ...BEHIND_DATABASE, HTTP, ...PROVIDERS, ...BUILDERS, MIGRATIONS];
 const DIRECTIONS = [
   {
     target: ['./src/pipeline/**'],
@@ -67,30 +69,42 @@ const DIRECTIONS = [
     message: 'Rules and codecs know neither the pipeline nor adapters.',
   },
   {
-    target: [KAFKA, DATABASE, HTTP, './src/secrets-managers/**', ...BINDINGS],
+    target: [...KAFKA, DATABASE, HTTP, './src/secrets-managers/**', MIGRATIONS],
     from: BUILDERS,
     message: 'An adapter does not know who builds it.',
   },
   {
     target: ['./src/upkeep/**'],
-    from: [KAFKA, HTTP, ...PROVIDERS, ...BINDINGS, ...COMMANDS, ...WORKER],
+    from: [...KAFKA, HTTP, ...PROVIDERS, MIGRATIONS, ...COMMANDS, ...WORKER],
     message: 'What runs beside the events knows the pipeline and its ports, not who runs it.',
   },
   { target: WORKER, from: COMMANDS, message: 'The worker does not know the commands.' },
   {
-    target: [KAFKA],
+    target: KAFKA,
     from: [DATABASE, HTTP, './src/secrets-managers/**'],
     message: 'Adapters do not know each other.',
   },
-  { target: [DATABASE], from: [KAFKA, HTTP, ...PROVIDERS], message: 'Adapters do not know each other.' },
+  {
+    target: ['./src/kafka/**'],
+    from: [CONSUMERS, PRODUCERS],
+    message: 'What reading and writing share knows neither.',
+  },
+  { target: [CONSUMERS], from: [PRODUCERS], message: 'Who reads does not write.' },
+  { target: [PRODUCERS], from: [CONSUMERS], message: 'Who writes does not read.' },
+  {
+    target: [CONSUMERS, PRODUCERS],
+    from: ['./src/ingestion/**', './src/publisher/**'],
+    message: 'An adapter does not know who builds it.',
+  },
+  { target: [DATABASE], from: [...KAFKA, HTTP, ...PROVIDERS], message: 'Adapters do not know each other.' },
   {
     target: ['./src/secrets-managers/**'],
-    from: [KAFKA, HTTP, DATABASE],
+    from: [...KAFKA, HTTP, DATABASE],
     message: 'Adapters do not know each other.',
   },
   { target: ['./src/terms.ts'], from: ['./**'], message: 'terms.ts imports nothing.' },
   {
-    target: ['./src/**', ...BINDINGS],
+    target: ['./src/**', CONSUMERS, PRODUCERS, MIGRATIONS],
     from: ['./test/**', './scripts/**', './benchmarks/**', './examples/**'],
     message: 'The program does not import its tests and tools.',
   },

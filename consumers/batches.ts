@@ -2,8 +2,10 @@ import type { EachBatchHandler, EachBatchPayload } from 'kafkajs';
 import type { PartitionFailures } from './failures.js';
 import type { PartitionHolds } from './paused-partitions.js';
 import type { Membership } from './membership.js';
-import { partitionKey, PartitionRun } from './partition-run.js';
-import type { PartitionKey, RunContext } from './partition-run.js';
+import { PartitionRun } from './partition-run.js';
+import type { RunContext } from './partition-run.js';
+import { partitionKey } from '../src/kafka/partitions.js';
+import type { PartitionKey } from '../src/kafka/partitions.js';
 
 /** How far a partition is read, for the lag. `lastOffset` is the last one finished. */
 export interface BatchReport {

@@ -4,10 +4,9 @@ import type { RecordSink } from '../src/transport.js';
 import type { BackoffOptions } from '../src/kafka/backoff.js';
 import type { BatchReport } from './batches.js';
 import type { FailingPartition } from './failures.js';
-import type { TopicPartition } from './membership.js';
-import type { ReadRange } from './read-range.js';
+import type { ReadRange } from './partition-run.js';
 import type { KafkaSettings } from '../src/kafka/settings.js';
-import type { RecordsBelow } from '../src/kafka/source-records.js';
+import type { RecordsBelow, TopicPartition } from '../src/kafka/partitions.js';
 
 export interface SourceConsumerOptions {
   readonly settings: KafkaSettings;

@@ -19,12 +19,12 @@ import { PartitionFailures } from './failures.js';
 import { PartitionHolds } from './paused-partitions.js';
 import { joinTimeoutOf, JoinWatch } from './join-watch.js';
 import { Membership } from './membership.js';
-import { partitionKey } from './partition-run.js';
 import type { PartitionRun } from './partition-run.js';
 import { probe } from '../src/kafka/ping.js';
 import type { KafkaSettings } from '../src/kafka/settings.js';
-import type { RecordsBelow } from '../src/kafka/source-records.js';
 import { Bell, Slots } from './limit.js';
+import { partitionKey } from '../src/kafka/partitions.js';
+import type { RecordsBelow } from '../src/kafka/partitions.js';
 
 /** More than a process has partitions: kafkajs takes the number when it starts, assignments change later. */
 const PARTITIONS_AT_ONCE = 256;

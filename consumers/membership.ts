@@ -1,10 +1,5 @@
-import type { PartitionKey } from './partition-run.js';
-import { partitionKey } from './partition-run.js';
-
-export interface TopicPartition {
-  readonly topic: string;
-  readonly partition: number;
-}
+import { partitionKey } from '../src/kafka/partitions.js';
+import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
 
 /** Which partitions the group has given to this process. */
 export class Membership {

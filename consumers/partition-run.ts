@@ -3,13 +3,26 @@ import { WorkerError } from '../src/errors.js';
 import type { SourceRecord, Unread } from '../src/terms.js';
 import type { RecordSink } from '../src/transport.js';
 import { withoutText } from '../src/kafka/errors.js';
-import type { ReadRange } from './read-range.js';
 import { toSourceRecord } from './records.js';
 import type { Bell, Slots } from './limit.js';
 import { Watermark } from './watermark.js';
+import { partitionKey } from '../src/kafka/partitions.js';
+import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
 
-export type PartitionKey = `${string}|${number}`;
-export const partitionKey = (topic: string, partition: number): PartitionKey => `${topic}|${partition}`;
+/**
+ * A part of each partition, read once by positions that the caller keeps. Nothing is committed: whoever reads so leaves
+ * the offsets of every group as they are.
+ */
+export interface ReadRange {
+  /** Where to read on: everything before this offset is finished. */
+  position(of: TopicPartition): number;
+  /** Records from this offset on are not read; 0: nothing of this partition is. */
+  end(of: TopicPartition): number;
+  /** The next record has this offset: Kafka has none between the position and it. */
+  skipTo(of: TopicPartition, offset: number): void;
+  /** Everything before `position` is finished; never goes back. */
+  advance(of: TopicPartition, position: number): void;
+}
 
 export interface RunContext {
   readonly handler: RecordSink;

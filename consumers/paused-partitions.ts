@@ -4,9 +4,10 @@ import type { WorkerError } from '../src/errors.js';
 import type { ErrorCode } from '../src/errors.js';
 import { brokerErrorName, fatalError, isMembershipError, isRetriable } from '../src/kafka/errors.js';
 import type { PartitionFailures } from './failures.js';
-import type { Membership, TopicPartition } from './membership.js';
-import type { PartitionKey, PartitionRun } from './partition-run.js';
+import type { Membership } from './membership.js';
+import type { PartitionRun } from './partition-run.js';
 import type { Bell } from './limit.js';
+import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
 
 export type ConsumerControl = Pick<Consumer, 'pause' | 'resume' | 'seek'>;
 

@@ -1,5 +1,6 @@
-import { createSourceConsumer } from '../src/kafka/index.js';
-import type { ReadRange, SourceConsumer, SourceConsumerOptions } from '../src/kafka/index.js';
+import { createSourceConsumer } from './group-member.js';
+import type { ReadRange } from './partition-run.js';
+import type { SourceConsumer, SourceConsumerOptions } from './consumer-options.js';
 
 /**
  * A part of the source topics, read again: the same records as {@link consumeSourceEvents} has, to the same handler, by

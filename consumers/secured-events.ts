@@ -8,7 +8,6 @@ import { withDeadline } from '../src/kafka/deadline.js';
 import { brokerErrorName, isCoordinatorStarting } from '../src/kafka/errors.js';
 import { joinTimeoutOf, JoinWatch } from './join-watch.js';
 import { Membership } from './membership.js';
-import type { TopicPartition } from './membership.js';
 import { probe } from '../src/kafka/ping.js';
 import { toSourceRecord } from './records.js';
 import { refuseUnsafeFlags } from '../src/kafka/settings.js';
@@ -16,6 +15,7 @@ import type { KafkaSettings } from '../src/kafka/settings.js';
 import type { SourceRecord } from '../src/terms.js';
 import { OffsetCommits } from './offset-commits.js';
 import { Progress } from './progress.js';
+import type { TopicPartition } from '../src/kafka/partitions.js';
 
 type Consumer = ReturnType<KafkaClient['kafka']['consumer']>;
 type BatchHandler = NonNullable<NonNullable<Parameters<Consumer['run']>[0]>['eachBatch']>;

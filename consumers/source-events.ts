@@ -1,5 +1,6 @@
-import { createSourceConsumer } from '../src/kafka/index.js';
-import type { SourceConsumer, SourceConsumerOptions, TopicNames } from '../src/kafka/index.js';
+import { createSourceConsumer } from './group-member.js';
+import type { SourceConsumer, SourceConsumerOptions } from './consumer-options.js';
+import type { TopicNames } from '../src/kafka/topics.js';
 
 /**
  * `connection.created`, `connection.updated` and `connection.deleted` → the pipeline's one handler.

@@ -1,4 +1,5 @@
-import type { StreamBinding, TopicNames } from '../src/kafka/index.js';
+import type { StreamBinding } from './producer.js';
+import type { TopicNames } from '../src/kafka/topics.js';
 
 /** `connection.dead-letter`: events that cannot be processed as they are, sealed. */
 export const deadLetters = ({ deadLetter }: Pick<TopicNames, 'deadLetter'>): StreamBinding => ({

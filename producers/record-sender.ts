@@ -5,9 +5,16 @@ import type { KafkaClient } from '../src/kafka/client.js';
 import { withDeadline } from '../src/kafka/deadline.js';
 import { brokerErrorName, brokerUnavailable } from '../src/kafka/errors.js';
 import type { KafkaSettings } from '../src/kafka/settings.js';
-import type { ChangeRecord } from '../src/publisher/change-record.js';
 
 type Producer = ReturnType<KafkaClient['kafka']['producer']>;
+
+/** A record and where it goes. */
+export interface TopicRecord {
+  readonly topic: string;
+  readonly key: string;
+  readonly value: Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 interface Line {
   readonly client: KafkaClient;
@@ -15,7 +22,7 @@ interface Line {
 }
 
 interface Waiting {
-  readonly records: readonly ChangeRecord[];
+  readonly records: readonly TopicRecord[];
   readonly resolve: () => void;
   readonly reject: (error: WorkerError) => void;
 }
@@ -46,7 +53,7 @@ export class RecordSender {
     this.#options = options;
   }
 
-  send(records: readonly ChangeRecord[]): Promise<void> {
+  send(records: readonly TopicRecord[]): Promise<void> {
     if (this.#closed) {
       return Promise.reject(new WorkerError('BROKER_UNAVAILABLE', 'sending failed: the publisher is closed'));
     }
@@ -93,7 +100,7 @@ export class RecordSender {
     return this.#queue.splice(0, count);
   }
 
-  async #produce(records: readonly ChangeRecord[]): Promise<void> {
+  async #produce(records: readonly TopicRecord[]): Promise<void> {
     const line = this.#open();
     const byTopic = new Map<string, { key: string; value: Buffer; headers: Record<string, string> }[]>();
     for (const { topic, key, value, headers } of records) {

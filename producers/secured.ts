@@ -1,4 +1,5 @@
-import type { StreamBinding, TopicNames } from '../src/kafka/index.js';
+import type { StreamBinding } from './producer.js';
+import type { TopicNames } from '../src/kafka/topics.js';
 
 /** `connection.secured`: every applied event, with references in place of values, keyed by the connection's id. */
 export const securedEvents = ({ secured }: Pick<TopicNames, 'secured'>): StreamBinding => ({

@@ -42,7 +42,7 @@ export function defineTopics(program: Command, cli: Cli, done: Done): void {
     )
     .action(async (options: CreateOptions) => {
       const config = loadConfig(cli.env, { need: ['kafka'] });
-      const { createTopics } = await import('../kafka/index.js');
+      const { createTopics } = await import('../kafka/topics.js');
       const { kafkaSettings } = await import('../kafka/settings-from-config.js');
       const plan = {
         names: config.topics,
@@ -74,7 +74,7 @@ export function defineTopics(program: Command, cli: Cli, done: Done): void {
     .addHelpText('after', examples('topics check', 'topics check --json'))
     .action(async ({ json }: { json?: true }) => {
       const config = loadConfig(cli.env, { need: ['kafka'] });
-      const { checkTopics } = await import('../kafka/index.js');
+      const { checkTopics } = await import('../kafka/topic-checks.js');
       const { kafkaSettings } = await import('../kafka/settings-from-config.js');
       const problems = await checkTopics(kafkaSettings(config), config.topics, commandLogger(cli, config));
       if (json) printJson(cli, problems);

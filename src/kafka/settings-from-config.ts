@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Config, KafkaConfig } from '../config.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
-import type { KafkaSasl, KafkaSettings, KafkaTls } from './index.js';
+import type { KafkaSasl, KafkaSettings, KafkaTls } from './settings.js';
 import { publishTimeoutMs } from '../pipeline/claim.js';
 import { SecretValue } from '../secret-value.js';
 

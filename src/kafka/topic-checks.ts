@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import { WorkerError } from '../errors.js';
+import { ConfigurationError, WorkerError } from '../errors.js';
 import { askBroker } from './admin.js';
 import type { KafkaSettings } from './settings.js';
-import { readPartitionFacts } from './source-records.js';
-import type { PartitionFacts } from './source-records.js';
+import { readPartitionFacts } from './partitions.js';
+import type { PartitionFacts } from './partitions.js';
 import { describeTopicConfigs } from './topic-limits.js';
 import { sourceTopics } from './topics.js';
 import type { TopicNames } from './topics.js';
@@ -54,6 +54,21 @@ export async function checkTopics(
   const facts = await readFacts(settings, topics, logger);
   const sources = sourceTopics(names).filter((topic) => facts.has(topic));
   return [...judgeTopics(names, facts), ...(await checkPositions(settings, sources, logger))];
+}
+
+/**
+ * Logs what is odd about the topics and stops where something is wrong.
+ * @throws ConfigurationError TOPICS_INVALID with one line for each error
+ */
+export function judgeTopicProblems(problems: readonly TopicProblem[], logger: Logger): void {
+  const errors = problems.filter(({ severity }) => severity === 'error');
+  for (const { severity, topic, problem, remedy } of problems) {
+    if (severity === 'error') continue;
+    logger[severity === 'warning' ? 'warn' : 'info']({ topic, problem, remedy }, 'topic');
+  }
+  if (errors.length === 0) return;
+  const lines = errors.map(({ topic, problem, remedy }) => `  ${topic}: ${problem}; ${remedy}`);
+  throw new ConfigurationError('TOPICS_INVALID', ['Topics are missing or unfit:', ...lines].join('\n'));
 }
 
 /** The topics can be judged without them; that nobody looked at the group is told. */

@@ -2,15 +2,13 @@ import type { Admin, ITopicConfig } from 'kafkajs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { WorkerError } from '../errors.js';
+import type { SourceTopics } from '../events/source-topics.js';
 import { askBroker } from './admin.js';
 import { brokerErrorName } from './errors.js';
 import type { KafkaSettings } from './settings.js';
 
 /** The names of this worker's topics. One topic may serve for all three source events. */
-export interface TopicNames {
-  readonly created: string;
-  readonly updated: string;
-  readonly deleted: string;
+export interface TopicNames extends SourceTopics {
   readonly secured: string;
   readonly deadLetter: string;
 }
@@ -46,7 +44,7 @@ const NOT_YET: ReadonlySet<string> = new Set([
   'NOT_LEADER_FOR_PARTITION',
 ]);
 
-export const sourceTopics = ({ created, updated, deleted }: TopicNames): readonly string[] => [
+export const sourceTopics = ({ created, updated, deleted }: SourceTopics): readonly string[] => [
   ...new Set([created, updated, deleted]),
 ];
 

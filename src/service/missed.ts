@@ -1,4 +1,4 @@
-import type { PartitionFacts } from '../kafka/index.js';
+import type { PartitionFacts } from '../kafka/partitions.js';
 
 /** Where the first record of a time was, when it was asked for. */
 export interface Checkpoint {

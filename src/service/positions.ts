@@ -1,11 +1,12 @@
 import { loadCheckpoints, recordMissed, saveCheckpoints } from '../database/missed-records.js';
 import type { Database } from '../database/database.js';
-import { readPartitionFacts } from '../kafka/index.js';
-import type { KafkaSettings, PartitionFacts, RecordsBelow, TopicPartition } from '../kafka/index.js';
+import type { KafkaSettings } from '../kafka/settings.js';
 import type { Logger, Metrics } from '../observability/index.js';
 import { checkpointOf, findMissed, type Missed } from './missed.js';
 import type { PeriodicTask } from './periodic.js';
 import type { Warnings } from './readiness.js';
+import { readPartitionFacts } from '../kafka/partitions.js';
+import type { PartitionFacts, RecordsBelow, TopicPartition } from '../kafka/partitions.js';
 
 export interface PositionParts {
   readonly database: Database;

@@ -5,15 +5,12 @@ import { openWorker, type Worker } from '../app.js';
 import type { Config } from '../config.js';
 import { WorkerError } from '../errors.js';
 import { openHttpServer, type HttpServer } from '../http/server.js';
-import {
-  checkTopics,
-  createKafkaOutlet,
-  ping,
-  readClusterId,
-  type KafkaOutlet,
-  type KafkaSettings,
-  type SourceConsumer,
-} from '../kafka/index.js';
+import { checkTopics, judgeTopicProblems } from '../kafka/topic-checks.js';
+import { sourceTopics } from '../kafka/topics.js';
+import { createKafkaOutlet, type KafkaOutlet } from '../../producers/producer.js';
+import { ping, readClusterId } from '../kafka/ping.js';
+import type { KafkaSettings } from '../kafka/settings.js';
+import type { SourceConsumer } from '../../consumers/consumer-options.js';
 import { EventLog, FailureLog, Metrics, logTidied, type Logger } from '../observability/index.js';
 import { readBacklog } from './backlog.js';
 import { readinessChecks } from './checks.js';
@@ -24,7 +21,6 @@ import { Periodic, type PeriodicTask } from './periodic.js';
 import { Positions } from './positions.js';
 import { purgeTask, rememberStart } from './purge.js';
 import { Readiness, type Part } from './readiness.js';
-import { judgeTopicProblems } from './topics.js';
 import { untilAvailable } from './until-available.js';
 
 export interface ServiceOptions {
@@ -184,9 +180,8 @@ class Service {
   }
 
   async #rememberStart({ database }: Worker): Promise<boolean> {
-    const { created, updated, deleted } = this.#options.config.topics;
+    const topics = sourceTopics(this.#options.config.topics);
     const parts = { database, settings: this.#settings, logger: this.#options.logger };
-    const topics = [...new Set([created, updated, deleted])];
     const done = await this.#wait('broker', async () => {
       await rememberStart(parts, topics);
       return true;
@@ -287,10 +282,9 @@ class Service {
 
   #positions({ database }: Worker): Positions {
     const { config, logger } = this.#options;
-    const { created, updated, deleted } = config.topics;
     return new Positions({
       ...{ database, logger, settings: this.#settings, metrics: this.#metrics },
-      topics: [...new Set([created, updated, deleted])],
+      topics: sourceTopics(config.topics),
       warnings: this.#readiness.warnings,
       rewind: async (to) => (await this.#consumer?.rewind(to)) ?? false,
     });

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from '../../database/database.js';
 import { ConfigurationError } from '../../errors.js';
-import { readGroup, type KafkaSettings } from '../../kafka/index.js';
+import { readGroup } from '../../kafka/groups.js';
+import type { KafkaSettings } from '../../kafka/settings.js';
 import type { Logger } from '../../observability/index.js';
 import type { ReplayPlan } from './plan.js';
 import { readGroupId } from '../../database/group-id.js';

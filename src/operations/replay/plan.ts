@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../../errors.js';
-import type { OffsetRange } from '../../kafka/index.js';
 import type { Kind } from '../../terms.js';
 import type { PartitionPosition } from './positions.js';
+import type { OffsetRange } from '../../kafka/partitions.js';
 
 /** Where a replay begins, in every chosen partition. */
 export type ReplayStart =

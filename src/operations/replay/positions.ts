@@ -1,4 +1,5 @@
-import type { OffsetRange, ReadRange, TopicPartition } from '../../kafka/index.js';
+import type { ReadRange } from '../../../consumers/partition-run.js';
+import type { OffsetRange, TopicPartition } from '../../kafka/partitions.js';
 
 /** How far one partition is read: everything before `position` is finished, nothing is read from `end` on. */
 export interface PartitionPosition extends TopicPartition {

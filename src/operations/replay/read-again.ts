@@ -2,19 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { consumeAgain } from '../../../consumers/replay.js';
 import type { SourceTopics } from '../../events/source-topics.js';
 import { ConfigurationError, WorkerError } from '../../errors.js';
-import {
-  readOffsetRanges,
-  type KafkaSettings,
-  type OffsetRange,
-  type SourceConsumer,
-  type TopicPartition,
-} from '../../kafka/index.js';
+import type { KafkaSettings } from '../../kafka/settings.js';
+import type { SourceConsumer } from '../../../consumers/consumer-options.js';
 import type { Logger } from '../../observability/index.js';
 import type { RecordSink } from '../../transport.js';
 import type { Progress } from '../progress.js';
 import { ChosenRecords } from './filter.js';
 import type { ReplaySelection } from './plan.js';
 import type { ReplayPositions } from './positions.js';
+import { readOffsetRanges } from '../../kafka/partitions.js';
+import type { OffsetRange, TopicPartition } from '../../kafka/partitions.js';
 
 export interface ReadAgainOptions {
   /** With the group to read with. */

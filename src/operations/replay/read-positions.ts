@@ -1,10 +1,11 @@
 import type { Config } from '../../config.js';
 import type { Database } from '../../database/database.js';
-import { readOffsetRanges, type KafkaSettings } from '../../kafka/index.js';
+import type { KafkaSettings } from '../../kafka/settings.js';
 import type { Logger } from '../../observability/index.js';
 import { requireOwnGroup } from './group.js';
 import { chosenTopics, planPositions, type ReplayPlan } from './plan.js';
 import type { PartitionPosition } from './positions.js';
+import { readOffsetRanges } from '../../kafka/partitions.js';
 
 export interface PositionsOptions {
   readonly config: Config;

@@ -4,18 +4,14 @@ import { openWorker, type Worker } from '../../app.js';
 import type { Config } from '../../config.js';
 import { setHandledFrom } from '../../database/handled-from.js';
 import { WorkerError } from '../../errors.js';
-import {
-  checkTopics,
-  createKafkaOutlet,
-  forgetGroup,
-  readClusterId,
-  type KafkaOutlet,
-  type KafkaSettings,
-} from '../../kafka/index.js';
+import { checkTopics, judgeTopicProblems } from '../../kafka/topic-checks.js';
+import { createKafkaOutlet, type KafkaOutlet } from '../../../producers/producer.js';
+import { forgetGroup } from '../../kafka/groups.js';
+import { readClusterId } from '../../kafka/ping.js';
+import type { KafkaSettings } from '../../kafka/settings.js';
 import type { Progress } from '../progress.js';
 import { EventLog, FailureLog, type Logger } from '../../observability/index.js';
 import { kafkaSettings } from '../../kafka/settings-from-config.js';
-import { judgeTopicProblems } from '../../service/topics.js';
 import { ReplayCounts } from './counts.js';
 import { groupOf } from './group.js';
 import type { ReplayPlan } from './plan.js';

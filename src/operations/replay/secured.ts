@@ -13,14 +13,14 @@ import { COMMAND_LOCK_WAIT_MS, type Database } from '../../database/database.js'
 import { DatabaseLedger } from '../../database/ledger.js';
 import { loadIdentity } from '../../database/settings.js';
 import { ConfigurationError, EventError, WorkerError } from '../../errors.js';
-import { checkTopics, createKafkaOutlet } from '../../kafka/index.js';
+import { checkTopics, judgeTopicProblems } from '../../kafka/topic-checks.js';
+import { createKafkaOutlet } from '../../../producers/producer.js';
 import type { Logger } from '../../observability/index.js';
 import type { ClaimRequest, Ledger } from '../../pipeline/ledger.js';
 import { Publisher } from '../../pipeline/publisher.js';
 import { Relay } from '../../pipeline/relay.js';
 import { readingsOfState, type SecuredContext } from '../../pipeline/secured-record.js';
 import { kafkaSettings } from '../../kafka/settings-from-config.js';
-import { judgeTopicProblems } from '../../service/topics.js';
 import type { ManagerName } from '../../terms.js';
 import type { Outlet } from '../../transport.js';
 import type { Progress } from '../progress.js';

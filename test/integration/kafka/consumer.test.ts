@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { WorkerError } from '../../../src/errors.js';
-import type { BatchReport } from '../../../src/kafka/index.js';
+import type { BatchReport } from '../../../consumers/batches.js';
 import {
   createTopics,
   committedOffsets,

@@ -14,7 +14,7 @@ import {
   waitFor,
 } from '../../harness/index.js';
 import { createGroupClient } from '../../../src/kafka/client.js';
-import type { KafkaSettings } from '../../../src/kafka/index.js';
+import type { KafkaSettings } from '../../../src/kafka/settings.js';
 import { FakeHandler, kafkaSettings, SILENT, startConsumer, transient } from './support.js';
 
 describeWith(['kafka'], 'several consumers of one group', ({ kafka: brokers }) => {

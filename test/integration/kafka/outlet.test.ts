@@ -1,8 +1,9 @@
 import { beforeEach, expect, it } from 'vitest';
 import { deadLetters } from '../../../producers/dead-letters.js';
 import { securedEvents } from '../../../producers/secured.js';
-import { createKafkaOutlet, ping } from '../../../src/kafka/index.js';
-import type { KafkaOutlet, KafkaOutletOptions } from '../../../src/kafka/index.js';
+import { createKafkaOutlet } from '../../../producers/producer.js';
+import { ping } from '../../../src/kafka/ping.js';
+import type { KafkaOutlet, KafkaOutletOptions } from '../../../producers/producer.js';
 import type { OutgoingRecord, Stream } from '../../../src/transport.js';
 import {
   createTopics,

@@ -1,12 +1,13 @@
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { WorkerError } from '../../../src/errors.js';
-import type { SourceConsumer, SourceConsumerOptions, TopicPartition } from '../../../src/kafka/index.js';
-import { createSourceConsumer } from '../../../src/kafka/index.js';
-import type { KafkaSettings } from '../../../src/kafka/index.js';
+import type { SourceConsumer, SourceConsumerOptions } from '../../../consumers/consumer-options.js';
+import { createSourceConsumer } from '../../../consumers/group-member.js';
+import type { KafkaSettings } from '../../../src/kafka/settings.js';
 import type { RecordOutcome, SourceRecord } from '../../../src/terms.js';
 import type { RecordHandler } from '../../../src/transport.js';
 import { disposeLater, freshName } from '../../harness/index.js';
+import type { TopicPartition } from '../../../src/kafka/partitions.js';
 
 export const SILENT: Logger = pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' });
 

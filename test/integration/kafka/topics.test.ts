@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
-import { checkTopics, createTopics as createOurTopics, ping } from '../../../src/kafka/index.js';
-import type { TopicNames } from '../../../src/kafka/index.js';
+import { checkTopics } from '../../../src/kafka/topic-checks.js';
+import { createTopics as createOurTopics } from '../../../src/kafka/topics.js';
+import { ping } from '../../../src/kafka/ping.js';
+import type { TopicNames } from '../../../src/kafka/topics.js';
 import {
   createTopics,
   describeWith,

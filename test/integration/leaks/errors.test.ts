@@ -13,7 +13,7 @@ import { startAwsStandin, type Fault } from '../../harness/aws-standin/index.js'
 import { CANARY, findCanary } from '../../harness/canary.js';
 import { createDatabase, describeWith, disposeLater } from '../../harness/index.js';
 import { runHere } from '../operations/verify-worlds.js';
-import { createKafkaOutlet } from '../../../src/kafka/index.js';
+import { createKafkaOutlet } from '../../../producers/producer.js';
 import { describeEngines, openDatabase } from '../database/support.js';
 import { createLogger } from '../../../src/observability/index.js';
 import { kafkaSettings } from '../kafka/support.js';

@@ -6,7 +6,8 @@ import { Metrics } from '../../../src/observability/index.js';
 import { Positions } from '../../../src/service/positions.js';
 import { purgeTask } from '../../../src/service/purge.js';
 import { Warnings } from '../../../src/service/readiness.js';
-import type { RecordsBelow, SourceConsumer } from '../../../src/kafka/index.js';
+import type { RecordsBelow } from '../../../src/kafka/partitions.js';
+import type { SourceConsumer } from '../../../consumers/consumer-options.js';
 import {
   committedOffsets,
   createTopics,

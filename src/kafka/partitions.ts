@@ -2,8 +2,23 @@ import type { Admin } from 'kafkajs';
 import type { Logger } from 'pino';
 import { askBroker } from './admin.js';
 import { brokerUnavailable } from './errors.js';
-import type { TopicPartition } from '../../consumers/membership.js';
 import type { KafkaSettings } from './settings.js';
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export type PartitionKey = `${string}|${number}`;
+export const partitionKey = (topic: string, partition: number): PartitionKey => `${topic}|${partition}`;
+
+/** What a partition has: records from `low` on, the next one gets `high`. */
+export interface OffsetRange extends TopicPartition {
+  readonly low: number;
+  readonly high: number;
+  /** The first record of the time asked for, or later; `high` where there is none. Null where none was asked for. */
+  readonly fromTime: number | null;
+}
 
 /** What a partition still has, and how far the settings' group has come in it. */
 export interface PartitionFacts extends TopicPartition {
@@ -23,6 +38,26 @@ export interface RecordsBelow extends TopicPartition {
 }
 
 /**
+ * The offsets of all partitions of these topics, which must exist.
+ * @param sinceMs asks for the first offset of a record that is not older; milliseconds since the epoch
+ * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
+ */
+export async function readOffsetRanges(
+  settings: KafkaSettings,
+  topics: readonly string[],
+  logger: Logger,
+  sinceMs: number | null = null,
+): Promise<readonly OffsetRange[]> {
+  return askBroker(settings, logger, 'reading offsets', async (admin) => {
+    const ranges = await rangesOf(admin, topics, sinceMs === null ? [] : [sinceMs]);
+    return ranges.map(({ fromTimes, ...range }) => ({
+      ...range,
+      fromTime: sinceMs === null ? null : (fromTimes.get(sinceMs) ?? range.high),
+    }));
+  });
+}
+
+/**
  * Of all partitions of these topics, which must exist.
  * @param times milliseconds since the epoch
  * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
@@ -35,28 +70,38 @@ export async function readPartitionFacts(
 ): Promise<PartitionFacts[]> {
   return askBroker(settings, logger, 'reading offsets', async (admin) => {
     const committed = await committedBy(admin, settings.groupId, topics);
-    const facts: PartitionFacts[] = [];
-    for (const topic of topics) {
-      // The ends first: what is appended meanwhile lies behind them.
-      const offsets = await admin.fetchTopicOffsets(topic);
-      const byTime = await Promise.all(
-        times.map(async (atMs) => {
-          const found = await admin.fetchTopicOffsetsByTimestamp(topic, atMs);
-          return [atMs, new Map(found.map(({ partition, offset }) => [partition, Number(offset)]))] as const;
-        }),
-      );
-      for (const { partition, low, high } of offsets)
-        facts.push({
-          topic,
-          partition,
-          low: Number(low),
-          high: Number(high),
-          committed: committed.get(`${topic}|${partition}`) ?? null,
-          fromTimes: new Map(byTime.map(([atMs, found]) => [atMs, found.get(partition) ?? Number(high)])),
-        });
-    }
-    return facts;
+    return (await rangesOf(admin, topics, times)).map((range) => ({
+      ...range,
+      committed: committed.get(partitionKey(range.topic, range.partition)) ?? null,
+    }));
   });
+}
+
+async function rangesOf(
+  admin: Admin,
+  topics: readonly string[],
+  times: readonly number[],
+): Promise<Omit<PartitionFacts, 'committed'>[]> {
+  const ranges: Omit<PartitionFacts, 'committed'>[] = [];
+  for (const topic of topics) {
+    // The ends first: what is appended meanwhile lies behind them.
+    const offsets = await admin.fetchTopicOffsets(topic);
+    const byTime = await Promise.all(
+      times.map(async (atMs) => {
+        const found = await admin.fetchTopicOffsetsByTimestamp(topic, atMs);
+        return [atMs, new Map(found.map(({ partition, offset }) => [partition, Number(offset)]))] as const;
+      }),
+    );
+    for (const { partition, low, high } of offsets.sort((a, b) => a.partition - b.partition))
+      ranges.push({
+        topic,
+        partition,
+        low: Number(low),
+        high: Number(high),
+        fromTimes: new Map(byTime.map(([atMs, found]) => [atMs, found.get(partition) ?? Number(high)])),
+      });
+  }
+  return ranges;
 }
 
 /**
@@ -99,7 +144,7 @@ export async function groupsBehind(
         () => new Map<string, number>(),
       );
       const isBehind = below.some(({ topic, partition, offset }) => {
-        const read = committed.get(`${topic}|${partition}`);
+        const read = committed.get(partitionKey(topic, partition));
         return read !== undefined && read < offset;
       });
       if (isBehind) behind.push(groupId);
@@ -121,7 +166,7 @@ async function committedBy(
     offsets.flatMap(({ topic, partitions }) =>
       partitions
         .filter(({ offset }) => Number(offset) >= 0)
-        .map(({ partition, offset }) => [`${topic}|${partition}`, Number(offset)] as const),
+        .map(({ partition, offset }) => [partitionKey(topic, partition), Number(offset)] as const),
     ),
   );
 }
