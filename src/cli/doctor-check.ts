@@ -70,9 +70,9 @@ function failedRemedy(error: WorkerError): string {
     case 'BROKER_UNAVAILABLE':
       return 'Check KAFKA_BROKERS and the login, and that a broker can be reached from here.';
     case 'STORE_UNAVAILABLE':
-      return 'Check region and endpoint, and that the store can be reached from here.';
+      return 'Check the region (OM_SM_REGION) and the endpoint (AWS_ENDPOINT_URL), and that it can be reached from here.';
     case 'STORE_ACCESS':
-      return 'Renew the credentials, or grant the permissions that docs/operations.md lists.';
+      return 'Renew the credentials (OM_SM_ACCESS_KEY_ID, or those of the AWS profile or role), or grant the permissions that docs/operations.md lists.';
     default:
       return error.remedy;
   }

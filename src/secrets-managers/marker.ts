@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import { SecretValue } from '../secret-value.js';
-import { withDeadline } from '../with-deadline.js';
 import { asReference } from './results.js';
 import type { SecretStore, StoreCall, StoreError, StoreResult } from './port.js';
 
@@ -69,20 +68,16 @@ export async function writeMarker(
 }
 
 /** A store that does not answer is asked again, with the same token: one late answer ends no command. */
-function asked<T>(ask: (call: StoreCall) => Promise<StoreResult<T>[]>): Promise<StoreResult<T>[]> {
-  return withDeadline(
-    async (signal) => {
-      const call = { signal, admitWrite: () => Promise.resolve() };
-      for (const delayMs of RETRY_DELAYS_MS) {
-        const results = await ask(call);
-        if (!results.some((result) => !result.ok && result.error.class === 'transient')) return results;
-        await sleep(delayMs, undefined, { signal });
-      }
-      return ask(call);
-    },
-    DEADLINE_MS,
-    () => new WorkerError('STORE_UNAVAILABLE', `no answer within ${DEADLINE_MS} ms`),
-  );
+async function asked<T>(ask: (call: StoreCall) => Promise<StoreResult<T>[]>): Promise<StoreResult<T>[]> {
+  const signal = AbortSignal.timeout(DEADLINE_MS);
+  const call = { signal, admitWrite: () => Promise.resolve() };
+  for (const delayMs of RETRY_DELAYS_MS) {
+    const results = await ask(call);
+    const isPassing = results.some((result) => !result.ok && result.error.class === 'transient');
+    if (!isPassing || signal.aborted) return results;
+    await sleep(delayMs);
+  }
+  return ask(call);
 }
 
 function failed(id: string, what: 'read' | 'written', error: StoreError | undefined): WorkerError {

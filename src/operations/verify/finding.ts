@@ -88,9 +88,9 @@ export const FINDING_KINDS = {
     remedy: 'Start a worker, or look at its log: it publishes what is unsent by itself.',
   },
   denied: {
-    meaning: 'It could not be looked at: a permission is missing.',
+    meaning: 'It could not be looked at: the store did not let us in.',
     repair: null,
-    remedy: 'Grant the permission that the detail names.',
+    remedy: 'Do what the detail says.',
   },
 } as const satisfies Record<string, KindEntry>;
 

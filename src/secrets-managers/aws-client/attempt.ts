@@ -6,6 +6,8 @@ export interface Attempt {
   readonly deadlineMs: number;
   /** Set when the request is handed to the socket: from then on it may have been applied. */
   sent: boolean;
+  /** Host and port that it was for; null until the SDK comes with the request. */
+  host: string | null;
 }
 
 /** The SDK hands its caller's signal down to the handler: so the handler finds the attempt it works for. */
@@ -31,6 +33,7 @@ export class GatedHttpHandler extends NodeHttpHandler {
   ): ReturnType<NodeHttpHandler['handle']> {
     const attempt = options?.abortSignal === undefined ? undefined : attempts.get(options.abortSignal);
     if (attempt !== undefined) {
+      attempt.host = `${request.hostname}${request.port === undefined ? '' : `:${request.port}`}`;
       if (performance.now() >= attempt.deadlineMs) throw new NotSentError('its time was up');
       attempt.sent = true;
     }

@@ -38,17 +38,36 @@ const CLASS_BY_NAME: ReadonlyMap<string, NamedClass> = new Map(
   ),
 );
 
+/** Where the cause may be that somebody else was asked than was meant. */
+const PLACE_MATTERS: ReadonlySet<NamedClass> = new Set<NamedClass>(['throttle', 'access', 'credentials']);
+
 /** Services as policies name them. */
 const SERVICES: Readonly<Record<string, string>> = {
   'aws-secrets-manager': 'secretsmanager',
   'aws-ssm': 'ssm',
 };
 
-/** The permission that a denial is about, by the name that policies have for it. */
-function remedyOf(provider: string, call: string, name: string): string {
-  if (/^KMS|^(De|En)cryptionFailure$|^InvalidKeyId$/.test(name)) return ': the KMS key is not usable';
+/** What to do; of a denial the permission, by the name that policies have for it. Null: time heals it. */
+function remedyOf(provider: string, call: string, { name, status }: ErrorFacts): string | null {
+  if (/^KMS|^(De|En)cryptionFailure$|^InvalidKeyId$/.test(name)) return 'the KMS key is not usable';
+  if (/^RequestExpired$|Skewed$/.test(name)) return 'set the clock of this machine';
+  const named = CLASS_BY_NAME.get(name);
   const service = SERVICES[provider];
-  return service !== undefined && CLASS_BY_NAME.get(name) === 'access' ? `: grant ${service}:${call}` : '';
+  if (named === 'credentials') return 'renew or correct the credentials';
+  if (named === 'access' && service !== undefined) return `grant ${service}:${call}`;
+  const isUnanswered = named === undefined && status === null && name !== 'AbortError';
+  return isUnanswered ? 'check the region, the endpoint and the network' : null;
+}
+
+/** Where it was asked: nothing of it is a credential. */
+export interface AskedAt {
+  readonly region: string | undefined;
+  readonly host: string | null;
+}
+
+function placeText({ region, host }: AskedAt): string {
+  const at = host === null ? '' : ` at ${host}`;
+  return region === undefined ? at : `${at}, region ${region}`;
 }
 
 /** The connection was never there, so nothing was sent. */
@@ -61,6 +80,9 @@ export interface AwsFailure {
   readonly throttled: boolean;
   readonly failure: Failure;
 }
+
+/** Of the system and of TLS. */
+const SYSTEM_CODE = /^(?:E|CERT_|DEPTH_|SELF_SIGNED_|UNABLE_TO_)[A-Z_]{3,40}$/;
 
 interface ErrorFacts {
   readonly name: string;
@@ -75,7 +97,7 @@ function factsOf(error: unknown): ErrorFacts {
   if (typeof error !== 'object' || error === null) return { name: 'UnknownError', status: null };
   const code = 'code' in error && typeof error.code === 'string' ? error.code : null;
   const ownName = 'name' in error && typeof error.name === 'string' ? error.name : null;
-  const system = code !== null && /^E[A-Z_]{3,30}$/.test(code);
+  const system = code !== null && SYSTEM_CODE.test(code);
   const name = (system ? code : ownName) ?? 'UnknownError';
   return { name: /^[A-Za-z0-9_]{1,64}$/.test(name) ? name : 'UnknownError', status: statusOf(error) };
 }
@@ -93,10 +115,18 @@ function statusOf(error: object): number | null {
  *
  * @param sent whether the request may have left this process
  */
-export function classify(provider: string, call: string, error: unknown, sent: boolean): AwsFailure {
-  const { name, status } = factsOf(error);
+export function classify(
+  provider: string,
+  call: string,
+  error: unknown,
+  { sent, ...askedAt }: AskedAt & { readonly sent: boolean },
+): AwsFailure {
+  const facts = factsOf(error);
+  const { name, status } = facts;
   const named = CLASS_BY_NAME.get(name) ?? classByStatus(status);
-  const message = `${provider}: ${call} failed with ${name}${remedyOf(provider, call, name)}`;
+  const remedy = remedyOf(provider, call, facts);
+  const place = named === null || PLACE_MATTERS.has(named) ? placeText(askedAt) : '';
+  const message = `${provider}: ${call} failed with ${name}${place}${remedy === null ? '' : `: ${remedy}`}`;
   if (named === null) {
     const applied = sent && !NEVER_CONNECTED.test(name) ? 'unknown' : 'no';
     return { ok: false, name, throttled: false, failure: failure('transient', message, { applied }) };
@@ -120,8 +150,10 @@ export const INCOMPLETE_ANSWER = 'IncompleteAnswer';
  * An answer that lacks what the service always sends comes from something else (a proxy, an emulator): what it says is
  * not believed, and of a write nobody knows whether it was carried out.
  */
-export function incompleteAnswer(provider: string, call: string): AwsFailure {
-  const message = `${provider}: ${call} was answered with success, without what that answer always has`;
+export function incompleteAnswer(provider: string, call: string, askedAt: AskedAt): AwsFailure {
+  const message =
+    `${provider}: ${call} was answered${placeText(askedAt)} with success, without what that answer always has: ` +
+    'check what answers there';
   return {
     ok: false,
     name: INCOMPLETE_ANSWER,

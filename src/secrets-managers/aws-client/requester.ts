@@ -1,6 +1,6 @@
 import { onAbort } from '../on-abort.js';
 import { bindAttempt, NotSentError, type Attempt } from './attempt.js';
-import { classify, incompleteAnswer, type AwsFailure } from './errors.js';
+import { classify, incompleteAnswer, type AskedAt, type AwsFailure } from './errors.js';
 import type { StoreCall } from '../port.js';
 import type { ManagerDeps } from '../settings.js';
 
@@ -15,7 +15,9 @@ export type IsComplete<T> = (answer: T) => boolean;
 /** Of calls whose answer is empty by its definition. */
 export const hasNothing = (): boolean => true;
 
-export interface RequesterHooks extends Pick<ManagerDeps, 'onRequest' | 'onThrottle'> {
+export interface RequesterOptions extends Pick<ManagerDeps, 'onRequest' | 'onThrottle'> {
+  /** For messages. */
+  readonly region?: string;
   /** The service does not take the credentials a request was signed with. */
   readonly onCredentialsRefused?: () => void;
 }
@@ -35,12 +37,12 @@ class CallAbortedError extends Error {
 export class AwsRequester {
   readonly #provider: string;
   readonly #timeoutMs: number;
-  readonly #hooks: RequesterHooks;
+  readonly #options: RequesterOptions;
 
-  constructor(provider: string, timeoutMs: number, hooks: RequesterHooks) {
+  constructor(provider: string, timeoutMs: number, options: RequesterOptions) {
     this.#provider = provider;
     this.#timeoutMs = timeoutMs;
-    this.#hooks = hooks;
+    this.#options = options;
   }
 
   read<T>(callName: string, call: StoreCall, send: Send<T>, isComplete: IsComplete<T>): Promise<Answer<T>> {
@@ -57,7 +59,7 @@ export class AwsRequester {
     if (call.signal.aborted) return this.#notBegun(callName);
     await call.admitWrite();
     const answer = await this.#attempt(callName, call, send, isComplete);
-    if (!answer.ok && answer.throttled) this.#hooks.onThrottle?.();
+    if (!answer.ok && answer.throttled) this.#options.onThrottle?.();
     return answer;
   }
 
@@ -69,16 +71,18 @@ export class AwsRequester {
   ): Promise<Answer<T>> {
     if (call.signal.aborted) return this.#notBegun(callName);
     const startedMs = performance.now();
-    const attempt: Attempt = { deadlineMs: startedMs + this.#timeoutMs, sent: false };
+    const attempt: Attempt = { deadlineMs: startedMs + this.#timeoutMs, sent: false, host: null };
     let answer: Answer<T>;
     try {
       const value = await this.#raced(call.signal, attempt, send);
-      answer = isComplete(value) ? { ok: true, value } : incompleteAnswer(this.#provider, callName);
+      answer = isComplete(value)
+        ? { ok: true, value }
+        : incompleteAnswer(this.#provider, callName, this.#at(attempt));
     } catch (error) {
-      answer = classify(this.#provider, callName, error, attempt.sent);
-      if (answer.failure.error.class === 'credentials') this.#hooks.onCredentialsRefused?.();
+      answer = classify(this.#provider, callName, error, { ...this.#at(attempt), sent: attempt.sent });
+      if (answer.failure.error.class === 'credentials') this.#options.onCredentialsRefused?.();
     }
-    this.#hooks.onRequest?.({
+    this.#options.onRequest?.({
       provider: this.#provider,
       call: callName,
       result: answer.ok ? 'ok' : answer.name,
@@ -113,6 +117,11 @@ export class AwsRequester {
   }
 
   #notBegun(callName: string): AwsFailure {
-    return classify(this.#provider, callName, new CallAbortedError('aborted by the caller'), false);
+    const error = new CallAbortedError('aborted by the caller');
+    return classify(this.#provider, callName, error, { ...this.#at({ host: null }), sent: false });
+  }
+
+  #at({ host }: Pick<Attempt, 'host'>): AskedAt {
+    return { region: this.#options.region, host };
   }
 }

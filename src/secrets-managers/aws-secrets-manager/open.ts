@@ -23,8 +23,10 @@ export async function openSecretsManagerStore(
 ): Promise<{ store: SecretStore; region: string }> {
   const credentials = awsCredentials(settings);
   const client = new SecretsManagerClient(awsClientConfig(settings, credentials));
+  const region = await resolveRegion(() => client.config.region());
   const requester = new AwsRequester(SECRETS_MANAGER_PROVIDER, settings.requestTimeoutMs, {
     ...deps,
+    region,
     onCredentialsRefused: credentials.renew,
   });
   const ownership = new Ownership(settings);
@@ -39,5 +41,5 @@ export async function openSecretsManagerStore(
       client.destroy();
     },
   });
-  return { store, region: await resolveRegion(() => client.config.region()) };
+  return { store, region };
 }

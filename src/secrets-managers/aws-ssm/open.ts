@@ -24,8 +24,10 @@ export async function openSsmStore(
 ): Promise<{ store: SecretStore; region: string }> {
   const credentials = awsCredentials(settings);
   const client = new SSMClient(awsClientConfig(settings, credentials));
+  const region = await resolveRegion(() => client.config.region());
   const requester = new AwsRequester(SSM_PROVIDER, settings.requestTimeoutMs, {
     ...deps,
+    region,
     onCredentialsRefused: credentials.renew,
   });
   const ownership = new Ownership(settings);
@@ -41,5 +43,5 @@ export async function openSsmStore(
       client.destroy();
     },
   });
-  return { store, region: await resolveRegion(() => client.config.region()) };
+  return { store, region };
 }

@@ -168,6 +168,30 @@ describe('docs/cli.md, “When it fails”', () => {
     }
   });
 
+  it('names region and host of a store that does not answer or lets nobody in, and what to do', async () => {
+    const told = async (command: string, more: object): Promise<string> => {
+      const { stdout, stderr } = await runHere(argumentsOf(command), { ...env, ...more });
+      return stdout + stderr;
+    };
+    const away = { AWS_ENDPOINT_URL: NOWHERE };
+    for (const command of ['doctor', 'verify']) {
+      const text = await told(command, away);
+      expect(text).toMatch(/failed with ECONNREFUSED at 127\.0\.0\.1:9, region \S+: check the region/);
+      expect(text).toMatch(/(Check|region).*AWS_ENDPOINT_URL/);
+    }
+    const fault = standin.fault({ kind: 'error', name: 'ExpiredTokenException' });
+    try {
+      for (const command of ['doctor', 'resolve']) {
+        const text = await told(command, {});
+        expect(text).toMatch(/ExpiredTokenException at 127\.0\.0\.1:\d+, region \S+: renew or correct/);
+        expect(text).toContain('Renew the credentials (OM_SM_ACCESS_KEY_ID');
+        expect(text).not.toContain('tried again');
+      }
+    } finally {
+      standin.clearFaults(fault);
+    }
+  });
+
   it.each(['start', 'pipe'])('%s, Ctrl-C', async (command) => {
     const running = startCli(argumentsOf(command), env);
     await waitFor(() => running.stdout() + running.stderr() !== '' || command === 'pipe', {

@@ -6,18 +6,18 @@ import { awsCredentials } from '../../../src/secrets-managers/aws-client/credent
 import { AwsRequester, hasNothing } from '../../../src/secrets-managers/aws-client/requester.js';
 import type { ManagerSettings } from '../../../src/secrets-managers/settings.js';
 import { SecretValue } from '../../../src/secret-value.js';
-import { startAwsStandin } from '../../harness/aws-standin/index.js';
+import { startAwsStandin, type Fault } from '../../harness/aws-standin/index.js';
 import { disposeLater } from '../../harness/cleanup.js';
 
 const TIMEOUT_MS = 60;
 
-async function bench() {
+async function bench(login = '') {
   const standin = await startAwsStandin();
   const settings: ManagerSettings = {
     region: 'eu-west-1',
     accessKeyId: 'testing',
     secretAccessKey: new SecretValue('testing'),
-    endpointUrl: standin.url,
+    endpointUrl: standin.url.replace('://', `://${login}`),
     tags: [],
     ssmTier: 'standard',
     requestTimeoutMs: TIMEOUT_MS,
@@ -96,5 +96,35 @@ describe('AwsRequester', () => {
     );
     expect(answer).toMatchObject({ ok: false, name: 'ResourceNotFoundException' });
     expect(standin.calls).toHaveLength(1);
+  });
+
+  it('says where it asked and what to do, and no name or password of the address', async () => {
+    const { standin, client, release } = await bench('someone:MARK-login@');
+    release();
+    const requester = new AwsRequester('aws-secrets-manager', 3_000, { region: 'eu-west-1' });
+    const messageUnder = async (fault: Fault): Promise<string> => {
+      const id = standin.fault(fault);
+      const answer = await requester.read(
+        'DescribeSecret',
+        { signal: new AbortController().signal, admitWrite: () => Promise.resolve() },
+        (options) => client.send(new DescribeSecretCommand({ SecretId: '/a' }), options),
+        hasNothing,
+      );
+      standin.clearFaults(id);
+      return answer.ok ? '' : answer.failure.error.message;
+    };
+    const place = `at 127.0.0.1:${standin.port}, region eu-west-1`;
+    expect(await messageUnder({ kind: 'drop' })).toBe(
+      `aws-secrets-manager: DescribeSecret failed with ECONNRESET ${place}: check the region, the endpoint and the network`,
+    );
+    expect(await messageUnder({ kind: 'error', name: 'AccessDeniedException' })).toBe(
+      `aws-secrets-manager: DescribeSecret failed with AccessDeniedException ${place}: grant secretsmanager:DescribeSecret`,
+    );
+    expect(await messageUnder({ kind: 'error', name: 'ExpiredTokenException' })).toBe(
+      `aws-secrets-manager: DescribeSecret failed with ExpiredTokenException ${place}: renew or correct the credentials`,
+    );
+    expect(await messageUnder({ kind: 'error', name: 'ValidationException' })).toBe(
+      'aws-secrets-manager: DescribeSecret failed with ValidationException',
+    );
   });
 });

@@ -12,6 +12,8 @@ function errorNamed(name: string, more: object = {}): Error {
   return Object.assign(new Error(`Value '${MARKER}' at 'secretString' failed`), { name, ...more });
 }
 
+const AT = { host: 'ssm.test:9', region: 'eu-west-1' };
+
 describe('classify', () => {
   it.each([
     ['ThrottlingException', 400, 'transient', 'no'],
@@ -36,7 +38,7 @@ describe('classify', () => {
     ['SyntaxError', 200, 'transient', 'unknown'],
   ])('%s with %s is %s, applied: %s', (name, status, errorClass, applied) => {
     const error = errorNamed(name, status === null ? {} : { $metadata: { httpStatusCode: status } });
-    const { failure, name: told } = classify('aws-ssm', 'PutParameter', error, true);
+    const { failure, name: told } = classify('aws-ssm', 'PutParameter', error, { ...AT, sent: true });
     expect(failure.error).toMatchObject({ class: errorClass, applied });
     expect(told).toBe(name);
   });
@@ -48,13 +50,26 @@ describe('classify', () => {
     ['ENOTFOUND', 'no'],
     ['EAI_AGAIN', 'no'],
   ])('the system’s %s is transient, applied: %s', (code, applied) => {
-    const { failure } = classify('aws-ssm', 'PutParameter', errorNamed('Error', { code }), true);
+    const { failure } = classify('aws-ssm', 'PutParameter', errorNamed('Error', { code }), {
+      ...AT,
+      sent: true,
+    });
     expect(failure.error).toMatchObject({ class: 'transient', applied });
   });
 
   it('knows that what was never sent was not applied', () => {
-    const { failure } = classify('aws-ssm', 'PutParameter', errorNamed('TimeoutError'), false);
+    const { failure } = classify('aws-ssm', 'PutParameter', errorNamed('TimeoutError'), {
+      ...AT,
+      sent: false,
+    });
     expect(failure.error.applied).toBe('no');
+  });
+
+  it('tells of a certificate that is not trusted', () => {
+    const error = errorNamed('Error', { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
+    const { failure } = classify('aws-ssm', 'PutParameter', error, { ...AT, sent: true });
+    expect(failure.error).toMatchObject({ class: 'transient', applied: 'unknown' });
+    expect(failure.error.message).toContain('UNABLE_TO_VERIFY_LEAF_SIGNATURE at ssm.test:9');
   });
 
   it.each([
@@ -64,9 +79,11 @@ describe('classify', () => {
     null,
     { name: MARKER + '!' },
   ])('lets no text of the other side through', (error) => {
-    const told = classify('aws-ssm', 'PutParameter', error, true);
+    const told = classify('aws-ssm', 'PutParameter', error, { ...AT, sent: true });
     expect(JSON.stringify(told)).not.toContain(MARKER);
-    expect(told.failure.error.message).toMatch(/^aws-ssm: PutParameter failed with \w+$/);
+    expect(told.failure.error.message).toMatch(
+      /^aws-ssm: PutParameter failed with \w+( at ssm\.test:9, region eu-west-1: [a-z, ]+)?$/,
+    );
   });
 });
 
