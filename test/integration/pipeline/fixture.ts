@@ -43,6 +43,8 @@ const NEVER = new AbortController().signal;
 
 export interface BenchOptions {
   readonly engine?: DatabaseEngine;
+  /** A database server of the test's own. */
+  readonly server?: string;
   readonly manager?: ManagerName;
   readonly limits?: Partial<StoreLimits>;
   readonly claimMs?: number;
@@ -89,7 +91,7 @@ export class Bench {
   ) {}
 
   static async open(options: BenchOptions = {}): Promise<Bench> {
-    const { url } = await createDatabase(options.engine ?? 'sqlite');
+    const { url } = await createDatabase(options.engine ?? 'sqlite', options.server);
     const bench = new Bench(url, options);
     disposeLater(() => bench.close());
     return bench;

@@ -1,11 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { findKept, scheduleRetry } from '../../../src/database/dead-letters.js';
 import { recordDigest } from '../../../src/pipeline/record-hash.js';
 import { findTokens, rawToken, replaceToken } from '../../../src/database/tokens.js';
 import { unpackRecord } from '../../../src/events/dead-letter.js';
 import { KeyRing, tokenOf } from '../../../src/fernet/index.js';
 import type { SourceRecord, Unread } from '../../../src/terms.js';
-import { describeWith } from '../../harness/index.js';
+import { describeWith, describeWithOwn, queryDatabase, startMariadb } from '../../harness/index.js';
 import { requireDeadLetterSchema } from '../../harness/schemas.js';
 import { changeEvent, CONNECTION, eventRecord, MASKED, OTHER, PASSWORD_ID, sourceRecord } from './events.js';
 import { KEYS, openBench, type Bench, type BenchWorker } from './fixture.js';
@@ -192,4 +192,42 @@ describeWith(['mariadb'], 'a record of the largest size, and max_allowed_packet 
     expect((await onlyKept(bench)).row).toMatchObject({ payload: `fernet:${other}` });
     expect(await replace()).toBe(false);
   });
+});
+
+describeWithOwn(['mariadb'], 'a server with a small max_allowed_packet', () => {
+  let server: string;
+  beforeAll(async () => {
+    server = (await startMariadb()).address;
+    // Of the sessions that begin from now on.
+    await queryDatabase({ url: server }, 'SET GLOBAL max_allowed_packet = 1048576');
+  });
+
+  const TOO_LONG = { description: 'x'.repeat(900_000) };
+  it.each<[string, SourceRecord]>([
+    ['a good event', eventRecord({ password: 'MARK-a', config: TOO_LONG })],
+    ['one that is refused', eventRecord({ password: 'null', config: TOO_LONG })],
+    ['one that would wait', eventRecord({ password: MASKED, config: TOO_LONG })],
+    ['an undecodable one', sourceRecord(`MARK-${'x'.repeat(900_000)}`, { key: Buffer.from(CONNECTION) })],
+  ])(
+    '%s beyond it is kept without its payload; what comes with and behind it is applied',
+    async (_, long) => {
+      const { bench, worker } = await openBench({ engine: 'mariadb', server });
+      const beside = Array.from({ length: 8 }, (__, number) =>
+        eventRecord({ id: `beside-${number}`, name: `beside ${number}`, password: `MARK-${number}` }),
+      );
+      const outcomes = await Promise.all([long, ...beside].map((record) => worker.handle(record)));
+      expect(outcomes).toEqual(['refused', ...beside.map(() => 'applied')]);
+      const { row, record } = await onlyKept(bench);
+      expect(row).toMatchObject({ state: 'dead', code: 'EVENT_NOT_STORABLE', connection_id: CONNECTION });
+      expect(record).toMatchObject({ value: null, headers: {}, unread: { reason: 'row-bytes' } });
+
+      // As after a kill before the offset was committed: another worker, the same record.
+      const next = await bench.worker();
+      expect(await next.handle(long)).toBe('refused');
+      expect(bench.topics.deadLetters).toHaveLength(1);
+      expect(await next.handle(eventRecord({ password: 'MARK-b', at: 2 }))).toBe('applied');
+      expect(await bench.store.valueOf(PASSWORD_ID)).toBe('MARK-b');
+      await bench.expectNoLeak();
+    },
+  );
 });
