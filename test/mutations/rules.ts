@@ -26,6 +26,7 @@ export interface ModelRun {
 
 const PROTOCOL = 'test/integration/pipeline/protocol.test.ts';
 const ORDER = 'test/integration/pipeline/order.test.ts';
+const REUSED_IDS = 'test/integration/pipeline/reused-ids.test.ts';
 const JANITOR = 'test/integration/operations/janitor.test.ts';
 const REPAIR = 'test/integration/operations/repair.test.ts';
 const TOKENS = 'test/integration/secrets/tokens.test.ts';
@@ -42,6 +43,42 @@ export const MUTATIONS: readonly Mutation[] = [
     text: `    if (this.#isSettled()) return this.#acknowledge('duplicate', false);\n`,
     instead: '',
     tests: [ORDER, FAILURES],
+    model: null,
+  },
+  {
+    rule: 'reused event id: other content',
+    without: 'an event whose id another one had is a duplicate, and its password gone',
+    file: 'src/pipeline/plan.ts',
+    text: `  return (opened ?? digest) !== (openedDigest ?? order.digest);\n`,
+    instead: `  return (opened ?? digest) === '';\n`,
+    tests: [REUSED_IDS],
+    model: null,
+  },
+  {
+    rule: 'reused event id: sealed anew',
+    without: 'an event that its publisher seals anew counts as another one',
+    file: 'src/pipeline/plan.ts',
+    text: `  return (opened ?? digest) !== (openedDigest ?? order.digest);\n`,
+    instead: `  return digest !== order.digest && opened !== '';\n`,
+    tests: [REUSED_IDS],
+    model: null,
+  },
+  {
+    rule: 'reused event id: its own row',
+    without: 'the second event takes the place of what is kept of the first',
+    file: 'src/pipeline/plan.ts',
+    text: `quiet({ ...given, eventHash: given.reusedHash }),`,
+    instead: `quiet({ ...given, eventHash: given.eventHash }),`,
+    tests: [REUSED_IDS],
+    model: null,
+  },
+  {
+    rule: 'reused event id: waits for a decision',
+    without: 'a second event of one id holds its connection back, and goes with the next full state',
+    file: 'src/pipeline/blocking.ts',
+    text: ` || code === 'EVENT_ID_REUSED';`,
+    instead: `;`,
+    tests: [REUSED_IDS],
     model: null,
   },
   {
@@ -133,6 +170,15 @@ export const MUTATIONS: readonly Mutation[] = [
     instead: `return state === 'writing' ? null : suspectUntilMs;`,
     tests: [PROTOCOL],
     model: { rule: 'suspect', history: 'A|B', store: 'ssm', faults: 1 },
+  },
+  {
+    rule: 'suspect: what was given up',
+    without: 'what an event had written before it was refused stays in the store',
+    file: 'src/pipeline/stored-secrets.ts',
+    text: `const isOther = answer === 'applied' && isLive;`,
+    instead: `const isOther = answer === 'applied' && !isLive;`,
+    tests: [PROTOCOL],
+    model: { rule: 'abandoned-in-doubt', history: 'A|B', store: 'ssm', faults: 1 },
   },
   {
     rule: 'suspect: the repair',

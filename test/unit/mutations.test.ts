@@ -20,6 +20,7 @@ describe('the mutations', () => {
 
   it.each([
     'inbox check',
+    'reused event id',
     'order check',
     'order per field',
     'claim check before a write',
@@ -27,6 +28,7 @@ describe('the mutations', () => {
     'epoch at commit',
     'epoch in the token',
     '`writing` rule',
+    'suspect: what was given up',
     'suspect',
     'watermark',
     'order of effects',
