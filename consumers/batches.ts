@@ -1,6 +1,6 @@
 import type { EachBatchHandler, EachBatchPayload } from 'kafkajs';
 import type { PartitionFailures } from './failures.js';
-import type { PartitionHolds } from './paused-partitions.js';
+import type { PartitionControl, PartitionHolds } from './paused-partitions.js';
 import type { Membership } from './membership.js';
 import { PartitionRun } from './partition-run.js';
 import type { RunContext } from './partition-run.js';
@@ -17,6 +17,7 @@ export interface BatchReport {
 
 export interface BatchesContext {
   readonly run: RunContext;
+  readonly control: Pick<PartitionControl, 'pause'>;
   readonly holds: PartitionHolds;
   readonly failures: PartitionFailures;
   readonly membership: Membership;
@@ -50,14 +51,10 @@ export class Batches {
 
   readonly handle: EachBatchHandler = async (payload) => {
     const { topic, partition } = payload.batch;
-    const { holds, failures } = this.#context;
+    const { control, holds, failures } = this.#context;
     const key = partitionKey(topic, partition);
-    if (this.#isBehindRange(payload)) {
-      holds.pause({ topic, partition });
-      return;
-    }
-    if (holds.has(key) || this.#context.halted()) {
-      holds.pause({ topic, partition });
+    if (this.#isBehindRange(payload) || holds.has(key) || this.#context.halted()) {
+      control.pause({ topic, partition });
       return;
     }
     const run = new PartitionRun(payload, this.#context.run, failures.has(key));

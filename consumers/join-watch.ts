@@ -13,6 +13,7 @@ export interface JoinWatchOptions {
   readonly probe: () => Promise<void>;
   readonly timeoutMs: number;
   readonly intervalMs: number;
+  /** Told again each time that it takes so long. */
   readonly onFatal: (error: WorkerError) => void;
 }
 
@@ -62,6 +63,7 @@ export class JoinWatch {
     }
     this.#outSinceMs ??= performance.now();
     if (this.#stopped || joined() || performance.now() - this.#outSinceMs < timeoutMs) return;
+    this.#outSinceMs = null;
     const seconds = Math.round(timeoutMs / 1_000);
     const last = this.#options.lastError() ?? 'no error was reported';
     const code = isAccessName(last) ? 'BROKER_ACCESS' : 'INTERNAL';

@@ -1,4 +1,3 @@
-import type { Consumer } from 'kafkajs';
 import type { Logger } from 'pino';
 import type { WorkerError } from '../src/errors.js';
 import type { ErrorCode } from '../src/errors.js';
@@ -9,11 +8,15 @@ import type { PartitionRun } from './partition-run.js';
 import type { Bell } from './limit.js';
 import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
 
-export type ConsumerControl = Pick<Consumer, 'pause' | 'resume' | 'seek'>;
+/** What kafkajs is told of a partition; nothing where there is no consumer, or it is starting anew. */
+export interface PartitionControl {
+  pause(of: TopicPartition): void;
+  resume(of: TopicPartition): void;
+  seek(of: TopicPartition, offset: number): void;
+}
 
 export interface HoldsContext {
-  /** The kafkajs consumer, null while there is none. */
-  readonly control: () => ConsumerControl | null;
+  readonly control: PartitionControl;
   readonly membership: Membership;
   readonly failures: PartitionFailures;
   readonly bell: Bell;
@@ -64,26 +67,24 @@ export class PartitionHolds {
     run.moveToBackground();
     const hold: Hold = { run, delayMs: null, from: 'position', timer: null };
     this.#holds.set(run.key, hold);
-    this.pause(run);
+    this.#context.control.pause(run);
     this.#noteFailure(hold);
     void this.#settle(hold);
   }
 
-  /** kafkajs forgets what is paused when it starts anew; everything held is paused again before it can fetch. */
-  pause({ topic, partition }: TopicPartition): void {
-    this.#tell((control) => control.pause([{ topic, partitions: [partition] }]));
-  }
-
-  /** After joining: what went to others is aborted and forgotten, what stayed ours stays held. */
+  /**
+   * After joining: what went to others is aborted and forgotten, what stayed ours stays held. kafkajs forgets what is
+   * paused when it starts anew; everything held is paused again before it can fetch.
+   */
   reassigned(): void {
     for (const hold of [...this.#holds.values()]) {
       const { run } = hold;
       if (this.#context.membership.owns(run.key) && !run.aborted) {
-        this.pause(run);
+        this.#context.control.pause(run);
         continue;
       }
       run.abort();
-      if (run.inFlight > 0) this.pause(run);
+      if (run.inFlight > 0) this.#context.control.pause(run);
       else this.#letGo(hold);
     }
   }
@@ -160,22 +161,10 @@ export class PartitionHolds {
     if (hold.timer !== null) clearTimeout(hold.timer);
     this.#holds.delete(run.key);
     const { topic, partition } = run;
-    this.#tell((control) => {
-      // A partition that was away in between starts from what is committed instead.
-      if (this.#owned(run)) control.seek({ topic, partition, offset: String(run[hold.from]) });
-      control.resume([{ topic, partitions: [partition] }]);
-    });
-    if (hold.delayMs !== null) this.#context.onResume?.({ topic, partition });
-  }
-
-  /** kafkajs throws while its consumer starts anew. Nothing is lost: it starts from what is committed then. */
-  #tell(say: (control: ConsumerControl) => void): void {
-    const control = this.#context.control();
-    if (control === null) return;
-    try {
-      say(control);
-    } catch (error) {
-      this.#context.logger.debug({ error: brokerErrorName(error) }, 'the consumer is starting anew');
-    }
+    const { control, onResume } = this.#context;
+    // A partition that was away in between starts from what is committed instead.
+    if (this.#owned(run)) control.seek({ topic, partition }, run[hold.from]);
+    control.resume({ topic, partition });
+    if (hold.delayMs !== null) onResume?.({ topic, partition });
   }
 }

@@ -27,7 +27,7 @@ export { reveal } from './fill.js';
 export type { Filled, FilledObject } from './fill.js';
 export { ingestionFromEnv } from './from-env.js';
 export type { IngestionSettings } from './from-env.js';
-export type { GroupReaderState as SubscriptionState } from '../../consumers/secured-events.js';
+export type { SecuredConsumerState as SubscriptionState } from '../../consumers/secured-events.js';
 export { createResolver } from './resolver.js';
 export type { ResolvableEvent, ResolveOptions, Resolver, ResolverOptions } from './resolver.js';
 export type { AwsOptions, LocalOptions, SecretReader, StoreAddress } from './stores.js';

@@ -7,8 +7,8 @@ import { createLogger } from '../observability/logger.js';
 import type { SecuredEvent, SourceRecord } from '../terms.js';
 import { Deliveries } from './deliveries.js';
 import type { GiveUp, SecuredHandler } from './deliveries.js';
-import { GroupReader } from '../../consumers/secured-events.js';
-import type { GroupReaderState } from '../../consumers/secured-events.js';
+import { SecuredConsumer } from '../../consumers/secured-events.js';
+import type { SecuredConsumerState } from '../../consumers/secured-events.js';
 import { LatestStates } from './latest-states.js';
 import type { Resolver } from './resolver.js';
 
@@ -52,7 +52,7 @@ export interface SubscribeOptions {
 /** A running subscription; it connects again by itself until {@link stop}. */
 export interface Subscription {
   /** Whether it is a member of its group and reads, which partitions it has, what went wrong last: for health checks. */
-  state(): GroupReaderState;
+  state(): SecuredConsumerState;
   /**
    * Begins nothing more, lets handlers finish for up to `graceMs` (default 10,000), aborts the rest, commits what is
    * handled and leaves the group. What was not finished comes again at the next start. Does not close the resolver.
@@ -84,7 +84,7 @@ export function subscribeSecured(options: SubscribeOptions, handler: SecuredHand
   const backlog = new LatestStates((event, origin, done) => {
     deliveries.accept(event, origin, done);
   });
-  const reader = new GroupReader({
+  const reader = new SecuredConsumer({
     settings: settingsOf(options),
     topic,
     maxOpen: options.maxPending ?? 1_000,

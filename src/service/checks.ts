@@ -1,5 +1,5 @@
 import { WorkerError } from '../errors.js';
-import type { SourceConsumerState } from '../../consumers/consumer-options.js';
+import type { SourceConsumerState } from '../../consumers/source-events.js';
 import { checkStore } from '../secrets-managers/check-store.js';
 import type { SecretStore } from '../secrets-managers/port.js';
 import { withDeadline } from '../with-deadline.js';

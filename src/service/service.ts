@@ -10,7 +10,7 @@ import { sourceTopics } from '../kafka/topics.js';
 import { createKafkaOutlet, type KafkaOutlet } from '../../producers/producer.js';
 import { ping, readClusterId } from '../kafka/ping.js';
 import type { KafkaSettings } from '../kafka/settings.js';
-import type { SourceConsumer } from '../../consumers/consumer-options.js';
+import type { SourceConsumer } from '../../consumers/source-events.js';
 import { EventLog, FailureLog, Metrics, logTidied, type Logger } from '../observability/index.js';
 import { readBacklog } from './backlog.js';
 import { readinessChecks } from './checks.js';

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { consumeAgain } from '../../../consumers/replay.js';
+import { createSourceConsumer } from '../../../consumers/source-events.js';
 import type { SourceTopics } from '../../events/source-topics.js';
 import { ConfigurationError, WorkerError } from '../../errors.js';
 import type { KafkaSettings } from '../../kafka/settings.js';
-import type { SourceConsumer } from '../../../consumers/consumer-options.js';
+import type { SourceConsumer } from '../../../consumers/source-events.js';
 import type { Logger } from '../../observability/index.js';
 import type { RecordSink } from '../../transport.js';
 import type { Progress } from '../progress.js';
@@ -63,7 +63,9 @@ class Reading {
     this.#options = options;
     const { settings, positions, handler, selection, topics, concurrency, logger, onSkipped } = options;
     this.#records = new ChosenRecords({ inner: handler, selection, topics, onSkipped });
-    this.#consumer = consumeAgain([...new Set(positions.list().map(({ topic }) => topic))], positions, {
+    this.#consumer = createSourceConsumer({
+      topics: [...new Set(positions.list().map(({ topic }) => topic))],
+      range: positions,
       settings,
       handler: this.#records,
       concurrency,

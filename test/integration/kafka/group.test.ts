@@ -1,6 +1,7 @@
 import { AssignerProtocol } from 'kafkajs';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
+import { GroupMember } from '../../../consumers/group-member.js';
 import { consumeSourceEvents } from '../../../consumers/source-events.js';
 import {
   createTopics,
@@ -13,7 +14,9 @@ import {
   startKafka,
   waitFor,
 } from '../../harness/index.js';
+import type { WorkerError } from '../../../src/errors.js';
 import { createGroupClient } from '../../../src/kafka/client.js';
+import { readGroup } from '../../../src/kafka/groups.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';
 import { FakeHandler, kafkaSettings, SILENT, startConsumer, transient } from './support.js';
 
@@ -158,6 +161,36 @@ describeWith(['kafka'], 'several consumers of one group', ({ kafka: brokers }) =
     consumer.start();
     await waitFor(() => handler.done.length === 1, { what: 'the record' });
     expect(consumer.state().partitions).toEqual([{ topic, partition: 0 }]);
+  });
+});
+
+describeWith(['kafka'], 'a member that joins anew', ({ kafka: brokers }) => {
+  it('is the one member that the group has then, and gets what comes', async () => {
+    const topic = freshName('anew');
+    await createTopics([{ topic, partitions: 2 }], { brokers });
+    const settings = kafkaSettings(brokers);
+    const seen: string[] = [];
+    const fatal: WorkerError[] = [];
+    let joinings = 0;
+    const member = new GroupMember({
+      ...{ settings, topics: [topic], logger: SILENT },
+      eachBatch: async ({ batch }) => {
+        seen.push(...batch.messages.map(({ value }) => String(value)));
+        await Promise.resolve();
+      },
+      onJoined: () => (joinings += 1),
+      onFatal: (error) => fatal.push(error),
+    });
+    disposeLater(() => member.leave());
+    member.start();
+    await waitFor(() => member.alive, { what: 'the group' });
+    await member.rejoin();
+    await waitFor(() => joinings === 2 && member.alive, { what: 'the group again' });
+    expect(member.membership.partitions).toHaveLength(2);
+    expect(await readGroup(settings, [topic], SILENT)).toMatchObject({ members: 1 });
+    await produce(topic, [{ value: 'after' }], { brokers });
+    await waitFor(() => seen.includes('after'), { what: 'the record' });
+    expect(fatal).toEqual([]);
   });
 });
 

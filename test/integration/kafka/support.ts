@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { WorkerError } from '../../../src/errors.js';
-import type { SourceConsumer, SourceConsumerOptions } from '../../../consumers/consumer-options.js';
-import { createSourceConsumer } from '../../../consumers/group-member.js';
+import type { SourceConsumer, SourceConsumerOptions } from '../../../consumers/source-events.js';
+import { createSourceConsumer } from '../../../consumers/source-events.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';
 import type { RecordOutcome, SourceRecord } from '../../../src/terms.js';
 import type { RecordHandler } from '../../../src/transport.js';

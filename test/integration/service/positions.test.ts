@@ -7,7 +7,7 @@ import { Positions } from '../../../src/service/positions.js';
 import { purgeTask } from '../../../src/service/purge.js';
 import { Warnings } from '../../../src/service/readiness.js';
 import type { RecordsBelow } from '../../../src/kafka/partitions.js';
-import type { SourceConsumer } from '../../../consumers/consumer-options.js';
+import type { SourceConsumer } from '../../../consumers/source-events.js';
 import {
   committedOffsets,
   createTopics,

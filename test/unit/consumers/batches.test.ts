@@ -5,6 +5,7 @@ import { WorkerError } from '../../../src/errors.js';
 import { Batches } from '../../../consumers/batches.js';
 import { PartitionFailures } from '../../../consumers/failures.js';
 import { PartitionHolds } from '../../../consumers/paused-partitions.js';
+import type { PartitionControl } from '../../../consumers/paused-partitions.js';
 import { Membership } from '../../../consumers/membership.js';
 import { Bell, Slots } from '../../../consumers/limit.js';
 import type { RecordOutcome } from '../../../src/terms.js';
@@ -41,14 +42,12 @@ function inside(options: { heartbeat?: () => Promise<void>; commit?: () => Promi
     halted: () => false,
     onFatal: (e: WorkerError) => fatal.push(e),
   };
-  const holds = new PartitionHolds({
-    ...shared,
-    control: () => ({
-      pause: () => told.push('pause'),
-      resume: () => told.push('resume'),
-      seek: ({ offset }) => told.push(`seek ${offset}`),
-    }),
-  });
+  const control: PartitionControl = {
+    pause: () => told.push('pause'),
+    resume: () => told.push('resume'),
+    seek: (_of, offset) => told.push(`seek ${offset}`),
+  };
+  const holds = new PartitionHolds({ ...shared, control });
   const handler = {
     handle: async (record: { offset: number }, signal: AbortSignal): Promise<RecordOutcome> =>
       new Promise((resolve, reject) => {
@@ -57,7 +56,7 @@ function inside(options: { heartbeat?: () => Promise<void>; commit?: () => Promi
       }),
   };
   const run = { handler, bell, slots: new Slots(8), onFatal: shared.onFatal };
-  const batches = new Batches({ ...shared, run, holds });
+  const batches = new Batches({ ...shared, control, run, holds });
   const batch = (offsets: readonly number[], lastOffset = offsets.at(-1)): Promise<void> => {
     const payload: EachBatchPayload = {
       batch: {
