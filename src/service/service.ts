@@ -20,7 +20,7 @@ import { migrationTask } from './migration.js';
 import { Periodic, type PeriodicTask } from './periodic.js';
 import { Positions } from './positions.js';
 import { purgeTask, rememberStart } from './purge.js';
-import { Readiness, type Part } from './readiness.js';
+import { PARTS, Readiness, type Part } from './readiness.js';
 import { untilAvailable } from './until-available.js';
 
 export interface ServiceOptions {
@@ -80,6 +80,7 @@ class Service {
       this.#metrics.ready(part, state === 'up');
       logger[state === 'up' ? 'info' : 'warn']({ part, state, code }, 'readiness');
     });
+    for (const part of PARTS) this.#metrics.ready(part, false);
     this.#fatal = new Promise<never>((_resolve, reject) => {
       this.#rejectFatal = reject;
     });

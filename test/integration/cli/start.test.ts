@@ -175,6 +175,10 @@ describeWith(['kafka', 'postgres'], 'start', ({ kafka }) => {
       expect.objectContaining({ part: 'broker', code: 'BROKER_UNAVAILABLE' }),
     );
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    // Of a part that was never looked at, too: an alarm sees nothing of a series that is not there.
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    for (const part of ['broker', 'consumer'])
+      expect(metrics).toContain(`connection_secrets_ready{part="${part}"} 0`);
     expect(await worker.stop()).toEqual({ code: 0, signal: null });
     const waiting = worker
       .stdout()
