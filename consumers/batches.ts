@@ -1,6 +1,6 @@
 import type { EachBatchHandler, EachBatchPayload } from 'kafkajs';
 import type { PartitionFailures } from './failures.js';
-import type { PartitionControl, PartitionHolds } from './paused-partitions.js';
+import type { PartitionControl, PausedPartitions } from './paused-partitions.js';
 import type { Membership } from './membership.js';
 import { PartitionRun } from './partition-run.js';
 import type { RunContext } from './partition-run.js';
@@ -18,14 +18,14 @@ export interface BatchReport {
 export interface BatchesContext {
   readonly run: RunContext;
   readonly control: Pick<PartitionControl, 'pause'>;
-  readonly holds: PartitionHolds;
+  readonly paused: PausedPartitions;
   readonly failures: PartitionFailures;
   readonly membership: Membership;
   readonly halted: () => boolean;
   readonly onBatch?: ((report: BatchReport) => void) | undefined;
 }
 
-/** A batch begins records for this long; what was begun then has some time to finish before it is held. */
+/** A batch begins records for this long; what was begun then has some time to finish before its partition is paused. */
 const TAKE_MS = 1_800;
 const HAND_OVER_MS = 2_200;
 /** How long what is under way may take when the group shares out its partitions anew. */
@@ -38,8 +38,8 @@ interface Problem {
 
 /**
  * What kafkajs calls with each batch. Takes what it can finish in about two seconds and returns: kafkajs fetches the
- * rest again. What is not finished or committed by then, or failed, is held (see {@link PartitionHolds}) while the others
- * go on.
+ * rest again. What is not finished or committed by then, or failed, pauses its partition (see {@link PausedPartitions})
+ * while the others go on.
  */
 export class Batches {
   readonly #active = new Set<PartitionRun>();
@@ -51,9 +51,9 @@ export class Batches {
 
   readonly handle: EachBatchHandler = async (payload) => {
     const { topic, partition } = payload.batch;
-    const { control, holds, failures } = this.#context;
+    const { control, paused, failures } = this.#context;
     const key = partitionKey(topic, partition);
-    if (this.#isBehindRange(payload) || holds.has(key) || this.#context.halted()) {
+    if (this.#isBehindRange(payload) || paused.has(key) || this.#context.halted()) {
       control.pause({ topic, partition });
       return;
     }
@@ -107,7 +107,7 @@ export class Batches {
       const nothingToDo = run.inFlight === 0 && !(mayBegin && run.hasMore);
       const leftMs = handOverAt - performance.now();
       if (nothingToDo || run.failure !== null || run.aborted || leftMs <= 0) return problem;
-      await this.#context.run.bell.wait(Math.min(TICK_MS, leftMs));
+      await this.#context.run.wakeUp.wait(Math.min(TICK_MS, leftMs));
       if (problem !== null) continue;
       problem = await heartbeat(payload);
       if (problem !== null) handOverAt = Math.min(handOverAt, performance.now() + DRAIN_MS);
@@ -124,11 +124,11 @@ export class Batches {
   }
 
   async #conclude(run: PartitionRun, payload: EachBatchPayload): Promise<void> {
-    const { holds, failures, membership } = this.#context;
+    const { paused, failures, membership } = this.#context;
     const owned = membership.owns(run.key) && !run.aborted;
     if (owned) run.resolve();
     if (run.inFlight > 0 || run.failure !== null) {
-      holds.hold(run);
+      paused.pause(run);
     } else if (run.position > run.startOffset) {
       failures.clear(run.key);
     }
@@ -139,7 +139,7 @@ export class Batches {
       highWatermark: Number(payload.batch.highWatermark),
       lastOffset: run.position - 1,
     });
-    if (!(await holds.commit(run)) && !holds.has(run.key)) holds.hold(run);
+    if (!(await paused.commit(run)) && !paused.has(run.key)) paused.pause(run);
   }
 }
 

@@ -1,17 +1,17 @@
 /** How many records may be under way at once, over all partitions of this process. */
-export class Slots {
+export class Limit {
   #taken = 0;
 
   constructor(readonly limit: number) {}
 
-  tryAcquire(): boolean {
+  tryTake(): boolean {
     if (this.#taken >= this.limit) return false;
     this.#taken += 1;
     return true;
   }
 
-  /** Takes a slot also where none is free: what a partition without anything under way gets, so that none starves. */
-  acquireBeyondLimit(): void {
+  /** Takes one more even if the limit is reached: what a partition without anything under way gets, so that none starves. */
+  takeBeyond(): void {
     this.#taken += 1;
   }
 
@@ -20,17 +20,17 @@ export class Slots {
   }
 }
 
-/** Wakes everybody who waits: something changed, look again. */
-export class Bell {
+/** Wakes all that wait: something changed, look again. */
+export class WakeUp {
   #waiting = new Set<() => void>();
 
-  ring(): void {
+  wake(): void {
     const woken = this.#waiting;
     this.#waiting = new Set();
     for (const wake of woken) wake();
   }
 
-  /** Resolves at the next ring, or after `timeoutMs`. */
+  /** Resolves at the next {@link wake}, or after `timeoutMs`. */
   async wait(timeoutMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const wake = (): void => {

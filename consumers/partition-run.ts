@@ -4,7 +4,7 @@ import type { SourceRecord, Unread } from '../src/terms.js';
 import type { RecordSink } from '../src/transport.js';
 import { withoutText } from '../src/kafka/errors.js';
 import { toSourceRecord } from './records.js';
-import type { Bell, Slots } from './limit.js';
+import type { WakeUp, Limit } from './limit.js';
 import { Watermark } from './watermark.js';
 import { partitionKey } from '../src/kafka/partitions.js';
 import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
@@ -26,9 +26,9 @@ export interface ReadRange {
 
 export interface RunContext {
   readonly handler: RecordSink;
-  readonly slots: Slots;
-  /** Rung whenever a record of any partition finishes. */
-  readonly bell: Bell;
+  readonly limit: Limit;
+  /** Woken whenever a record of any partition finishes. */
+  readonly wakeUp: WakeUp;
   /** Left out: positions are the group's offsets. */
   readonly range?: ReadRange | undefined;
   /** A rejection that no repetition will cure. */
@@ -37,7 +37,7 @@ export interface RunContext {
 
 /**
  * One batch of one partition on its way through the handler. It may outlive the call of kafkajs that brought it: what
- * is slow goes on in the background while its partition is held and the others are read.
+ * is slow goes on in the background while its partition is paused and the others are read.
  */
 export class PartitionRun {
   readonly key: PartitionKey;
@@ -104,9 +104,9 @@ export class PartitionRun {
     );
   }
 
-  /** Begins as many records as there are slots for, in the order of their offsets, without awaiting any. */
+  /** Begins as many records as the limit allows, in the order of their offsets, without awaiting any. */
   begin(): void {
-    while (this.hasMore && this.#acquire()) this.#beginNext();
+    while (this.hasMore && this.#take()) this.#beginNext();
   }
 
   /** The partition belongs to somebody else now: what is under way is told to stop, and what becomes of it ignored. */
@@ -118,12 +118,12 @@ export class PartitionRun {
     return this.#abort.signal.aborted;
   }
 
-  /** From here on what is under way takes no slot from other partitions: this one can begin nothing meanwhile. */
+  /** From here on what is under way counts no longer against the limit: this one can begin nothing meanwhile. */
   moveToBackground(): void {
     if (!this.#counted) return;
     this.#counted = false;
-    this.#context.slots.release(this.#inFlight);
-    this.#context.bell.ring();
+    this.#context.limit.release(this.#inFlight);
+    this.#context.wakeUp.wake();
   }
 
   /** Tells kafkajs where to read on. Nothing happens where nothing is finished: it reads the same offset again. */
@@ -153,11 +153,11 @@ export class PartitionRun {
     this.#committed = position;
   }
 
-  #acquire(): boolean {
+  #take(): boolean {
     if (this.#alone && this.#inFlight > 0) return false;
-    if (this.#context.slots.tryAcquire()) return true;
+    if (this.#context.limit.tryTake()) return true;
     if (this.#inFlight > 0) return false;
-    this.#context.slots.acquireBeyondLimit();
+    this.#context.limit.takeBeyond();
     return true;
   }
 
@@ -180,8 +180,8 @@ export class PartitionRun {
       )
       .finally(() => {
         this.#inFlight -= 1;
-        if (this.#counted) this.#context.slots.release();
-        this.#context.bell.ring();
+        if (this.#counted) this.#context.limit.release();
+        this.#context.wakeUp.wake();
       });
   }
 

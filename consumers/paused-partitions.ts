@@ -5,7 +5,7 @@ import { brokerErrorName, fatalError, isMembershipError, isRetriable } from '../
 import type { PartitionFailures } from './failures.js';
 import type { Membership } from './membership.js';
 import type { PartitionRun } from './partition-run.js';
-import type { Bell } from './limit.js';
+import type { WakeUp } from './limit.js';
 import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
 
 /** What kafkajs is told of a partition; nothing where there is no consumer, or it is starting anew. */
@@ -15,20 +15,20 @@ export interface PartitionControl {
   seek(of: TopicPartition, offset: number): void;
 }
 
-export interface HoldsContext {
+export interface PausedContext {
   readonly control: PartitionControl;
   readonly membership: Membership;
   readonly failures: PartitionFailures;
-  readonly bell: Bell;
+  readonly wakeUp: WakeUp;
   readonly logger: Logger;
-  /** While true nothing that is held is let go: the consumer is about to stop. */
+  /** While true nothing that is paused is resumed: the consumer is about to stop. */
   readonly halted: () => boolean;
   readonly onFatal: (error: WorkerError) => void;
   readonly onPause?: ((event: TopicPartition & { code: ErrorCode; delayMs: number }) => void) | undefined;
   readonly onResume?: ((event: TopicPartition) => void) | undefined;
 }
 
-interface Hold {
+interface Pause {
   readonly run: PartitionRun;
   /** Set once by the first failure; null where the run is merely slow, or not committed. */
   delayMs: number | null;
@@ -42,70 +42,71 @@ const COMMIT_AGAIN_MS = 1_000;
 
 /**
  * Partitions that kafkajs must not fetch at present: one whose record failed (until its backoff is over), one whose
- * records take longer than a batch may (until they are finished) and one whose offset was not taken (until it is). So no partition holds up the others: kafkajs has one
- * fetcher per broker, which waits for all handlers before it fetches again.
+ * records take longer than a batch may (until they are finished) and one whose offset was not taken (until it is). So no
+ * partition keeps the others waiting: kafkajs has one fetcher per broker, which waits for all handlers before it fetches
+ * again.
  *
- * A partition never has two runs: it is let go when everything that was begun has finished.
+ * A partition never has two runs: it is resumed when everything that was begun has finished.
  */
-export class PartitionHolds {
-  readonly #holds = new Map<PartitionKey, Hold>();
-  readonly #context: HoldsContext;
+export class PausedPartitions {
+  readonly #paused = new Map<PartitionKey, Pause>();
+  readonly #context: PausedContext;
 
-  constructor(context: HoldsContext) {
+  constructor(context: PausedContext) {
     this.#context = context;
   }
 
   has(key: PartitionKey): boolean {
-    return this.#holds.has(key);
+    return this.#paused.has(key);
   }
 
   runs(): readonly PartitionRun[] {
-    return [...this.#holds.values()].map(({ run }) => run);
+    return [...this.#paused.values()].map(({ run }) => run);
   }
 
-  hold(run: PartitionRun): void {
+  pause(run: PartitionRun): void {
     run.moveToBackground();
-    const hold: Hold = { run, delayMs: null, from: 'position', timer: null };
-    this.#holds.set(run.key, hold);
+    const pause: Pause = { run, delayMs: null, from: 'position', timer: null };
+    this.#paused.set(run.key, pause);
     this.#context.control.pause(run);
-    this.#noteFailure(hold);
-    void this.#settle(hold);
+    this.#noteFailure(pause);
+    void this.#untilDone(pause);
   }
 
   /**
-   * After joining: what went to others is aborted and forgotten, what stayed ours stays held. kafkajs forgets what is
-   * paused when it starts anew; everything held is paused again before it can fetch.
+   * After joining: what went to others is aborted and forgotten, what stayed ours stays paused. kafkajs forgets that
+   * when it starts anew, and is told again before it can fetch.
    */
   reassigned(): void {
-    for (const hold of [...this.#holds.values()]) {
-      const { run } = hold;
+    for (const pause of [...this.#paused.values()]) {
+      const { run } = pause;
       if (this.#context.membership.owns(run.key) && !run.aborted) {
         this.#context.control.pause(run);
         continue;
       }
       run.abort();
       if (run.inFlight > 0) this.#context.control.pause(run);
-      else this.#letGo(hold);
+      else this.#resume(pause);
     }
   }
 
-  /** The partition is read from another place: what is held of it ends, at once where nothing is under way. */
+  /** The partition is read from another place: its pause ends, at once where nothing is under way. */
   drop(key: PartitionKey): void {
-    const hold = this.#holds.get(key);
-    if (hold === undefined) return;
-    hold.run.abort();
-    if (hold.run.inFlight === 0) this.#letGo(hold);
+    const pause = this.#paused.get(key);
+    if (pause === undefined) return;
+    pause.run.abort();
+    if (pause.run.inFlight === 0) this.#resume(pause);
   }
 
-  /** No hold ends by itself any more. */
+  /** No pause ends by itself after this. */
   freeze(): void {
-    for (const hold of this.#holds.values()) {
-      if (hold.timer !== null) clearTimeout(hold.timer);
+    for (const pause of this.#paused.values()) {
+      if (pause.timer !== null) clearTimeout(pause.timer);
     }
   }
 
   /**
-   * Commits what a run has finished, where its partition is still ours. Losing that race is nothing bad.
+   * Commits what a run has finished, where its partition is still ours. Losing that race is harmless.
    * @returns false: it is ours, and its offset was not taken
    */
   async commit(run: PartitionRun): Promise<boolean> {
@@ -126,45 +127,45 @@ export class PartitionHolds {
     return this.#context.membership.owns(run.key) && !run.aborted;
   }
 
-  #noteFailure(hold: Hold): void {
-    const { run } = hold;
-    if (run.failure === null || hold.delayMs !== null || run.aborted) return;
+  #noteFailure(pause: Pause): void {
+    const { run } = pause;
+    if (run.failure === null || pause.delayMs !== null || run.aborted) return;
     if (run.position > run.startOffset) this.#context.failures.clear(run.key);
-    hold.delayMs = this.#context.failures.record(run, run.failure.code);
+    pause.delayMs = this.#context.failures.record(run, run.failure.code);
     const { topic, partition } = run;
-    this.#context.onPause?.({ topic, partition, code: run.failure.code, delayMs: hold.delayMs });
+    this.#context.onPause?.({ topic, partition, code: run.failure.code, delayMs: pause.delayMs });
   }
 
-  async #settle(hold: Hold): Promise<void> {
-    const { run } = hold;
-    while (run.inFlight > 0) await this.#context.bell.wait(LOOK_AGAIN_MS);
-    this.#noteFailure(hold);
+  async #untilDone(pause: Pause): Promise<void> {
+    const { run } = pause;
+    while (run.inFlight > 0) await this.#context.wakeUp.wait(LOOK_AGAIN_MS);
+    this.#noteFailure(pause);
     try {
       // What was not taken is read again, as duplicates: there may never be a later record whose commit covers it.
-      if (!(await this.commit(run))) hold.from = 'committed';
+      if (!(await this.commit(run))) pause.from = 'committed';
     } catch (error) {
       this.#context.onFatal(fatalError(error));
       return;
     }
-    if (this.#holds.get(run.key) !== hold || this.#context.halted()) return;
+    if (this.#paused.get(run.key) !== pause || this.#context.halted()) return;
     if (!this.#owned(run)) {
-      this.#letGo(hold);
+      this.#resume(pause);
       return;
     }
     if (run.failure === null && run.position > run.startOffset) this.#context.failures.clear(run.key);
-    const leastMs = hold.from === 'committed' ? COMMIT_AGAIN_MS : 0;
-    hold.timer = setTimeout(() => this.#letGo(hold), Math.max(leastMs, hold.delayMs ?? 0));
+    const leastMs = pause.from === 'committed' ? COMMIT_AGAIN_MS : 0;
+    pause.timer = setTimeout(() => this.#resume(pause), Math.max(leastMs, pause.delayMs ?? 0));
   }
 
-  #letGo(hold: Hold): void {
-    const { run } = hold;
-    if (hold.timer !== null) clearTimeout(hold.timer);
-    this.#holds.delete(run.key);
+  #resume(pause: Pause): void {
+    const { run } = pause;
+    if (pause.timer !== null) clearTimeout(pause.timer);
+    this.#paused.delete(run.key);
     const { topic, partition } = run;
     const { control, onResume } = this.#context;
     // A partition that was away in between starts from what is committed instead.
-    if (this.#owned(run)) control.seek({ topic, partition }, run[hold.from]);
+    if (this.#owned(run)) control.seek({ topic, partition }, run[pause.from]);
     control.resume({ topic, partition });
-    if (hold.delayMs !== null) onResume?.({ topic, partition });
+    if (pause.delayMs !== null) onResume?.({ topic, partition });
   }
 }

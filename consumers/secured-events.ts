@@ -5,8 +5,7 @@ import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
 import type { KafkaSettings } from '../src/kafka/settings.js';
 import type { SourceRecord } from '../src/terms.js';
 import { GroupMember } from './group-member.js';
-import { OffsetCommits } from './offset-commits.js';
-import { Progress } from './progress.js';
+import { OffsetCommits, Progress } from './progress.js';
 import { toSourceRecord } from './records.js';
 
 export interface ReadRecord {

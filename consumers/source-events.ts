@@ -15,9 +15,9 @@ import type { BatchReport } from './batches.js';
 import { PartitionFailures } from './failures.js';
 import type { FailingPartition } from './failures.js';
 import { GroupMember } from './group-member.js';
-import { Bell, Slots } from './limit.js';
+import { WakeUp, Limit } from './limit.js';
 import type { PartitionRun, ReadRange } from './partition-run.js';
-import { PartitionHolds } from './paused-partitions.js';
+import { PausedPartitions } from './paused-partitions.js';
 
 export interface SourceConsumerOptions {
   readonly settings: KafkaSettings;
@@ -86,9 +86,9 @@ class GroupSourceConsumer implements SourceConsumer {
   readonly #options: SourceConsumerOptions;
   readonly #member: GroupMember;
   readonly #failures: PartitionFailures;
-  readonly #holds: PartitionHolds;
+  readonly #paused: PausedPartitions;
   readonly #batches: Batches;
-  readonly #bell = new Bell();
+  readonly #wakeUp = new WakeUp();
   #stopped = false;
   #fatal = false;
 
@@ -115,13 +115,13 @@ class GroupSourceConsumer implements SourceConsumer {
       failures: this.#failures,
       halted: (): boolean => this.#halted,
     };
-    this.#holds = new PartitionHolds({
-      ...{ ...shared, bell: this.#bell, logger, onFatal },
+    this.#paused = new PausedPartitions({
+      ...{ ...shared, wakeUp: this.#wakeUp, logger, onFatal },
       onPause: this.#guarded(options.onPause),
       onResume: this.#guarded(options.onResume),
     });
-    const run = { handler, slots: new Slots(concurrency), bell: this.#bell, range, onFatal };
-    this.#batches = new Batches({ ...shared, run, holds: this.#holds, onBatch });
+    const run = { handler, limit: new Limit(concurrency), wakeUp: this.#wakeUp, range, onFatal };
+    this.#batches = new Batches({ ...shared, run, paused: this.#paused, onBatch });
   }
 
   start(): void {
@@ -138,7 +138,7 @@ class GroupSourceConsumer implements SourceConsumer {
     const { consumer, membership } = this.#member;
     if (consumer === null || this.#halted || !membership.owns(key)) return false;
     this.#batches.drop(key);
-    this.#holds.drop(key);
+    this.#paused.drop(key);
     this.#failures.forget(key);
     const to = { topic, partition, offset: String(offset) };
     try {
@@ -157,11 +157,11 @@ class GroupSourceConsumer implements SourceConsumer {
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
     this.#halt();
-    const runs = (): PartitionRun[] => [...this.#batches.runs(), ...this.#holds.runs()];
+    const runs = (): PartitionRun[] => [...this.#batches.runs(), ...this.#paused.runs()];
     await this.#settled(runs, graceMs);
     const late = runs().filter((run) => run.inFlight > 0);
     // What is finished is committed before the rest is told to stop: an aborted run commits nothing.
-    await Promise.allSettled(runs().map(async (run) => withDeadline(this.#holds.commit(run), ABORT_MS)));
+    await Promise.allSettled(runs().map(async (run) => withDeadline(this.#paused.commit(run), ABORT_MS)));
     for (const run of late) run.abort();
     await this.#settled(runs, ABORT_MS);
     await this.#member.leave();
@@ -173,9 +173,9 @@ class GroupSourceConsumer implements SourceConsumer {
 
   /** Nothing new is begun. */
   #halt(): void {
-    this.#holds.freeze();
+    this.#paused.freeze();
     this.#member.halt();
-    this.#bell.ring();
+    this.#wakeUp.wake();
   }
 
   #end(error: WorkerError): void {
@@ -188,7 +188,7 @@ class GroupSourceConsumer implements SourceConsumer {
   async #settled(runs: () => readonly PartitionRun[], ms: number): Promise<void> {
     const until = performance.now() + ms;
     while (runs().some((run) => run.inFlight > 0) && performance.now() < until) {
-      await this.#bell.wait(Math.min(100, until - performance.now()));
+      await this.#wakeUp.wait(Math.min(100, until - performance.now()));
     }
   }
 
@@ -200,7 +200,7 @@ class GroupSourceConsumer implements SourceConsumer {
     }
     this.#seekInRange();
     this.#batches.reassigned();
-    this.#holds.reassigned();
+    this.#paused.reassigned();
     this.#guarded(this.#options.onAssignment)(membership.partitions);
   }
 

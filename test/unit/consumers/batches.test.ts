@@ -4,10 +4,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WorkerError } from '../../../src/errors.js';
 import { Batches } from '../../../consumers/batches.js';
 import { PartitionFailures } from '../../../consumers/failures.js';
-import { PartitionHolds } from '../../../consumers/paused-partitions.js';
+import { PausedPartitions } from '../../../consumers/paused-partitions.js';
 import type { PartitionControl } from '../../../consumers/paused-partitions.js';
 import { Membership } from '../../../consumers/membership.js';
-import { Bell, Slots } from '../../../consumers/limit.js';
+import { WakeUp, Limit } from '../../../consumers/limit.js';
 import type { RecordOutcome } from '../../../src/terms.js';
 
 interface Call {
@@ -33,11 +33,11 @@ function inside(options: { heartbeat?: () => Promise<void>; commit?: () => Promi
   membership.join({ t: [0, 1] });
   const logger = pino({ level: 'silent' });
   const failures = new PartitionFailures(logger, { minMs: 100, maxMs: 100 });
-  const bell = new Bell();
+  const wakeUp = new WakeUp();
   const shared = {
     membership,
     failures,
-    bell,
+    wakeUp,
     logger,
     halted: () => false,
     onFatal: (e: WorkerError) => fatal.push(e),
@@ -47,7 +47,7 @@ function inside(options: { heartbeat?: () => Promise<void>; commit?: () => Promi
     resume: () => told.push('resume'),
     seek: (_of, offset) => told.push(`seek ${offset}`),
   };
-  const holds = new PartitionHolds({ ...shared, control });
+  const paused = new PausedPartitions({ ...shared, control });
   const handler = {
     handle: async (record: { offset: number }, signal: AbortSignal): Promise<RecordOutcome> =>
       new Promise((resolve, reject) => {
@@ -55,8 +55,8 @@ function inside(options: { heartbeat?: () => Promise<void>; commit?: () => Promi
         calls.push({ offset: record.offset, signal, finish });
       }),
   };
-  const run = { handler, bell, slots: new Slots(8), onFatal: shared.onFatal };
-  const batches = new Batches({ ...shared, control, run, holds });
+  const run = { handler, wakeUp, limit: new Limit(8), onFatal: shared.onFatal };
+  const batches = new Batches({ ...shared, control, run, paused });
   const batch = (offsets: readonly number[], lastOffset = offsets.at(-1)): Promise<void> => {
     const payload: EachBatchPayload = {
       batch: {
@@ -80,7 +80,7 @@ function inside(options: { heartbeat?: () => Promise<void>; commit?: () => Promi
     };
     return batches.handle(payload);
   };
-  return { told, calls, fatal, membership, batches, holds, failures, batch };
+  return { told, calls, fatal, membership, batches, paused, failures, batch };
 }
 
 describe('a batch', () => {
@@ -122,13 +122,13 @@ describe('a batch', () => {
   });
 
   it('that became somebody else’s is aborted: nothing is resolved, committed or sought', async () => {
-    const { told, calls, membership, batches, holds, batch } = inside();
+    const { told, calls, membership, batches, paused, batch } = inside();
     const handled = batch([0, 1]);
     calls[0]?.finish();
     await vi.advanceTimersByTimeAsync(300);
     membership.join({ t: [1] });
     batches.reassigned();
-    holds.reassigned();
+    paused.reassigned();
     await vi.advanceTimersByTimeAsync(300);
     await handled;
     expect(calls[1]?.signal.aborted).toBe(true);
@@ -139,15 +139,15 @@ describe('a batch', () => {
   });
 
   it('is not begun a second time while its first records are still under way', async () => {
-    const { calls, membership, batches, holds, batch } = inside();
+    const { calls, membership, batches, paused, batch } = inside();
     const handled = batch([0]);
     await vi.advanceTimersByTimeAsync(2_300);
     await handled;
     membership.join({ t: [1] });
     batches.reassigned();
-    holds.reassigned();
+    paused.reassigned();
     membership.join({ t: [0, 1] });
-    holds.reassigned();
+    paused.reassigned();
     await batch([0]);
     expect(calls).toHaveLength(1);
     calls[0]?.finish();
