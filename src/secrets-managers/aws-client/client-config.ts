@@ -4,8 +4,8 @@ import type { AwsCredentials } from './credentials.js';
 import { NO_LOG } from './no-log.js';
 import type { ManagerSettings } from '../settings.js';
 
-/** Connections a store opens at most; lanes beyond it wait for a free one. */
-const MAX_SOCKETS = 64;
+/** Connections a store opens at most: events that write at the same time, each with several values. Those beyond it wait. */
+const MAX_SOCKETS = 256;
 
 /** The SDK configuration that both AWS stores share. Makes no call and opens no connection. */
 export function awsClientConfig(settings: ManagerSettings, { credentials }: AwsCredentials) {

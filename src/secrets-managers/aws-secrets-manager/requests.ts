@@ -7,11 +7,16 @@ import {
   RestoreSecretCommand,
   TagResourceCommand,
   UpdateSecretVersionStageCommand,
+  type CreateSecretRequest,
+  type CreateSecretResponse,
   type DescribeSecretResponse,
+  type PutSecretValueRequest,
+  type PutSecretValueResponse,
   type SecretsManagerClient,
   type Tag as AwsTag,
 } from '@aws-sdk/client-secrets-manager';
 import { OUR_TAG, ownerOf, type Ownership } from '../ownership.js';
+import { RepeatedCall } from '../aws-client/repeated-call.js';
 import { hasNothing, type Answer, type AwsRequester } from '../aws-client/requester.js';
 import type { Description, ListPage, PutItem, StoreCall } from '../port.js';
 import type { ManagerSettings } from '../settings.js';
@@ -25,6 +30,8 @@ export class SecretsManagerRequests {
   readonly #requester: AwsRequester;
   readonly #ownership: Ownership;
   readonly #settings: ManagerSettings;
+  readonly #create: RepeatedCall<CreateSecretRequest, CreateSecretResponse>;
+  readonly #putValue: RepeatedCall<PutSecretValueRequest, PutSecretValueResponse>;
 
   constructor(
     client: SecretsManagerClient,
@@ -36,20 +43,29 @@ export class SecretsManagerRequests {
     this.#requester = requester;
     this.#ownership = ownership;
     this.#settings = settings;
+    this.#create = new RepeatedCall(
+      client,
+      'CreateSecret',
+      (input) => (options) => client.send(new CreateSecretCommand(input), options),
+    );
+    this.#putValue = new RepeatedCall(
+      client,
+      'PutSecretValue',
+      (input) => (options) => client.send(new PutSecretValueCommand(input), options),
+    );
   }
 
   /** Answers with the version. */
   async create(item: PutItem, call: StoreCall): Promise<Answer<string>> {
-    const command = new CreateSecretCommand({
-      Name: item.secretId,
-      SecretString: item.value.reveal(),
-      ClientRequestToken: item.clientToken,
-      Tags: this.#tags(item.connectionId),
-    });
     const answer = await this.#requester.write(
       'CreateSecret',
       call,
-      (options) => this.#client.send(command, options),
+      this.#create.send({
+        Name: item.secretId,
+        SecretString: item.value.reveal(),
+        ClientRequestToken: item.clientToken,
+        Tags: this.#tags(item.connectionId),
+      }),
       ({ ARN: arn, VersionId: version }) => isText(arn) && isText(version),
     );
     return answer.ok ? { ok: true, value: answer.value.VersionId ?? '' } : answer;
@@ -57,15 +73,14 @@ export class SecretsManagerRequests {
 
   /** Answers with the version. */
   async putValue(item: PutItem, call: StoreCall): Promise<Answer<string>> {
-    const command = new PutSecretValueCommand({
-      SecretId: item.secretId,
-      SecretString: item.value.reveal(),
-      ClientRequestToken: item.clientToken,
-    });
     const answer = await this.#requester.write(
       'PutSecretValue',
       call,
-      (options) => this.#client.send(command, options),
+      this.#putValue.send({
+        SecretId: item.secretId,
+        SecretString: item.value.reveal(),
+        ClientRequestToken: item.clientToken,
+      }),
       ({ ARN: arn, VersionId: version }) => isText(arn) && isText(version),
     );
     return answer.ok ? { ok: true, value: answer.value.VersionId ?? '' } : answer;

@@ -6,11 +6,14 @@ import {
   ListTagsForResourceCommand,
   PutParameterCommand,
   type Parameter,
+  type PutParameterRequest,
+  type PutParameterResult,
   type SSMClient,
   type Tag as AwsTag,
 } from '@aws-sdk/client-ssm';
 import type { SecretValue } from '../../secret-value.js';
 import { OUR_TAG, ownerOf, type Ownership, type Owner } from '../ownership.js';
+import { RepeatedCall } from '../aws-client/repeated-call.js';
 import { hasNothing, type Answer, type AwsRequester } from '../aws-client/requester.js';
 import type { StoreCall } from '../port.js';
 import type { ManagerSettings } from '../settings.js';
@@ -30,25 +33,31 @@ export class SsmRequests {
   readonly #requester: AwsRequester;
   readonly #ownership: Ownership;
   readonly #settings: ManagerSettings;
+  readonly #putParameter: RepeatedCall<PutParameterRequest, PutParameterResult>;
 
   constructor(client: SSMClient, requester: AwsRequester, ownership: Ownership, settings: ManagerSettings) {
     this.#client = client;
     this.#requester = requester;
     this.#ownership = ownership;
     this.#settings = settings;
+    this.#putParameter = new RepeatedCall(
+      client,
+      'PutParameter',
+      (sent) => (options) => client.send(new PutParameterCommand(sent), options),
+    );
   }
 
   /** Fails with `ParameterAlreadyExists` where there is one. Answers with the version. */
   create(name: string, value: SecretValue, connectionId: string, call: StoreCall): Promise<Answer<number>> {
     return this.#put(
-      new PutParameterCommand({
+      {
         Name: name,
         Value: value.reveal(),
         Type: 'SecureString',
         Overwrite: false,
         Tier: this.#settings.ssmTier === 'advanced' ? 'Advanced' : 'Standard',
         Tags: this.#tags(connectionId),
-      }),
+      },
       call,
     );
   }
@@ -59,13 +68,13 @@ export class SsmRequests {
    */
   overwrite(name: string, value: SecretValue, call: StoreCall): Promise<Answer<number>> {
     return this.#put(
-      new PutParameterCommand({
+      {
         Name: name,
         Value: value.reveal(),
         Type: 'SecureString',
         Overwrite: true,
         ...(this.#settings.ssmTier === 'advanced' ? { Tier: 'Advanced' as const } : {}),
-      }),
+      },
       call,
     );
   }
@@ -151,11 +160,11 @@ export class SsmRequests {
     );
   }
 
-  async #put(command: PutParameterCommand, call: StoreCall): Promise<Answer<number>> {
+  async #put(input: PutParameterRequest, call: StoreCall): Promise<Answer<number>> {
     const answer = await this.#requester.write(
       'PutParameter',
       call,
-      (options) => this.#client.send(command, options),
+      this.#putParameter.send(input),
       ({ Version: version }) => version !== undefined && version > 0,
     );
     return answer.ok ? { ok: true, value: answer.value.Version ?? 0 } : answer;
