@@ -42,7 +42,7 @@ export async function pipelineRun(
   const counted = countStatements();
   const run = await measured(events, () =>
     Promise.all(
-      Array.from({ length: lanes }, async () => {
+      Array.from({ length: worker.recordsAtOnce }, async () => {
         for (const record of queue) await untilHandled(() => worker.pipeline.handle(record, signal));
       }),
     ),

@@ -17,6 +17,7 @@ import { pruneOldRows } from './database/retention.js';
 import type { ConfigurationError, WorkerError } from './errors.js';
 import { cleanSegment, createSecretIdBuilder, ownPrefixOf } from './ids/index.js';
 import { Janitor, OURSELVES } from './upkeep/janitor.js';
+import { Lanes } from './pipeline/lanes.js';
 import { Mover } from './upkeep/mover.js';
 import { RestOfMigration } from './upkeep/rest.js';
 import { changedBy, operatorName } from './operator.js';
@@ -43,6 +44,11 @@ import type { Outlet } from './transport.js';
 
 /** What every command has, whatever it asks for. */
 
+/**
+ * Records under way for each event that writes to a store: the others are claimed, committed or published meanwhile. Few
+ * enough that a claim does not run out before its turn, however slow the store is.
+ */
+const RECORDS_A_STORE_LANE = 4;
 /** Connections moved at the same time, beside the events. */
 const MIGRATION_LANES = 4;
 
@@ -95,6 +101,8 @@ export interface Worker {
   readonly mover: Mover;
   /** Moves what is not kept in the active manager yet. */
   readonly migration: RestOfMigration;
+  /** How many records may be under way at once: more than write to the store, so that these never wait for the database. */
+  readonly recordsAtOnce: number;
   /** Removes all rows that are past their retention. */
   prune(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -149,7 +157,9 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
     const ledger = standIns?.wrapLedger(ownLedger) ?? ownLedger;
     const guard = new ClaimGuard({ gate: limiter, ledger, clock, storeTimeoutMs: claims.storeTimeoutMs });
     const onUnpublished = (error: WorkerError): void => parts.observer.unpublished?.(error);
-    const publisher = new Publisher(parts.outlet, ledger, keys.outbox, clock, onUnpublished);
+    const lanes = new Lanes();
+    const underWay = (): number => lanes.size;
+    const publisher = new Publisher(parts.outlet, ledger, keys.outbox, clock, onUnpublished, { underWay });
     const processor = new EventProcessor({
       context,
       managers,
@@ -157,6 +167,8 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       publisher,
       guard,
       clock,
+      groups: { underWay, lines: database.dialect === 'sqlite' ? 1 : 2 },
+      storeLanes: config.worker.concurrency,
     });
     const mover = new Mover({
       context,
@@ -186,6 +198,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       processor,
       undecodable: new UndecodableProcessor(context, ledger, parts.outlet, publisher),
       observer: parts.observer,
+      lanes,
       clock,
       now: Date.now,
     });
@@ -208,6 +221,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
         concurrency: MIGRATION_LANES,
         clock,
       }),
+      recordsAtOnce: config.worker.concurrency * (manager.keeps === 'store' ? RECORDS_A_STORE_LANE : 1),
       prune: (signal) => pruneOldRows(database, config.database, signal),
       close: async () => {
         await managers.close();

@@ -68,7 +68,7 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
         untilAborted(openInput(options.in), signal),
         {
           topics: config.topics,
-          concurrency: config.worker.concurrency,
+          concurrency: worker.recordsAtOnce,
           digestOf: (record) => recordDigest(record, worker.context.fingerprintKey),
           handle: (record, aborted) => worker.pipeline.handle(record, aborted),
           relay: (aborted) => worker.relay.run(aborted),

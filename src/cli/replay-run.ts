@@ -102,12 +102,12 @@ export async function previewSecured(
   return EXIT.ok;
 }
 
-function shared(cli: Cli, config: Config, { concurrency }: RunOptions) {
+function shared(cli: Cli, config: Config, options: RunOptions) {
+  // Half of a worker's: a replay is not to take the database from those who work beside it.
+  const concurrency = options.concurrency ?? Math.max(1, Math.floor(config.worker.concurrency / 2));
   return {
-    config,
+    config: { ...config, worker: { ...config.worker, concurrency } },
     logger: commandLogger(cli, config),
-    // Half of a worker's: a replay is not to take the database from those who work beside it.
-    concurrency: concurrency ?? Math.max(1, Math.floor(config.worker.concurrency / 2)),
   };
 }
 

@@ -77,27 +77,27 @@ export class Database {
 
   /** Runs `work` in one READ COMMITTED transaction; one that lost against another is sent again. */
   async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#sentAgain(() =>
+      this.dialect === 'sqlite'
+        ? sqliteTransaction(this.dataSource, (manager) => work(this.#asTransaction(manager)))
+        : this.dataSource.transaction('READ COMMITTED', (manager) => work(this.#asTransaction(manager))),
+    );
+  }
+
+  /** Runs statements outside of a transaction, each one for itself. If one lost against a transaction, all are sent again. */
+  run<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#sentAgain(() => work(this.#asTransaction(this.dataSource.manager)));
+  }
+
+  async #sentAgain<T>(work: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#exclusive(() =>
-          this.dialect === 'sqlite'
-            ? sqliteTransaction(this.dataSource, (manager) => work(this.#asTransaction(manager)))
-            : this.dataSource.transaction('READ COMMITTED', (manager) => work(this.#asTransaction(manager))),
-        );
+        return await this.#exclusive(work);
       } catch (error) {
         const failure = asDatabaseError(error);
         const lost = failure instanceof DatabaseError && failure.failure === 'contention';
         if (!lost || attempt >= CONTENTION_TRIES) throw failure;
       }
-    }
-  }
-
-  /** Runs statements outside of a transaction, each one for itself. */
-  async run<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    try {
-      return await this.#exclusive(() => work(this.#asTransaction(this.dataSource.manager)));
-    } catch (error) {
-      throw asDatabaseError(error);
     }
   }
 

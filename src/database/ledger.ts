@@ -21,7 +21,7 @@ import { databaseNowMs, nowSql, type Database, type Transaction } from './databa
 import { findDoubtMs, findDue, findElsewhere, findPayload, findUnsent, findUntidy } from './find-pending.js';
 import { findRetirements } from './find-retirements.js';
 import { DEAD_LETTER_HEAD, findOpen, groupBy, loadStates, lockConnections } from './load-state.js';
-import { selectRows, updateRows } from './row-sql.js';
+import { selectRows, tableName, updateRows } from './row-sql.js';
 import type { ConnectionRow, OutboxRow, StoredSecretRow } from './rows.js';
 import { lockManagerEpoch } from './manager-epoch.js';
 
@@ -86,15 +86,13 @@ export class DatabaseLedger implements Ledger {
   }
 
   async settle(requests: readonly { claim: Claim; sentIds: readonly string[] }[]): Promise<void> {
-    await this.#database.transaction(async (tx) => {
-      await markSent(
-        tx,
-        requests.flatMap(({ sentIds }) => sentIds),
-      );
-      await releaseClaims(
-        tx,
-        requests.map(({ claim }) => claim),
-      );
+    const sentIds = requests.flatMap((request) => request.sentIds);
+    const claims = requests.map(({ claim }) => claim);
+    if (this.#database.dialect === 'postgres')
+      return this.#database.run((tx) => settleAtOnce(tx, claims, sentIds));
+    return this.#database.transaction(async (tx) => {
+      await markSent(tx, sentIds);
+      await releaseClaims(tx, claims);
     });
   }
 
@@ -340,6 +338,27 @@ async function releaseClaims(tx: Transaction, claims: readonly Claim[]): Promise
     where: ['id', own.map(({ connectionId }) => connectionId)],
     set: { claimOwner: null, claimExpiresAtMs: 0 },
   });
+}
+
+/** Marks and releases in one statement, which is a transaction of its own. Rows are locked in the order of their ids here, too. */
+async function settleAtOnce(
+  tx: Transaction,
+  claims: readonly Claim[],
+  sentIds: readonly string[],
+): Promise<void> {
+  const { manager, tables, dialect } = tx;
+  const [connection, outbox] = [tableName(tx, tables.connection), tableName(tx, tables.outbox)];
+  await manager.query(
+    `WITH own AS (
+       SELECT c.id FROM ${connection} AS c
+       JOIN unnest($1::text[], $2::bigint[]) AS held (id, epoch) ON c.id = held.id AND c.claim_epoch = held.epoch
+       ORDER BY c.id FOR UPDATE OF c
+     ), released AS (
+       UPDATE ${connection} AS c SET claim_owner = NULL, claim_expires_at_ms = 0 FROM own WHERE c.id = own.id
+     )
+     UPDATE ${outbox} SET sent_at_ms = ${nowSql(dialect)} WHERE id = ANY($3)`,
+    [claims.map(({ connectionId }) => connectionId), claims.map(({ epoch }) => epoch), sentIds],
+  );
 }
 
 /** Marks outbox rows as sent. */

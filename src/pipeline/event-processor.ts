@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit, { type LimitFunction } from 'p-limit';
 import { EventError, WorkerError, type ErrorCode } from '../errors.js';
 import type { RecordOutcome } from '../terms.js';
 import type { Claim, MonotonicClock } from './claim.js';
 import type { ClaimGuard } from './claim-guard.js';
 import type { ManagerSource, PlanContext } from './context.js';
-import { Group } from './group.js';
+import { Group, type GroupOptions } from './group.js';
 import type {
   Changes,
   ClaimRequest,
@@ -36,6 +37,10 @@ export interface ProcessorParts {
   readonly publisher: Publisher;
   readonly guard: ClaimGuard;
   readonly clock: MonotonicClock;
+  /** How groups are made. A database that has one transaction at a time has one line. */
+  readonly groups: GroupOptions;
+  /** Events that write to the store at the same time. */
+  readonly storeLanes: number;
 }
 
 export interface Processed {
@@ -59,12 +64,14 @@ export class EventProcessor {
   readonly #writer: Writer;
   readonly #claims: Group<ClaimRequest<WritePlan>, ClaimResult<WritePlan>>;
   readonly #commits: Group<CommitRequest, CommitResult | null>;
+  readonly #storeLanes: LimitFunction;
 
   constructor(parts: ProcessorParts) {
     this.#parts = parts;
     this.#writer = new Writer(parts.context, parts.managers);
-    this.#claims = new Group((requests) => parts.ledger.claim(requests));
-    this.#commits = new Group((requests) => parts.ledger.commit(requests));
+    this.#claims = new Group((requests) => parts.ledger.claim(requests), parts.groups);
+    this.#commits = new Group((requests) => parts.ledger.commit(requests), parts.groups);
+    this.#storeLanes = pLimit(parts.storeLanes);
   }
 
   /** Rejects with a retryable WorkerError where the same event is to be handled again later. */
@@ -168,7 +175,10 @@ export class EventProcessor {
     const holder = { claim };
     const request = { writes: plan.writes, claim, purpose: `event:${prepared.eventHash}` };
     const givenUp = (answers: GivenUp['answers']): GivenUp => ({ elapsedMs: clock() - startedMs, answers });
-    const result = await this.#writer.write(request, this.#parts.guard.callFor(holder, signal));
+    // The claim is looked at once the lane is ours, right before each request.
+    const result = await this.#storeLanes(() =>
+      this.#writer.write(request, this.#parts.guard.callFor(holder, signal)),
+    );
     switch (result.kind) {
       case 'written':
         return this.#commitOrRefuse(holder.claim, plan, result.written, startedMs);

@@ -6,7 +6,19 @@ interface Entry<I, O> {
   readonly reject: (error: unknown) => void;
 }
 
+export interface GroupOptions {
+  /** Calls under way at the same time. Default: one. */
+  readonly lines?: number;
+  /** How many items are somewhere on their way, and may come. Default: none is known of. */
+  readonly underWay?: () => number;
+}
+
 const MAX_ITEMS = 256;
+/** From so many on a group waits a moment for more: alone, an item must not wait. */
+const MANY = 16;
+/** A group that has this share of what is under way does not wait. */
+const ENOUGH = 1 / 3;
+const LINGER_MS = 8;
 
 /**
  * Many callers, one call: what comes in while a call is on its way goes together in the next one, so that a database
@@ -15,33 +27,57 @@ const MAX_ITEMS = 256;
  */
 export class Group<I, O> {
   readonly #run: (items: readonly I[]) => Promise<readonly O[]>;
-  readonly #maxItems: number;
+  readonly #lines: number;
+  readonly #underWay: () => number;
   #queue: Entry<I, O>[] = [];
-  #isRunning = false;
+  #running = 0;
+  /** Begins the next call; null: nothing waits for one. */
+  #timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
+  #isLingering = false;
 
   /** @param run answers in the order of its items */
-  constructor(run: (items: readonly I[]) => Promise<readonly O[]>, maxItems = MAX_ITEMS) {
+  constructor(
+    run: (items: readonly I[]) => Promise<readonly O[]>,
+    { lines = 1, underWay = () => 0 }: GroupOptions = {},
+  ) {
     this.#run = run;
-    this.#maxItems = maxItems;
+    this.#lines = lines;
+    this.#underWay = underWay;
   }
 
   add(item: I): Promise<O> {
     return new Promise<O>((resolve, reject) => {
       this.#queue.push({ item, resolve, reject });
-      if (this.#isRunning) return;
-      this.#isRunning = true;
-      // One turn later: what other lanes hand in at the same moment goes along.
-      setImmediate(() => void this.#drain());
+      this.#schedule();
     });
   }
 
-  async #drain(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const entries = this.#queue.slice(0, this.#maxItems);
-      this.#queue = this.#queue.slice(this.#maxItems);
-      await this.#runTogether(entries);
-    }
-    this.#isRunning = false;
+  #schedule(): void {
+    if (this.#running >= this.#lines || this.#queue.length === 0) return;
+    const mayLinger = this.#mayLinger();
+    if (this.#timer !== null && !(this.#isLingering && !mayLinger)) return;
+    if (this.#timer !== null) clearTimeout(this.#timer as NodeJS.Timeout);
+    this.#isLingering = mayLinger;
+    const begin = (): void => {
+      this.#timer = null;
+      void this.#begin();
+    };
+    // At the least one turn later: what other lanes hand in at the same moment goes along.
+    this.#timer = mayLinger ? setTimeout(begin, LINGER_MS) : setImmediate(begin);
+  }
+
+  #mayLinger(): boolean {
+    const underWay = this.#underWay();
+    return underWay >= MANY && this.#queue.length < Math.min(MAX_ITEMS, underWay * ENOUGH);
+  }
+
+  async #begin(): Promise<void> {
+    const entries = this.#queue.splice(0, MAX_ITEMS);
+    this.#running += 1;
+    this.#schedule();
+    await this.#runTogether(entries);
+    this.#running -= 1;
+    this.#schedule();
   }
 
   async #runTogether(entries: readonly Entry<I, O>[]): Promise<void> {
@@ -55,6 +91,8 @@ export class Group<I, O> {
 }
 
 function settle<I, O>(entries: readonly Entry<I, O>[], results: readonly O[]): void {
+  if (results.length !== entries.length)
+    throw new RangeError(`${entries.length} items were answered with ${results.length} results`);
   entries.forEach(({ resolve }, index) => {
     resolve(results[index] as O);
   });

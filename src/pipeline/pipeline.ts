@@ -26,6 +26,7 @@ export interface PipelineParts {
   readonly processor: EventProcessor;
   readonly undecodable: UndecodableProcessor;
   readonly observer: PipelineObserver;
+  readonly lanes: Lanes;
   readonly clock: MonotonicClock;
   /** The present, milliseconds since the epoch. */
   readonly now: () => number;
@@ -41,10 +42,11 @@ const SCAN_LIMIT = 200;
  */
 export class Pipeline implements RecordHandler {
   readonly #parts: PipelineParts;
-  readonly #lanes = new Lanes();
+  readonly #lanes: Lanes;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
+    this.#lanes = parts.lanes;
   }
 
   async handle(record: SourceRecord, signal: AbortSignal): Promise<RecordOutcome> {

@@ -3,7 +3,7 @@ import { WorkerError } from '../errors.js';
 import type { Outlet } from '../transport.js';
 import { requireTimeFor, type Claim, type MonotonicClock } from './claim.js';
 import type { Sealer } from './context.js';
-import { Group } from './group.js';
+import { Group, type GroupOptions } from './group.js';
 import type { Ledger } from './ledger.js';
 import { openOutgoing, type Opened } from './outbox.js';
 
@@ -30,16 +30,17 @@ export class Publisher {
     ring: Sealer,
     clock: MonotonicClock,
     onUnpublished: (error: WorkerError) => void = () => undefined,
+    groups: GroupOptions = {},
   ) {
     this.#outlet = outlet;
     this.#ring = ring;
     this.#onUnpublished = onUnpublished;
     this.#clock = clock;
-    this.#sends = new Group((items) => this.#send(items));
+    this.#sends = new Group((items) => this.#send(items), groups);
     this.#settles = new Group(async (items) => {
       await ledger.settle(items);
       return items.map(() => null);
-    });
+    }, groups);
   }
 
   /**

@@ -265,7 +265,7 @@ class Service {
     const consumer = consumeSourceEvents(config.topics, {
       settings: this.#settings,
       handler: worker.pipeline,
-      concurrency: config.worker.concurrency,
+      concurrency: worker.recordsAtOnce,
       logger,
       onFatal: (error) => this.#end('the consumer', error),
       onAssignment: (partitions) => {

@@ -29,8 +29,6 @@ export interface ReplayOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly request: ReplayRequest;
-  /** Events worked on at the same time. */
-  readonly concurrency: number;
   /** Told once, before the first record. */
   readonly onStart: (record: EventsReplay) => void;
   readonly progress: Progress;
@@ -143,7 +141,7 @@ class Replay {
 
   /** Returns whether every record was handled. */
   async #read(record: EventsReplay, positions: ReplayPositions, save: () => Promise<void>): Promise<boolean> {
-    const { config, concurrency, logger, progress, signal } = this.#options;
+    const { config, logger, progress, signal } = this.#options;
     const settings = { ...this.#settings, groupId: groupOf(record.parameters, this.#settings) };
     const isWhole = await readNewestFirst({
       settings,
@@ -152,7 +150,7 @@ class Replay {
       positions,
       handler: this.#worker.pipeline,
       context: this.#worker.context,
-      concurrency,
+      concurrency: this.#worker.recordsAtOnce,
       logger,
       onSkipped: () => this.#counts.skipped(),
       onDeleted: ({ topic, partition }, count) => {

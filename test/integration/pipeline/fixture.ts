@@ -15,6 +15,7 @@ import { ClaimGuard } from '../../../src/pipeline/claim-guard.js';
 import type { PlanContext } from '../../../src/pipeline/context.js';
 import { EventProcessor } from '../../../src/pipeline/event-processor.js';
 import type { HandledRecord } from '../../../src/pipeline/observer.js';
+import { Lanes } from '../../../src/pipeline/lanes.js';
 import { Pipeline } from '../../../src/pipeline/pipeline.js';
 import { Publisher } from '../../../src/pipeline/publisher.js';
 import { Relay } from '../../../src/pipeline/relay.js';
@@ -192,7 +193,12 @@ export class Bench {
       clockSkewMs: config.rules.clockSkewSeconds * 1_000,
       context,
       ledger,
-      processor: new EventProcessor({ context, managers, ledger, publisher, guard, clock }),
+      processor: new EventProcessor({
+        ...{ context, managers, ledger, publisher, guard, clock },
+        groups: {},
+        storeLanes: 16,
+      }),
+      lanes: new Lanes(),
       undecodable: new UndecodableProcessor(context, ledger, outlet, publisher),
       observer: { handled: (record) => handled.push(record), failed: (_, error) => failures.push(error) },
       clock,

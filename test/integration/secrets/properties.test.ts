@@ -11,6 +11,7 @@ import { DatabaseLedger } from '../../../src/database/ledger.js';
 import { cleanSegment } from '../../../src/ids/index.js';
 import { ClaimGuard } from '../../../src/pipeline/claim-guard.js';
 import { EventProcessor } from '../../../src/pipeline/event-processor.js';
+import { Lanes } from '../../../src/pipeline/lanes.js';
 import { Pipeline } from '../../../src/pipeline/pipeline.js';
 import { Publisher } from '../../../src/pipeline/publisher.js';
 import { UndecodableProcessor } from '../../../src/pipeline/undecodable.js';
@@ -187,7 +188,12 @@ function pipelineOf(catalogue: Catalogue, byName: CatalogueOptions['byName']): P
     clockSkewMs: 300_000,
     context,
     ledger,
-    processor: new EventProcessor({ context, managers, ledger, publisher, guard, clock }),
+    processor: new EventProcessor({
+      ...{ context, managers, ledger, publisher, guard, clock },
+      groups: {},
+      storeLanes: 16,
+    }),
+    lanes: new Lanes(),
     undecodable: new UndecodableProcessor(context, ledger, bench.outlet, publisher),
     observer: { handled: (record) => bench.handled.push(record), failed: () => undefined },
     clock,

@@ -27,7 +27,6 @@ export interface DryRunOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly plan: ReplayPlan;
-  readonly concurrency: number;
   /** Opened for reading; null: there is none yet. */
   readonly database: Database | null;
   readonly progress: Progress;
@@ -114,7 +113,7 @@ async function readRecords(
   worker: Worker,
   counts: ReplayCounts,
 ): Promise<{ readonly isWhole: boolean; readonly positions: ReplayPositions }> {
-  const { config, logger, plan, concurrency, database, progress, signal } = options;
+  const { config, logger, plan, database, progress, signal } = options;
   const settings = kafkaSettings(config);
   const positions = new ReplayPositions(await readPositions({ config, settings, database, logger }, plan));
   const own = { ...settings, groupId: groupOf(plan, settings) };
@@ -125,7 +124,7 @@ async function readRecords(
     positions,
     handler: worker.pipeline,
     context: worker.context,
-    concurrency,
+    concurrency: worker.recordsAtOnce,
     logger,
     onSkipped: () => counts.skipped(),
     onDeleted: (_, count) => counts.deleted(count),
