@@ -10,8 +10,8 @@ export function replayJson(record: ReplayRecord): object {
   const head = { operation, of, state, created: isoTime(createdAtMs), updated: isoTime(updatedAtMs) };
   if (record.of === 'secured') {
     const { parameters: selection, progress } = record;
-    const { published, tooLarge, refused = [] } = progress;
-    return { ...head, selection, published, tooLarge, refused };
+    const { published, tooLarge, refused = [], unopened = [] } = progress;
+    return { ...head, selection, published, tooLarge, refused, unopened };
   }
   const { start, selection, group } = record.parameters;
   const { positions, totals } = record.progress;
@@ -125,12 +125,15 @@ export function securedPreviewText(counts: Readonly<Record<string, number>>): st
   return parts.length === 0 ? 'There are no connections.' : `would be published again: ${parts.join(', ')}`;
 }
 
-function securedText({ progress: { published, tooLarge, refused = [] } }: SecuredReplay): string {
-  const failed = tooLarge.map((id) => `${id}: OUTPUT_TOO_LARGE, not published`);
-  const foreign = refused.map(
-    (id) => `${id}: names a secret that it may not name, not published (verify shows the field)`,
-  );
-  return [`${published} published again`, ...failed, ...foreign].join('\n');
+function securedText({ progress }: SecuredReplay): string {
+  const { published, tooLarge, refused = [], unopened = [] } = progress;
+  const of = (ids: readonly string[], what: string): string[] => ids.map((id) => `${id}: ${what}`);
+  return [
+    `${published} published again`,
+    ...of(tooLarge, 'OUTPUT_TOO_LARGE, not published'),
+    ...of(refused, 'names a secret that it may not name, not published (verify shows the field)'),
+    ...of(unopened, 'KEY_MISSING, an unsent record that no key of FERNET_KEY opens is left out'),
+  ].join('\n');
 }
 
 function sum(numbers: readonly number[]): number {

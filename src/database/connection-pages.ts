@@ -42,10 +42,10 @@ export async function countConnections(
   return Object.fromEntries(rows.map(({ state, total }) => [state, Number(total)]));
 }
 
-/** Whether records of these connections wait to be published. */
-export async function hasUnsent(database: Database, connectionIds: readonly string[]): Promise<boolean> {
+/** Whether one of these records waits to be published. */
+export async function isAnyUnsent(database: Database, outboxIds: readonly string[]): Promise<boolean> {
   return database.run(({ manager, tables }) =>
-    manager.existsBy(tables.outbox, { connectionId: In([...connectionIds]), sentAtMs: IsNull() }),
+    manager.existsBy(tables.outbox, { id: In([...outboxIds]), sentAtMs: IsNull() }),
   );
 }
 

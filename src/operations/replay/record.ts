@@ -40,6 +40,8 @@ export interface SecuredReplay extends Remembered {
     readonly tooLarge: readonly string[];
     /** Ids of those that name a secret which they may not name. Replays of before have no list. */
     readonly refused?: readonly string[];
+    /** Ids of those of which an older record, unsent until now, is opened by no key. The state itself is published. */
+    readonly unopened?: readonly string[];
   };
 }
 

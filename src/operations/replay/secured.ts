@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deadLetters } from '../../../producers/dead-letters.js';
 import { securedEvents } from '../../../producers/secured.js';
 import { openMigratedDatabase } from '../../app.js';
 import type { Config } from '../../config.js';
 import {
   connectionsAfter,
   countConnections,
-  hasUnsent,
+  isAnyUnsent,
   type ConnectionFilter,
   type ConnectionHead,
 } from '../../database/connection-pages.js';
@@ -17,6 +18,7 @@ import { checkTopics, judgeTopicProblems } from '../../kafka/topic-checks.js';
 import { createKafkaOutlet } from '../../../producers/producer.js';
 import type { Logger } from '../../observability/index.js';
 import type { ClaimRequest, Ledger } from '../../pipeline/ledger.js';
+import { openOutgoing } from '../../pipeline/outbox.js';
 import { Publisher } from '../../pipeline/publisher.js';
 import { Relay } from '../../pipeline/relay.js';
 import { readingsOfState, type SecuredContext } from '../../pipeline/secured-record.js';
@@ -48,12 +50,15 @@ const LONGEST_DELAY_MS = 10_000;
 
 /**
  * Publishes the present state of connections once more, each as a new revision under its claim, without a call to the
- * store. Returns how it stands: done, interrupted by the signal, or failed where some states are too large to publish.
+ * store. Returns how it stands: done, interrupted by the signal, or failed where a state could not be published, or a record of before
+ * that no key opens.
  */
 export async function replaySecured(options: SecuredOptions): Promise<SecuredReplay> {
   const { config, logger } = options;
   const settings = kafkaSettings(config);
-  const outlet = createKafkaOutlet({ settings, bindings: [securedEvents(config.topics)], logger });
+  // Unsent dead letters of a connection go before its state.
+  const bindings = [securedEvents(config.topics), deadLetters(config.topics)];
+  const outlet = createKafkaOutlet({ settings, bindings, logger });
   try {
     judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
     await outlet.readLimits();
@@ -90,7 +95,7 @@ async function run(options: SecuredOptions, database: Database, outlet: Outlet):
 
 async function begin(database: Database, filter: ConnectionFilter): Promise<SecuredReplay> {
   await requireKnown(database, filter);
-  const progress = { after: '', published: 0, tooLarge: [], refused: [] };
+  const progress = { after: '', published: 0, tooLarge: [], refused: [], unopened: [] };
   return createReplay<SecuredReplay>(database, { of: 'secured', parameters: filter, progress });
 }
 
@@ -142,7 +147,7 @@ class SecuredRun {
     onStart(this.#record);
     const counts = await countConnections(database, parameters);
     this.#total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-    this.#seen = progress.published + this.#left;
+    this.#seen = progress.published + progress.tooLarge.length + (progress.refused ?? []).length;
     this.#report();
     try {
       while (!signal.aborted) {
@@ -157,10 +162,10 @@ class SecuredRun {
     return this.#save('interrupted');
   }
 
-  /** How many are not published, for a reason of their own. */
+  /** Of how many something is not published, for a reason of its own. */
   get #left(): number {
-    const { tooLarge, refused = [] } = this.#record.progress;
-    return tooLarge.length + refused.length;
+    const { tooLarge, refused = [], unopened = [] } = this.#record.progress;
+    return tooLarge.length + refused.length + unopened.length;
   }
 
   async #save(state: SecuredReplay['state']): Promise<SecuredReplay> {
@@ -177,10 +182,11 @@ class SecuredRun {
   async #publishPage(page: readonly ConnectionHead[]): Promise<void> {
     const { signal } = this.#options;
     const failures = new Map<string, EventError>();
+    const unopened = new Set<string>();
     let published = 0;
     let open = page;
     while (open.length > 0 && !signal.aborted) {
-      const { committed, busy } = await this.#commit(open, failures);
+      const { committed, busy } = await this.#commit(open, failures, unopened);
       published += committed;
       open = busy;
       if (open.length > 0) await sleep(BUSY_MS, undefined, { signal }).catch(() => undefined);
@@ -196,25 +202,36 @@ class SecuredRun {
         published: progress.published + published,
         tooLarge: [...progress.tooLarge, ...idsOf(failures, true)],
         refused: [...(progress.refused ?? []), ...idsOf(failures, false)],
+        unopened: [...(progress.unopened ?? []), ...unopened],
       },
     };
     await this.#save('running');
     this.#report();
   }
 
-  /** One transaction; what it committed is sent when it resolves. */
+  /** One transaction; what it committed is sent when it resolves, with what was unsent before, as far as a key opens it. */
   async #commit(
     page: readonly ConnectionHead[],
     failures: Map<string, EventError>,
+    unopened: Set<string>,
   ): Promise<{ committed: number; busy: readonly ConnectionHead[] }> {
-    const { ledger, publisher } = this.#parts;
+    const { ledger, publisher, rings } = this.#parts;
     const contexts = await this.#contexts(page);
     const results = await ledger.claim<never>(page.map((head) => this.#request(head, contexts, failures)));
-    const sends = results.flatMap((result) =>
-      result.kind === 'committed' ? [publisher.publish(result.claim, result.unsent)] : [],
-    );
-    const failed = (await Promise.allSettled(sends)).find((sent) => sent.status === 'rejected');
-    if (failed !== undefined) await this.#relayRest(page, failed.reason);
+    const sent: string[] = [];
+    const sends = results.flatMap((result, index) => {
+      if (result.kind !== 'committed') return [];
+      const opened = openOutgoing(result.unsent, rings.outbox, ({ code, message }) => {
+        const connectionId = page[index]?.id ?? '';
+        unopened.add(connectionId);
+        this.#options.logger.warn({ connectionId, code }, `left out: ${message}`);
+      });
+      const judged = opened.filter(({ isJudged }) => isJudged);
+      sent.push(...judged.map(({ id }) => id));
+      return [publisher.publishOpened(result.claim, judged)];
+    });
+    const failed = (await Promise.allSettled(sends)).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') await this.#relayRest(sent, failed.reason);
     return { committed: sends.length, busy: page.filter((_, index) => results[index]?.kind === 'busy') };
   }
 
@@ -257,7 +274,7 @@ class SecuredRun {
   }
 
   /** Committed and not sent: the claims run out, then the relay sends what is left of it, however long that takes. */
-  async #relayRest(page: readonly ConnectionHead[], reason: unknown): Promise<void> {
+  async #relayRest(outboxIds: readonly string[], reason: unknown): Promise<void> {
     const { signal, logger } = this.#options;
     let failure: unknown = reason;
     for (let delayMs = FIRST_DELAY_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)) {
@@ -266,17 +283,10 @@ class SecuredRun {
       await sleep(delayMs, undefined, { signal }).catch(() => undefined);
       try {
         while (!signal.aborted && (await this.#parts.relay.run(signal)) > 0);
-        if (!(await this.#hasUnsent(page))) return;
+        if (!(await isAnyUnsent(this.#parts.database, outboxIds))) return;
       } catch (error) {
         failure = error;
       }
     }
-  }
-
-  async #hasUnsent(page: readonly ConnectionHead[]): Promise<boolean> {
-    return hasUnsent(
-      this.#parts.database,
-      page.map(({ id }) => id),
-    );
   }
 }

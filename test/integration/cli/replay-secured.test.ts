@@ -15,6 +15,8 @@ import { changeEvent, MARKER } from './support.js';
 import {
   BASE_MS,
   connectionId,
+  changeRows,
+  loseKeyOfSent,
   publishEvents,
   replayWorld,
   rowsOf,
@@ -139,6 +141,43 @@ describeWith(['kafka', 'postgres'], 'replay --secured', ({ kafka }) => {
       { id: connectionId(1), revision: 2 },
       { id: connectionId(2), revision: 1 },
     ]);
+  });
+
+  it('leaves out what no key opens, names the connection, publishes what it is now, and ends with 1', async () => {
+    const world = await replayWorld(kafka, 'sqlite');
+    await publishEvents(
+      world.topics.created,
+      [1, 2].map((number) => ({ number, at: 0 })),
+    );
+    await runReplay(world);
+    loseKeyOfSent(world, [1]);
+    const { code, json, stderr } = await runSecured(world);
+    expect(code).toBe(1);
+    expect(json).toMatchObject({ state: 'failed', published: 2, unopened: [connectionId(1)] });
+    expect(stderr).toContain(connectionId(1));
+    expect((await securedOf(world)).slice(2).map((event) => [event.connectionId, event.revision])).toEqual([
+      [connectionId(1), 2],
+      [connectionId(2), 2],
+    ]);
+    // It stays: the key may come back.
+    expect(await rowsOf(world, 'SELECT revision FROM outbox WHERE sent_at_ms IS NULL')).toEqual([
+      { revision: 1 },
+    ]);
+    const { stdout } = await runCli(['replay', '--secured'], { env: world.env });
+    expect(stdout).toContain(`${connectionId(1)}: KEY_MISSING`);
+  });
+
+  it('publishes an unsent dead letter along with the state', async () => {
+    const world = await replayWorld(kafka, 'sqlite');
+    await publishEvents(world.topics.created, [{ number: 1, at: 0 }]);
+    await publishEvents(world.topics.updated, [{ number: 1, at: 1, password: 'null' }]);
+    await runReplay(world);
+    await runReplay(world, '--topic', world.topics.updated);
+    const sent = (await endOffsets(world.topics.deadLetter)).get(0);
+    changeRows(world, `UPDATE outbox SET sent_at_ms = NULL WHERE stream <> 'secured'`);
+    const { code, json } = await runSecured(world);
+    expect([code, json.state, json.published]).toEqual([0, 'done', 1]);
+    expect((await endOffsets(world.topics.deadLetter)).get(0)).toBe((sent ?? 0) + 1);
   });
 
   it('goes on after a kill, and its revisions have no gap', async () => {

@@ -1,4 +1,5 @@
-import { generateKey } from '../../../src/fernet/index.js';
+import Sqlite from 'better-sqlite3';
+import { generateKey, KeyRing } from '../../../src/fernet/index.js';
 import {
   createDatabase,
   createTopics,
@@ -126,4 +127,21 @@ export async function securedOf({ topics, env }: ReplayWorld): Promise<SecuredEv
 
 export async function rowsOf({ database }: ReplayWorld, sql: string): Promise<Record<string, unknown>[]> {
   return queryDatabase(database, sql);
+}
+
+/** Changes rows behind everybody's back; SQLite only. */
+export function changeRows({ database }: ReplayWorld, sql: string): void {
+  const file = new Sqlite(database.url.slice('sqlite:'.length));
+  file.exec(sql);
+  file.close();
+}
+
+/** What was published of these connections counts as unsent, sealed with a key that nobody has any more. */
+export function loseKeyOfSent(world: ReplayWorld, numbers: readonly number[]): void {
+  const token = KeyRing.parse('FERNET_KEY', generateKey()).seal('{}');
+  const ids = numbers.map((number) => `'${connectionId(number)}'`).join();
+  changeRows(
+    world,
+    `UPDATE outbox SET sent_at_ms = NULL, payload = 'fernet:${token}' WHERE connection_id IN (${ids})`,
+  );
 }
