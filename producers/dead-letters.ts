@@ -1,4 +1,4 @@
-import type { StreamBinding } from './producer.js';
+import type { StreamBinding } from './outlet.js';
 import type { TopicNames } from '../src/kafka/topics.js';
 
 /** `connection.dead-letter`: events that cannot be processed as they are, sealed. */

@@ -2,44 +2,31 @@ import { Partitioners } from 'kafkajs';
 import type { Producer, TopicMessages } from 'kafkajs';
 import type { Logger } from 'pino';
 import { EventError, WorkerError } from '../src/errors.js';
-import type { Outlet, OutgoingRecord, Stream } from '../src/transport.js';
-import { createKafkaClient } from '../src/kafka/client.js';
+import { byteSize } from '../src/events/record-size.js';
+import { createKafkaClient, requireSafeEnvironment } from '../src/kafka/client.js';
 import type { KafkaClient } from '../src/kafka/client.js';
 import { withDeadline } from '../src/kafka/deadline.js';
 import { brokerErrorName, brokerUnavailable } from '../src/kafka/errors.js';
-import {
-  cutIntoRequests,
-  DEFAULT_MAX_MESSAGE_BYTES,
-  recordBytes,
-  RECORD_OVERHEAD_BYTES,
-} from './record-size.js';
-import type { KafkaSettings } from '../src/kafka/settings.js';
+import type { ConnectionSettings } from '../src/kafka/settings.js';
 import { readMaxMessageBytes } from '../src/kafka/topic-limits.js';
+import { cutIntoRequests } from './requests.js';
+import type { TopicRecord } from './requests.js';
 
-/** Which topic a stream goes to. */
-export interface StreamBinding {
-  readonly stream: Stream;
-  readonly topic: string;
-}
-
-export interface KafkaOutletOptions {
-  readonly settings: KafkaSettings;
-  readonly bindings: readonly StreamBinding[];
+export interface KafkaProducerOptions {
+  readonly settings: ConnectionSettings;
   readonly logger: Logger;
+  /** The longest one send may take, connecting and all attempts included. */
+  readonly sendTimeoutMs: number;
+  /** kafkajs's own, within one send; with any, requests to one broker wait for each other, so that order holds. */
+  readonly retries: number;
+  /** Whenever it has connected to the brokers. */
+  readonly onConnect?: () => void;
   /** One produce request is at most this large (a broker's `socket.request.max.bytes` is 100 MiB by default). */
   readonly maxRequestBytes?: number;
 }
 
-export interface KafkaOutlet extends Outlet {
-  /**
-   * Reads how large records of each topic may be. Without it, or where the broker does not tell, Kafka's default
-   * counts. Does not reject: a broker that is not there yet is asked again before the first send.
-   */
-  readLimits(): Promise<void>;
-  /** Waits for what is being sent, for up to `deadlineMs`, then closes every connection. */
-  close(deadlineMs: number): Promise<void>;
-}
-
+/** Kafka's default for a topic's `max.message.bytes`. */
+const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 const TOO_LARGE: ReadonlySet<string> = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
 
@@ -48,56 +35,66 @@ interface Line {
   readonly producer: Producer;
 }
 
-/**
- * Writes streams to topics, acknowledged by all in-sync replicas. One attempt per send: whether there is another is the
- * caller's decision, whose claim may have run out.
- */
-export function createKafkaOutlet(options: KafkaOutletOptions): KafkaOutlet {
-  return new KafkaProducerOutlet(options);
-}
-
-class KafkaProducerOutlet implements KafkaOutlet {
-  readonly requestTimeoutMs: number;
-  readonly #options: KafkaOutletOptions;
-  readonly #topics: ReadonlyMap<Stream, string>;
+/** Writes records to topics, acknowledged by all in-sync replicas. Connects when it has to, and again after a failure. */
+export class KafkaProducer {
+  readonly #options: KafkaProducerOptions;
   readonly #maxRequestBytes: number;
-  readonly #maxMessageBytes = new Map<Stream, number>();
+  /** Of topics that were asked for. */
+  readonly #maxMessageBytes = new Map<string, number>();
   readonly #sending = new Set<Promise<void>>();
   #line: Promise<Line> | null = null;
-  #limitsKnown = false;
   #closed = false;
 
-  constructor(options: KafkaOutletOptions) {
+  /** @throws ConfigurationError UNSAFE_DEBUG_FLAG */
+  constructor(options: KafkaProducerOptions) {
+    requireSafeEnvironment();
     this.#options = options;
-    this.requestTimeoutMs = options.settings.requestTimeoutMs;
-    this.#topics = new Map(options.bindings.map(({ stream, topic }) => [stream, topic]));
     this.#maxRequestBytes = options.maxRequestBytes ?? MAX_REQUEST_BYTES;
   }
 
-  maxRecordBytes(stream: Stream): number {
-    return Math.min(this.#batchBytes(stream), this.#maxRequestBytes) - RECORD_OVERHEAD_BYTES;
+  /** The largest record, as {@link byteSize} counts; by Kafka's default where the topic's limit is not known. */
+  maxRecordBytes(topic: string): number {
+    return Math.min(this.#batchBytes(topic), this.#maxRequestBytes);
   }
 
-  async readLimits(): Promise<void> {
+  /**
+   * Asks how large records of these topics may be. Does not reject: what the broker does not tell is as it was.
+   * @returns whether it told
+   */
+  async readLimits(topics: readonly string[]): Promise<boolean> {
     const { settings, logger } = this.#options;
     try {
-      const limits = await readMaxMessageBytes(settings, logger, [...this.#topics.values()]);
-      for (const [stream, topic] of this.#topics) {
-        const limit = limits.get(topic);
-        if (limit !== undefined) this.#maxMessageBytes.set(stream, limit);
-      }
-      this.#limitsKnown = true;
+      const limits = await readMaxMessageBytes(settings, logger, topics);
+      for (const [topic, limit] of limits) this.#maxMessageBytes.set(topic, limit);
+      return true;
     } catch (error) {
-      logger.warn(
-        { error: brokerErrorName(error) },
-        'record sizes of the topics are not known: using the default',
-      );
+      const fields = { error: brokerErrorName(error) };
+      logger.warn(fields, 'record sizes of the topics are not known: using the default');
+      return false;
     }
   }
 
-  async send(records: readonly OutgoingRecord[]): Promise<void> {
-    if (this.#closed) throw new WorkerError('BROKER_UNAVAILABLE', 'sending failed: the outlet is closed');
+  /** Names a record that is larger than its topic is known to take; null: there is none. */
+  refusal(records: readonly TopicRecord[]): EventError | null {
+    for (const record of records) {
+      const limit = Math.min(this.#maxMessageBytes.get(record.topic) ?? Infinity, this.#maxRequestBytes);
+      const bytes = byteSize(record);
+      if (bytes <= limit) continue;
+      const message = `a record of ${bytes} bytes is larger than the ${limit} that ${record.topic} takes`;
+      return new EventError('OUTPUT_TOO_LARGE', message);
+    }
+    return null;
+  }
+
+  /**
+   * Resolves when all of them are written, in this order per key. A {@link refusal} comes before anything is sent.
+   * @throws EventError OUTPUT_TOO_LARGE; WorkerError BROKER_UNAVAILABLE, BROKER_ACCESS: some may have been written
+   */
+  async send(records: readonly TopicRecord[]): Promise<void> {
+    if (this.#closed) throw new WorkerError('BROKER_UNAVAILABLE', 'sending failed: the producer is closed');
     if (records.length === 0) return;
+    const refusal = this.refusal(records);
+    if (refusal !== null) throw refusal;
     const sending = this.#sendAll(records);
     this.#sending.add(sending);
     try {
@@ -107,93 +104,77 @@ class KafkaProducerOutlet implements KafkaOutlet {
     }
   }
 
+  /** Waits for what is being sent, for up to `deadlineMs`, then closes every connection. */
   async close(deadlineMs: number): Promise<void> {
     this.#closed = true;
     const line = this.#line;
     this.#line = null;
     await withDeadline(Promise.allSettled(this.#sending), deadlineMs).catch(() => undefined);
     if (line === null) return;
-    await withDeadline(line.then(closeLine), deadlineMs).catch(() => undefined);
+    const disconnected = line.then(async ({ producer }) => producer.disconnect());
+    await withDeadline(disconnected, deadlineMs).catch(() => undefined);
     await line.then(({ client }) => client.close()).catch(() => undefined);
   }
 
-  #batchBytes(stream: Stream): number {
-    return this.#maxMessageBytes.get(stream) ?? DEFAULT_MAX_MESSAGE_BYTES;
+  #batchBytes(topic: string): number {
+    return this.#maxMessageBytes.get(topic) ?? DEFAULT_MAX_MESSAGE_BYTES;
   }
 
-  async #sendAll(records: readonly OutgoingRecord[]): Promise<void> {
-    this.#refuseTooLarge(records);
+  async #sendAll(records: readonly TopicRecord[]): Promise<void> {
     const line = this.#open();
     const expired = new AbortController();
-    // Past the deadline the caller's claim may be somebody else's: the sockets go, so that nothing is sent late.
+    // Past the deadline the sockets go, so that nothing lands late: behind what is sent next, or what others send.
     const expire = (): void => {
       expired.abort();
       this.#drop(line);
     };
     try {
-      await withDeadline(this.#produce(line, records, expired.signal), this.requestTimeoutMs, expire);
+      await withDeadline(this.#produce(line, records, expired.signal), this.#options.sendTimeoutMs, expire);
     } catch (error) {
       throw this.#toWorkerError(error, records);
     }
   }
 
-  #toWorkerError(error: unknown, records: readonly OutgoingRecord[]): WorkerError {
+  #toWorkerError(error: unknown, records: readonly TopicRecord[]): WorkerError {
     if (error instanceof WorkerError) return error;
-    const [first] = records;
-    if (!TOO_LARGE.has(brokerErrorName(error)) || first === undefined)
+    const [first, ...others] = records;
+    if (first === undefined || others.length > 0 || !TOO_LARGE.has(brokerErrorName(error)))
       return brokerUnavailable('sending', error);
-    // The topic's limit was lowered meanwhile: the next attempt is cut, or refused, by the new one.
-    void this.readLimits();
-    if (records.length > 1) return brokerUnavailable('sending', error);
-    const message = `the broker finds a record of ${recordBytes(first)} bytes too large for ${this.#topicOf(first.stream)}`;
+    const message = `the broker finds a record of ${byteSize(first)} bytes too large for ${first.topic}`;
     return new EventError('OUTPUT_TOO_LARGE', message);
   }
 
   async #produce(
     opening: Promise<Line>,
-    records: readonly OutgoingRecord[],
+    records: readonly TopicRecord[],
     expired: AbortSignal,
   ): Promise<void> {
     const { producer } = await opening;
     const requests = cutIntoRequests(records, {
-      batchBytes: ({ stream }) => this.#batchBytes(stream),
+      batchBytes: (topic) => this.#batchBytes(topic),
       requestBytes: this.#maxRequestBytes,
     });
     for (const request of requests) {
       expired.throwIfAborted();
-      await producer.sendBatch({
-        acks: -1,
-        timeout: this.requestTimeoutMs,
-        topicMessages: this.#toTopicMessages(request),
-      });
+      try {
+        await producer.sendBatch({
+          acks: -1,
+          timeout: this.#options.settings.requestTimeoutMs,
+          topicMessages: toTopicMessages(request),
+        });
+      } catch (error) {
+        if (TOO_LARGE.has(brokerErrorName(error))) this.#learnLimits(request);
+        throw error;
+      }
     }
   }
 
-  #toTopicMessages(records: readonly OutgoingRecord[]): TopicMessages[] {
-    const byTopic = new Map<string, TopicMessages>();
-    for (const { stream, key, value, headers } of records) {
-      const topic = this.#topicOf(stream);
-      const entry = byTopic.get(topic) ?? { topic, messages: [] };
-      entry.messages.push({ key, value, headers: { ...headers } });
-      byTopic.set(topic, entry);
-    }
-    return [...byTopic.values()];
-  }
-
-  #topicOf(stream: Stream): string {
-    const topic = this.#topics.get(stream);
-    if (topic === undefined) throw new WorkerError('INTERNAL', `no topic is bound to the stream ${stream}`);
-    return topic;
-  }
-
-  #refuseTooLarge(records: readonly OutgoingRecord[]): void {
-    for (const record of records) {
-      const limit = this.maxRecordBytes(record.stream);
-      const bytes = recordBytes(record);
-      if (bytes <= limit) continue;
-      const message = `a record of ${bytes} bytes is larger than the ${limit} that ${this.#topicOf(record.stream)} takes`;
-      throw new EventError('OUTPUT_TOO_LARGE', message);
-    }
+  /** The limit is lower than was thought: the next attempt is cut, or refused, by the new one, told or not. */
+  #learnLimits(refused: readonly TopicRecord[]): void {
+    const [first, ...others] = refused;
+    if (first === undefined) return;
+    if (others.length === 0) this.#maxMessageBytes.set(first.topic, byteSize(first) - 1);
+    void this.readLimits([...new Set(refused.map(({ topic }) => topic))]);
   }
 
   /** The one connection to the brokers, made when it is needed and again after it was dropped. */
@@ -208,17 +189,18 @@ class KafkaProducerOutlet implements KafkaOutlet {
   }
 
   async #connect(): Promise<Line> {
-    const { settings, logger } = this.#options;
+    const { settings, logger, retries, onConnect } = this.#options;
     const client = createKafkaClient(settings, { logger });
     const producer = client.kafka.producer({
       allowAutoTopicCreation: false,
       createPartitioner: Partitioners.DefaultPartitioner,
-      // One attempt. A stale picture of the cluster is refreshed by kafkajs before it gives up, for the next send.
-      retry: { retries: 0 },
+      // A stale picture of the cluster is refreshed by kafkajs before it gives up, for the next send.
+      retry: { retries, initialRetryTime: 200, maxRetryTime: 5_000 },
+      ...(retries > 0 ? { maxInFlightRequests: 1 } : {}),
     });
     try {
-      await withDeadline(producer.connect(), this.requestTimeoutMs);
-      if (!this.#limitsKnown) void this.readLimits();
+      await withDeadline(producer.connect(), settings.requestTimeoutMs);
+      onConnect?.();
       return { client, producer };
     } catch (error) {
       client.close();
@@ -232,10 +214,12 @@ class KafkaProducerOutlet implements KafkaOutlet {
   }
 }
 
-async function closeLine({ client, producer }: Line): Promise<void> {
-  try {
-    await producer.disconnect();
-  } finally {
-    client.close();
+function toTopicMessages(records: readonly TopicRecord[]): TopicMessages[] {
+  const byTopic = new Map<string, TopicMessages>();
+  for (const { topic, key, value, headers } of records) {
+    const entry = byTopic.get(topic) ?? { topic, messages: [] };
+    entry.messages.push({ key, value, headers: { ...headers } });
+    byTopic.set(topic, entry);
   }
+  return [...byTopic.values()];
 }

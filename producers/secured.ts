@@ -1,4 +1,4 @@
-import type { StreamBinding } from './producer.js';
+import type { StreamBinding } from './outlet.js';
 import type { TopicNames } from '../src/kafka/topics.js';
 
 /** `connection.secured`: every applied event, with references in place of values, keyed by the connection's id. */

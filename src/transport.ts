@@ -15,7 +15,7 @@ export interface OutgoingRecord {
 export interface Outlet {
   /** The longest one `send` may take, in milliseconds: it makes one attempt, the caller's claim allows the next. */
   readonly requestTimeoutMs: number;
-  /** The largest record (key, value and headers, in bytes) a stream takes. */
+  /** The largest record a stream takes, in bytes as `byteSize` counts them. */
   maxRecordBytes(stream: Stream): number;
   /**
    * Resolves when every record is durable (Kafka: acknowledged by all in-sync replicas; file: synced), in the given

@@ -9,7 +9,7 @@ import { COMMAND_LOCK_WAIT_MS, type Database } from '../database/database.js';
 import { openIdentity, readIdentity, type DatabaseIdentity } from '../database/settings.js';
 import { requireCurrentSchema } from '../database/schema.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
-import { createKafkaOutlet } from '../../producers/producer.js';
+import { KafkaOutlet } from '../../producers/outlet.js';
 import { readClusterId } from '../kafka/ping.js';
 import { FailureLog, type Logger } from '../observability/index.js';
 import { Migrate } from '../operations/migrate/migrate.js';
@@ -103,7 +103,7 @@ export async function openOutlet({
     };
   const settings = kafkaSettings({ ...config, kafka });
   const bindings = [securedEvents(config.topics), deadLetters(config.topics)];
-  const outlet = createKafkaOutlet({ settings, bindings, logger });
+  const outlet = new KafkaOutlet({ settings, bindings, logger });
   await outlet.readLimits();
   return {
     outlet,

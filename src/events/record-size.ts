@@ -7,9 +7,10 @@ const HEADER_BYTES = 10;
 
 /**
  * What a record takes in a topic, in bytes, uncompressed: key, value, header names and values, and the frame that Kafka
- * puts around them (message format v2), rounded up. Compare it with `Outlet.maxRecordBytes`.
+ * puts around them (message format v2), rounded up. Never less: what is
+ * not above `Outlet.maxRecordBytes` fits. Source: https://kafka.apache.org/documentation/#messageformat
  */
-export function byteSize(record: OutgoingRecord): number {
+export function byteSize(record: Pick<OutgoingRecord, 'key' | 'value' | 'headers'>): number {
   let bytes = BATCH_BYTES + (record.value?.length ?? 0);
   if (record.key !== null) bytes += Buffer.byteLength(record.key, 'utf8');
   for (const [name, value] of Object.entries(record.headers)) {

@@ -4,14 +4,14 @@ import { WorkerError } from '../errors.js';
 import { createKafkaClient } from './client.js';
 import { withDeadline } from './deadline.js';
 import { brokerUnavailable } from './errors.js';
-import type { KafkaSettings } from './settings.js';
+import type { ConnectionSettings } from './settings.js';
 
 /** An administrative task is several requests. */
 const REQUESTS = 4;
 
 /** Runs `task` with an admin client of its own, which is closed afterwards, whatever happens. */
 export async function withAdmin<T>(
-  settings: KafkaSettings,
+  settings: ConnectionSettings,
   logger: Logger,
   task: (admin: Admin) => Promise<T>,
 ): Promise<T> {
@@ -36,7 +36,7 @@ export async function withAdmin<T>(
  * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
  */
 export async function askBroker<T>(
-  settings: KafkaSettings,
+  settings: ConnectionSettings,
   logger: Logger,
   call: string,
   task: (admin: Admin) => Promise<T>,

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { installDecoder } from './decoder.js';
 import { createLogCreator } from './logging.js';
 import { refuseUnsafeFlags, toSaslOptions, toTlsOptions } from './settings.js';
-import type { KafkaSettings } from './settings.js';
+import type { ConnectionSettings, KafkaSettings } from './settings.js';
 import { createSockets } from './sockets.js';
 
 // Before anything is fetched: kafkajs looks for its decoder then, once.
@@ -30,7 +30,7 @@ export interface KafkaClientOptions {
 }
 
 /** What kafkajs is configured with, without sockets and log. */
-export function toKafkaConfig(settings: KafkaSettings): KafkaConfig {
+export function toKafkaConfig(settings: ConnectionSettings): KafkaConfig {
   return {
     brokers: [...settings.brokers],
     clientId: settings.clientId,
@@ -43,13 +43,18 @@ export function toKafkaConfig(settings: KafkaSettings): KafkaConfig {
   };
 }
 
+/** @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make kafkajs print records */
+export function requireSafeEnvironment(env?: KafkaClientOptions['env']): void {
+  // eslint-disable-next-line no-restricted-properties -- kafkajs reads these flags from there, whatever we configure
+  refuseUnsafeFlags(env ?? process.env);
+}
+
 /**
  * A kafkajs client that reads gzip, snappy, lz4 and zstd, logs to pino without contents and can be closed for certain.
  * @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make kafkajs print records
  */
-export function createKafkaClient(settings: KafkaSettings, options: KafkaClientOptions): KafkaClient {
-  // eslint-disable-next-line no-restricted-properties -- kafkajs reads these flags from there, whatever we configure
-  refuseUnsafeFlags(options.env ?? process.env);
+export function createKafkaClient(settings: ConnectionSettings, options: KafkaClientOptions): KafkaClient {
+  requireSafeEnvironment(options.env);
   const sockets = createSockets();
   const kafka = new Kafka({
     ...toKafkaConfig(settings),

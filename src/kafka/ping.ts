@@ -3,7 +3,7 @@ import { askBroker } from './admin.js';
 import { createKafkaClient } from './client.js';
 import { withDeadline } from './deadline.js';
 import { brokerUnavailable } from './errors.js';
-import type { KafkaSettings } from './settings.js';
+import type { ConnectionSettings } from './settings.js';
 
 export interface PingOptions {
   readonly logger: Logger;
@@ -14,7 +14,10 @@ export interface PingOptions {
  * Opens a connection to one broker of the list (authenticating where configured), learns its versions, closes it.
  * Rejects with the error of kafkajs.
  */
-export async function probe(settings: KafkaSettings, { logger, deadlineMs }: PingOptions): Promise<void> {
+export async function probe(
+  settings: ConnectionSettings,
+  { logger, deadlineMs }: PingOptions,
+): Promise<void> {
   const retry = { retries: settings.brokers.length - 1, initialRetryTime: 10, maxRetryTime: 100 };
   const client = createKafkaClient(settings, { logger, retry });
   const admin = client.kafka.admin({ retry });
@@ -30,7 +33,7 @@ export async function probe(settings: KafkaSettings, { logger, deadlineMs }: Pin
  * Whether a broker answers: for readiness.
  * @throws WorkerError BROKER_UNAVAILABLE within `deadlineMs` (and little more)
  */
-export async function ping(settings: KafkaSettings, options: PingOptions): Promise<void> {
+export async function ping(settings: ConnectionSettings, options: PingOptions): Promise<void> {
   try {
     await probe(settings, options);
   } catch (error) {
@@ -42,7 +45,7 @@ export async function ping(settings: KafkaSettings, options: PingOptions): Promi
  * The id that the cluster gave itself when it was made.
  * @throws WorkerError BROKER_UNAVAILABLE, BROKER_ACCESS
  */
-export async function readClusterId(settings: KafkaSettings, logger: Logger): Promise<string> {
+export async function readClusterId(settings: ConnectionSettings, logger: Logger): Promise<string> {
   const { clusterId } = await askBroker(settings, logger, 'reading the id of the cluster', (admin) =>
     admin.describeCluster(),
   );

@@ -21,20 +21,25 @@ export type KafkaSasl =
     }
   | { readonly mechanism: 'oauthbearer'; readonly token: () => Promise<SecretValue> };
 
-export interface KafkaSettings {
+/** How to reach the brokers. */
+export interface ConnectionSettings {
   /** `host:port` each, at least one. */
   readonly brokers: readonly string[];
   readonly clientId: string;
-  readonly groupId: string;
-  /** How long a member may be silent before its partitions go to others. Brokers allow 6,000 to 1,800,000. */
-  readonly sessionTimeoutMs: number;
-  /** How long the others wait for a member when partitions are shared out anew; at least the session timeout. */
-  readonly rebalanceTimeoutMs: number;
   /** The longest one request to a broker, and one `Outlet.send`, may take. */
   readonly requestTimeoutMs: number;
   /** `true`: TLS with the system's authorities. */
   readonly ssl?: boolean | KafkaTls;
   readonly sasl?: KafkaSasl;
+}
+
+/** The same with a consumer group. */
+export interface KafkaSettings extends ConnectionSettings {
+  readonly groupId: string;
+  /** How long a member may be silent before its partitions go to others. Brokers allow 6,000 to 1,800,000. */
+  readonly sessionTimeoutMs: number;
+  /** How long the others wait for a member when partitions are shared out anew; at least the session timeout. */
+  readonly rebalanceTimeoutMs: number;
 }
 
 /** What kafkajs calls `ssl`. The certificate of the broker is always checked. */

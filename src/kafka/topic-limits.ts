@@ -2,7 +2,7 @@ import kafkajs from 'kafkajs';
 import type { Admin } from 'kafkajs';
 import type { Logger } from 'pino';
 import { withAdmin } from './admin.js';
-import type { KafkaSettings } from './settings.js';
+import type { ConnectionSettings } from './settings.js';
 
 /** Settings of topics as the broker has them, by topic. Values are texts, as Kafka keeps them. */
 export async function describeTopicConfigs(
@@ -28,7 +28,7 @@ export async function describeTopicConfigs(
 
 /** `max.message.bytes` of each topic. Rejects with kafkajs's error where a topic is missing or may not be described. */
 export async function readMaxMessageBytes(
-  settings: KafkaSettings,
+  settings: ConnectionSettings,
   logger: Logger,
   topics: readonly string[],
 ): Promise<ReadonlyMap<string, number>> {

@@ -3,13 +3,12 @@ import { compileCatalogue, createFieldFinder, loadCatalogue, shippedCatalogue } 
 import type { CloudEventMode } from '../events/secured-event.js';
 import type { SourceTopics } from '../events/source-topics.js';
 import { KeyRing } from '../fernet/index.js';
-import { refuseUnsafeFlags } from '../kafka/settings.js';
-import type { KafkaSettings } from '../kafka/settings.js';
+import type { ConnectionSettings } from '../kafka/settings.js';
 import { createLogger } from '../observability/logger.js';
 import type { EntityChange } from './change.js';
 import { changeRecordOf } from './change-record.js';
 import type { ChangeRecord, ChangeRecordOptions } from './change-record.js';
-import { RecordSender } from '../../producers/record-sender.js';
+import { ChangeProducer } from '../../producers/changes.js';
 
 /** Which fields are sealed: the same settings as the worker's (docs/catalog.md). */
 export interface SealingRules {
@@ -38,8 +37,7 @@ export interface SealerOptions {
 }
 
 export interface PublisherOptions extends SealerOptions {
-  readonly kafka: Pick<KafkaSettings, 'brokers'> &
-    Partial<Pick<KafkaSettings, 'clientId' | 'ssl' | 'sasl' | 'requestTimeoutMs'>>;
+  readonly kafka: Pick<ConnectionSettings, 'brokers'> & Partial<ConnectionSettings>;
   /** The longest `publish` waits for the brokers, all attempts included. Default 30,000. */
   readonly sendTimeoutMs?: number;
   /** Gets names and codes, never a value. Default: silent. */
@@ -62,7 +60,7 @@ export interface Publisher extends ChangeSealer {
    * @throws WorkerError BROKER_UNAVAILABLE: it may have been sent or not; publish it again with the same `id`
    */
   publish(change: EntityChange): Promise<ChangeRecord>;
-  /** Several changes in one request, in this order. None is sent where one is refused. */
+  /** Several changes together, in this order. None is sent where one is refused. */
   publishAll(changes: readonly EntityChange[]): Promise<readonly ChangeRecord[]>;
   /** Waits for what is being sent, then closes the connection. */
   close(): Promise<void>;
@@ -105,11 +103,9 @@ export function createChangeSealer(options: SealerOptions): ChangeSealer {
  *   the Kafka client print records
  */
 export function createPublisher(options: PublisherOptions): Publisher {
-  // eslint-disable-next-line no-restricted-properties -- kafkajs reads these flags from there, whatever is configured
-  refuseUnsafeFlags(process.env);
   const sealer = createChangeSealer(options);
-  const sender = new RecordSender({
-    settings: settingsOf(options.kafka),
+  const sender = new ChangeProducer({
+    settings: { clientId: 'connection-secrets-publisher', requestTimeoutMs: 10_000, ...options.kafka },
     sendTimeoutMs: options.sendTimeoutMs ?? SEND_TIMEOUT_MS,
     logger: options.logger ?? createLogger({ level: 'silent' }),
   });
@@ -127,15 +123,5 @@ export function createPublisher(options: PublisherOptions): Publisher {
       return record;
     },
     close: () => sender.close(),
-  };
-}
-
-function settingsOf(kafka: PublisherOptions['kafka']): KafkaSettings {
-  return {
-    clientId: 'connection-secrets-publisher',
-    requestTimeoutMs: 10_000,
-    ...kafka,
-    // A producer has no group.
-    ...{ groupId: '', sessionTimeoutMs: 30_000, rebalanceTimeoutMs: 60_000 },
   };
 }

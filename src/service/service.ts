@@ -7,7 +7,7 @@ import { WorkerError } from '../errors.js';
 import { openHttpServer, type HttpServer } from '../http/server.js';
 import { checkTopics, judgeTopicProblems } from '../kafka/topic-checks.js';
 import { sourceTopics } from '../kafka/topics.js';
-import { createKafkaOutlet, type KafkaOutlet } from '../../producers/producer.js';
+import { KafkaOutlet } from '../../producers/outlet.js';
 import { ping, readClusterId } from '../kafka/ping.js';
 import type { KafkaSettings } from '../kafka/settings.js';
 import type { SourceConsumer } from '../../consumers/source-events.js';
@@ -149,7 +149,7 @@ class Service {
 
   async #openWorker(): Promise<Worker | null> {
     const { config, logger } = this.#options;
-    const outlet = createKafkaOutlet({
+    const outlet = new KafkaOutlet({
       settings: this.#settings,
       bindings: [securedEvents(config.topics), deadLetters(config.topics)],
       logger,

@@ -5,7 +5,7 @@ import type { Config } from '../../config.js';
 import { setHandledFrom } from '../../database/handled-from.js';
 import { WorkerError } from '../../errors.js';
 import { checkTopics, judgeTopicProblems } from '../../kafka/topic-checks.js';
-import { createKafkaOutlet, type KafkaOutlet } from '../../../producers/producer.js';
+import { KafkaOutlet } from '../../../producers/outlet.js';
 import { forgetGroup } from '../../kafka/groups.js';
 import { readClusterId } from '../../kafka/ping.js';
 import type { KafkaSettings } from '../../kafka/settings.js';
@@ -45,7 +45,7 @@ const CLOSE_DEADLINE_MS = 2_000;
 export async function replay(options: ReplayOptions): Promise<EventsReplay> {
   const { config, logger } = options;
   const settings = kafkaSettings(config);
-  const outlet = createKafkaOutlet({
+  const outlet = new KafkaOutlet({
     settings,
     bindings: [securedEvents(config.topics), deadLetters(config.topics)],
     logger,

@@ -15,7 +15,7 @@ import { DatabaseLedger } from '../../database/ledger.js';
 import { loadIdentity } from '../../database/settings.js';
 import { ConfigurationError, EventError, WorkerError } from '../../errors.js';
 import { checkTopics, judgeTopicProblems } from '../../kafka/topic-checks.js';
-import { createKafkaOutlet } from '../../../producers/producer.js';
+import { KafkaOutlet } from '../../../producers/outlet.js';
 import type { Logger } from '../../observability/index.js';
 import type { ClaimRequest, Ledger } from '../../pipeline/ledger.js';
 import { openOutgoing } from '../../pipeline/outbox.js';
@@ -58,7 +58,7 @@ export async function replaySecured(options: SecuredOptions): Promise<SecuredRep
   const settings = kafkaSettings(config);
   // Unsent dead letters of a connection go before its state.
   const bindings = [securedEvents(config.topics), deadLetters(config.topics)];
-  const outlet = createKafkaOutlet({ settings, bindings, logger });
+  const outlet = new KafkaOutlet({ settings, bindings, logger });
   try {
     judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
     await outlet.readLimits();

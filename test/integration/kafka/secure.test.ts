@@ -8,10 +8,9 @@ import { beforeAll, expect, it } from 'vitest';
 import { deadLetters } from '../../../producers/dead-letters.js';
 import { securedEvents } from '../../../producers/secured.js';
 import { loadConfig } from '../../../src/config.js';
-import { createKafkaOutlet } from '../../../producers/producer.js';
+import { KafkaOutlet } from '../../../producers/outlet.js';
 import { createTopics } from '../../../src/kafka/topics.js';
 import { ping } from '../../../src/kafka/ping.js';
-import type { KafkaOutlet } from '../../../producers/producer.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import { kafkaSettings } from '../../../src/kafka/settings-from-config.js';
@@ -59,7 +58,7 @@ function namesOf(suffix: string): Parameters<typeof createTopics>[1]['names'] {
 }
 
 function outletTo(settings: KafkaSettings, names: ReturnType<typeof namesOf>, logger: Logger): KafkaOutlet {
-  const outlet = createKafkaOutlet({
+  const outlet = new KafkaOutlet({
     settings,
     bindings: [securedEvents(names), deadLetters(names)],
     logger,

@@ -13,7 +13,7 @@ import { startAwsStandin, type Fault } from '../../harness/aws-standin/index.js'
 import { CANARY, findCanary } from '../../harness/canary.js';
 import { createDatabase, describeWith, disposeLater } from '../../harness/index.js';
 import { runHere } from '../operations/verify-worlds.js';
-import { createKafkaOutlet } from '../../../producers/producer.js';
+import { KafkaOutlet } from '../../../producers/outlet.js';
 import { describeEngines, openDatabase } from '../database/support.js';
 import { createLogger } from '../../../src/observability/index.js';
 import { kafkaSettings } from '../kafka/support.js';
@@ -178,7 +178,7 @@ describeWith(['kafka'], 'a record that cannot be sent', ({ kafka }) => {
   ])('%s', async (_title, brokers) => {
     const lines: string[] = [];
     const logger = createLogger({ level: 'trace', stream: { write: (line) => void lines.push(line) } });
-    const outlet = createKafkaOutlet({
+    const outlet = new KafkaOutlet({
       settings: kafkaSettings(brokers, { requestTimeoutMs: 3_000 }),
       bindings: [{ stream: 'secured', topic: 'no-such-topic-here' }],
       logger,

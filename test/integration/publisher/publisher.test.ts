@@ -16,6 +16,7 @@ import {
   jsonOf,
   readAll,
   startKafka,
+  waitFor,
 } from '../../harness/index.js';
 import { requireMessage } from '../../harness/asyncapi.js';
 import { KEY, mysqlChange, opened } from '../../unit/publisher/support.js';
@@ -136,6 +137,28 @@ describeWith(['kafka'], 'publishing', ({ kafka: brokers }) => {
     const entity = { ...large.entity, description: 'x'.repeat(1_200_000) };
     await expect(publisher.publish({ ...large, entity })).rejects.toMatchObject({ code: 'OUTPUT_TOO_LARGE' });
     await publisher.publish(changeOf('a', 2));
+  });
+
+  it('refuses what is too large, and not what goes with it', async () => {
+    const topic = freshName('small');
+    await createTopics([{ topic, config: { 'max.message.bytes': '8000' } }], { brokers });
+    const { publisher } = publisherOn(brokers, { topics: { updated: topic } });
+    const large = changeOf('large', 1);
+    const entity = { ...large.entity, description: 'x'.repeat(20_000) };
+    const publishBoth = () =>
+      Promise.allSettled([publisher.publish(changeOf('a', 1)), publisher.publish({ ...large, entity })]);
+    // Together they are refused for a reason that may pass; by then the limit of the topic is known.
+    for (const { status } of await publishBoth()) expect(status).toBe('rejected');
+    const [first, second] = await waitFor(
+      async () => {
+        const results = await publishBoth();
+        return results[0].status === 'fulfilled' && results;
+      },
+      { what: 'the limit to be known' },
+    );
+    expect(first.status).toBe('fulfilled');
+    expect(second).toMatchObject({ reason: { code: 'OUTPUT_TOO_LARGE' } });
+    expect((await readAll(topic, { brokers })).map(({ key }) => key)).toEqual(['a']);
   });
 });
 

@@ -141,8 +141,8 @@ describe('a secured event', () => {
 
 describe('byteSize', () => {
   it('counts bytes of key, value and headers and some for the frame', () => {
-    const empty = byteSize({ stream: 'secured', key: null, value: null, headers: {} });
-    const full = byteSize({ stream: 'secured', key: 'é', value: Buffer.alloc(10), headers: { aé: 'ü' } });
+    const empty = byteSize({ key: null, value: null, headers: {} });
+    const full = byteSize({ key: 'é', value: Buffer.alloc(10), headers: { aé: 'ü' } });
     expect(empty).toBeGreaterThanOrEqual(82);
     expect(full - empty).toBeGreaterThanOrEqual(2 + 10 + 3 + 2 + 2);
     expect(full - empty).toBeLessThan(40);

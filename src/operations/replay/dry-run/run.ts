@@ -1,3 +1,4 @@
+import { deadLetters } from '../../../../producers/dead-letters.js';
 import { openSecretsManager, openWorker, type Worker } from '../../../app.js';
 import type { Config } from '../../../config.js';
 import { connectionsById, isSetUp, StateCopy } from '../../../database/copy-state.js';
@@ -7,7 +8,8 @@ import { migrateSchema } from '../../../database/schema.js';
 import { openIdentity } from '../../../database/settings.js';
 import { ConfigurationError } from '../../../errors.js';
 import { checkTopics, judgeTopicProblems } from '../../../kafka/topic-checks.js';
-import { createKafkaOutlet } from '../../../../producers/producer.js';
+import { KafkaOutlet } from '../../../../producers/outlet.js';
+import { securedEvents } from '../../../../producers/secured.js';
 import { forgetGroup } from '../../../kafka/groups.js';
 import { EventLog, FailureLog, type Logger } from '../../../observability/index.js';
 import { kafkaSettings } from '../../../kafka/settings-from-config.js';
@@ -140,11 +142,8 @@ async function readRecords(
 /** Says how large records may be, and drops them. */
 async function mutedOutlet({ config, logger }: DryRunOptions): Promise<Outlet> {
   const settings = kafkaSettings(config);
-  const bindings = [
-    { stream: 'secured', topic: config.topics.secured },
-    { stream: 'dead-letter', topic: config.topics.deadLetter },
-  ] as const;
-  const real = createKafkaOutlet({ settings, bindings, logger });
+  const bindings = [securedEvents(config.topics), deadLetters(config.topics)];
+  const real = new KafkaOutlet({ settings, bindings, logger });
   await real.readLimits();
   await real.close(CLOSE_DEADLINE_MS);
   return {

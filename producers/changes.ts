@@ -1,0 +1,84 @@
+import { WorkerError } from '../src/errors.js';
+import { byteSize } from '../src/events/record-size.js';
+import { brokerUnavailable } from '../src/kafka/errors.js';
+import { KafkaProducer } from './producer.js';
+import type { KafkaProducerOptions } from './producer.js';
+import type { TopicRecord } from './requests.js';
+
+interface Waiting {
+  readonly records: readonly TopicRecord[];
+  readonly resolve: () => void;
+  readonly reject: (error: WorkerError) => void;
+}
+
+/** What several calls have is sent together up to this size: a broker's default limit of a batch is 1 MiB. */
+const TOGETHER_BYTES = 768 * 1024;
+const RETRIES = 5;
+
+/**
+ * `connection.created`, `connection.updated` and `connection.deleted` for who publishes changes: records go out in the
+ * order of the calls, one request at a time. Of two changes of one entity the second is never in the topic without, or
+ * before, the first one having been tried.
+ */
+export class ChangeProducer {
+  readonly #options: Omit<KafkaProducerOptions, 'retries'>;
+  readonly #producer: KafkaProducer;
+  #queue: Waiting[] = [];
+  #sending: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(options: Omit<KafkaProducerOptions, 'retries'>) {
+    this.#options = options;
+    this.#producer = new KafkaProducer({ ...options, retries: RETRIES });
+  }
+
+  send(records: readonly TopicRecord[]): Promise<void> {
+    if (this.#closed) {
+      return Promise.reject(new WorkerError('BROKER_UNAVAILABLE', 'sending failed: the publisher is closed'));
+    }
+    if (records.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ records, resolve, reject });
+      this.#sending ??= this.#drain();
+    });
+  }
+
+  /** Waits for everything that was handed over. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    while (this.#sending !== null) await this.#sending;
+    await this.#producer.close(this.#options.settings.requestTimeoutMs);
+  }
+
+  /** Between the last look at the queue and the mark that nobody is sending, nothing is awaited. */
+  async #drain(): Promise<void> {
+    await Promise.resolve();
+    while (this.#queue.length > 0) {
+      const round = this.#takeRound();
+      try {
+        await this.#producer.send(round.flatMap(({ records }) => records));
+        for (const { resolve } of round) resolve();
+      } catch (error) {
+        const ours = error instanceof WorkerError ? error : brokerUnavailable('sending', error);
+        for (const { reject } of round) reject(ours);
+      }
+    }
+    this.#sending = null;
+  }
+
+  /** As many calls as go together, without those that are refused. */
+  #takeRound(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { records } of this.#queue) {
+      bytes += records.reduce((sum, record) => sum + byteSize(record), 0);
+      if (count > 0 && bytes > TOGETHER_BYTES) break;
+      count += 1;
+    }
+    return this.#queue.splice(0, count).filter(({ records, reject }) => {
+      const refusal = this.#producer.refusal(records);
+      if (refusal !== null) reject(refusal);
+      return refusal === null;
+    });
+  }
+}
