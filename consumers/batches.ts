@@ -1,11 +1,11 @@
 import type { EachBatchHandler, EachBatchPayload } from 'kafkajs';
+import { partitionKey } from '../src/kafka/partitions.js';
+import type { PartitionKey } from '../src/kafka/partitions.js';
 import type { PartitionFailures } from './failures.js';
-import type { PartitionControl, PausedPartitions } from './paused-partitions.js';
 import type { Membership } from './membership.js';
 import { PartitionRun } from './partition-run.js';
 import type { RunContext } from './partition-run.js';
-import { partitionKey } from '../src/kafka/partitions.js';
-import type { PartitionKey } from '../src/kafka/partitions.js';
+import type { PartitionControl, PausedPartitions } from './paused-partitions.js';
 
 /** How far a partition is read, for the lag. `lastOffset` is the last one finished. */
 export interface BatchReport {

@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 import type { ErrorCode } from '../src/errors.js';
 import { backoffMs, PARTITION_BACKOFF } from '../src/kafka/backoff.js';
 import type { BackoffOptions } from '../src/kafka/backoff.js';
-import type { PartitionRun } from './partition-run.js';
 import type { PartitionKey } from '../src/kafka/partitions.js';
+import type { PartitionRun } from './partition-run.js';
 
 /** A partition that does not get on: for readiness and metrics. */
 export interface FailingPartition {

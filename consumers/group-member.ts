@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, ConsumerConfig, ConsumerEndBatchProcessEvent, EachBatchHandler } from 'kafkajs';
 import type { Logger } from 'pino';
 import type { WorkerError } from '../src/errors.js';
+import { probe } from '../src/kafka/admin.js';
 import { backoffMs } from '../src/kafka/backoff.js';
 import type { BackoffOptions } from '../src/kafka/backoff.js';
 import { createGroupClient } from '../src/kafka/client.js';
@@ -14,7 +15,6 @@ import {
   isWaitingForBroker,
 } from '../src/kafka/errors.js';
 import type { TopicPartition } from '../src/kafka/partitions.js';
-import { probe } from '../src/kafka/ping.js';
 import type { KafkaSettings } from '../src/kafka/settings.js';
 import { joinTimeoutOf, JoinWatch } from './join-watch.js';
 import { Membership } from './membership.js';
@@ -56,7 +56,10 @@ export interface GroupMemberOptions {
   readonly onJoined: () => void;
   /** This member cannot go on as it is: to be told again until it is a member, or halted. */
   readonly onFatal: (error: WorkerError) => void;
-  /** How long the broker may answer without this member getting into its group: at least; 60,000 by default. See {@link joinTimeoutOf}. */
+  /**
+   * How long the broker may answer without this member getting into its group: at least; 60,000 by default.
+   * See {@link joinTimeoutOf}.
+   */
   readonly joinTimeoutMs?: number;
 }
 
@@ -119,14 +122,14 @@ export class GroupMember {
     void this.#connect();
   }
 
-  /** Leaves in any case and joins again, over connections of its own: whatever is left of the old ones can do nothing. */
+  /** Leaves in any case and joins again, over new connections: whatever is left of the old ones can do nothing. */
   async rejoin(): Promise<void> {
     this.#connecting += 1;
     await this.#discard(true);
     await this.#connect();
   }
 
-  /** Connects no more. A member stays one, with its heartbeats, until {@link leave}; what it fetches has no contents. */
+  /** Connects no more. A member stays one, with its heartbeats, until {@link leave}; it fetches nothing. */
   halt(): void {
     this.#halting.abort();
     this.#watch.stop();

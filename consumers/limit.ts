@@ -10,7 +10,7 @@ export class Limit {
     return true;
   }
 
-  /** Takes one more even if the limit is reached: what a partition without anything under way gets, so that none starves. */
+  /** Takes one more even if the limit is reached: a partition with nothing under way gets it, so that none starves. */
   takeBeyond(): void {
     this.#taken += 1;
   }

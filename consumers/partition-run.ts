@@ -1,13 +1,13 @@
 import type { EachBatchPayload, KafkaMessage } from 'kafkajs';
 import { WorkerError } from '../src/errors.js';
-import type { SourceRecord, Unread } from '../src/terms.js';
-import type { RecordSink } from '../src/transport.js';
 import { withoutText } from '../src/kafka/errors.js';
-import { toSourceRecord } from './records.js';
-import type { WakeUp, Limit } from './limit.js';
-import { Watermark } from './watermark.js';
 import { partitionKey } from '../src/kafka/partitions.js';
 import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
+import type { SourceRecord, Unread } from '../src/terms.js';
+import type { RecordSink } from '../src/transport.js';
+import type { WakeUp, Limit } from './limit.js';
+import { toSourceRecord } from './records.js';
+import { Watermark } from './watermark.js';
 
 /**
  * A part of each partition, read once by positions that the caller keeps. Nothing is committed: whoever reads so leaves

@@ -2,11 +2,11 @@ import type { Logger } from 'pino';
 import type { WorkerError } from '../src/errors.js';
 import type { ErrorCode } from '../src/errors.js';
 import { brokerErrorName, fatalError, isMembershipError, isRetriable } from '../src/kafka/errors.js';
+import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
 import type { PartitionFailures } from './failures.js';
+import type { WakeUp } from './limit.js';
 import type { Membership } from './membership.js';
 import type { PartitionRun } from './partition-run.js';
-import type { WakeUp } from './limit.js';
-import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
 
 /** What kafkajs is told of a partition; nothing where there is no consumer, or it is starting anew. */
 export interface PartitionControl {

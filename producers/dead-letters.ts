@@ -1,5 +1,5 @@
-import type { StreamBinding } from './outlet.js';
 import type { TopicNames } from '../src/kafka/topics.js';
+import type { StreamBinding } from './outlet.js';
 
 /** `connection.dead-letter`: events that cannot be processed as they are, sealed. */
 export const deadLetters = ({ deadLetter }: Pick<TopicNames, 'deadLetter'>): StreamBinding => ({

@@ -17,7 +17,10 @@ export interface KafkaOutletOptions {
   readonly maxRequestBytes?: number;
 }
 
-/** Writes streams to topics. One attempt per send: whether there is another is the caller's decision, whose claim may have run out. */
+/**
+ * Writes streams to topics. One attempt per send: whether there is another is the caller's decision, whose claim may have
+ * run out.
+ */
 export class KafkaOutlet implements Outlet {
   readonly requestTimeoutMs: number;
   readonly #topics: ReadonlyMap<Stream, string>;

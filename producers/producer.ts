@@ -8,7 +8,7 @@ import type { KafkaClient } from '../src/kafka/client.js';
 import { withDeadline } from '../src/kafka/deadline.js';
 import { brokerErrorName, brokerUnavailable } from '../src/kafka/errors.js';
 import type { ConnectionSettings } from '../src/kafka/settings.js';
-import { readMaxMessageBytes } from '../src/kafka/topic-limits.js';
+import { readMaxMessageBytes } from '../src/kafka/topics.js';
 import { cutIntoRequests } from './requests.js';
 import type { TopicRecord } from './requests.js';
 

@@ -5,7 +5,7 @@ import type { Config } from '../config.js';
 import type { Database } from '../database/database.js';
 import { schemaStatus } from '../database/schema.js';
 import { openIdentity, type DatabaseIdentity } from '../database/settings.js';
-import { readClusterId } from '../kafka/ping.js';
+import { readClusterId } from '../kafka/admin.js';
 import type { Logger } from '../observability/logger.js';
 import { ManagerPool } from '../secrets-managers/pool.js';
 import { kafkaSettings } from '../kafka/settings-from-config.js';

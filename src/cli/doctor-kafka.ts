@@ -1,6 +1,6 @@
 import type { Config } from '../config.js';
 import { checkTopics, type TopicProblem } from '../kafka/topic-checks.js';
-import { ping } from '../kafka/ping.js';
+import { ping } from '../kafka/admin.js';
 import type { Logger } from '../observability/logger.js';
 import { kafkaSettings } from '../kafka/settings-from-config.js';
 import { attempt, failed, ok, skipped, warned, type CheckResult } from './doctor-check.js';

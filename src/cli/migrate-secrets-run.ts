@@ -10,7 +10,7 @@ import { openIdentity, readIdentity, type DatabaseIdentity } from '../database/s
 import { requireCurrentSchema } from '../database/schema.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import { KafkaOutlet } from '../../producers/outlet.js';
-import { readClusterId } from '../kafka/ping.js';
+import { readClusterId } from '../kafka/admin.js';
 import { FailureLog, type Logger } from '../observability/index.js';
 import { Migrate } from '../operations/migrate/migrate.js';
 import { previewMigration, type PlannedMove } from '../operations/migrate/preview.js';

@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import { WorkerError } from '../errors.js';
 import { createKafkaClient } from './client.js';
 import { withDeadline } from './deadline.js';
-import { brokerUnavailable } from './errors.js';
-import type { ConnectionSettings } from './settings.js';
+import { brokerErrorName, brokerUnavailable } from './errors.js';
+import type { ConnectionSettings, KafkaSettings } from './settings.js';
 
 /** An administrative task is several requests. */
 const REQUESTS = 4;
@@ -45,5 +45,90 @@ export async function askBroker<T>(
     return await withAdmin(settings, logger, task);
   } catch (error) {
     throw error instanceof WorkerError ? error : brokerUnavailable(call, error);
+  }
+}
+
+export interface PingOptions {
+  readonly logger: Logger;
+  readonly deadlineMs: number;
+}
+
+/**
+ * Opens a connection to one broker of the list (authenticating where configured), learns its versions, closes it.
+ * Rejects with the error of kafkajs.
+ */
+export async function probe(
+  settings: ConnectionSettings,
+  { logger, deadlineMs }: PingOptions,
+): Promise<void> {
+  const retry = { retries: settings.brokers.length - 1, initialRetryTime: 10, maxRetryTime: 100 };
+  const client = createKafkaClient(settings, { logger, retry });
+  const admin = client.kafka.admin({ retry });
+  try {
+    await withDeadline(admin.connect(), deadlineMs);
+    await withDeadline(admin.disconnect(), deadlineMs).catch(() => undefined);
+  } finally {
+    client.close();
+  }
+}
+
+/**
+ * Whether a broker answers: for readiness.
+ * @throws WorkerError BROKER_UNAVAILABLE within `deadlineMs` (and little more)
+ */
+export async function ping(settings: ConnectionSettings, options: PingOptions): Promise<void> {
+  try {
+    await probe(settings, options);
+  } catch (error) {
+    throw brokerUnavailable('connecting to the broker', error);
+  }
+}
+
+/**
+ * The id that the cluster gave itself when it was made.
+ * @throws WorkerError BROKER_UNAVAILABLE, BROKER_ACCESS
+ */
+export async function readClusterId(settings: ConnectionSettings, logger: Logger): Promise<string> {
+  const { clusterId } = await askBroker(settings, logger, 'reading the id of the cluster', (admin) =>
+    admin.describeCluster(),
+  );
+  return clusterId;
+}
+
+export interface GroupFacts {
+  /** Members it has at present. */
+  readonly members: number;
+  /** Of the topics asked for, those it has committed offsets of. */
+  readonly topics: readonly string[];
+}
+
+/**
+ * What the broker knows of the settings' own group.
+ * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
+ */
+export async function readGroup(
+  settings: KafkaSettings,
+  topics: readonly string[],
+  logger: Logger,
+): Promise<GroupFacts> {
+  const { groupId } = settings;
+  return askBroker(settings, logger, 'reading the group', async (admin) => {
+    const { groups } = await admin.describeGroups([groupId]);
+    const offsets = await admin.fetchOffsets({ groupId, topics: [...topics] });
+    return {
+      members: groups[0]?.members.length ?? 0,
+      topics: offsets
+        .filter(({ partitions }) => partitions.some(({ offset }) => Number(offset) >= 0))
+        .map(({ topic }) => topic),
+    };
+  });
+}
+
+/** Removes the settings' own group, which must have no members. Does not reject: an empty group expires by itself. */
+export async function forgetGroup(settings: KafkaSettings, logger: Logger): Promise<void> {
+  try {
+    await withAdmin(settings, logger, (admin) => admin.deleteGroups([settings.groupId]));
+  } catch (error) {
+    logger.debug({ error: brokerErrorName(error) }, 'the group was not deleted: it expires by itself');
   }
 }

@@ -4,8 +4,7 @@ import { askBroker } from './admin.js';
 import type { KafkaSettings } from './settings.js';
 import { readPartitionFacts } from './partitions.js';
 import type { PartitionFacts } from './partitions.js';
-import { describeTopicConfigs } from './topic-limits.js';
-import { sourceTopics } from './topics.js';
+import { describeTopicConfigs, sourceTopics } from './topics.js';
 import type { TopicNames } from './topics.js';
 import { READ_CODECS } from './unpack.js';
 

@@ -1,11 +1,12 @@
+import kafkajs from 'kafkajs';
 import type { Admin, ITopicConfig } from 'kafkajs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { WorkerError } from '../errors.js';
 import type { SourceTopics } from '../events/source-topics.js';
-import { askBroker } from './admin.js';
+import { askBroker, withAdmin } from './admin.js';
 import { brokerErrorName } from './errors.js';
-import type { KafkaSettings } from './settings.js';
+import type { ConnectionSettings } from './settings.js';
 
 /** The names of this worker's topics. One topic may serve for all three source events. */
 export interface TopicNames extends SourceTopics {
@@ -80,7 +81,7 @@ export function toTopicConfigs(plan: TopicPlan): readonly ITopicConfig[] {
  * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
  */
 export async function createTopics(
-  settings: KafkaSettings,
+  settings: ConnectionSettings,
   plan: TopicPlan,
   logger: Logger,
 ): Promise<readonly TopicCreation[]> {
@@ -119,4 +120,43 @@ async function tellsOffsets(admin: Admin, topic: string): Promise<boolean> {
     if (!NOT_YET.has(brokerErrorName(error))) throw error;
     return false;
   }
+}
+
+/** Settings of topics as the broker has them, by topic. Values are texts, as Kafka keeps them. */
+export async function describeTopicConfigs(
+  admin: Admin,
+  topics: readonly string[],
+  names: readonly string[],
+): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: topics.map((name) => ({
+      type: kafkajs.ConfigResourceTypes.TOPIC,
+      name,
+      configNames: [...names],
+    })),
+  });
+  return new Map(
+    resources.map(({ resourceName, configEntries }) => [
+      resourceName,
+      new Map(configEntries.map(({ configName, configValue }) => [configName, configValue])),
+    ]),
+  );
+}
+
+/** `max.message.bytes` of each topic. Rejects with kafkajs's error where a topic is missing or may not be described. */
+export async function readMaxMessageBytes(
+  settings: ConnectionSettings,
+  logger: Logger,
+  topics: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  return withAdmin(settings, logger, async (admin) => {
+    const configs = await describeTopicConfigs(admin, [...new Set(topics)], ['max.message.bytes']);
+    const limits = new Map<string, number>();
+    for (const [topic, entries] of configs) {
+      const bytes = Number(entries.get('max.message.bytes'));
+      if (Number.isSafeInteger(bytes) && bytes > 0) limits.set(topic, bytes);
+    }
+    return limits;
+  });
 }

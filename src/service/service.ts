@@ -8,7 +8,7 @@ import { openHttpServer, type HttpServer } from '../http/server.js';
 import { checkTopics, judgeTopicProblems } from '../kafka/topic-checks.js';
 import { sourceTopics } from '../kafka/topics.js';
 import { KafkaOutlet } from '../../producers/outlet.js';
-import { ping, readClusterId } from '../kafka/ping.js';
+import { ping, readClusterId } from '../kafka/admin.js';
 import type { KafkaSettings } from '../kafka/settings.js';
 import type { SourceConsumer } from '../../consumers/source-events.js';
 import { EventLog, FailureLog, Metrics, logTidied, type Logger } from '../observability/index.js';

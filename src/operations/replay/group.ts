@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from '../../database/database.js';
 import { ConfigurationError } from '../../errors.js';
-import { readGroup } from '../../kafka/groups.js';
+import { readGroup } from '../../kafka/admin.js';
 import type { KafkaSettings } from '../../kafka/settings.js';
 import type { Logger } from '../../observability/index.js';
 import type { ReplayPlan } from './plan.js';

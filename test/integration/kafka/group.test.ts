@@ -16,7 +16,7 @@ import {
 } from '../../harness/index.js';
 import type { WorkerError } from '../../../src/errors.js';
 import { createGroupClient } from '../../../src/kafka/client.js';
-import { readGroup } from '../../../src/kafka/groups.js';
+import { readGroup } from '../../../src/kafka/admin.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';
 import { FakeHandler, kafkaSettings, SILENT, startConsumer, transient } from './support.js';
 

@@ -2,7 +2,7 @@ import { beforeEach, expect, it } from 'vitest';
 import { deadLetters } from '../../../producers/dead-letters.js';
 import { securedEvents } from '../../../producers/secured.js';
 import { KafkaOutlet } from '../../../producers/outlet.js';
-import { ping } from '../../../src/kafka/ping.js';
+import { ping } from '../../../src/kafka/admin.js';
 import type { KafkaOutletOptions } from '../../../producers/outlet.js';
 import { byteSize } from '../../../src/events/record-size.js';
 import type { OutgoingRecord, Stream } from '../../../src/transport.js';

@@ -10,7 +10,7 @@ import { securedEvents } from '../../../producers/secured.js';
 import { loadConfig } from '../../../src/config.js';
 import { KafkaOutlet } from '../../../producers/outlet.js';
 import { createTopics } from '../../../src/kafka/topics.js';
-import { ping } from '../../../src/kafka/ping.js';
+import { ping } from '../../../src/kafka/admin.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import { kafkaSettings } from '../../../src/kafka/settings-from-config.js';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { checkTopics } from '../../../src/kafka/topic-checks.js';
 import { createTopics as createOurTopics } from '../../../src/kafka/topics.js';
-import { ping } from '../../../src/kafka/ping.js';
+import { ping } from '../../../src/kafka/admin.js';
 import type { TopicNames } from '../../../src/kafka/topics.js';
 import {
   createTopics,

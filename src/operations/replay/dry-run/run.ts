@@ -10,7 +10,7 @@ import { ConfigurationError } from '../../../errors.js';
 import { checkTopics, judgeTopicProblems } from '../../../kafka/topic-checks.js';
 import { KafkaOutlet } from '../../../../producers/outlet.js';
 import { securedEvents } from '../../../../producers/secured.js';
-import { forgetGroup } from '../../../kafka/groups.js';
+import { forgetGroup } from '../../../kafka/admin.js';
 import { EventLog, FailureLog, type Logger } from '../../../observability/index.js';
 import { kafkaSettings } from '../../../kafka/settings-from-config.js';
 import type { Outlet } from '../../../transport.js';
