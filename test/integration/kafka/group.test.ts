@@ -165,32 +165,51 @@ describeWith(['kafka'], 'several consumers of one group', ({ kafka: brokers }) =
 });
 
 describeWith(['kafka'], 'a member that joins anew', ({ kafka: brokers }) => {
-  it('is the one member that the group has then, and gets what comes', async () => {
-    const topic = freshName('anew');
-    await createTopics([{ topic, partitions: 2 }], { brokers });
-    const settings = kafkaSettings(brokers);
+  function member(settings: KafkaSettings, topic: string) {
     const seen: string[] = [];
     const fatal: WorkerError[] = [];
     let joinings = 0;
-    const member = new GroupMember({
-      ...{ settings, topics: [topic], logger: SILENT },
+    const joining = new GroupMember({
+      ...{ settings, topics: [topic], logger: SILENT, joinTimeoutMs: 2_000 },
       eachBatch: async ({ batch }) => {
         seen.push(...batch.messages.map(({ value }) => String(value)));
         await Promise.resolve();
       },
       onJoined: () => (joinings += 1),
-      onFatal: (error) => fatal.push(error),
+      onFatal: (error) => {
+        fatal.push(error);
+        void joining.rejoin();
+      },
     });
-    disposeLater(() => member.leave());
-    member.start();
-    await waitFor(() => member.alive, { what: 'the group' });
-    await member.rejoin();
-    await waitFor(() => joinings === 2 && member.alive, { what: 'the group again' });
-    expect(member.membership.partitions).toHaveLength(2);
+    disposeLater(() => joining.leave());
+    joining.start();
+    return { member: joining, seen, fatal, joinings: () => joinings };
+  }
+
+  it('is the one member that the group has then, and gets what comes', async () => {
+    const topic = freshName('anew');
+    await createTopics([{ topic, partitions: 2 }], { brokers });
+    const settings = kafkaSettings(brokers);
+    const { member: joined, seen, fatal, joinings } = member(settings, topic);
+    await waitFor(() => joined.alive, { what: 'the group' });
+    await joined.rejoin();
+    await waitFor(() => joinings() === 2 && joined.alive, { what: 'the group again' });
+    expect(joined.membership.partitions).toHaveLength(2);
     expect(await readGroup(settings, [topic], SILENT)).toMatchObject({ members: 1 });
     await produce(topic, [{ value: 'after' }], { brokers });
     await waitFor(() => seen.includes('after'), { what: 'the record' });
     expect(fatal).toEqual([]);
+  });
+
+  it('is told why it does not get in, and gets in once it can', async () => {
+    const topic = freshName('later');
+    const { member: joined, fatal } = member(kafkaSettings(brokers), topic);
+    const why = await waitFor(() => fatal[0], { what: 'the reason' });
+    expect(why.message).toContain('(UNKNOWN_TOPIC_OR_PARTITION)');
+    expect(joined.lastError).toBe('UNKNOWN_TOPIC_OR_PARTITION');
+    await createTopics([{ topic }], { brokers });
+    await waitFor(() => joined.alive, { what: 'the group' });
+    expect(joined.lastError).toBeNull();
   });
 });
 
