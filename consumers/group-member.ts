@@ -54,6 +54,7 @@ export interface GroupMemberOptions {
   readonly onEmptyBatch?: (batch: ConsumerEndBatchProcessEvent['payload']) => void;
   /** After each joining, inside of kafkajs, before the first fetch under the new assignment. */
   readonly onJoined: () => void;
+  readonly onOutOfRange?: ((of: TopicPartition) => void) | undefined;
   /** This member cannot go on as it is: to be told again until it is a member, or halted. */
   readonly onFatal: (error: WorkerError) => void;
   /**
@@ -88,8 +89,8 @@ export class GroupMember {
   /** @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make kafkajs print records */
   constructor(options: GroupMemberOptions) {
     this.#options = options;
-    const { settings, logger, joinTimeoutMs = JOIN_TIMEOUT_MS } = options;
-    this.#client = createGroupClient(settings, { logger });
+    const { settings, logger, onOutOfRange, joinTimeoutMs = JOIN_TIMEOUT_MS } = options;
+    this.#client = createGroupClient(settings, { logger, onOutOfRange });
     this.#watch = new JoinWatch({
       joined: () => this.alive,
       waiting: () => performance.now() - this.#startingAtMs < COORDINATOR_MS,
@@ -241,8 +242,8 @@ export class GroupMember {
     );
     if (isEnded || this.#halted) return;
     this.#client.close();
-    const { settings, logger } = this.#options;
-    this.#client = createGroupClient(settings, { logger });
+    const { settings, logger, onOutOfRange } = this.#options;
+    this.#client = createGroupClient(settings, { logger, onOutOfRange });
   }
 
   #listen(consumer: Consumer): void {

@@ -31,6 +31,8 @@ export interface SourceConsumerOptions {
   /** After each joining of the group: what this process has now. */
   readonly onAssignment?: (partitions: readonly TopicPartition[]) => void;
   readonly onBatch?: (report: BatchReport) => void;
+  /** Records were deleted before this consumer came to them: it reads on behind them. */
+  readonly onOutOfRange?: (of: TopicPartition) => void;
   readonly onPause?: (event: TopicPartition & { code: ErrorCode; delayMs: number }) => void;
   readonly onResume?: (event: TopicPartition) => void;
   /** Between attempts of a failing partition; 100 to 30,000 ms by default. */
@@ -99,7 +101,7 @@ class GroupSourceConsumer implements SourceConsumer {
     const onBatch = this.#guarded(options.onBatch);
     const eachBatch: EachBatchHandler = (payload) => this.#batches.handle(payload);
     this.#member = new GroupMember({
-      ...{ settings, topics, logger, eachBatch, onFatal },
+      ...{ settings, topics, logger, eachBatch, onFatal, onOutOfRange: options.onOutOfRange },
       ...(joinTimeoutMs === undefined ? {} : { joinTimeoutMs }),
       onJoined: () => this.#joined(),
       onEmptyBatch: ({ topic, partition, highWatermark, lastOffset }) => {

@@ -39,7 +39,7 @@ export async function recordMissed(database: Database, missed: MissedRecords, de
     const atMs = await databaseNowMs(tx);
     const isSame = before?.reason === reason && before.from === from;
     // Each worker looks at its own time: of one topic made anew they see the end at different places.
-    if (isSame && (before.to === to || atMs - before.atMs < SAME_MS)) return;
+    if (isSame && (before.to >= to || (reason === 'recreated' && atMs - before.atMs < SAME_MS))) return;
     const value = JSON.stringify({ topic, partition, reason, from, to, atMs } satisfies KnownMissedRecords);
     await manager.upsert(tables.setting, { name, value }, ['name']);
     const nobody = { actor: null, connectionId: null, path: null, secretId: null, eventId: null };

@@ -3,6 +3,7 @@ import type { KafkaConfig, RetryOptions } from 'kafkajs';
 import type { Logger } from 'pino';
 import { installDecoder } from './decoder.js';
 import { createLogCreator } from './logging.js';
+import type { TopicPartition } from './partitions.js';
 import { refuseUnsafeFlags, toSaslOptions, toTlsOptions } from './settings.js';
 import type { ConnectionSettings, KafkaSettings } from './settings.js';
 import { createSockets } from './sockets.js';
@@ -27,6 +28,8 @@ export interface KafkaClientOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** kafkajs's own retries within one call. */
   readonly retry?: RetryOptions;
+  /** The next record of a consumer is not there any more: it goes on with the oldest one there is. */
+  readonly onOutOfRange?: ((of: TopicPartition) => void) | undefined;
 }
 
 /** What kafkajs is configured with, without sockets and log. */
@@ -60,7 +63,7 @@ export function createKafkaClient(settings: ConnectionSettings, options: KafkaCl
     ...toKafkaConfig(settings),
     retry: options.retry ?? { retries: 3, initialRetryTime: 100, maxRetryTime: 2_000 },
     logLevel: logLevel.INFO,
-    logCreator: createLogCreator(options.logger),
+    logCreator: createLogCreator(options.logger, Date.now, options.onOutOfRange),
     socketFactory: sockets.factory,
   });
   return { kafka, close: () => sockets.close() };

@@ -1,6 +1,7 @@
 import { logLevel } from 'kafkajs';
 import type { logCreator, LogEntry } from 'kafkajs';
 import type { Logger } from 'pino';
+import type { TopicPartition } from './partitions.js';
 
 /** What is passed on of a kafkajs log entry. Everything else (payloads, buffers, stacks, error texts) is dropped. */
 const SAFE_FIELDS = [
@@ -42,6 +43,9 @@ function safeFields(entry: LogEntry): Record<string, string | number | boolean> 
   return kept;
 }
 
+/** kafkajs's only word of a consumer whose next record is not there any more: it goes on with the oldest one there is. */
+const OUT_OF_RANGE = 'Offset out of range, resetting to default offset';
+
 /** Lets a line through once in {@link REPEAT_MS} and tells how many were held back since. */
 function createThrottle(nowMs: () => number): (key: string) => number | null {
   const seen = new Map<string, { untilMs: number; heldBack: number }>();
@@ -60,9 +64,16 @@ function createThrottle(nowMs: () => number): (key: string) => number | null {
  * Sends kafkajs's log to pino: its errors and warnings as `warn` (what matters of them reaches the caller as an error
  * and is logged there), the rest as `debug`, the same line at most twice a minute, no contents.
  */
-export function createLogCreator(logger: Logger, nowMs: () => number = Date.now): logCreator {
+export function createLogCreator(
+  logger: Logger,
+  nowMs: () => number = Date.now,
+  onOutOfRange: (of: TopicPartition) => void = () => undefined,
+): logCreator {
   const throttle = createThrottle(nowMs);
   return () => (entry) => {
+    const { topic, partition, message } = entry.log as Readonly<Record<string, unknown>>;
+    if (message === OUT_OF_RANGE && typeof topic === 'string' && typeof partition === 'number')
+      onOutOfRange({ topic, partition });
     const fields = { component: 'kafkajs', namespace: entry.namespace, ...safeFields(entry) };
     const words = ownWords(entry);
     if (entry.level !== logLevel.ERROR && entry.level !== logLevel.WARN) {

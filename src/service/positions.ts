@@ -2,6 +2,7 @@ import { loadCheckpoints, recordMissed, saveCheckpoints } from '../database/miss
 import type { Database } from '../database/database.js';
 import type { KafkaSettings } from '../kafka/settings.js';
 import type { Logger, Metrics } from '../observability/index.js';
+import type { BatchReport } from '../../consumers/batches.js';
 import { checkpointOf, findMissed, type Missed } from './missed.js';
 import type { PeriodicTask } from './periodic.js';
 import type { Warnings } from './readiness.js';
@@ -38,7 +39,11 @@ const WHAT_TO_DO: Readonly<Record<Missed['reason'], string>> = {
 export class Positions {
   readonly #parts: PositionParts;
   /** By partition, what was told last and still stands. */
-  readonly #told = new Map<string, string>();
+  readonly #told = new Map<string, Missed>();
+  /** By partition, how far the group is known to have come. */
+  readonly #reached = new Map<string, number>();
+  /** Partitions whose next record was gone when this worker asked for it, and how far the group had come. */
+  readonly #outOfRange = new Map<string, number | null>();
 
   constructor(parts: PositionParts) {
     this.#parts = parts;
@@ -48,10 +53,26 @@ export class Positions {
     return { name: 'positions', everyMs: EVERY_MS, run: () => this.run() };
   }
 
+  /** A batch of this worker's. */
+  read({ topic, partition, highWatermark, lastOffset }: BatchReport): void {
+    this.#parts.metrics.lag({ topic, partition }, highWatermark - lastOffset - 1);
+    this.#reached.set(keyOf({ topic, partition }), lastOffset + 1);
+  }
+
+  /**
+   * The next record of this worker is gone. It reads on behind the gap at once, and what it commits then says nothing of
+   * the gap any more: the next round tells it.
+   */
+  outOfRange(place: TopicPartition): void {
+    const key = keyOf(place);
+    if (!this.#outOfRange.has(key)) this.#outOfRange.set(key, this.#reached.get(key) ?? null);
+  }
+
   /** One round. Rejects with a `transient` WorkerError where the broker or the database does not answer. */
   async run(): Promise<void> {
     const { database, settings, topics, logger, metrics } = this.#parts;
     const nowMs = Date.now();
+    const gone = new Map(this.#outOfRange);
     const stored = await loadCheckpoints(database);
     const before = new Map(stored.map((checkpoint) => [keyOf(checkpoint), checkpoint]));
     const times = [...new Set([...before.values()].map(({ atMs }) => atMs)), nowMs];
@@ -68,9 +89,15 @@ export class Positions {
       (fact) => (before.get(keyOf(fact))?.first ?? 0) === 0 && checkpointOf(fact, nowMs).first > 0,
     );
     for (const fact of facts) {
-      const missed = findMissed(fact, before.get(keyOf(fact)) ?? null);
-      if (missed === null) this.#told.delete(keyOf(fact));
-      else await this.#tell(fact, missed);
+      const key = keyOf(fact);
+      const missed = findMissed(fact, before.get(key) ?? null);
+      const from = gone.get(key) ?? null;
+      if (missed !== null) await this.#tell(fact, missed);
+      else if (from !== null && from < fact.low)
+        await this.#tell(fact, { reason: 'expired', from, to: fact.low });
+      else this.#told.delete(key);
+      if (gone.has(key)) this.#outOfRange.delete(key);
+      if (fact.committed !== null) this.#reached.set(key, fact.committed);
       const isBack =
         missed?.reason === 'recreated' &&
         (await this.#parts.rewind({ ...placeOf(fact), offset: missed.from }));
@@ -83,14 +110,18 @@ export class Positions {
 
   async #tell({ topic, partition }: TopicPartition, missed: Missed): Promise<void> {
     const { database, logger, metrics, warnings } = this.#parts;
-    const { reason, from, to } = missed;
+    const { reason, to } = missed;
     const at = { topic, partition };
-    if (this.#told.get(keyOf(at)) === reason) return;
+    const before = this.#told.get(keyOf(at));
+    const isKnown = before?.reason === reason && (reason === 'recreated' || before.to > missed.from);
+    if (isKnown && (reason === 'recreated' || before.to >= to)) return;
+    // Of what goes on expiring: what is new.
+    const from = isKnown ? before.to : missed.from;
     const records = to - from;
     const detail = `${topic}/${partition}: offsets ${from} to ${to - 1} (${records} records): ${WHAT_TO_DO[reason]}`;
     // First: where the database does not answer, the next round finds and tells it.
     await recordMissed(database, { ...at, reason, from, to }, detail);
-    this.#told.set(keyOf(at), reason);
+    this.#told.set(keyOf(at), missed);
     metrics.missed({ ...at, reason }, records);
     warnings.add({ code: 'RECORDS_MISSED', ...at, reason, from, to });
     logger.error({ ...at, reason, from, to, records, whatToDo: WHAT_TO_DO[reason] }, 'records were missed');

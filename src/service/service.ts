@@ -138,7 +138,7 @@ class Service {
     if ((await this.#wait('broker', () => positions.run().then(() => true))) === null) return false;
     const relay = this.#startTasks(worker);
     const looking = this.#startTask(positions.task);
-    const consumer = this.#startConsumer(worker, () => {
+    const consumer = this.#startConsumer(worker, positions, () => {
       relay.trigger();
       looking.trigger();
     });
@@ -260,7 +260,7 @@ class Service {
     }
   }
 
-  #startConsumer(worker: Worker, onAssignment: () => void): SourceConsumer {
+  #startConsumer(worker: Worker, positions: Positions, onAssignment: () => void): SourceConsumer {
     const { config, logger } = this.#options;
     const consumer = consumeSourceEvents(config.topics, {
       settings: this.#settings,
@@ -272,8 +272,8 @@ class Service {
         this.#metrics.assigned(partitions);
         onAssignment();
       },
-      onBatch: ({ highWatermark, lastOffset, ...partition }) =>
-        this.#metrics.lag(partition, highWatermark - lastOffset - 1),
+      onBatch: (batch) => positions.read(batch),
+      onOutOfRange: (place) => positions.outOfRange(place),
       onPause: ({ code }) => this.#metrics.partitionPaused(code),
     });
     this.#consumer = consumer;

@@ -174,6 +174,52 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     expect(await audit()).toHaveLength(1);
   });
 
+  it('records that expire under a worker that reads on behind them are told, too', async () => {
+    const { topic, settings, positions, audit } = await bench(20);
+    const handler = new FakeHandler();
+    handler.behaviour = ({ record: { offset } }) => (offset === 19 ? 'wait' : undefined);
+    await positions.run();
+    startConsumer(settings, [topic], handler, {
+      onBatch: (report) => positions.read(report),
+      onOutOfRange: (place) => positions.outOfRange(place),
+    });
+    await waitFor(() => handler.find(0, 19), { what: 'the last record to be begun' });
+    await produce(topic, texts('more', 40), { brokers });
+    const admin = quietKafka(brokers).admin();
+    await admin.connect();
+    await admin.fetchTopicOffsets(topic);
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '50' }] });
+    await admin.disconnect();
+    handler.find(0, 19)?.resolve();
+    await waitFor(async () => (await committedOffsets(settings.groupId, topic)).get(0) === 60, {
+      what: 'the commit of all',
+      timeoutMs: 30_000,
+    });
+    await positions.run();
+    await positions.run();
+    expect(await audit()).toMatchObject([
+      { detail: expect.stringContaining('offsets 20 to 49 (30 records)') as unknown },
+    ]);
+  });
+
+  it('what expires of a partition that is held is told each time that it is more', async () => {
+    const { topic, settings, positions, audit, metrics } = await bench(40);
+    const admin = quietKafka(brokers).admin();
+    await admin.connect();
+    await admin.setOffsets({ groupId: settings.groupId, topic, partitions: [{ partition: 0, offset: '5' }] });
+    for (const offset of ['15', '15', '30']) {
+      await admin.fetchTopicOffsets(topic);
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset }] });
+      await positions.run();
+    }
+    await admin.disconnect();
+    expect((await audit()).map(({ detail }) => String(detail).split(':', 2)[1])).toEqual([
+      ' offsets 5 to 14 (10 records)',
+      ' offsets 15 to 29 (15 records)',
+    ]);
+    expect(await metrics.render()).toMatch(/missed_records_total\{.*reason="expired"\} 25/);
+  });
+
   it('records that expired before they were read are counted and told once, before anything is read', async () => {
     const { topic, settings, positions, metrics, warnings, change, audit, read, log } = await bench(20);
     const admin = quietKafka(brokers).admin();
