@@ -125,9 +125,9 @@ export class GroupMember {
 
   /** Leaves in any case and joins again, over new connections: whatever is left of the old ones can do nothing. */
   async rejoin(): Promise<void> {
-    this.#connecting += 1;
-    await this.#discard(true);
-    await this.#connect();
+    const stuck = this.#client;
+    this.#client = createGroupClient(this.#options.settings, { logger: this.#options.logger });
+    await this.#reconnect(stuck);
   }
 
   /** Connects no more. A member stays one, with its heartbeats, until {@link leave}; it fetches nothing. */
@@ -197,6 +197,14 @@ export class GroupMember {
     }
   }
 
+  /** Of several at a time the last one counts. */
+  async #reconnect(stuck?: KafkaClient): Promise<void> {
+    const mine = (this.#connecting += 1);
+    await this.#discard();
+    stuck?.close();
+    if (mine === this.#connecting) await this.#connect();
+  }
+
   async #backOff(): Promise<void> {
     const { signal } = this.#halting;
     await sleep(backoffMs(this.#attempts, CONNECT_BACKOFF), undefined, { signal }).catch(() => undefined);
@@ -216,7 +224,7 @@ export class GroupMember {
     this.#listen(consumer);
     await consumer.connect();
     await consumer.subscribe({ topics: [...new Set(topics)], fromBeginning: true });
-    if (this.#halted) return;
+    if (this.#halted || consumer !== this.#consumer) return;
     await consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
@@ -227,23 +235,12 @@ export class GroupMember {
     });
   }
 
-  /**
-   * kafkajs's consumer cannot be used again after a failed start. One that is stuck may come back as another member, so
-   * its sockets go, and a new client has its own.
-   */
-  async #discard(isStuck = false): Promise<void> {
+  /** kafkajs's consumer cannot be used again after a failed start. */
+  async #discard(): Promise<void> {
     const consumer = this.#consumer;
     this.#consumer = null;
     this.membership.leave();
-    if (consumer === null) return;
-    const isEnded = await withDeadline(consumer.disconnect(), DISCONNECT_MS).then(
-      () => !isStuck,
-      () => false,
-    );
-    if (isEnded || this.#halted) return;
-    this.#client.close();
-    const { settings, logger, onOutOfRange } = this.#options;
-    this.#client = createGroupClient(settings, { logger, onOutOfRange });
+    if (consumer !== null) await withDeadline(consumer.disconnect(), DISCONNECT_MS).catch(() => undefined);
   }
 
   #listen(consumer: Consumer): void {
@@ -295,7 +292,7 @@ export class GroupMember {
     if (this.#halted) return;
     this.#options.logger.warn({ error: this.#lastError }, 'the consumer lost its group');
     if (restart) return;
-    if (isWaitingForBroker(error)) void this.#discard().then(async () => this.#connect());
+    if (isWaitingForBroker(error)) void this.#reconnect();
     else this.#options.onFatal(fatalError(error));
   }
 
