@@ -10,7 +10,7 @@ import { sourceTopics } from '../kafka/topics.js';
 import { KafkaOutlet } from '../../producers/outlet.js';
 import { ping, readClusterId } from '../kafka/admin.js';
 import type { KafkaSettings } from '../kafka/settings.js';
-import type { SourceConsumer } from '../../consumers/source-events.js';
+import type { SourceConsumer, SourceConsumerOptions } from '../../consumers/source-events.js';
 import { EventLog, FailureLog, Metrics, logTidied, type Logger } from '../observability/index.js';
 import { readBacklog } from './backlog.js';
 import { readinessChecks } from './checks.js';
@@ -138,9 +138,17 @@ class Service {
     if ((await this.#wait('broker', () => positions.run().then(() => true))) === null) return false;
     const relay = this.#startTasks(worker);
     const looking = this.#startTask(positions.task);
-    const consumer = this.#startConsumer(worker, positions, () => {
-      relay.trigger();
-      looking.trigger();
+    const consumer = this.#startConsumer(worker, {
+      onAssignment: () => {
+        relay.trigger();
+        looking.trigger();
+      },
+      onBatch: (batch) => positions.read(batch),
+      onOutOfRange: (place) => {
+        positions.outOfRange(place);
+        // Before this worker ends, perhaps: what it has seen is in its memory.
+        looking.trigger();
+      },
     });
     for (const check of this.#checks(worker, consumer)) this.#startTask(check);
     if (this.#options.config.kafka.purgeSource === 'secured') this.#startTask(this.#purge(worker, consumer));
@@ -260,7 +268,12 @@ class Service {
     }
   }
 
-  #startConsumer(worker: Worker, positions: Positions, onAssignment: () => void): SourceConsumer {
+  #startConsumer(
+    worker: Worker,
+    hooks: Required<Pick<SourceConsumerOptions, 'onBatch' | 'onOutOfRange'>> & {
+      readonly onAssignment: () => void;
+    },
+  ): SourceConsumer {
     const { config, logger } = this.#options;
     const consumer = consumeSourceEvents(config.topics, {
       settings: this.#settings,
@@ -268,12 +281,11 @@ class Service {
       concurrency: worker.recordsAtOnce,
       logger,
       onFatal: (error) => this.#end('the consumer', error),
+      ...hooks,
       onAssignment: (partitions) => {
         this.#metrics.assigned(partitions);
-        onAssignment();
+        hooks.onAssignment();
       },
-      onBatch: (batch) => positions.read(batch),
-      onOutOfRange: (place) => positions.outOfRange(place),
       onPause: ({ code }) => this.#metrics.partitionPaused(code),
     });
     this.#consumer = consumer;
