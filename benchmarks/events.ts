@@ -2,6 +2,8 @@ import type { JsonObject, SourceRecord } from '../src/terms.js';
 
 export const TOPICS = { created: 'created', updated: 'updated', deleted: 'deleted' };
 
+const DESCRIPTION = 'Orders of the shop and what became of them, loaded every hour. '.repeat(16);
+
 /** Event `index` of connection `index % connections`: a new password each time, and a kilobyte that is no secret. */
 export function changeEvent(index: number, connections: number): JsonObject {
   const connection = `connection-${index % connections}`;
@@ -15,7 +17,7 @@ export function changeEvent(index: number, connections: number): JsonObject {
       id: connection,
       name: connection,
       serviceType: 'Mysql',
-      description: 'x'.repeat(1_000),
+      description: DESCRIPTION,
       connection: {
         config: {
           type: 'Mysql',

@@ -29,9 +29,9 @@ import type { Ledger } from './pipeline/ledger.js';
 import type { PipelineObserver } from './pipeline/observer.js';
 import { refersToAny } from './pipeline/plain-references.js';
 import { Pipeline } from './pipeline/pipeline.js';
-import { Publisher } from './pipeline/publisher.js';
 import type { OwnNames } from './pipeline/reference-refusals.js';
 import { Relay } from './pipeline/relay.js';
+import { UnderClaim } from './pipeline/under-claim.js';
 import { UndecodableProcessor } from './pipeline/undecodable.js';
 import { checkStore } from './secrets-managers/check-store.js';
 import { ManagerPool } from './secrets-managers/pool.js';
@@ -93,6 +93,7 @@ export interface Worker {
   readonly context: PlanContext;
   readonly pipeline: Pipeline;
   readonly relay: Relay;
+  readonly underClaim: UnderClaim;
   readonly janitor: Janitor;
   readonly ledger: Ledger;
   /** Opened as they are asked for. */
@@ -158,33 +159,21 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
     const guard = new ClaimGuard({ gate: limiter, ledger, clock, storeTimeoutMs: claims.storeTimeoutMs });
     const onUnpublished = (error: WorkerError): void => parts.observer.unpublished?.(error);
     const lanes = new Lanes();
-    const underWay = (): number => lanes.size;
-    const publisher = new Publisher(parts.outlet, ledger, keys.outbox, clock, onUnpublished, { underWay });
+    const groups = { underWay: () => lanes.size, lines: database.dialect === 'sqlite' ? 1 : 2 };
+    const { outlet } = parts;
+    const claiming = { ledger, ring: keys.outbox, clock, onUnpublished, groups };
+    const underClaim = new UnderClaim({ ...claiming, outlet });
     const processor = new EventProcessor({
-      context,
-      managers,
-      ledger,
-      publisher,
-      guard,
-      clock,
-      groups: { underWay, lines: database.dialect === 'sqlite' ? 1 : 2 },
+      ...{ context, managers, underClaim, guard, clock },
       storeLanes: config.worker.concurrency,
     });
     const mover = new Mover({
-      context,
-      managers,
-      ledger,
-      publisher,
-      publishes: parts.publishes ?? true,
-      guard,
-      clock,
+      ...{ context, managers, guard, clock },
+      underClaim: parts.publishes === false ? new UnderClaim({ ...claiming, outlet: null }) : underClaim,
       actor: parts.actor ?? OURSELVES,
     });
     const janitor = new Janitor({
-      ledger,
-      publisher,
-      managers,
-      guard,
+      ...{ ledger, underClaim, managers, guard },
       rules: context.rules,
       tokenKey: identity.fingerprintKey,
       ring: keys.outbox,
@@ -196,7 +185,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       context,
       ledger,
       processor,
-      undecodable: new UndecodableProcessor(context, ledger, parts.outlet, publisher),
+      undecodable: new UndecodableProcessor(context, ledger, outlet, underClaim),
       observer: parts.observer,
       lanes,
       clock,
@@ -208,7 +197,8 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       manager,
       context,
       pipeline,
-      relay: new Relay({ ledger, publisher, outlet: parts.outlet, context, onUnpublished }),
+      relay: new Relay({ ledger, underClaim, outlet, context, onUnpublished }),
+      underClaim,
       janitor,
       ledger,
       managers,

@@ -101,16 +101,16 @@ async function runRotation(
 ): Promise<RotationReport> {
   const { loadIdentity } = await import('../database/settings.js');
   const { DatabaseLedger } = await import('../database/ledger.js');
+  const { UnderClaim } = await import('../pipeline/under-claim.js');
   const { updateOperation } = await import('../database/operations.js');
   const { KeyRotation } = await import('../operations/rotate-keys.js');
   const { rotationSources } = await import('./rotation-parts.js');
   const { securedContexts } = await import('../operations/secured-contexts.js');
   const { keys, secretsManager, claims } = config;
   const identity = await loadIdentity(database, keys, secretsManager.name);
+  const clock = (): number => performance.now();
   const ledger = new DatabaseLedger(database, {
-    claimMs: claims.claimMs,
-    managerEpoch: identity.managerEpoch,
-    clock: () => performance.now(),
+    ...{ claimMs: claims.claimMs, managerEpoch: identity.managerEpoch, clock },
   });
   const contexts = securedContexts(config, identity);
   const { id, from } = await openRotation(database, parametersOf(config));
@@ -119,7 +119,7 @@ async function runRotation(
     ...(await rotationSources(config, database)),
     keys,
     fingerprintKey: identity.fingerprintKey,
-    ledger,
+    underClaim: new UnderClaim({ ledger, outlet: null, ring: keys.outbox, clock }),
     securedContext: (name) => contexts.of(name),
     claimMs: claims.claimMs,
     onPosition: ({ step, after }) => updateOperation(database, id, { progress: { step, after } }),

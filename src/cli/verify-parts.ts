@@ -15,6 +15,7 @@ import { Repairer } from '../operations/verify/repair.js';
 import type { VerifyParts } from '../operations/verify/verify.js';
 import { operatorName } from '../operator.js';
 import { ClaimGuard } from '../pipeline/claim-guard.js';
+import { UnderClaim } from '../pipeline/under-claim.js';
 import { LATE_REQUEST_CLAIMS } from '../pipeline/claim.js';
 import type { DeadLetterHead } from '../pipeline/ledger.js';
 import type { SecretsManager } from '../secrets-managers/port.js';
@@ -124,6 +125,7 @@ export function repairers(
   });
   const gate = new WriteLimiter({ writesPerSecond: secretsManager.writesPerSecond });
   const guard = new ClaimGuard({ gate, ledger, clock, storeTimeoutMs });
+  const underClaim = new UnderClaim({ ledger, outlet: null, ring: keys.outbox, clock });
   const graceMs = rules.deletionGraceSeconds * 1_000;
   const actor = operatorName();
   return new Map(
@@ -134,8 +136,7 @@ export function repairers(
           ledger,
           managers: { of: () => Promise.resolve(manager) },
           guard,
-          // Nothing is published from here: what there is, is published by a worker's relay.
-          publisher: { publish: (claim) => ledger.settle([{ claim, sentIds: [] }]).then(() => 0) },
+          underClaim,
           rules: { graceMs, lateRequestMs: claimMs * LATE_REQUEST_CLAIMS },
           tokenKey: identity.fingerprintKey,
           ring: keys.database,
@@ -144,7 +145,7 @@ export function repairers(
         const { fingerprintKey } = identity;
         const repairer = new Repairer({
           manager,
-          ledger,
+          underClaim,
           guard,
           janitor,
           fingerprintKey,

@@ -1,9 +1,10 @@
 import type { ConnectionRow } from '../database/rows.js';
 import { EventError } from '../errors.js';
 import { byteSize } from '../events/record-size.js';
-import type { Decision, Ledger, LockedState } from '../pipeline/ledger.js';
+import type { Decision, LockedState } from '../pipeline/ledger.js';
 import { outboxRow } from '../pipeline/outbox.js';
 import { readingsOfState, securedRecord, sourceOf, type SecuredContext } from '../pipeline/secured-record.js';
+import type { UnderClaim } from '../pipeline/under-claim.js';
 import type { Operation } from '../terms.js';
 import type { OutgoingRecord } from '../transport.js';
 
@@ -21,36 +22,27 @@ export interface RepublishRequest {
  * @returns `busy` where somebody else holds the claim; the error where the state names a secret that it may not name
  */
 export async function republish(
-  ledger: Ledger,
+  underClaim: UnderClaim,
   context: SecuredContext,
   { connectionId, operation, only }: RepublishRequest,
 ): Promise<'done' | 'not-needed' | 'busy' | EventError> {
   let refusal: EventError | null = null;
-  const [result] = await ledger.claim<never>([
-    {
-      connectionId,
-      eventHash: null,
-      secretIds: (connection, references) => readingsOfState(connection, references, context),
-      decide: (state) => {
-        refusal = null;
-        if (!only(state.connection)) return NOT_NEEDED;
-        const next = nextRevision(state, context, operation);
-        if (!(next instanceof EventError)) return next;
-        refusal = next;
-        return NOT_NEEDED;
-      },
+  const done = await underClaim.run<never>({
+    connectionId,
+    eventHash: null,
+    secretIds: (connection, references) => readingsOfState(connection, references, context),
+    decide: (state) => {
+      refusal = null;
+      if (!only(state.connection)) return NOT_NEEDED;
+      const next = nextRevision(state, context, operation);
+      if (!(next instanceof EventError)) return next;
+      refusal = next;
+      return NOT_NEEDED;
     },
-  ]);
+  });
   if (refusal !== null) return refusal;
-  switch (result?.kind) {
-    case 'committed':
-      await ledger.settle([{ claim: result.claim, sentIds: [] }]);
-      return 'done';
-    case 'settled':
-      return 'not-needed';
-    default:
-      return 'busy';
-  }
+  if (done.kind === 'committed') return 'done';
+  return done.kind === 'settled' ? 'not-needed' : 'busy';
 }
 
 const OUTCOME = { name: 'applied', code: null } as const;

@@ -3,8 +3,8 @@ import type { Database } from '../database/database.js';
 import { saveIngestionKey, type LastSecured } from '../database/secured-state.js';
 import { countTokens, type TokenTable } from '../database/tokens.js';
 import { EventError, type ErrorCode } from '../errors.js';
-import type { Ledger } from '../pipeline/ledger.js';
 import type { SecuredContext } from '../pipeline/secured-record.js';
+import type { UnderClaim } from '../pipeline/under-claim.js';
 import type { VaultBatch } from '../secrets-managers/local/rotate.js';
 import type { ManagerName } from '../terms.js';
 import type { Progress } from './progress.js';
@@ -40,7 +40,8 @@ export interface VaultAccess {
 
 export interface RotationParts extends RotationKeys {
   readonly database: Database;
-  readonly ledger: Ledger;
+  /** Publishes nothing: a worker's relay does. */
+  readonly underClaim: UnderClaim;
   readonly ingestion: { readonly name: string; readonly primaryKeyId: string };
   readonly secured: SecuredTokens;
   /** What a secured event of a connection of this manager is made from. */
@@ -236,7 +237,7 @@ export class KeyRotation {
   async #republish({ connectionId, manager, revision }: LastSecured): Promise<boolean> {
     if (manager === null) return true;
     const context = await this.#parts.securedContext(manager);
-    const result = await republish(this.#parts.ledger, context, {
+    const result = await republish(this.#parts.underClaim, context, {
       connectionId,
       operation: 'rotated',
       only: (row) => row.revision === revision && row.manager === manager,

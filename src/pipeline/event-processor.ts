@@ -2,27 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { EventError, WorkerError, type ErrorCode } from '../errors.js';
 import type { RecordOutcome } from '../terms.js';
-import type { Claim, MonotonicClock } from './claim.js';
+import type { MonotonicClock } from './claim.js';
 import type { ClaimGuard } from './claim-guard.js';
 import type { ManagerSource, PlanContext } from './context.js';
-import { Group, type GroupOptions } from './group.js';
-import type {
-  Changes,
-  ClaimRequest,
-  ClaimResult,
-  CommitRequest,
-  CommitResult,
-  Decision,
-  Ledger,
-  LockedState,
-  Outcome,
-} from './ledger.js';
+import type { ClaimRequest, Decision, LockedState, Outcome } from './ledger.js';
 import { askedSecretIds, decideEvent, keptEventsFor, refuseEvent, type WritePlan } from './plan.js';
 import type { Note } from './notes.js';
 import type { PreparedEvent } from './prepare.js';
-import type { Publisher } from './publisher.js';
-import type { Written } from './state-change.js';
 import type { GivenUp } from './stored-secrets.js';
+import type { Acted, Claimed, Done, UnderClaim } from './under-claim.js';
 import { unstorable } from './unprocessed.js';
 import { Writer } from './writer.js';
 
@@ -33,12 +21,9 @@ const BUSY_POLL_MS = 100;
 export interface ProcessorParts {
   readonly context: PlanContext;
   readonly managers: ManagerSource;
-  readonly ledger: Ledger;
-  readonly publisher: Publisher;
+  readonly underClaim: UnderClaim;
   readonly guard: ClaimGuard;
   readonly clock: MonotonicClock;
-  /** How groups are made. A database that has one transaction at a time has one line. */
-  readonly groups: GroupOptions;
   /** Events that write to the store at the same time. */
   readonly storeLanes: number;
 }
@@ -53,92 +38,69 @@ export interface Processed {
   readonly hasWaiting: boolean;
 }
 
-type EventClaim = Extract<ClaimResult<WritePlan>, { kind: 'writing' }>;
+type Decide = (state: LockedState) => Decision<WritePlan>;
 
-/**
- * The way of one event, in this order and no other: claim → write new values → commit → publish → mark and release.
- * Everything before the commit can be repeated; everything after it is found again by a redelivery or the relay.
- */
+/** One event under its connection's claim ({@link UnderClaim}): decides, writes its values, and says what to commit. */
 export class EventProcessor {
   readonly #parts: ProcessorParts;
   readonly #writer: Writer;
-  readonly #claims: Group<ClaimRequest<WritePlan>, ClaimResult<WritePlan>>;
-  readonly #commits: Group<CommitRequest, CommitResult | null>;
   readonly #storeLanes: LimitFunction;
 
   constructor(parts: ProcessorParts) {
     this.#parts = parts;
     this.#writer = new Writer(parts.context, parts.managers);
-    this.#claims = new Group((requests) => parts.ledger.claim(requests), parts.groups);
-    this.#commits = new Group((requests) => parts.ledger.commit(requests), parts.groups);
     this.#storeLanes = pLimit(parts.storeLanes);
   }
 
   /** Rejects with a retryable WorkerError where the same event is to be handled again later. */
   async process(prepared: PreparedEvent, signal: AbortSignal): Promise<Processed> {
     const { context } = this.#parts;
+    const refused =
+      (refusal: EventError, kept: 'whole' | 'bare'): Decide =>
+      (state) =>
+        refuseEvent(prepared, refusal, state, context, kept);
     try {
       return await this.#process(prepared, signal, (state) => decideEvent(prepared, state, context));
     } catch (error) {
+      // The database does not take it: it becomes a dead letter, where need be without its payload.
       const refusal = unstorable(error);
       if (refusal === null) throw error;
-      return await this.#refuse(prepared, refusal, signal);
+      try {
+        return await this.#process(prepared, signal, refused(refusal, 'whole'));
+      } catch (again) {
+        if (unstorable(again) === null) throw again;
+        return this.#process(prepared, signal, refused(refusal, 'bare'));
+      }
     }
   }
 
-  /** Keeps the event as a dead letter; where the database refuses that as well, without its payload. */
-  async #refuse(prepared: PreparedEvent, refusal: EventError, signal: AbortSignal): Promise<Processed> {
-    const { context } = this.#parts;
-    try {
-      return await this.#process(prepared, signal, (state) =>
-        refuseEvent(prepared, refusal, state, context, 'whole'),
-      );
-    } catch (error) {
-      if (unstorable(error) === null) throw error;
-      return this.#process(prepared, signal, (state) =>
-        refuseEvent(prepared, refusal, state, context, 'bare'),
-      );
-    }
-  }
-
-  async #process(
-    prepared: PreparedEvent,
-    signal: AbortSignal,
-    decide: (state: LockedState) => Decision<WritePlan>,
-  ): Promise<Processed> {
-    const result = await this.#claim(prepared, signal, decide);
-    switch (result.kind) {
-      case 'settled':
-        return {
-          outcome: result.outcome.name,
-          code: result.outcome.code,
-          notes: [],
-          writes: 0,
-          hasWaiting: false,
-        };
-      case 'committed':
-        await this.#parts.publisher.publish(result.claim, result.unsent);
-        return {
-          outcome: result.outcome.name,
-          code: result.outcome.code,
-          notes: result.outcome.notes ?? [],
-          writes: 0,
-          hasWaiting: result.hasWaiting,
-        };
-      case 'writing':
-        return this.#write(prepared, result, signal);
-    }
-  }
-
-  /** Takes the claim; waits a while for one that somebody else holds. */
-  async #claim(
-    prepared: PreparedEvent,
-    signal: AbortSignal,
-    decide: (state: LockedState) => Decision<WritePlan>,
-  ): Promise<Exclude<ClaimResult<WritePlan>, { kind: 'busy' }>> {
-    const { context, clock } = this.#parts;
+  /** Waits a while for a claim that somebody else holds. */
+  async #process(prepared: PreparedEvent, signal: AbortSignal, decide: Decide): Promise<Processed> {
+    const { underClaim, clock } = this.#parts;
     const untilMs = clock() + BUSY_WAIT_MS;
-    const request: ClaimRequest<WritePlan> = {
+    const request = this.#request(prepared, decide);
+    let writes = 0;
+    for (;;) {
+      const done = await underClaim.run(request, async (claimed) => {
+        const acted = await this.#write(prepared, claimed, signal);
+        writes = claimed.plan.writes.length;
+        return acted;
+      });
+      if (done.kind !== 'busy') return processed(done, writes);
+      const leftMs = untilMs - clock();
+      if (leftMs <= 0 || signal.aborted)
+        throw new WorkerError(
+          'CLAIM_LOST',
+          `connection ${request.connectionId} is claimed by another worker`,
+        );
+      const waitMs = Math.min(done.waitMs, BUSY_POLL_MS, leftMs);
+      await sleep(waitMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  #request(prepared: PreparedEvent, decide: Decide): ClaimRequest<WritePlan> {
+    const { context } = this.#parts;
+    return {
       connectionId: prepared.event.connectionId,
       eventHash: prepared.eventHash,
       reusedHash: prepared.reusedHash,
@@ -150,106 +112,76 @@ export class EventProcessor {
       keptEvents: keptEventsFor(prepared, context),
       decide,
     };
-    for (;;) {
-      const result = await this.#claims.add(request);
-      if (result.kind !== 'busy') return result;
-      const leftMs = untilMs - clock();
-      if (leftMs <= 0 || signal.aborted)
-        throw new WorkerError(
-          'CLAIM_LOST',
-          `connection ${prepared.event.connectionId} is claimed by another worker`,
-        );
-      await sleep(Math.min(result.waitMs, BUSY_POLL_MS, leftMs), undefined, { signal }).catch(
-        () => undefined,
-      );
-    }
   }
 
-  async #write(
-    prepared: PreparedEvent,
-    { claim, plan }: EventClaim,
-    signal: AbortSignal,
-  ): Promise<Processed> {
-    const { clock } = this.#parts;
+  async #write(prepared: PreparedEvent, claimed: Claimed<WritePlan>, signal: AbortSignal): Promise<Acted> {
+    const { clock, guard } = this.#parts;
+    const { plan, claim } = claimed;
     const startedMs = clock();
-    const holder = { claim };
     const request = { writes: plan.writes, claim, purpose: `event:${prepared.eventHash}` };
     const givenUp = (answers: GivenUp['answers']): GivenUp => ({ elapsedMs: clock() - startedMs, answers });
     // The claim is looked at once the lane is ours, right before each request.
-    const result = await this.#storeLanes(() =>
-      this.#writer.write(request, this.#parts.guard.callFor(holder, signal)),
-    );
+    const result = await this.#storeLanes(() => this.#writer.write(request, guard.callFor(claimed, signal)));
     switch (result.kind) {
-      case 'written':
-        return this.#commitOrRefuse(holder.claim, plan, result.written, startedMs);
-      case 'refused':
-        return this.#keep(holder.claim, plan, result.error, givenUp(result.answers));
-      case 'denied': {
-        const outcome = { name: prepared.isLastTry ? 'refused' : 'waiting', code: result.code } as const;
+      case 'written': {
+        const { stored } = result.written;
+        const applied = (): GivenUp =>
+          givenUp(new Map([...stored.keys()].map((secretId) => [secretId, 'applied' as const])));
         try {
-          return await this.#commit(
-            holder.claim,
-            plan.wait(result.code, result.detail, givenUp(result.answers)),
-            outcome,
-            0,
-          );
+          const changes = plan.finish(result.written);
+          const outcome = { name: 'applied', code: null, notes: plan.notes } as const;
+          // A state that the database does not take harms only its own event.
+          return { kind: 'commit', outcome, changes, otherwise: (refusal) => kept(plan, refusal, applied()) };
         } catch (error) {
-          const refusal = unstorable(error);
-          if (refusal === null) throw error;
-          return this.#keep(holder.claim, plan, refusal, givenUp(result.answers));
+          if (error instanceof EventError) return kept(plan, error, applied());
+          throw error;
         }
       }
+      case 'refused':
+        return kept(plan, result.error, givenUp(result.answers));
+      case 'denied': {
+        const { code, detail, answers } = result;
+        return {
+          kind: 'commit',
+          outcome: { name: prepared.isLastTry ? 'refused' : 'waiting', code },
+          changes: plan.wait(code, detail, givenUp(answers)),
+          otherwise: (refusal) => kept(plan, refusal, givenUp(answers)),
+        };
+      }
       case 'failed':
-        // After an attempt of unknown outcome the claim runs out: the request may still land, and nobody may write before.
-        if (result.outcomeKnown) await this.#parts.publisher.release(holder.claim);
-        throw result.error;
+        return { kind: 'nothing', error: result.error, mayLand: !result.outcomeKnown };
     }
   }
+}
 
-  /** A state that the database does not take harms only its own event: that becomes a dead letter, under the same claim. */
-  async #commitOrRefuse(
-    claim: Claim,
-    plan: WritePlan,
-    written: Written,
-    startedMs: number,
-  ): Promise<Processed> {
-    try {
-      const changes = plan.finish(written);
-      return await this.#commit(
-        claim,
-        changes,
-        { name: 'applied', code: null, notes: plan.notes },
-        plan.writes.length,
-      );
-    } catch (error) {
-      const refusal = error instanceof EventError ? error : unstorable(error);
-      if (refusal === null) throw error;
-      const answers = new Map([...written.stored.keys()].map((secretId) => [secretId, 'applied' as const]));
-      return this.#keep(claim, plan, refusal, { elapsedMs: this.#parts.clock() - startedMs, answers });
-    }
-  }
+/** Under the claim: the event as a dead letter; where the database refuses that as well, without its payload. */
+function kept(plan: WritePlan, refusal: EventError, given: GivenUp): Acted {
+  return {
+    kind: 'commit',
+    outcome: { name: 'refused', code: refusal.code },
+    changes: plan.refuse(refusal, given, 'whole'),
+    otherwise: () => ({
+      kind: 'commit',
+      outcome: { name: 'refused', code: 'EVENT_NOT_STORABLE' },
+      changes: plan.refuse(refusal, given, 'bare'),
+    }),
+  };
+}
 
-  /** Under the claim: the event as a dead letter; where the database refuses that as well, without its payload. */
-  async #keep(claim: Claim, plan: WritePlan, refusal: EventError, given: GivenUp): Promise<Processed> {
-    try {
-      const changes = plan.refuse(refusal, given, 'whole');
-      return await this.#commit(claim, changes, { name: 'refused', code: refusal.code }, 0);
-    } catch (error) {
-      if (unstorable(error) === null) throw error;
-      const changes = plan.refuse(refusal, given, 'bare');
-      return this.#commit(claim, changes, { name: 'refused', code: 'EVENT_NOT_STORABLE' }, 0);
-    }
+/** @param writes values that it wrote to the store, where it was applied */
+function processed(done: Exclude<Done, { kind: 'busy' }>, writes: number): Processed {
+  switch (done.kind) {
+    case 'settled':
+      return told(done.outcome, 0, false);
+    case 'committed':
+      if (done.unpublished !== null) throw done.unpublished;
+      return told(done.outcome, done.outcome.name === 'applied' ? writes : 0, done.hasWaiting);
+    case 'left':
+    case 'lost':
+      throw done.error ?? new TypeError('an event was left without a reason');
   }
+}
 
-  async #commit(claim: Claim, changes: Changes, outcome: Outcome, writes: number): Promise<Processed> {
-    const result = await this.#commits.add({ claim, changes });
-    if (result === null)
-      throw new WorkerError(
-        'CLAIM_LOST',
-        `connection ${claim.connectionId} was taken over by another worker`,
-      );
-    await this.#parts.publisher.publish(claim, result.unsent);
-    const { name, code, notes = [] } = outcome;
-    return { outcome: name, code, notes, writes, hasWaiting: result.hasWaiting };
-  }
+function told({ name, code, notes = [] }: Outcome, writes: number, hasWaiting: boolean): Processed {
+  return { outcome: name, code, notes, writes, hasWaiting };
 }

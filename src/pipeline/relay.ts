@@ -1,18 +1,17 @@
 import type { EventError, WorkerError } from '../errors.js';
 import type { Outlet } from '../transport.js';
 import { auditRow } from './audit.js';
-import type { Claim } from './claim.js';
 import type { ClaimRequest, Decision, Ledger, LockedState } from './ledger.js';
 import { openOutgoing, type Opened } from './outbox.js';
-import type { Publisher } from './publisher.js';
 import { readingsOfState, refusalOfState, type SecuredContext } from './secured-record.js';
+import type { Chosen, Done, UnderClaim, Unsent } from './under-claim.js';
 
 /** How many connections one round takes up. */
 const ROUND_LIMIT = 200;
 
 export interface RelayParts {
   readonly ledger: Ledger;
-  readonly publisher: Publisher;
+  readonly underClaim: UnderClaim;
   readonly outlet: Outlet;
   readonly context: SecuredContext;
   readonly onUnpublished?: (error: WorkerError) => void;
@@ -48,11 +47,15 @@ export class Relay {
   }
 
   async #publishConnection(connectionId: string): Promise<number> {
-    const { publisher } = this.#parts;
-    const taken = await this.#claim({ connectionId, secretIds: () => [], decide: publishUnsent });
-    if (taken === null) return 0;
-    const published = await publisher.publishOpened(taken.claim, taken.opened.filter(isJudged));
-    return taken.opened.every(isJudged) ? published : published + (await this.#judge(connectionId));
+    let isAllJudged = true;
+    const published = await this.#publish(
+      { connectionId, secretIds: () => [], decide: publishUnsent },
+      (unsent) => {
+        isAllJudged = unsent.opened.every(isJudged);
+        return { send: unsent.opened.filter(isJudged) };
+      },
+    );
+    return isAllJudged ? published : published + (await this.#judge(connectionId));
   }
 
   /**
@@ -60,10 +63,10 @@ export class Relay {
    * goes out if that may; what older ones said is not known any more, and this one is newer.
    */
   async #judge(connectionId: string): Promise<number> {
-    const { publisher, context, onUnpublished } = this.#parts;
+    const { context, onUnpublished } = this.#parts;
     let refusal: EventError | null = null;
     let revision = 0;
-    const taken = await this.#claim({
+    const request: RelayRequest = {
       connectionId,
       secretIds: (connection, references) => readingsOfState(connection, references, context),
       decide: (state) => {
@@ -71,29 +74,27 @@ export class Relay {
         revision = state.connection.revision;
         return isFinal(refusal) ? refuseUnsent(state, refusal) : publishUnsent(state);
       },
+    };
+    return this.#publish(request, ({ opened }) => {
+      const unjudged = opened.filter((record) => !isJudged(record));
+      if (refusal === null)
+        return { send: unjudged.filter((record) => record.revision === revision), done: unjudged };
+      onUnpublished?.(refusal);
+      return { send: [], done: isFinal(refusal) ? unjudged : [] };
     });
-    if (taken === null) return 0;
-    const unjudged = taken.opened.filter((record) => !isJudged(record));
-    const error = refusal as EventError | null;
-    if (error === null)
-      return publisher.publishOpened(
-        taken.claim,
-        unjudged.filter((record) => record.revision === revision),
-        unjudged,
-      );
-    onUnpublished?.(error);
-    await publisher.publishOpened(taken.claim, [], isFinal(error) ? unjudged : []);
-    return 0;
   }
 
-  /** Null where somebody else holds the claim, or nothing is unsent. */
-  async #claim(
-    request: Pick<ClaimRequest<never>, 'connectionId' | 'secretIds' | 'decide'>,
-  ): Promise<{ readonly claim: Claim; readonly opened: readonly Opened[] } | null> {
-    const [result] = await this.#parts.ledger.claim<never>([
+  /** Returns how many records it published: none where somebody else holds the claim, or nothing is unsent. */
+  async #publish(request: RelayRequest, choose: (unsent: Unsent) => Chosen): Promise<number> {
+    const { underClaim } = this.#parts;
+    const done: Done = await underClaim.run(
       { ...request, eventHash: null, keptEvents: 'none' },
-    ]);
-    return result?.kind === 'committed' ? { claim: result.claim, opened: this.#open(result.unsent) } : null;
+      undefined,
+      choose,
+    );
+    if (done.kind !== 'committed') return 0;
+    if (done.unpublished !== null) throw done.unpublished;
+    return done.published;
   }
 
   #open(rows: Parameters<typeof openOutgoing>[0]): Opened[] {
@@ -101,6 +102,8 @@ export class Relay {
     return openOutgoing(rows, context.rings.outbox, onUnpublished);
   }
 }
+
+type RelayRequest = Pick<ClaimRequest<never>, 'connectionId' | 'secretIds' | 'decide'>;
 
 const OUTCOME = { name: 'duplicate', code: null } as const;
 

@@ -3,12 +3,11 @@ import { isConnectionId } from '../events/fields.js';
 import type { SourceRecord } from '../terms.js';
 import type { Outlet } from '../transport.js';
 import type { PlanContext } from './context.js';
-import { Group } from './group.js';
-import type { ClaimRequest, ClaimResult, DeadLetterHead, Ledger } from './ledger.js';
+import type { DeadLetterHead, Ledger } from './ledger.js';
 import { openOutgoing } from './outbox.js';
-import type { Publisher } from './publisher.js';
 import { prepareEvent } from './prepare.js';
 import { recordHash } from './record-hash.js';
+import type { UnderClaim } from './under-claim.js';
 import {
   isSettled,
   keptBare,
@@ -32,15 +31,13 @@ export class UndecodableProcessor {
   readonly #context: PlanContext;
   readonly #ledger: Ledger;
   readonly #outlet: Outlet;
-  readonly #publisher: Publisher;
-  readonly #claims: Group<ClaimRequest<never>, ClaimResult<never>>;
+  readonly #underClaim: UnderClaim;
 
-  constructor(context: PlanContext, ledger: Ledger, outlet: Outlet, publisher: Publisher) {
+  constructor(context: PlanContext, ledger: Ledger, outlet: Outlet, underClaim: UnderClaim) {
     this.#context = context;
     this.#ledger = ledger;
     this.#outlet = outlet;
-    this.#publisher = publisher;
-    this.#claims = new Group((requests) => ledger.claim(requests));
+    this.#underClaim = underClaim;
   }
 
   /**
@@ -91,7 +88,7 @@ export class UndecodableProcessor {
     connectionId: string,
     error: EventError,
   ): Promise<'refused' | 'duplicate'> {
-    const result = await this.#claims.add({
+    const done = await this.#underClaim.run({
       connectionId,
       eventHash: event.eventHash,
       secretIds: () => [],
@@ -110,10 +107,10 @@ export class UndecodableProcessor {
               changes: refusal(event, error, state.nowMs, state.deadLetters, this.#context),
             },
     });
-    if (result.kind === 'busy')
+    if (done.kind === 'busy')
       throw new WorkerError('CLAIM_LOST', `connection ${connectionId} is claimed by another worker`);
-    if (result.kind === 'committed') await this.#publisher.publish(result.claim, result.unsent);
-    return result.kind !== 'writing' && result.outcome.name === 'duplicate' ? 'duplicate' : 'refused';
+    if (done.kind === 'committed' && done.unpublished !== null) throw done.unpublished;
+    return 'outcome' in done && done.outcome.name === 'duplicate' ? 'duplicate' : 'refused';
   }
 
   async #keepAlone(event: Unprocessed, error: EventError, nowMs: number): Promise<'refused'> {

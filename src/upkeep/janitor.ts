@@ -4,10 +4,10 @@ import type { AuditRow, StoredSecretRow } from '../database/rows.js';
 import { auditRow, type AuditAction } from '../pipeline/audit.js';
 import type { ManagerSource, Sealer } from '../pipeline/context.js';
 import type { ClaimGuard } from '../pipeline/claim-guard.js';
-import type { Changes, ClaimResult, Decision, Ledger, LockedState } from '../pipeline/ledger.js';
+import type { Changes, Decision, Ledger, LockedState } from '../pipeline/ledger.js';
 import { lossChanges, lossHash } from '../pipeline/loss.js';
-import type { Publisher } from '../pipeline/publisher.js';
 import { toReference } from '../pipeline/references.js';
+import type { Acted, Claimed, UnderClaim } from '../pipeline/under-claim.js';
 import type { SecretStore, StoreCall, StoreError } from '../secrets-managers/port.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import type { ManagerName } from '../terms.js';
@@ -28,7 +28,7 @@ const LOST_RETRY_MS = 3_600_000;
 
 export interface JanitorParts {
   readonly ledger: Ledger;
-  readonly publisher: Pick<Publisher, 'publish'>;
+  readonly underClaim: UnderClaim;
   readonly managers: ManagerSource;
   readonly guard: ClaimGuard;
   readonly rules: Omit<TidyRules, 'manager'>;
@@ -58,14 +58,14 @@ export interface FinishOptions {
   readonly onWait: (waitMs: number) => void;
 }
 
+const TIDIED = { name: 'applied', code: null } as const;
+
 /** What became of one secret: its new row, what the audit says, whether a request may still be on its way. */
 interface Handled {
   readonly row: StoredSecretRow;
   readonly action: Extract<AuditAction, 'delete' | 'forget' | 'repair' | 'lost'> | null;
   readonly outcomeKnown: boolean;
 }
-
-type Claimed = Extract<ClaimResult<TidyPlan>, { kind: 'writing' }>;
 
 /**
  * Looks after stored secrets, each connection under its claim: deletes what is retired and past its grace, cleans up
@@ -153,9 +153,9 @@ export class Janitor {
     total: TidyCounts,
     signal: AbortSignal,
   ): Promise<void> {
-    const { ledger, publisher } = this.#parts;
     const rules = { ...this.#parts.rules, manager };
-    const [result] = await ledger.claim<TidyPlan>([
+    let handled: readonly Handled[] = [];
+    const done = await this.#parts.underClaim.run(
       {
         connectionId,
         eventHash: null,
@@ -163,19 +163,25 @@ export class Janitor {
         asksForReferences: true,
         decide: (state) => decideTidying(state, rules),
       },
-    ]);
-    if (result?.kind === 'committed') await publisher.publish(result.claim, result.unsent);
-    else if (result?.kind === 'writing') await this.#carryOut(result, store, total, signal);
+      async (claimed: Claimed<TidyPlan>) => {
+        handled = await this.#carryOut(claimed, store, signal);
+        return this.#acted(handled, claimed.state);
+      },
+    );
+    if (done.kind === 'lost') throw done.error;
+    if (done.kind !== 'committed') return;
+    total.deleted += handled.filter(({ action }) => action === 'delete').length;
+    total.repaired += handled.filter(({ action }) => action === 'repair').length;
+    total.lost += handled.filter(({ action }) => action === 'lost').length;
+    if (done.unpublished !== null) throw done.unpublished;
   }
 
   async #carryOut(
-    { claim, plan, state }: Claimed,
+    { claim, plan, state }: Claimed<TidyPlan>,
     store: SecretStore,
-    total: TidyCounts,
     signal: AbortSignal,
-  ): Promise<void> {
-    const { guard, ledger, publisher } = this.#parts;
-    const call = guard.callWithin(claim, signal);
+  ): Promise<readonly Handled[]> {
+    const call = this.#parts.guard.callWithin(claim, signal);
     const handled: Handled[] = [];
     const works = [
       ...plan.deletions.map((row) => () => this.#delete(row, store, state.nowMs, call)),
@@ -187,20 +193,18 @@ export class Janitor {
       // No time left for the next request: what is done is committed, the rest stays marked and is looked at again.
       if (!(error instanceof WorkerError && error.retryable)) throw error;
     }
+    return handled;
+  }
+
+  async #acted(handled: readonly Handled[], state: LockedState): Promise<Acted> {
     const update = handled.map(({ row }) => row);
     const audit = await this.#audit(handled, state);
-    const losses = this.#losses(handled, state);
-    const [committed] = await ledger.commit([{ claim, changes: { stored: { update }, audit, ...losses } }]);
-    if (committed == null)
-      throw new WorkerError(
-        'CLAIM_LOST',
-        `connection ${claim.connectionId} was taken over by another worker`,
-      );
-    total.deleted += handled.filter(({ action }) => action === 'delete').length;
-    total.repaired += handled.filter(({ action }) => action === 'repair').length;
-    total.lost += handled.filter(({ action }) => action === 'lost').length;
-    // After an attempt of unknown outcome the claim runs out: the request may still land.
-    if (handled.every(({ outcomeKnown }) => outcomeKnown)) await publisher.publish(claim, committed.unsent);
+    return {
+      kind: 'commit',
+      outcome: TIDIED,
+      changes: { stored: { update }, audit, ...this.#losses(handled, state) },
+      mayLand: handled.some(({ outcomeKnown }) => !outcomeKnown),
+    };
   }
 
   async #delete(row: StoredSecretRow, store: SecretStore, nowMs: number, call: StoreCall): Promise<Handled> {

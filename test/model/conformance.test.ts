@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { StoredSecretRow } from '../../src/database/rows.js';
+import { UnderClaim } from '../../src/pipeline/under-claim.js';
 import { Janitor, type JanitorParts } from '../../src/upkeep/janitor.js';
 import { planTidying, type TidyPlan } from '../../src/upkeep/tidy-plan.js';
 import type { ClaimRequest, Ledger } from '../../src/pipeline/ledger.js';
@@ -226,7 +227,8 @@ describe('a repair is marked anew in the transaction that claims, before its req
     } as unknown as Ledger;
     const rules = { graceMs: GRACE_MS, lateRequestMs: LATE_MS } as const;
     const managers = { of: () => Promise.resolve(context.manager) };
-    const parts = { ledger, managers, rules, tokenKey: context.fingerprintKey };
+    const underClaim = new UnderClaim({ ledger, outlet: null, ring: context.rings.outbox, clock: () => 0 });
+    const parts = { ledger, underClaim, managers, rules, tokenKey: context.fingerprintKey };
     await new Janitor(parts as unknown as JanitorParts).run(new AbortController().signal);
     expect(written.map((row) => row?.suspectUntilMs)).toEqual([locked.nowMs + LATE_MS]);
   });

@@ -111,8 +111,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'claim check before a publish',
     without: 'records are sent whatever became of the claim',
-    file: 'src/pipeline/publisher.ts',
-    text: '      requireTimeFor(claim, this.#outlet.requestTimeoutMs, this.#clock());\n',
+    file: 'src/pipeline/under-claim.ts',
+    text: '      requireTimeFor(claim, outlet?.requestTimeoutMs ?? 0, clock());\n',
     instead: '',
     tests: [PROTOCOL],
     model: { rule: 'publish-under-claim', history: 'A|D', store: 'secrets-manager', faults: 0 },
@@ -210,9 +210,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'order of effects: commit before publish',
     without: 'records are marked as sent before they are',
-    file: 'src/pipeline/publisher.ts',
-    text: '    if (opened.length > 0) {\n',
-    instead: '    await this.release(claim, opened.map(({ id }) => id));\n    if (opened.length > 0) {\n',
+    file: 'src/pipeline/under-claim.ts',
+    text: "    const committed = { kind: 'committed', outcome, hasWaiting } as const;\n",
+    instead:
+      "    const committed = { kind: 'committed', outcome, hasWaiting } as const;\n    await this.#releases.add({ claim, sentIds: send.map(({ id }) => id) });\n",
     tests: [FAILURES],
     model: { rule: 'order-of-effects', history: 'A|D', store: 'secrets-manager', faults: 1 },
   },
@@ -247,7 +248,7 @@ export const MUTATIONS: readonly Mutation[] = [
     rule: 'janitor’s claim: time for each request',
     without: 'the janitor deletes although its claim has run out',
     file: 'src/upkeep/janitor.ts',
-    text: 'const call = guard.callWithin(claim, signal);',
+    text: 'const call = this.#parts.guard.callWithin(claim, signal);',
     instead: 'const call = { signal, admitWrite: () => Promise.resolve() };',
     tests: [PROTOCOL],
     model: { rule: 'janitor-claim', history: 'A|n,A', store: 'secrets-manager', faults: 0 },

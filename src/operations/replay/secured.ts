@@ -17,10 +17,9 @@ import { ConfigurationError, EventError, WorkerError } from '../../errors.js';
 import { checkTopics, judgeTopicProblems } from '../../kafka/topic-checks.js';
 import { KafkaOutlet } from '../../../producers/outlet.js';
 import type { Logger } from '../../observability/index.js';
-import type { ClaimRequest, Ledger } from '../../pipeline/ledger.js';
-import { openOutgoing } from '../../pipeline/outbox.js';
-import { Publisher } from '../../pipeline/publisher.js';
+import type { ClaimRequest } from '../../pipeline/ledger.js';
 import { Relay } from '../../pipeline/relay.js';
+import { UnderClaim } from '../../pipeline/under-claim.js';
 import { readingsOfState, type SecuredContext } from '../../pipeline/secured-record.js';
 import { kafkaSettings } from '../../kafka/settings-from-config.js';
 import type { ManagerName } from '../../terms.js';
@@ -80,13 +79,13 @@ async function run(options: SecuredOptions, database: Database, outlet: Outlet):
   const clock = (): number => performance.now();
   const { claimMs } = claims;
   const ledger = new DatabaseLedger(database, { claimMs, managerEpoch: identity.managerEpoch, clock });
-  const publisher = new Publisher(outlet, ledger, keys.outbox, clock);
+  const underClaim = new UnderClaim({ ledger, outlet, ring: keys.outbox, clock });
   const contexts = securedContexts(config, identity);
   try {
     const context = await contexts.of(secretsManager.name);
-    const relay = new Relay({ ledger, publisher, outlet, context });
+    const relay = new Relay({ ledger, underClaim, outlet, context });
     const record = request.kind === 'resume' ? request.record : await begin(database, request.filter);
-    const parts = { database, ledger, publisher, relay, outlet, contextOf: contexts.of, rings: keys };
+    const parts = { database, underClaim, relay, outlet, contextOf: contexts.of, rings: keys };
     return await new SecuredRun(options, parts, record).run();
   } finally {
     await contexts.close();
@@ -111,8 +110,7 @@ export async function requireKnown(database: Database, filter: ConnectionFilter)
 
 interface RunParts {
   readonly database: Database;
-  readonly ledger: Ledger;
-  readonly publisher: Publisher;
+  readonly underClaim: UnderClaim;
   readonly relay: Relay;
   readonly outlet: Outlet;
   readonly contextOf: (manager: ManagerName) => Promise<SecuredContext>;
@@ -209,30 +207,37 @@ class SecuredRun {
     this.#report();
   }
 
-  /** One transaction; what it committed is sent when it resolves, with what was unsent before, as far as a key opens it. */
+  /** One transaction; what it committed is sent with what was unsent before, as far as a key opens it. */
   async #commit(
     page: readonly ConnectionHead[],
     failures: Map<string, EventError>,
     unopened: Set<string>,
   ): Promise<{ committed: number; busy: readonly ConnectionHead[] }> {
-    const { ledger, publisher, rings } = this.#parts;
     const contexts = await this.#contexts(page);
-    const results = await ledger.claim<never>(page.map((head) => this.#request(head, contexts, failures)));
     const sent: string[] = [];
-    const sends = results.flatMap((result, index) => {
-      if (result.kind !== 'committed') return [];
-      const opened = openOutgoing(result.unsent, rings.outbox, ({ code, message }) => {
-        const connectionId = page[index]?.id ?? '';
-        unopened.add(connectionId);
-        this.#options.logger.warn({ connectionId, code }, `left out: ${message}`);
+    const busy: ConnectionHead[] = [];
+    const reasons: unknown[] = [];
+    let committed = 0;
+    const publish = async (head: ConnectionHead): Promise<void> => {
+      const request = this.#request(head, contexts, failures);
+      const done = await this.#parts.underClaim.run(request, undefined, (unsent) => {
+        for (const { code, message } of unsent.unopened) {
+          unopened.add(head.id);
+          this.#options.logger.warn({ connectionId: head.id, code }, `left out: ${message}`);
+        }
+        const send = unsent.opened.filter(({ isJudged }) => isJudged);
+        sent.push(...send.map(({ id }) => id));
+        return { send };
       });
-      const judged = opened.filter(({ isJudged }) => isJudged);
-      sent.push(...judged.map(({ id }) => id));
-      return [publisher.publishOpened(result.claim, judged)];
-    });
-    const failed = (await Promise.allSettled(sends)).find(({ status }) => status === 'rejected');
-    if (failed?.status === 'rejected') await this.#relayRest(sent, failed.reason);
-    return { committed: sends.length, busy: page.filter((_, index) => results[index]?.kind === 'busy') };
+      if (done.kind === 'busy') busy.push(head);
+      if (done.kind !== 'committed') return;
+      committed += 1;
+      if (done.unpublished !== null) reasons.push(done.unpublished);
+    };
+    const results = await Promise.allSettled(page.map(publish));
+    for (const result of results) if (result.status === 'rejected') reasons.push(result.reason);
+    if (reasons.length > 0) await this.#relayRest(sent, reasons[0]);
+    return { committed, busy };
   }
 
   #request(

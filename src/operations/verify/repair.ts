@@ -1,21 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditRow, StoredSecretRow } from '../../database/rows.js';
-import { EventError, WorkerError } from '../../errors.js';
+import { EventError } from '../../errors.js';
 import { sha256Hex } from '../../hash.js';
 import { auditRow, type AuditAction } from '../../pipeline/audit.js';
 import type { ClaimGuard } from '../../pipeline/claim-guard.js';
-import type {
-  Changes,
-  ClaimRequest,
-  ClaimResult,
-  Decision,
-  Ledger,
-  LockedState,
-} from '../../pipeline/ledger.js';
+import type { Changes, ClaimRequest, Decision, LockedState } from '../../pipeline/ledger.js';
 import { lossHash } from '../../pipeline/loss.js';
 import { fingerprintOf } from '../../pipeline/fingerprint.js';
 import { isUnaltered, referenceRow, toReference } from '../../pipeline/references.js';
 import { readingsOfState, type SecuredContext } from '../../pipeline/secured-record.js';
+import type { Act, Acted, Done, UnderClaim } from '../../pipeline/under-claim.js';
 import type { Standing } from '../../secrets-managers/ownership.js';
 import type { Fetched, SecretsManager, StoreCall } from '../../secrets-managers/port.js';
 import type { Janitor } from '../../upkeep/janitor.js';
@@ -26,7 +20,8 @@ import { ONCE_RECORDED } from './owned.js';
 
 export interface RepairParts {
   readonly manager: SecretsManager;
-  readonly ledger: Ledger;
+  /** Publishes nothing: a worker's relay does. */
+  readonly underClaim: UnderClaim;
   readonly guard: ClaimGuard;
   readonly janitor: Janitor;
   readonly fingerprintKey: Buffer;
@@ -109,51 +104,46 @@ export class Repairer {
    * readers that hold the old one. Another connection's secret, or another installation's, is left.
    */
   async #accept({ connectionId, secretId }: Target, signal: AbortSignal): Promise<RepairState> {
-    const { ledger, guard, fingerprintKey, securedContext } = this.#parts;
+    const { guard, fingerprintKey, securedContext } = this.#parts;
     const context = await securedContext();
-    const claimed = await this.#claim(
+    const accept: Act<null> = async ({ claim, state }) => {
+      const inUse = this.#inUse(state, secretId);
+      // A row that somebody has altered does not get a digest by this.
+      const value =
+        inUse === null || !isUnaltered(inUse.field, fingerprintKey)
+          ? null
+          : await this.#ownValue({ connectionId, secretId }, guard.callWithin(claim, signal));
+      if (value === 'unknown') return MAY_LAND;
+      return inUse === null || value === null ? NOTHING : this.#accepted(inUse, value, state, context);
+    };
+    const done = await this.#run(
       connectionId,
       (state) => (this.#inUse(state, secretId) === null ? settle({}) : WRITE),
+      accept,
       (connection, references) => readingsOfState(connection, references, context),
     );
-    if (claimed.kind !== 'writing') return 'left';
-    const { claim, state } = claimed;
-    const inUse = this.#inUse(state, secretId);
-    // A row that somebody has altered does not get a digest by this.
-    const value =
-      inUse === null || !isUnaltered(inUse.field, fingerprintKey)
-        ? null
-        : await this.#ownValue({ connectionId, secretId }, guard.callWithin(claim, signal));
-    // A request of unknown outcome may still land: the claim runs out.
-    if (value === 'unknown') return 'left';
-    if (inUse === null || value === null) {
-      await ledger.settle([{ claim, sentIds: [] }]);
-      return 'left';
-    }
-    const { row, field } = inUse;
+    return done.kind === 'committed' ? 'repaired' : 'left';
+  }
+
+  #accepted({ row, field }: SecretInUse, value: Fetched, state: LockedState, context: SecuredContext): Acted {
+    const { connectionId, secretId } = row;
     const { path } = field;
-    const fingerprint = fingerprintOf(fingerprintKey, connectionId, path, value.value.reveal());
+    const fingerprint = fingerprintOf(this.#parts.fingerprintKey, connectionId, path, value.value.reveal());
     const accepted = referenceRow(
       { ...field, content: { holds: 'reference', secretId, owned: true, fingerprint } },
       context,
     );
     const references = state.references.map((one) => (one === field ? accepted : one));
     const next = nextRevision({ ...state, references }, context, 'rotated');
-    if (next instanceof EventError || next.kind !== 'commit') {
-      await ledger.settle([{ claim, sentIds: [] }]);
-      return 'left';
-    }
-    const changes = {
+    if (next instanceof EventError || next.kind !== 'commit') return NOTHING;
+    return committed({
       ...next.changes,
       references: { set: [accepted], removePathHashes: [] },
       stored: {
         update: [{ ...row, version: value.version, epoch: state.nextEpoch, updatedAtMs: state.nowMs }],
       },
       audit: [this.#audit(state, secretId, 'accept', 'the value that was changed in the store')],
-    };
-    const [committed] = await ledger.commit([{ claim, changes }]);
-    await ledger.settle([{ claim, sentIds: [] }]);
-    return committed === null ? 'left' : 'repaired';
+    });
   }
 
   /** The store's current value of a secret that is this connection's, its tags put back where there are none; null: it is not. */
@@ -191,8 +181,8 @@ export class Repairer {
    * secret as lost. The same rules, whoever noticed.
    */
   async #restore({ connectionId, secretId }: Target, signal: AbortSignal): Promise<RepairState> {
-    const { ledger, janitor, manager } = this.#parts;
-    const marked = await this.#claim(connectionId, (state) => {
+    const { underClaim, janitor, manager } = this.#parts;
+    const marked = await this.#run(connectionId, (state) => {
       const row = this.#settledRow(state, secretId);
       if (row === undefined) return settle({}, 'stale');
       const update = [{ ...row, suspectUntilMs: state.nowMs, updatedAtMs: state.nowMs }];
@@ -201,7 +191,7 @@ export class Repairer {
     if (!isApplied(marked)) return 'left';
     await janitor.tidy(connectionId, manager.name, signal);
     let outcome: RepairState = 'left';
-    await ledger.claim([
+    await underClaim.run(
       request(connectionId, (state) => {
         const row = state.stored.find((one) => one.secretId === secretId && this.#isOurs(one));
         const isLost =
@@ -209,31 +199,29 @@ export class Repairer {
         outcome = isLost ? 'lost' : this.#settledRow(state, secretId) === undefined ? 'left' : 'repaired';
         return settle({});
       }),
-    ]);
+    );
     return outcome;
   }
 
   async #putTags({ connectionId, secretId }: Target, signal: AbortSignal): Promise<RepairState> {
-    const { manager, ledger, guard } = this.#parts;
-    const claimed = await this.#claim(connectionId, (state) =>
-      this.#settledRow(state, secretId) === undefined ? settle({}) : WRITE,
+    const { manager, guard } = this.#parts;
+    const { owned } = manager.store;
+    const tag: Act<null> = async ({ claim, state }) => {
+      const call = guard.callWithin(claim, signal);
+      const isKnown =
+        (await this.#isRecorded(state, secretId, call)) || (await this.#isAdopted(state, secretId, call));
+      if (!isKnown || owned === null) return NOTHING;
+      const result = await owned.tag({ reference: toReference(secretId), connectionId }, call);
+      if (result.ok)
+        return committed({ audit: [this.#audit(state, secretId, 'repair', 'our tags put back')] });
+      return result.error.applied === 'unknown' ? MAY_LAND : NOTHING;
+    };
+    const done = await this.#run(
+      connectionId,
+      (state) => (this.#settledRow(state, secretId) === undefined ? settle({}) : WRITE),
+      tag,
     );
-    if (claimed.kind !== 'writing') return 'left';
-    const { claim, state } = claimed;
-    const call = guard.callWithin(claim, signal);
-    const isKnown =
-      (await this.#isRecorded(state, secretId, call)) || (await this.#isAdopted(state, secretId, call));
-    if (!isKnown || manager.store.owned === null) {
-      await ledger.settle([{ claim, sentIds: [] }]);
-      return 'left';
-    }
-    const result = await manager.store.owned.tag({ reference: toReference(secretId), connectionId }, call);
-    // Of unknown outcome: the claim runs out, the request may still land.
-    if (!result.ok && result.error.applied === 'unknown') return 'left';
-    const audit = result.ok ? [this.#audit(state, secretId, 'repair', 'our tags put back')] : [];
-    await ledger.commit([{ claim, changes: { audit } }]);
-    await ledger.settle([{ claim, sentIds: [] }]);
-    return result.ok ? 'repaired' : 'left';
+    return done.kind === 'committed' ? 'repaired' : 'left';
   }
 
   /** Whether the store's current value is the recorded one beyond doubt, whatever its tags say. */
@@ -259,7 +247,7 @@ export class Repairer {
   }
 
   async #retireUnreferenced({ connectionId, secretId }: Target): Promise<RepairState> {
-    const result = await this.#claim(connectionId, (state) => {
+    const result = await this.#run(connectionId, (state) => {
       const row = this.#settledRow(state, secretId);
       const isUsed = state.references.some((one) => one.secretId === secretId);
       if (row === undefined || isUsed) return settle({}, 'stale');
@@ -271,7 +259,7 @@ export class Repairer {
 
   async #retireOrphan({ connectionId, secretId }: Target): Promise<RepairState> {
     const { manager } = this.#parts;
-    const result = await this.#claim(
+    const result = await this.#run(
       connectionId,
       (state) => {
         const own = state.stored.find((one) => one.secretId === secretId && this.#isOurs(one));
@@ -297,6 +285,7 @@ export class Repairer {
             own === undefined ? { insert: [retired] } : { revive: [{ row: retired, from: connectionId }] },
         });
       },
+      undefined,
       () => [secretId],
     );
     return isApplied(result) ? 'repaired' : 'left';
@@ -338,21 +327,21 @@ export class Repairer {
     });
   }
 
-  async #claim(
+  async #run(
     connectionId: string,
     decide: (state: LockedState) => Decision<null>,
+    act?: Act<null>,
     secretIds?: ClaimRequest<null>['secretIds'],
-  ): Promise<ClaimResult<null>> {
+  ): Promise<Done> {
     for (let tries = 1; ; tries += 1) {
-      const [result] = await this.#parts.ledger.claim<null>([request(connectionId, decide, secretIds)]);
-      if (result === undefined) throw new WorkerError('INTERNAL', 'the ledger gave no answer');
-      if (result.kind !== 'busy' || tries === BUSY_TRIES) return result;
+      const done = await this.#parts.underClaim.run(request(connectionId, decide, secretIds), act);
+      if (done.kind !== 'busy' || tries === BUSY_TRIES) return done;
       await sleep(BUSY_PAUSE_MS);
     }
   }
 }
 
-function isApplied(result: ClaimResult<null>): boolean {
+function isApplied(result: Done): boolean {
   return result.kind === 'settled' && result.outcome.name === 'applied';
 }
 
@@ -371,6 +360,14 @@ function request(
 
 /** Something is asked of the store under the claim; nothing is recorded beforehand. */
 const WRITE: Decision<null> = { kind: 'write', plan: null, changes: {} };
+
+const NOTHING: Acted = { kind: 'nothing', error: null, mayLand: false };
+/** A request of unknown outcome may still land. */
+const MAY_LAND: Acted = { kind: 'nothing', error: null, mayLand: true };
+
+function committed(changes: Changes): Acted {
+  return { kind: 'commit', outcome: { name: 'applied', code: null }, changes };
+}
 
 function settle(changes: Changes, name: 'applied' | 'stale' = 'applied'): Decision<null> {
   return { kind: 'settle', outcome: { name, code: null }, changes };

@@ -17,7 +17,7 @@ import { EventProcessor } from '../../../src/pipeline/event-processor.js';
 import type { HandledRecord } from '../../../src/pipeline/observer.js';
 import { Lanes } from '../../../src/pipeline/lanes.js';
 import { Pipeline } from '../../../src/pipeline/pipeline.js';
-import { Publisher } from '../../../src/pipeline/publisher.js';
+import { UnderClaim } from '../../../src/pipeline/under-claim.js';
 import { Relay } from '../../../src/pipeline/relay.js';
 import { UndecodableProcessor } from '../../../src/pipeline/undecodable.js';
 import type { SecretsManager, StoreLimits } from '../../../src/secrets-managers/port.js';
@@ -57,6 +57,7 @@ export interface BenchOptions {
 export interface BenchWorker {
   readonly database: Database;
   readonly ledger: DatabaseLedger;
+  readonly underClaim: UnderClaim;
   readonly pipeline: Pipeline;
   readonly relay: Relay;
   readonly mover: Mover;
@@ -185,7 +186,7 @@ export class Bench {
     const guard = new ClaimGuard({ gate: freeGate, ledger, clock, storeTimeoutMs: STORE_TIMEOUT_MS });
     const unpublished: string[] = [];
     const onUnpublished = ({ code }: WorkerError): void => void unpublished.push(code);
-    const publisher = new Publisher(outlet, ledger, config.keys.outbox, clock, onUnpublished);
+    const underClaim = new UnderClaim({ ledger, outlet, ring: config.keys.outbox, clock, onUnpublished });
     const handled: HandledRecord[] = [];
     const failures: unknown[] = [];
     const pipeline = new Pipeline({
@@ -194,12 +195,11 @@ export class Bench {
       context,
       ledger,
       processor: new EventProcessor({
-        ...{ context, managers, ledger, publisher, guard, clock },
-        groups: {},
+        ...{ context, managers, underClaim, guard, clock },
         storeLanes: 16,
       }),
       lanes: new Lanes(),
-      undecodable: new UndecodableProcessor(context, ledger, outlet, publisher),
+      undecodable: new UndecodableProcessor(context, ledger, outlet, underClaim),
       observer: { handled: (record) => handled.push(record), failed: (_, error) => failures.push(error) },
       clock,
       now: Date.now,
@@ -207,21 +207,20 @@ export class Bench {
     Object.assign(worker, {
       database,
       ledger,
+      underClaim,
       pipeline,
-      relay: new Relay({ ledger, publisher, outlet, context, onUnpublished }),
+      relay: new Relay({ ledger, underClaim, outlet, context, onUnpublished }),
       mover: new Mover({
         context,
         managers,
-        ledger,
-        publisher,
-        publishes: true,
+        underClaim,
         guard,
         clock,
         actor: 'cli:tester',
       }),
       janitor: new Janitor({
         ledger,
-        publisher,
+        underClaim,
         managers,
         guard,
         rules: context.rules,

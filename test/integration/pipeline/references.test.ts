@@ -68,7 +68,11 @@ describe('a reference that was taken in before', () => {
       ),
     );
     const again = (connectionId: string) =>
-      republish(worker.ledger, worker.context, { connectionId, operation: 'republished', only: () => true });
+      republish(worker.underClaim, worker.context, {
+        connectionId,
+        operation: 'republished',
+        only: () => true,
+      });
     const before = bench.topics.securedOf(OTHER).length;
     expect(await again(OTHER)).toMatchObject({ code });
     expect(await again(CONNECTION)).toBe('done');
@@ -212,7 +216,7 @@ describe('a reference in a field that is not taken for a secret', () => {
       ),
     );
     expect(
-      await republish(worker.ledger, worker.context, {
+      await republish(worker.underClaim, worker.context, {
         connectionId: OTHER,
         operation: 'republished',
         only: () => true,

@@ -133,13 +133,17 @@ describe('a row that somebody else has changed goes out by no way, and is found'
     it.each(managers)(`${title}: %s`, async (manager) => {
       const { bench, env } = await open(manager);
       await change(bench);
-      const { context, ledger } = bench.worker;
+      const { context, underClaim } = bench.worker;
       for (const id of victims) {
         await bench.handle(eventRecord({ id, name: NAMES[id] ?? '', password: MASKED, at: 2 }));
         expect(bench.last).toMatchObject({ outcome: 'refused', code: 'REFERENCE_ALTERED' });
         // As `replay --secured` and `rotate-keys` do.
         expect(
-          await republish(ledger, context, { connectionId: id, operation: 'republished', only: () => true }),
+          await republish(underClaim, context, {
+            connectionId: id,
+            operation: 'republished',
+            only: () => true,
+          }),
         ).toMatchObject({ code: 'REFERENCE_ALTERED' });
       }
       await bench.close();

@@ -8,7 +8,7 @@ import { DatabaseLedger } from '../../../src/database/ledger.js';
 import { Janitor } from '../../../src/upkeep/janitor.js';
 import { ClaimGuard } from '../../../src/pipeline/claim-guard.js';
 import type { HandledRecord } from '../../../src/pipeline/observer.js';
-import { Publisher } from '../../../src/pipeline/publisher.js';
+import { UnderClaim } from '../../../src/pipeline/under-claim.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import type { PutItem, SecretStore, StoreCall } from '../../../src/secrets-managers/port.js';
 import type { RecordOutcome, SourceRecord } from '../../../src/terms.js';
@@ -238,7 +238,7 @@ export class Bench {
     const gate = { acquire: () => Promise.resolve() };
     return new Janitor({
       ledger,
-      publisher: new Publisher(this.outlet, ledger, context.rings.outbox, clock),
+      underClaim: new UnderClaim({ ledger, outlet: this.outlet, ring: context.rings.outbox, clock }),
       managers: this.worker.managers,
       guard: new ClaimGuard({ gate, ledger, clock, storeTimeoutMs: 1_000 }),
       rules: context.rules,

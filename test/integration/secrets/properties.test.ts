@@ -13,7 +13,7 @@ import { ClaimGuard } from '../../../src/pipeline/claim-guard.js';
 import { EventProcessor } from '../../../src/pipeline/event-processor.js';
 import { Lanes } from '../../../src/pipeline/lanes.js';
 import { Pipeline } from '../../../src/pipeline/pipeline.js';
-import { Publisher } from '../../../src/pipeline/publisher.js';
+import { UnderClaim } from '../../../src/pipeline/under-claim.js';
 import { UndecodableProcessor } from '../../../src/pipeline/undecodable.js';
 import type { Json, JsonObject } from '../../../src/terms.js';
 import { sourceRecord, T0 } from '../pipeline/events.js';
@@ -178,7 +178,7 @@ function pipelineOf(catalogue: Catalogue, byName: CatalogueOptions['byName']): P
     clock,
     storeTimeoutMs: 1_000,
   });
-  const publisher = new Publisher(bench.outlet, ledger, context.rings.outbox, clock);
+  const underClaim = new UnderClaim({ ledger, outlet: bench.outlet, ring: context.rings.outbox, clock });
   return new Pipeline({
     topics: {
       created: 'connection.created',
@@ -189,12 +189,11 @@ function pipelineOf(catalogue: Catalogue, byName: CatalogueOptions['byName']): P
     context,
     ledger,
     processor: new EventProcessor({
-      ...{ context, managers, ledger, publisher, guard, clock },
-      groups: {},
+      ...{ context, managers, underClaim, guard, clock },
       storeLanes: 16,
     }),
     lanes: new Lanes(),
-    undecodable: new UndecodableProcessor(context, ledger, bench.outlet, publisher),
+    undecodable: new UndecodableProcessor(context, ledger, bench.outlet, underClaim),
     observer: { handled: (record) => bench.handled.push(record), failed: () => undefined },
     clock,
     now: Date.now,
