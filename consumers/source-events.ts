@@ -1,14 +1,12 @@
 import type { EachBatchHandler } from 'kafkajs';
 import type { Logger } from 'pino';
 import type { ErrorCode, WorkerError } from '../src/errors.js';
-import type { SourceTopics } from '../src/events/source-topics.js';
 import type { BackoffOptions } from '../src/kafka/backoff.js';
 import { withDeadline } from '../src/kafka/deadline.js';
 import { brokerErrorName, fatalError, withoutText } from '../src/kafka/errors.js';
 import { partitionKey } from '../src/kafka/partitions.js';
 import type { RecordsBelow, TopicPartition } from '../src/kafka/partitions.js';
 import type { KafkaSettings } from '../src/kafka/settings.js';
-import { sourceTopics } from '../src/kafka/topics.js';
 import type { RecordSink } from '../src/transport.js';
 import { Batches } from './batches.js';
 import type { BatchReport } from './batches.js';
@@ -50,41 +48,14 @@ export interface SourceConsumerState {
   readonly failing: readonly FailingPartition[];
 }
 
-export interface SourceConsumer {
-  /** Begins to connect and returns. A broker that is not there yet is waited for. */
-  start(): void;
-  state(): SourceConsumerState;
-  /** Reads a partition again from there, and says so to the group; false: not done, or the partition is not ours. */
-  rewind(to: RecordsBelow): Promise<boolean>;
-  /**
-   * Takes nothing new, lets what is under way finish for up to `graceMs`, tells the rest to abort, commits what is
-   * finished and leaves the group. Takes a few seconds longer than `graceMs` at most and does not reject.
-   */
-  stop(graceMs: number): Promise<void>;
-}
-
-/**
- * `connection.created`, `connection.updated` and `connection.deleted` → the pipeline's one handler.
- * The event itself says what it means (its `eventType`), so all three topics go the same way, and may be one topic.
- */
-export function consumeSourceEvents(
-  topics: SourceTopics,
-  options: Omit<SourceConsumerOptions, 'topics' | 'range'>,
-): SourceConsumer {
-  return createSourceConsumer({ ...options, topics: sourceTopics(topics) });
-}
-
-/**
- * The same to a handler of one's own, or a part of the topics read again by the caller's positions (`range`): a group of
- * its own, and no group's offsets change.
- */
-export function createSourceConsumer(options: SourceConsumerOptions): SourceConsumer {
-  return new GroupSourceConsumer(options);
-}
-
 const ABORT_MS = 1_000;
 
-class GroupSourceConsumer implements SourceConsumer {
+/**
+ * `connection.created`, `connection.updated` and `connection.deleted` → one handler. The event itself says what it means
+ * (its `eventType`), so all three topics go the same way, and may be one topic. With a `range` a part of them is read
+ * again.
+ */
+export class SourceConsumer {
   readonly #options: SourceConsumerOptions;
   readonly #member: GroupMember;
   readonly #failures: PartitionFailures;
@@ -126,6 +97,7 @@ class GroupSourceConsumer implements SourceConsumer {
     this.#batches = new Batches({ ...shared, run, paused: this.#paused, onBatch });
   }
 
+  /** Begins to connect and returns. A broker that is not there yet is waited for. */
   start(): void {
     this.#member.start();
   }
@@ -135,6 +107,7 @@ class GroupSourceConsumer implements SourceConsumer {
     return { joined: alive, partitions: membership.partitions, failing: this.#failures.list() };
   }
 
+  /** Reads a partition again from there, and says so to the group; false: not done, or the partition is not ours. */
   async rewind({ topic, partition, offset }: RecordsBelow): Promise<boolean> {
     const key = partitionKey(topic, partition);
     const { consumer, membership } = this.#member;
@@ -156,6 +129,10 @@ class GroupSourceConsumer implements SourceConsumer {
     }
   }
 
+  /**
+   * Takes nothing new, lets what is under way finish for up to `graceMs`, tells the rest to abort, commits what is
+   * finished and leaves the group. Takes a few seconds longer than `graceMs` at most and does not reject.
+   */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
     this.#halt();

@@ -1,4 +1,4 @@
-import { consumeSourceEvents } from '../../consumers/source-events.js';
+import { SourceConsumer } from '../../consumers/source-events.js';
 import { deadLetters } from '../../producers/dead-letters.js';
 import { securedEvents } from '../../producers/secured.js';
 import { openWorker, type Worker } from '../app.js';
@@ -10,7 +10,7 @@ import { sourceTopics } from '../kafka/topics.js';
 import { KafkaOutlet } from '../../producers/outlet.js';
 import { ping, readClusterId } from '../kafka/admin.js';
 import type { KafkaSettings } from '../kafka/settings.js';
-import type { SourceConsumer, SourceConsumerOptions } from '../../consumers/source-events.js';
+import type { SourceConsumerOptions } from '../../consumers/source-events.js';
 import { EventLog, FailureLog, Metrics, logTidied, type Logger } from '../observability/index.js';
 import { readBacklog } from './backlog.js';
 import { readinessChecks } from './checks.js';
@@ -275,7 +275,8 @@ class Service {
     },
   ): SourceConsumer {
     const { config, logger } = this.#options;
-    const consumer = consumeSourceEvents(config.topics, {
+    const consumer = new SourceConsumer({
+      topics: sourceTopics(config.topics),
       settings: this.#settings,
       handler: worker.pipeline,
       concurrency: worker.recordsAtOnce,

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createSourceConsumer } from '../../../consumers/source-events.js';
+import { SourceConsumer } from '../../../consumers/source-events.js';
 import type { SourceTopics } from '../../events/source-topics.js';
 import { ConfigurationError, WorkerError } from '../../errors.js';
 import type { KafkaSettings } from '../../kafka/settings.js';
-import type { SourceConsumer } from '../../../consumers/source-events.js';
 import type { Logger } from '../../observability/index.js';
 import type { RecordSink } from '../../transport.js';
 import type { Progress } from '../progress.js';
@@ -63,7 +62,7 @@ class Reading {
     this.#options = options;
     const { settings, positions, handler, selection, topics, concurrency, logger, onSkipped } = options;
     this.#records = new ChosenRecords({ inner: handler, selection, topics, onSkipped });
-    this.#consumer = createSourceConsumer({
+    this.#consumer = new SourceConsumer({
       topics: [...new Set(positions.list().map(({ topic }) => topic))],
       range: positions,
       settings,

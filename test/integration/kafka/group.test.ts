@@ -2,7 +2,6 @@ import { AssignerProtocol } from 'kafkajs';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { GroupMember } from '../../../consumers/group-member.js';
-import { consumeSourceEvents } from '../../../consumers/source-events.js';
 import {
   createTopics,
   committedOffsets,
@@ -153,12 +152,8 @@ describeWith(['kafka'], 'several consumers of one group', ({ kafka: brokers }) =
     await createTopics([{ topic }], { brokers });
     await produce(topic, [{ value: 'v' }]);
     const handler = new FakeHandler();
-    const consumer = consumeSourceEvents(
-      { created: topic, updated: topic, deleted: topic },
-      { settings: kafkaSettings(brokers), handler, concurrency: 2, logger: SILENT, onFatal: () => undefined },
-    );
-    disposeLater(() => consumer.stop(0));
-    consumer.start();
+    const topics = [topic, topic, topic];
+    const { consumer } = startConsumer(kafkaSettings(brokers), topics, handler);
     await waitFor(() => handler.done.length === 1, { what: 'the record' });
     expect(consumer.state().partitions).toEqual([{ topic, partition: 0 }]);
   });

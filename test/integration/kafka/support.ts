@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { WorkerError } from '../../../src/errors.js';
-import type { SourceConsumer, SourceConsumerOptions } from '../../../consumers/source-events.js';
-import { createSourceConsumer } from '../../../consumers/source-events.js';
+import type { SourceConsumerOptions } from '../../../consumers/source-events.js';
+import { SourceConsumer } from '../../../consumers/source-events.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';
 import type { RecordOutcome, SourceRecord } from '../../../src/terms.js';
 import type { RecordHandler } from '../../../src/transport.js';
@@ -82,7 +82,7 @@ export function startConsumer(
 ): RunningConsumer {
   const fatal: WorkerError[] = [];
   const assignments: (readonly TopicPartition[])[] = [];
-  const consumer = createSourceConsumer({
+  const consumer = new SourceConsumer({
     settings,
     topics,
     handler,
