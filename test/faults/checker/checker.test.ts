@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { PipeBench } from './bench.js';
-import { Broken } from './broken.js';
-import { DAMAGES, VALUE } from './damages.js';
-import { checkInvariants } from './index.js';
+import { Broken, sql, told } from './broken.js';
+import { DAMAGES, deletedAt, missOf, VALUE } from './damages.js';
+import { account, checkInvariants, gather } from './index.js';
 
 /** What only a topic with partitions can show: servers.test.ts. */
 const OF_SERVERS = ['offset-behind', 'record-key', 'topic-partitions'];
@@ -27,6 +27,24 @@ describe('the checker on a run through pipe', () => {
     const violations = await checkInvariants(run.input);
     expect(violations.map((one) => `${one.invariant} ${one.kind}`)).toContain(`${invariant} ${kind}`);
     expect(JSON.stringify(violations)).not.toContain(VALUE);
+  });
+
+  it('takes for accounted what the worker has told as missed', async () => {
+    const run = new Broken(local.copy());
+    sql(`DELETE FROM inbox WHERE event_id = 'event-changed-2'`)(run);
+    sql(missOf(1, 12))(run);
+    told(deletedAt(11))(run);
+    const violations = await checkInvariants(run.input);
+    // Its secured event is still there, which is another thing.
+    expect(violations.map(({ kind }) => kind)).toEqual(['secured-stray']);
+    const { database } = await gather(run.input);
+    const counts = account(run.input.published, database);
+    expect(counts.get('missed')).toBe(1);
+    expect(counts.get('lost')).toBeUndefined();
+    const unique = new Set(
+      run.input.published.map(({ connectionId, eventId }) => `${connectionId} ${eventId}`),
+    );
+    expect([...counts.values()].reduce((sum, count) => sum + count, 0)).toBe(unique.size);
   });
 
   it('db: a token with another value', async () => {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { again, append, comesFrom, last, refer, sql, told, vault, without, type Damage } from './broken.js';
-import type { Invariant } from './index.js';
+import type { CheckInput, Invariant } from './index.js';
 
 /** A value that the history has published. */
 export const VALUE = 'private-key-of-changed-4';
@@ -85,6 +85,16 @@ export const DAMAGES: readonly (readonly [string, Invariant, string, Damage])[] 
   ['nobody told where the values are', 1, 'store-unknown', told(() => ({ stores: {} }))],
 
   ['an event left no trace', 2, 'event-lost', sql(`DELETE FROM inbox WHERE event_id = 'event-changed-2'`)],
+  [
+    'a record was deleted unread, and nobody was told',
+    2,
+    'missed-untold',
+    (run) => {
+      sql(`DELETE FROM inbox WHERE event_id = 'event-changed-2'`)(run);
+      sql(missOf(1, 12))(run);
+      told(deletedAt(13))(run);
+    },
+  ],
   ['an event from nowhere', 2, 'event-unknown', told(({ published }) => ({ published: published.slice(1) }))],
   ['an event counted twice', 2, 'inbox-twice', sql(TWICE_IN_INBOX)],
   ['a good event was refused', 2, 'event-refused', outcome('event-changed-2', 'refused')],
@@ -234,3 +244,20 @@ export const DAMAGES: readonly (readonly [string, Invariant, string, Damage])[] 
 function outcome(eventId: string, name: string): Damage {
   return sql(`UPDATE inbox SET outcome = '${name}' WHERE event_id = '${eventId}'`);
 }
+
+/** A row of the audit as the worker writes it; `to` not included. */
+export function missOf(from: number, to: number): string {
+  const detail = `t/0: offsets ${from} to ${to - 1} (${to - from} records): they were deleted before`;
+  return `INSERT INTO audit (id, at_ms, action, detail) VALUES ('miss', 1, 'miss', '${detail}')`;
+}
+
+/** Tells the checker that the record of an event was deleted. */
+export const deletedAt =
+  (offset: number) =>
+  ({ published }: CheckInput): Partial<CheckInput> => ({
+    published: published.map((event) =>
+      event.eventId === 'event-changed-2'
+        ? { ...event, deleted: [{ topic: 't', partition: 0, offset, reason: 'expired' }] }
+        : event,
+    ),
+  });

@@ -51,6 +51,15 @@ export interface DeadLetterEvidence {
   readonly code: string;
 }
 
+/** Records of a source topic that the worker has told to be missed, `to` not included. */
+export interface MissedEvidence {
+  readonly topic: string;
+  readonly partition: number;
+  readonly reason: string;
+  readonly from: number;
+  readonly to: number;
+}
+
 export interface DatabaseEvidence {
   readonly connections: readonly ConnectionEvidence[];
   readonly references: readonly ReferenceEvidence[];
@@ -58,6 +67,7 @@ export interface DatabaseEvidence {
   readonly inbox: readonly InboxEvidence[];
   readonly outbox: readonly OutboxEvidence[];
   readonly deadLetters: readonly DeadLetterEvidence[];
+  readonly missed: readonly MissedEvidence[];
 }
 
 /** One record of the secured topic, or a line of a pipe; in the order in which it lies in its partition. */

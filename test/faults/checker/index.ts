@@ -8,11 +8,13 @@ import { expectedConnections } from './oracle.js';
 import type { CheckInput, PublishedEvent, Violation } from './types.js';
 
 export { gather } from './gather.js';
+export { account } from './judge-counts.js';
 export { publishedEvent, type ChangeEvent, type PublishedOptions } from './published.js';
-export { unsettled } from './unsettled.js';
+export { unsettled, untold } from './unsettled.js';
 export {
   INVARIANTS,
   type CheckInput,
+  type DeletedRecord,
   type FieldText,
   type Invariant,
   type PublishedEvent,

@@ -1,10 +1,38 @@
-import type { Evidence, InboxEvidence } from './evidence.js';
+import type { DatabaseEvidence, Evidence, InboxEvidence, MissedEvidence } from './evidence.js';
 import type { ExpectedConnection } from './oracle.js';
 import type { PublishedEvent, Violation } from './types.js';
 
 /** Revisions that no event is behind. */
 const MAINTENANCE = new Set(['migrated', 'rotated', 'republished']);
 const ACCEPTED = new Set(['applied', 'stale', 'duplicate']);
+
+/** What became of the published events, and of how many; `lost`: nothing, and nobody was told. Adds up to all of them. */
+export function account(
+  published: readonly PublishedEvent[],
+  { inbox, missed }: Pick<DatabaseEvidence, 'inbox' | 'missed'>,
+): ReadonlyMap<string, number> {
+  const outcomes = new Map(inbox.map((row) => [keyOf(row), row.outcome]));
+  const counts = new Map<string, number>();
+  for (const [key, event] of new Map(published.map((one) => [keyOf(one), one]))) {
+    const end = outcomes.get(key) ?? (isToldMissed(event, missed) ? 'missed' : 'lost');
+    counts.set(end, (counts.get(end) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** Whether its record was deleted, and the worker has told of a gap there. */
+function isToldMissed({ deleted = [] }: PublishedEvent, missed: readonly MissedEvidence[]): boolean {
+  return deleted.some(({ topic, partition, offset, reason }) =>
+    missed.some(
+      (told) =>
+        told.topic === topic &&
+        told.partition === partition &&
+        told.reason === reason &&
+        // Of a topic that was made anew the worker cannot know what was in the former one.
+        (reason === 'recreated' || (told.from <= offset && offset < told.to)),
+    ),
+  );
+}
 
 /** What the inbox knows an event by (docs/architecture.md); a record that is no event: by its id alone. */
 function keyOf({ connectionId, eventId }: { connectionId: string | null; eventId: string }): string {
@@ -58,7 +86,14 @@ function judgeEvent(
 ): void {
   const { eventId, connectionId, expect = 'accepted' } = event;
   if (row === undefined) {
-    report('event-lost', connectionId, `nothing became of the event ${eventId}`);
+    if (isToldMissed(event, evidence.database.missed)) return;
+    if (event.deleted !== undefined)
+      report(
+        'missed-untold',
+        connectionId,
+        `the record of ${eventId} was deleted unread, and nobody was told`,
+      );
+    else report('event-lost', connectionId, `nothing became of the event ${eventId}`);
     return;
   }
   const isAccepted = ACCEPTED.has(row.outcome);

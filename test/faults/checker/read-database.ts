@@ -1,5 +1,5 @@
 import { queryDatabase } from '../../harness/index.js';
-import type { DatabaseEvidence } from './evidence.js';
+import type { DatabaseEvidence, InboxEvidence, MissedEvidence } from './evidence.js';
 
 type Row = Readonly<Record<string, unknown>>;
 /** Called with every row of every table, as text. */
@@ -38,12 +38,7 @@ export async function readDatabase(url: string, see: SeeRow): Promise<DatabaseEv
       version: textOrNull(row['version']),
       isSuspect: row['suspect_until_ms'] !== null,
     })),
-    inbox: of('inbox', (row) => ({
-      eventHash: String(row['event_hash']),
-      connectionId: textOrNull(row['connection_id']),
-      eventId: String(row['event_id']),
-      outcome: String(row['outcome']),
-    })),
+    inbox: of('inbox', inboxRow),
     outbox: of('outbox', (row) => ({
       connectionId: textOrNull(row['connection_id']),
       stream: String(row['stream']),
@@ -57,6 +52,7 @@ export async function readDatabase(url: string, see: SeeRow): Promise<DatabaseEv
       state: String(row['state']),
       code: String(row['code']),
     })),
+    missed: of('audit', missed).flat(),
   };
 }
 
@@ -99,6 +95,25 @@ function connection(row: Row) {
     orderTimestampMs: order?.timestampMs ?? null,
     orderVersion: order?.version ?? null,
   };
+}
+
+export function inboxRow(row: Row): InboxEvidence {
+  return {
+    eventHash: String(row['event_hash']),
+    connectionId: textOrNull(row['connection_id']),
+    eventId: String(row['event_id']),
+    outcome: String(row['outcome']),
+  };
+}
+
+/** From the audit, as an operator reads it. */
+export function missed(row: Row): MissedEvidence[] {
+  if (row['action'] !== 'miss') return [];
+  const found = /^(\S+)\/(\d+): offsets (\d+) to (-?\d+) .*?: (.*)$/.exec(String(row['detail']));
+  if (found === null) throw new RangeError(`an audit row of missed records says: ${String(row['detail'])}`);
+  const [, topic = '', partition, from, last, what = ''] = found;
+  const reason = what.includes('made again') ? 'recreated' : 'expired';
+  return [{ topic, partition: Number(partition), reason, from: Number(from), to: Number(last) + 1 }];
 }
 
 function textOf(row: Row): string {

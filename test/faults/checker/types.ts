@@ -3,12 +3,21 @@ import type { EventType, JsonObject } from '../../../src/terms.js';
 /** The five statements that must hold after every scenario (docs/guarantees.md). */
 export const INVARIANTS = {
   1: 'store, database and topic say the newest accepted version',
-  2: 'every source event is applied, stale, duplicate or a dead letter',
+  2: 'every source event is applied, stale, duplicate or a dead letter, or told as missed',
   3: 'revisions are gapless, the last record of a connection is its newest',
   4: 'no value is outside the store',
   5: 'no owned secret in the store is unknown to the database',
 } as const;
 export type Invariant = keyof typeof INVARIANTS;
+
+/** A record that was deleted in its topic, perhaps before anybody had read it. */
+export interface DeletedRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Its time was over, or the topic was deleted and made again. */
+  readonly reason: 'expired' | 'recreated';
+}
 
 export interface Violation {
   readonly invariant: Invariant;
@@ -39,6 +48,8 @@ export interface PublishedEvent {
   readonly entity?: JsonObject | null;
   /** `refused`: it must become a dead letter; `any`: it may. Default: it must not. */
   readonly expect?: 'accepted' | 'refused' | 'any';
+  /** Where its record was deleted, perhaps unread: nothing has to become of it, but then the worker must have told so. */
+  readonly deleted?: readonly DeletedRecord[];
 }
 
 /** Where a secrets manager's values are read from, with plain clients. */

@@ -1,5 +1,7 @@
 import { queryDatabase } from '../../harness/index.js';
 import { offsetsOf } from './gather.js';
+import { account } from './judge-counts.js';
+import { inboxRow, missed } from './read-database.js';
 import type { CheckInput } from './types.js';
 
 /** What the database counts of each. */
@@ -37,4 +39,21 @@ export async function unsettled(
       ({ topic, partition, end, committed }) => `${topic}/${partition}: ${end - committed} records not read`,
     );
   return [...unread, ...counted];
+}
+
+/** Events of which nothing became although their records are gone, and of which no gap is told yet. */
+export async function untold({
+  published,
+  databaseUrl: url,
+}: Pick<CheckInput, 'databaseUrl' | 'published'>): Promise<string[]> {
+  const deleted = published.filter((event) => event.deleted !== undefined);
+  if (deleted.length === 0) return [];
+  const misses = await queryDatabase({ url }, `SELECT action, detail FROM audit WHERE action = 'miss'`);
+  const inbox = await queryDatabase(
+    { url },
+    'SELECT event_hash, connection_id, event_id, outcome FROM inbox',
+  );
+  const evidence = { missed: misses.flatMap(missed), inbox: inbox.map(inboxRow) };
+  const count = account(deleted, evidence).get('lost') ?? 0;
+  return count === 0 ? [] : [`${count} records deleted unread and not told`];
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { PartHandle } from '../../harness/index.js';
 import type { Fault } from '../../harness/aws-standin/faults.js';
 import type { Bombs } from './bombs.js';
+import type { Losses } from './losses.js';
 import type { Random } from './random.js';
 import type { StandinControl } from './standin-process.js';
 import type { TcpProxy } from './tcp-proxy.js';
@@ -15,6 +16,7 @@ export interface Targets {
   readonly proxy: TcpProxy;
   readonly store: StandinControl;
   readonly bombs: Bombs;
+  readonly losses: Losses;
   readonly claimMs: number;
   /** Operations of the store that write. */
   readonly writes: readonly string[];
@@ -31,6 +33,8 @@ export interface FaultKind {
 }
 
 const STOP_DEADLINE_MS = 30_000;
+/** A worker that starts looks at its topics within this time. */
+const STARTING_MS = 5_000;
 /** The worker gives a late request four claims (docs/architecture.md): what lands within three must do no harm. */
 const LATEST_LANDING_CLAIMS = 3;
 
@@ -140,6 +144,51 @@ const BOMB: FaultKind = {
   strike: ({ bombs }, _target, random) => bombs.publish(random),
 };
 
+const LOSSES: readonly FaultKind[] = [
+  {
+    name: 'records expire unread',
+    weight: 3,
+    target: () => 'broker',
+    strike: async ({ workers, losses }, _target, random) => {
+      const forMs = random.between(1_000, 4_000);
+      for (const worker of workers) worker.suspend();
+      try {
+        await delay(forMs);
+        return await losses.expire(random);
+      } finally {
+        for (const worker of workers) worker.resume();
+      }
+    },
+  },
+  {
+    name: 'a topic is deleted and made again',
+    weight: 2,
+    target: () => 'broker',
+    strike: async ({ workers, losses }, _target, random) => {
+      const before = workers.map(({ ownEnds }) => ownEnds.length);
+      const what = await losses.recreate(random);
+      await delay(STARTING_MS);
+      // Whoever started while the topic was not there has said so and ended: a service manager starts it again.
+      for (const [index, worker] of workers.entries())
+        if (worker.pardon(before[index] ?? 0, 'code 2')) worker.start();
+      return what;
+    },
+  },
+];
+
+const QUOTA: FaultKind = {
+  name: 'the store has no room',
+  weight: 3,
+  target: () => 'store',
+  strike: async ({ store }, _target, random) => {
+    const forMs = random.between(1_000, 8_000);
+    await store.configure({ maxSecrets: 0, maxParameters: 0 });
+    await delay(forMs);
+    await store.configure({ maxSecrets: 500_000, maxParameters: 500_000 });
+    return `for ${forMs} ms`;
+  },
+};
+
 /** For a while, or so many requests. */
 function storeFault(
   name: string,
@@ -200,5 +249,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   ...partFaults('database'),
   CUTS,
   BOMB,
+  ...LOSSES,
+  QUOTA,
   ...STORE_FAULTS,
 ];

@@ -18,6 +18,8 @@ export interface HistoryRecord {
 export interface History {
   readonly records: readonly HistoryRecord[];
   readonly published: readonly PublishedEvent[];
+  /** The newest states of these connections once more, with their texts: what helps where records were missed. */
+  again(connectionIds: ReadonlySet<string>): Pick<History, 'records' | 'published'>;
 }
 
 /** What a server believes of one of its entities. */
@@ -49,8 +51,9 @@ class HistoryMaker {
   readonly #options: HistoryOptions;
   readonly #random: Random;
   readonly #entities = new Map<string, Entity>();
-  readonly #published: PublishedEvent[] = [];
-  readonly #queue: { readonly record: HistoryRecord; readonly when: number }[] = [];
+  readonly #newest = new Map<string, string>();
+  #published: PublishedEvent[] = [];
+  #queue: { readonly record: HistoryRecord; readonly when: number }[] = [];
 
   constructor(options: HistoryOptions) {
     this.#options = options;
@@ -61,8 +64,28 @@ class HistoryMaker {
     for (let at = 0; at < this.#options.events; at += 1)
       if (this.#random.chance(0.005)) this.#bad(at);
       else this.#step(at);
-    this.#queue.sort((left, right) => left.when - right.when);
-    return { records: this.#queue.map(({ record }) => record), published: this.#published };
+    return { ...this.#taken(), again: (ids) => this.#again(ids) };
+  }
+
+  #again(connectionIds: ReadonlySet<string>): Pick<History, 'records' | 'published'> {
+    let at = this.#options.events;
+    for (const entity of this.#entities.values()) {
+      const newest = this.#newest.get(entity.id);
+      if (newest === undefined || !connectionIds.has(entity.id)) continue;
+      entity.version += 1;
+      const eventType = newest === 'entityCreated' ? 'entityUpdated' : newest;
+      this.#send(entity, at, eventType, entity.password, entity.privateKey);
+      at += 1;
+    }
+    return this.#taken();
+  }
+
+  /** Everything made until now, in the order in which it is to be published. */
+  #taken(): Pick<History, 'records' | 'published'> {
+    const [published, queue] = [this.#published, this.#queue];
+    [this.#published, this.#queue] = [[], []];
+    queue.sort((left, right) => left.when - right.when);
+    return { records: queue.map(({ record }) => record), published };
   }
 
   #step(at: number): void {
@@ -122,6 +145,7 @@ class HistoryMaker {
       ...(password === null ? {} : { password }),
       ...(privateKey === null ? {} : { privateKey }),
     });
+    this.#newest.set(id, eventType);
     this.#published.push(publishedEvent(event, { secretPointers: POINTERS }));
     const kind =
       eventType === 'entityCreated' ? 'created' : eventType === 'entityDeleted' ? 'deleted' : 'updated';

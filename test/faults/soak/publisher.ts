@@ -1,6 +1,7 @@
 import { Partitioners, type Producer } from 'kafkajs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { quietKafka } from '../../harness/index.js';
+import type { Flow } from './flow.js';
 import type { HistoryRecord, TopicKind } from './history.js';
 
 const EVERY_MS = 250;
@@ -12,7 +13,8 @@ export async function publishEvenly(
     readonly brokers: string;
     readonly topics: Readonly<Record<TopicKind, string>>;
     readonly durationMs: number;
-    readonly onProgress: (sent: number) => void;
+    readonly flow: Flow;
+    readonly onProgress?: (sent: number) => void;
   },
 ): Promise<void> {
   const producer = quietKafka(options.brokers).producer({
@@ -25,9 +27,9 @@ export async function publishEvenly(
     while (sent < records.length) {
       const due = Math.ceil((records.length * (performance.now() - begin + EVERY_MS)) / options.durationMs);
       const chunk = records.slice(sent, Math.min(due, sent + 5_000));
-      await sendUntilDone(producer, chunk, options.topics);
+      await options.flow.through(() => sendUntilDone(producer, chunk, options.topics));
       sent += chunk.length;
-      options.onProgress(sent);
+      options.onProgress?.(sent);
       await delay(EVERY_MS);
     }
   } finally {

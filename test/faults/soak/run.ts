@@ -6,8 +6,11 @@ import {
   describeViolations,
   gather,
   judge,
+  account,
   unsettled,
+  untold,
   type CheckInput,
+  type PublishedEvent,
   type Violation,
 } from '../checker/index.js';
 import { FaultPlayer } from './fault-player.js';
@@ -30,10 +33,15 @@ export interface SoakResult {
   readonly records: number;
   /** Records that are no events, and each a dead letter. */
   readonly bombs: number;
+  /** Everything that the checker has to account for: events, those published again, bombs. */
+  readonly published: number;
+  /** Of these, whose record was deleted, perhaps unread. */
+  readonly deleted: number;
   readonly connections: number;
   /** Until everything was settled; without the start and the check. */
   readonly seconds: number;
   readonly faults: ReadonlyMap<string, number>;
+  /** Adds up to what was published. */
   readonly outcomes: ReadonlyMap<string, number>;
   readonly secured: number;
   /** Of the steady worker, while events came in; null: too short to say. */
@@ -87,8 +95,8 @@ class Soak {
     const { minutes, events, connections, seed, pauseMs, claimMs, manager } = this.#options;
     const baseMs = Date.now() - events;
     const history = makeHistory({ events, connections, random: new Random(seed), baseMs });
-    const { records, published } = history;
-    const input: CheckInput = { ...this.#world.check, published };
+    const { records } = history;
+    const input: CheckInput = { ...this.#world.check, published: [] };
     const writes =
       manager === 'managed-aws'
         ? ['CreateSecret', 'PutSecretValue', 'DeleteSecret']
@@ -107,14 +115,23 @@ class Soak {
         topics: TOPICS,
         // What is published last meets faults as well.
         durationMs: durationMs * 0.95,
+        flow: this.#world.flow,
         onProgress: (sent) => (this.#sent = sent),
       }),
       faults.play(durationMs),
     ]);
     this.#phase = 'drain';
     const steady = this.#measures.figures(steadyPid);
-    await this.#drain(input);
-    const all = { ...input, published: [...published, ...this.#world.bombs.published] };
+    const lost = history.published.map((event) => this.#world.losses.told(event));
+    const again = history.again(connectionsOf(lost));
+    // As an operator is told to do where records were missed.
+    await publishEvenly(again.records, {
+      ...{ brokers: this.#world.broker.address, topics: TOPICS, flow: this.#world.flow },
+      durationMs: 1,
+    });
+    const published = [...lost, ...again.published, ...this.#world.bombs.published];
+    const all = { ...input, published };
+    await this.#drain(all);
     const seconds = (performance.now() - begin) / 1_000;
     this.#phase = 'over';
     await looking;
@@ -133,6 +150,8 @@ class Soak {
       ownEnds: this.#world.workers.flatMap(({ name, ownEnds }) =>
         ownEnds.map(({ how }) => `${name}: ${how}`),
       ),
+      published: published.length,
+      deleted: lost.filter(({ deleted }) => deleted !== undefined).length,
       ...(await this.#check(all)),
       problems: this.#problems,
     };
@@ -164,7 +183,9 @@ class Soak {
       for (const worker of this.#world.workers) worker.start();
       await delay(DRAIN_EVERY_MS);
       const before = open.join();
-      open = await unsettled(input).catch(() => ['the servers do not answer']);
+      open = await Promise.all([unsettled(input), untold(input)])
+        .then((all) => all.flat())
+        .catch(() => ['the servers do not answer']);
       if (open.join() !== before) movedMs = performance.now();
     } while (open.length > 0 && performance.now() - movedMs < this.#options.stuckSeconds * 1_000);
     this.#problems.push(...open.map((one) => `never settled: ${one}`));
@@ -190,11 +211,17 @@ class Soak {
           JSON.stringify(storyOf(id, input, evidence), null, 1),
         );
     }
-    const outcomes = new Map<string, number>();
-    for (const { outcome } of evidence.database.inbox)
-      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    const outcomes = account(input.published, evidence.database);
     return { violations, outcomes, secured: evidence.secured.records.length };
   }
+}
+
+function connectionsOf(events: readonly PublishedEvent[]): ReadonlySet<string> {
+  return new Set(
+    events.flatMap(({ deleted, connectionId }) =>
+      deleted === undefined || connectionId === null ? [] : [connectionId],
+    ),
+  );
 }
 
 /** Everything that is known of one connection, to find out what happened to it. The values are made up. */

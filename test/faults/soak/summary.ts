@@ -10,7 +10,7 @@ export function isGood({ violations, problems, ownEnds, steady }: SoakResult): b
 /** A block of Markdown, as docs/guarantees.md has it. */
 export function summary(result: SoakResult): string {
   const { options, steady, faults, outcomes } = result;
-  const strikes = [...faults.values()].reduce((sum, count) => sum + count, 0);
+  const strikes = sumOf(faults);
   const rows: [string, string][] = [
     [
       'source events (records, with those that came twice)',
@@ -20,7 +20,11 @@ export function summary(result: SoakResult): string {
     ['seconds until all was settled', whole(result.seconds)],
     ['events a second', (result.events / result.seconds).toFixed(0)],
     ['faults', whole(strikes)],
-    ['outcomes', [...outcomes].map(([name, count]) => `${name} ${whole(count)}`).join(', ')],
+    [
+      'what became of them, of those published again and of records that are no events',
+      `${[...outcomes].map(([name, count]) => `${name} ${whole(count)}`).join(', ')}: ${whole(sumOf(outcomes))} of ${whole(result.published)}`,
+    ],
+    ['whose record was deleted, perhaps unread', whole(result.deleted)],
     ['secured events in the topic', whole(result.secured)],
     ['processes started', whole(result.starts)],
     ['processes that ended by themselves', result.ownEnds.length === 0 ? '0' : result.ownEnds.join('; ')],
@@ -60,6 +64,10 @@ function memoryRows(steady: NonNullable<SoakResult['steady']>): [string, string]
     ['its file handles: first third / last third / maximum', of(handles)],
     ['flat', isFlat === null ? 'too short to say' : isFlat ? 'yes' : 'NO'],
   ];
+}
+
+function sumOf(counts: ReadonlyMap<string, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count, 0);
 }
 
 function whole(number: number): string {

@@ -39,6 +39,13 @@ export class WorkerSlot {
     return this.#ownEnds;
   }
 
+  /** Forgets ends of this kind since `from`; false: there was none. */
+  pardon(from: number, how: string): boolean {
+    const since = this.#ownEnds.splice(from);
+    this.#ownEnds.push(...since.filter((end) => end.how !== how));
+    return since.some((end) => end.how === how);
+  }
+
   start(): void {
     if (this.#child !== null) return;
     const log = openSync(this.logFile, 'a');

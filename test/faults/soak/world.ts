@@ -11,6 +11,8 @@ import { LAUNCHERS } from '../../harness/parts.js';
 import type { CheckInput } from '../checker/index.js';
 import type { SoakOptions } from './options.js';
 import { Bombs } from './bombs.js';
+import { Flow } from './flow.js';
+import { Losses } from './losses.js';
 import { StandinControl } from './standin-process.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { WorkerSlot } from './worker-slot.js';
@@ -33,6 +35,9 @@ export interface SoakWorld {
   readonly proxy: TcpProxy;
   readonly store: StandinControl;
   readonly bombs: Bombs;
+  readonly losses: Losses;
+  /** What the publisher goes through. */
+  readonly flow: Flow;
   readonly workers: readonly WorkerSlot[];
   /** All that the checker is told but for what was published. */
   readonly check: Omit<CheckInput, 'published'>;
@@ -66,6 +71,10 @@ export async function openWorld(options: SoakOptions, dir: string): Promise<Soak
     );
     const bombs = new Bombs(broker.address, TOPICS.created);
     closers.push(() => bombs.close());
+    const flow = new Flow();
+    const losses = new Losses({
+      ...{ brokers: broker.address, groupId: GROUP_ID, topic: TOPICS.updated, partitions: PARTITIONS, flow },
+    });
     const key = randomBytes(32).toString('base64');
     const throughProxy = new URL(url);
     throughProxy.port = String(proxy.port);
@@ -88,7 +97,7 @@ export async function openWorld(options: SoakOptions, dir: string): Promise<Soak
       keys: [key],
       files: workers.map(({ logFile }) => logFile),
     };
-    return { broker, database, proxy, store, bombs, workers, check, close };
+    return { broker, database, proxy, store, bombs, losses, flow, workers, check, close };
   } catch (error) {
     await close();
     throw error;
