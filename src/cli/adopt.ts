@@ -1,60 +1,53 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config.js';
 import { CONFLICTS } from '../operations/adopt/claims.js';
 import type { AdoptCandidate, AdoptPlan } from '../operations/adopt/plan.js';
-import type { AdoptReport } from './adopt-run.js';
-import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
+import type { AdoptReport } from '../operations/adopt/run.js';
+import { EXIT } from './cli.js';
+import { command, option } from './define-command.js';
 import { commandLogger } from './logging.js';
-import { stopSignals } from './signals.js';
-import { examples, formatTable } from './text.js';
+import { untilStopped } from './signals.js';
+import { formatTable } from './text.js';
 
 interface Options {
   readonly dryRun?: true;
   readonly choose?: ReadonlyMap<string, string>;
-  readonly json?: true;
 }
 
-export function defineAdopt(program: Command, cli: Cli, done: Done): void {
-  program
-    .command('adopt')
-    .description(
-      'take over secrets that exist in the store without our tags, after looking at all who claim them',
-    )
-    .option('--dry-run', 'print who claims what, and what would be taken over; change nothing')
-    .option(
+export const adopt = command<Options>({
+  name: 'adopt',
+  about: 'take over secrets that exist in the store without our tags, after looking at all who claim them',
+  options: [
+    option('--dry-run', 'print who claims what, and what would be taken over; change nothing'),
+    option(
       '--choose <secret-id=connection-id>',
       'whose a secret is that several claim; may be given several times',
       choice,
-    )
-    .option('--json', 'print it as JSON')
-    .addHelpText(
-      'after',
-      examples(
-        'adopt --dry-run',
-        'adopt',
-        'adopt --choose /openmetadata/database/prod_db/password=4f1c2a7e-0d7b-4a55-9a2b-1f2d3c4b5a69',
-      ) +
-        '\n\nIt works on kept events (`dead-letters list`) with the codes ADOPTION_AMBIGUOUS, SECRET_NOT_OWNED and' +
-        '\nREFERENCE_FOREIGN. It only sees connections whose events were handled: run it when the lag is 0.' +
-        '\nExit codes: 0 nothing is left; 1 something is left, with its remedy; 2 wrong use or configuration.',
-    )
-    .action(async (options: Options) => {
+    ),
+  ],
+  examples: [
+    'adopt --dry-run',
+    'adopt',
+    'adopt --choose /openmetadata/database/prod_db/password=4f1c2a7e-0d7b-4a55-9a2b-1f2d3c4b5a69',
+  ],
+  notes:
+    'It works on kept events (`dead-letters list`) with the codes ADOPTION_AMBIGUOUS, SECRET_NOT_OWNED and' +
+    '\nREFERENCE_FOREIGN. It only sees connections whose events were handled: run it when the lag is 0.',
+  exits: ['nothing is left', 'something is left, with its remedy'],
+  run: (cli, options) =>
+    untilStopped(async (signal) => {
       const config = loadConfig(cli.env, { need: ['keys'] });
-      const logger = commandLogger(cli, config);
-      const stop = stopSignals(null);
-      try {
-        const { previewAdoption, runAdoption } = await import('./adopt-run.js');
-        const chosen = options.choose ?? new Map<string, string>();
-        const request = { config, logger, chosen, signal: stop.signal };
-        const report = options.dryRun ? await previewAdoption(request) : await runAdoption(request);
-        if (options.json) printJson(cli, asJson(report));
-        else printLine(cli, asText(report));
-        done(isDone(report) && !stop.signal.aborted ? EXIT.ok : EXIT.failed);
-      } finally {
-        stop.release();
-      }
-    });
-}
+      const { previewAdoption, runAdoption } = await import('../operations/adopt/run.js');
+      const chosen = options.choose ?? new Map<string, string>();
+      const request = { config, logger: commandLogger(cli, config), chosen, signal };
+      const report = options.dryRun ? await previewAdoption(request) : await runAdoption(request);
+      return {
+        json: asJson(report),
+        text: () => asText(report),
+        code: isDone(report) && !signal.aborted ? EXIT.ok : EXIT.failed,
+      };
+    }),
+});
 
 /** `ID=CONNECTION`: an id may contain `=`, a connection's id does not. */
 function choice(text: string, before: ReadonlyMap<string, string> | undefined): ReadonlyMap<string, string> {

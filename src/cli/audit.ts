@@ -1,12 +1,12 @@
-import { Option, type Command } from 'commander';
+import { Option } from 'commander';
 import { loadConfig } from '../config.js';
 import type { AuditRow } from '../database/rows.js';
 import type { NamedFields } from '../pipeline/named-fields.js';
 import { AUDIT_ACTIONS, type AuditAction } from '../pipeline/audit.js';
-import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
+import { command, commands, option } from './define-command.js';
 import { pointInTime, wholeNumber } from './parse.js';
-import { readDatabase } from './read-database.js';
-import { examples, formatTable, isoTime } from './text.js';
+import { readDatabase } from '../operations/open-database.js';
+import { formatTable, isoTime } from './text.js';
 
 interface ListOptions {
   readonly connection?: string;
@@ -14,62 +14,45 @@ interface ListOptions {
   readonly actor?: string;
   readonly since?: number;
   readonly limit: number;
-  readonly json?: true;
 }
 
-export function defineAudit(program: Command, cli: Cli, done: Done): void {
-  const audit = program.command('audit').description('who changed what; no values');
-  audit
-    .command('list')
-    .description('the newest entries first')
-    .option('--connection <id>', 'of this connection')
-    .addOption(new Option('--action <word>', 'what was done').choices(AUDIT_ACTIONS))
-    .option('--actor <name>', 'by whom: the userName of an event, or cli: and a user of this machine')
-    .option('--since <time>', 'not older: 2030-01-31T12:00:00Z, or an age such as 24h', (text) =>
+const list = command<ListOptions>({
+  name: 'list',
+  about: 'the newest entries first',
+  options: [
+    new Option('--connection <id>', 'of this connection'),
+    new Option('--action <word>', 'what was done').choices(AUDIT_ACTIONS),
+    new Option('--actor <name>', 'by whom: the userName of an event, or cli: and a user of this machine'),
+    option('--since <time>', 'not older: 2030-01-31T12:00:00Z, or an age such as 24h', (text) =>
       pointInTime(text),
-    )
-    .option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), 100)
-    .option('--json', 'print it as JSON')
-    .addHelpText(
-      'after',
-      examples(
-        'audit list --since 24h',
-        'audit list --action mask-on-new-endpoint',
-        'audit list --actor mallory --json',
-        'audit list --connection 4f1c… --action update --json',
-      ),
-    )
-    .action(async (options: ListOptions) => {
-      const rows = await readDatabase(loadConfig(cli.env, { need: [] }), (database) =>
-        database.run(({ manager, tables }) => {
-          const query = manager.createQueryBuilder(tables.audit, 'audit');
-          if (options.connection !== undefined)
-            query.andWhere('audit.connectionId = :connection', { connection: options.connection });
-          if (options.action !== undefined)
-            query.andWhere('audit.action = :action', { action: options.action });
-          if (options.actor !== undefined) query.andWhere('audit.actor = :actor', { actor: options.actor });
-          if (options.since !== undefined) query.andWhere('audit.atMs >= :since', { since: options.since });
-          return query.orderBy('audit.atMs', 'DESC').limit(options.limit).getMany();
-        }),
-      );
-      if (options.json) printJson(cli, rows.map(asJson));
-      else printLine(cli, asTable(rows));
-      done(EXIT.ok);
-    });
-}
+    ),
+    option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), 100),
+  ],
+  examples: [
+    'audit list --since 24h',
+    'audit list --action mask-on-new-endpoint',
+    'audit list --actor mallory --json',
+    'audit list --connection 4f1c… --action update --json',
+  ],
+  run: async (cli, { connection, action, actor, since, limit }) => {
+    const rows = await readDatabase(loadConfig(cli.env, { need: [] }), (database) =>
+      database.run(({ manager, tables }) => {
+        const query = manager.createQueryBuilder(tables.audit, 'audit');
+        if (connection !== undefined) query.andWhere('audit.connectionId = :connection', { connection });
+        if (action !== undefined) query.andWhere('audit.action = :action', { action });
+        if (actor !== undefined) query.andWhere('audit.actor = :actor', { actor });
+        if (since !== undefined) query.andWhere('audit.atMs >= :since', { since });
+        return query.orderBy('audit.atMs', 'DESC').limit(limit).getMany();
+      }),
+    );
+    return { json: rows.map(asJson), text: () => asTable(rows) };
+  },
+});
 
-function asJson({
-  id,
-  atMs,
-  action,
-  actor,
-  connectionId,
-  path,
-  secretId,
-  eventId,
-  detail,
-  fields,
-}: AuditRow): object {
+export const audit = commands('audit', 'who changed what; no values', [list]);
+
+function asJson({ id, atMs, ...row }: AuditRow): object {
+  const { action, actor, connectionId, path, secretId, eventId, detail, fields } = row;
   return { id, time: isoTime(atMs), action, actor, connectionId, path, secretId, eventId, detail, fields };
 }
 

@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { Argument, Option } from 'commander';
 import { loadConfig } from '../config.js';
 import { ConfigurationError } from '../errors.js';
 import type { Catalogue } from '../catalog/index.js';
-import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
-import { examples, formatTable } from './text.js';
+import { EXIT, type Cli } from './cli.js';
+import { command, commands, option } from './define-command.js';
+import { formatTable } from './text.js';
 
 interface BuildOptions {
   readonly schemas: string;
@@ -14,50 +15,59 @@ interface BuildOptions {
   readonly licence: string;
 }
 
-export function defineCatalog(program: Command, cli: Cli, done: Done): void {
-  const catalog = program.command('catalog').description('which fields of which connector are secret');
-  catalog
-    .command('show')
-    .description('the connectors of the catalogue in use, or the secret fields of one')
-    .argument('[connector]', 'such as Mysql or database/Mysql')
-    .option('--json', 'print it as JSON')
-    .addHelpText(
-      'after',
-      examples('catalog show', 'catalog show Mysql', 'catalog show database/BigQuery --json'),
-    )
-    .action(async (connector: string | undefined, { json }: { json?: true }) => {
-      const catalogue = await configuredCatalogue(cli);
-      if (connector === undefined) showAll(cli, catalogue, json === true);
-      else showOne(cli, catalogue, connector, json === true);
-      done(EXIT.ok);
-    });
-  catalog
-    .command('build')
-    .description("make a catalogue from a folder of OpenMetadata's JSON Schemas (CATALOG_FILE takes it)")
-    .requiredOption('--schemas <dir>', 'the unpacked artefact openmetadata-spec, or its folder json/schema')
-    .requiredOption('--out <file>', 'where it goes; - is standard output')
-    .option('--schema-version <version...>', 'version of the schemas, for the catalogue’s provenance', [])
-    .option('--source <text>', 'where the schemas come from', 'org.open-metadata:openmetadata-spec')
-    .option('--licence <text>', 'licence of the schemas', 'Apache-2.0')
-    .addHelpText(
-      'after',
-      examples('catalog build --schemas ./openmetadata-spec --out catalogue.json --schema-version 1.4.0'),
-    )
-    .action(async ({ schemas, out, schemaVersion, source, licence }: BuildOptions) => {
-      const { buildCatalogue } = await import('../catalog/build/build-catalogue.js');
-      const catalogue = buildCatalogue(schemas, { source, licence, versions: schemaVersion });
-      const text = `${JSON.stringify(catalogue, null, 2)}\n`;
-      if (out === '-') cli.stdout.write(text);
-      else {
-        writeCatalogue(out, text);
-        const fields = Object.values(catalogue.connectors).reduce((sum, paths) => sum + paths.length, 0);
-        printLine(
-          cli,
-          `${out}: ${Object.keys(catalogue.connectors).length} connectors with ${fields} secret fields`,
-        );
-      }
-      done(EXIT.ok);
-    });
+const show = command<object, [connector: string | undefined]>({
+  name: 'show',
+  about: 'the connectors of the catalogue in use, or the secret fields of one',
+  args: [new Argument('[connector]', 'such as Mysql or database/Mysql')],
+  examples: ['catalog show', 'catalog show Mysql', 'catalog show database/BigQuery --json'],
+  run: async (cli, _options, connector) => {
+    const catalogue = await configuredCatalogue(cli);
+    if (connector === undefined) return { json: catalogue, text: () => summary(catalogue) };
+    const found = fieldsOf(catalogue, connector);
+    return {
+      json: Object.fromEntries(found),
+      text: () =>
+        found.map(([name, paths]) => [name, ...paths.map((path) => `  ${path}`)].join('\n')).join('\n'),
+    };
+  },
+});
+
+const build = command<BuildOptions>({
+  name: 'build',
+  about: "make a catalogue from a folder of OpenMetadata's JSON Schemas (CATALOG_FILE takes it)",
+  options: [
+    required('--schemas <dir>', 'the unpacked artefact openmetadata-spec, or its folder json/schema'),
+    required('--out <file>', 'where it goes; - is standard output'),
+    new Option(
+      '--schema-version <version...>',
+      'version of the schemas, for the catalogue’s provenance',
+    ).default([]),
+    new Option('--source <text>', 'where the schemas come from').default(
+      'org.open-metadata:openmetadata-spec',
+    ),
+    new Option('--licence <text>', 'licence of the schemas').default('Apache-2.0'),
+  ],
+  json: null,
+  examples: ['catalog build --schemas ./openmetadata-spec --out catalogue.json --schema-version 1.4.0'],
+  run: async (cli, { schemas, out, schemaVersion, source, licence }) => {
+    const { buildCatalogue } = await import('../catalog/build/build-catalogue.js');
+    const catalogue = buildCatalogue(schemas, { source, licence, versions: schemaVersion });
+    const text = `${JSON.stringify(catalogue, null, 2)}\n`;
+    if (out === '-') cli.stdout.write(text);
+    else {
+      writeCatalogue(out, text);
+      const connectors = Object.values(catalogue.connectors);
+      const fields = connectors.reduce((sum, paths) => sum + paths.length, 0);
+      cli.stdout.write(`${out}: ${connectors.length} connectors with ${fields} secret fields\n`);
+    }
+    return EXIT.ok;
+  },
+});
+
+export const catalog = commands('catalog', 'which fields of which connector are secret', [show, build]);
+
+function required(flags: string, about: string): Option {
+  return option(flags, about).makeOptionMandatory();
 }
 
 async function configuredCatalogue(cli: Cli): Promise<Catalogue> {
@@ -74,24 +84,16 @@ function writeCatalogue(file: string, text: string): void {
   }
 }
 
-function showAll(cli: Cli, catalogue: Catalogue, asJson: boolean): void {
-  if (asJson) {
-    printJson(cli, catalogue);
-    return;
-  }
-  const { source, versions } = catalogue.provenance;
-  const rows = [
-    ...Object.entries(catalogue.connectors).map(([name, paths]) => [name, paths.length] as const),
-    ...Object.entries(catalogue.entities).map(([name, paths]) => [name, paths.length] as const),
-  ];
-  printLine(cli, `${source} ${versions.join(', ')}\n`);
-  printLine(cli, formatTable(['CONNECTOR', 'SECRET FIELDS'], rows));
+function summary({ provenance: { source, versions }, connectors, entities }: Catalogue): string {
+  const rows = [...Object.entries(connectors), ...Object.entries(entities)].map(
+    ([name, paths]) => [name, paths.length] as const,
+  );
+  return `${source} ${versions.join(', ')}\n\n${formatTable(['CONNECTOR', 'SECRET FIELDS'], rows)}`;
 }
 
-function showOne(cli: Cli, catalogue: Catalogue, asked: string, asJson: boolean): void {
-  const all = Object.entries({ ...catalogue.connectors, ...catalogue.entities });
+function fieldsOf({ connectors, entities }: Catalogue, asked: string): [string, readonly string[]][] {
   const wanted = asked.toLowerCase();
-  const found = all.filter(([name]) =>
+  const found = Object.entries({ ...connectors, ...entities }).filter(([name]) =>
     [name, name.slice(name.indexOf('/') + 1)].some((each) => each.toLowerCase() === wanted),
   );
   if (found.length === 0)
@@ -99,9 +101,5 @@ function showOne(cli: Cli, catalogue: Catalogue, asked: string, asJson: boolean)
       'USAGE_INVALID',
       `the catalogue has no connector of that name; \`catalog show\` lists them`,
     );
-  if (asJson) {
-    printJson(cli, Object.fromEntries(found));
-    return;
-  }
-  for (const [name, paths] of found) printLine(cli, [name, ...paths.map((path) => `  ${path}`)].join('\n'));
+  return found;
 }

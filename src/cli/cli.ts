@@ -19,14 +19,3 @@ export interface Cli {
   readonly stdout: Writable;
   readonly stderr: Writable;
 }
-
-export function printLine(cli: Cli, text: string): void {
-  cli.stdout.write(`${text}\n`);
-}
-
-export function printJson(cli: Cli, value: unknown): void {
-  printLine(cli, JSON.stringify(value, null, 2));
-}
-
-/** Says how a command ended. Every action calls it once. */
-export type Done = (code: ExitCode) => void;

@@ -9,43 +9,10 @@ import { isUnaltered } from '../pipeline/references.js';
 import { MASK, SECRET_PREFIX, type EntityRoot, type JsonObject, type Kind } from '../terms.js';
 import { isoTime } from './text.js';
 
-export interface ShownField {
-  /** JSON Pointer into the entity. */
-  readonly path: string;
-  readonly owned: boolean;
-  readonly keptIn: 'store' | 'database';
-  /** `secret:` and the id; null where the database itself keeps the value, or no key opens the reference. */
-  readonly reference: string | null;
-  /** Somebody else has written or changed its row: it is refused. Null where that cannot be told without the keys. */
-  readonly altered: boolean | null;
-}
-
-export interface ShownConnection {
-  readonly id: string;
-  readonly entityType: string | null;
-  readonly kind: string | null;
-  readonly serviceType: string | null;
-  readonly name: string | null;
-  readonly fullyQualifiedName: string | null;
-  readonly version: number | null;
-  readonly state: ConnectionRow['state'];
-  readonly manager: string | null;
-  readonly revision: number;
-  readonly operation: string | null;
-  readonly eventId: string | null;
-  readonly createdAt: string;
-  readonly updatedAt: string;
-  readonly secretFields: readonly ShownField[];
-  /** With every secret field masked; null where there is none. */
-  readonly entity: JsonObject | null;
-}
+export type ShownConnection = NonNullable<Awaited<ReturnType<typeof showConnection>>>;
 
 /** What is known of one connection, without values; null where there is none of that id. */
-export async function showConnection(
-  database: Database,
-  id: string,
-  config: Config<never>,
-): Promise<ShownConnection | null> {
+export async function showConnection(database: Database, id: string, config: Config<never>) {
   const found = await database.run(async ({ manager, tables }) => {
     const row = await manager.findOneBy(tables.connection, { id });
     return row === null
@@ -56,24 +23,23 @@ export async function showConnection(
   const { row, references } = found;
   const fingerprintKey = await fingerprintKeyOf(database, config.keys);
   return {
-    id: row.id,
-    entityType: row.entityType,
-    kind: row.kind,
-    serviceType: row.serviceType,
-    name: row.name,
-    fullyQualifiedName: row.fullyQualifiedName,
-    version: row.version,
-    state: row.state,
-    manager: row.manager,
-    revision: row.revision,
-    operation: row.operation,
-    eventId: row.eventId,
+    ...factsOf(row),
     createdAt: isoTime(row.createdAtMs),
     updatedAt: isoTime(row.updatedAtMs),
     secretFields: references
       .map((reference) => shownField(reference, config.keys, fingerprintKey))
       .sort((left, right) => (left.path < right.path ? -1 : 1)),
+    /** With every secret field masked; null where there is none. */
     entity: maskedEntity(row, config),
+  };
+}
+
+function factsOf(row: ConnectionRow) {
+  const { id, entityType, kind, serviceType, name, fullyQualifiedName, version } = row;
+  const { state, manager, revision, operation, eventId } = row;
+  return {
+    ...{ id, entityType, kind, serviceType, name, fullyQualifiedName, version },
+    ...{ state, manager, revision, operation, eventId },
   };
 }
 
@@ -83,12 +49,15 @@ async function fingerprintKeyOf(database: Database, keys: KeyConfig | null): Pro
   return identity?.hasDigests === true ? identity.fingerprintKey : null;
 }
 
-function shownField(row: ReferenceRow, keys: KeyConfig | null, fingerprintKey: Buffer | null): ShownField {
+function shownField(row: ReferenceRow, keys: KeyConfig | null, fingerprintKey: Buffer | null) {
   return {
+    /** JSON Pointer into the entity. */
     path: row.pointer,
     owned: row.owned,
     keptIn: row.holds === 'reference' ? 'store' : 'database',
+    /** `secret:` and the id; null where the database itself keeps the value, or no key opens the reference. */
     reference: row.holds === 'reference' ? referenceText(row, keys) : null,
+    /** Somebody else has written or changed its row: it is refused. Null where that cannot be told without the keys. */
     altered: fingerprintKey === null ? null : !isUnaltered(row, fingerprintKey),
   };
 }

@@ -1,71 +1,91 @@
-import { Option, type Command } from 'commander';
+import { Argument, Option } from 'commander';
 import { loadConfig } from '../config.js';
+import type { Database } from '../database/database.js';
+import type { ConnectionRow } from '../database/rows.js';
 import { ConfigurationError } from '../errors.js';
 import { KINDS } from '../terms.js';
-import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
-import { listConnections, type ListedConnection, type ListFilter } from './connection-list.js';
 import type { ShownConnection } from './connection-show.js';
+import { command, commands, option } from './define-command.js';
+import { readDatabase } from '../operations/open-database.js';
 import { wholeNumber } from './parse.js';
-import { readDatabase } from './read-database.js';
-import { examples, formatFields, formatTable, printable } from './text.js';
+import { formatFields, formatTable, isoTime, printable } from './text.js';
 
-const STATES = ['live', 'softDeleted', 'deleted'];
-
-export function defineConnections(program: Command, cli: Cli, done: Done): void {
-  const connections = program
-    .command('connections')
-    .description('what the database knows; values are never shown');
-  connections
-    .command('list')
-    .description('the connections, the last changed first')
-    .addOption(new Option('--kind <kind>', 'of this kind').choices(KINDS))
-    .addOption(new Option('--state <state>', 'in this state').choices(STATES))
-    .option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), 100)
-    .option('--json', 'print it as JSON')
-    .addHelpText(
-      'after',
-      examples('connections list', 'connections list --kind database --state live --json'),
-    )
-    .action(async ({ json, ...filter }: ListFilter & { json?: true }) => {
-      const listed = await readDatabase(loadConfig(cli.env, { need: [] }), (database) =>
-        listConnections(database, filter),
-      );
-      if (json) printJson(cli, listed);
-      else printLine(cli, listTable(listed));
-      done(EXIT.ok);
-    });
-  connections
-    .command('show')
-    .description('one connection: its entity masked, and where each secret field is kept')
-    .argument('<id>', 'id of the entity')
-    .option('--json', 'print it as JSON')
-    .addHelpText('after', examples('connections show 11111111-0000-4000-8000-000000000001'))
-    .action(async (id: string, { json }: { json?: true }) => {
-      const { showConnection } = await import('./connection-show.js');
-      const config = loadConfig(cli.env, { need: [] });
-      const shown = await readDatabase(config, (database) => showConnection(database, id, config));
-      if (shown === null)
-        throw new ConfigurationError('USAGE_INVALID', 'the database knows no connection of that id');
-      if (json) printJson(cli, shown);
-      else printLine(cli, showText(shown));
-      done(EXIT.ok);
-    });
+interface ListFilter {
+  readonly kind?: string;
+  readonly state?: ConnectionRow['state'];
+  readonly limit: number;
 }
 
-function listTable(listed: readonly ListedConnection[]): string {
+const list = command<ListFilter>({
+  name: 'list',
+  about: 'the connections, the last changed first',
+  options: [
+    new Option('--kind <kind>', 'of this kind').choices(KINDS),
+    new Option('--state <state>', 'in this state').choices(['live', 'softDeleted', 'deleted']),
+    option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), 100),
+  ],
+  examples: ['connections list', 'connections list --kind database --state live --json'],
+  run: async (cli, filter) => {
+    const listed = await readDatabase(loadConfig(cli.env, { need: [] }), (database) =>
+      listConnections(database, filter),
+    );
+    return { json: listed, text: () => listTable(listed) };
+  },
+});
+
+const show = command<object, [id: string]>({
+  name: 'show',
+  about: 'one connection: its entity masked, and where each secret field is kept',
+  args: [new Argument('<id>', 'id of the entity')],
+  examples: ['connections show 11111111-0000-4000-8000-000000000001'],
+  run: async (cli, _options, id) => {
+    const { showConnection } = await import('./connection-show.js');
+    const config = loadConfig(cli.env, { need: [] });
+    const shown = await readDatabase(config, (database) => showConnection(database, id, config));
+    if (shown === null)
+      throw new ConfigurationError('USAGE_INVALID', 'the database knows no connection of that id');
+    return { json: shown, text: () => showText(shown) };
+  },
+});
+
+export const connections = commands('connections', 'what the database knows; values are never shown', [
+  list,
+  show,
+]);
+
+/** The last changed first. Rows that are claimed and hold nothing yet are left out. */
+async function listConnections(database: Database, filter: ListFilter) {
+  return database.run(async ({ manager, tables }) => {
+    const query = manager
+      .createQueryBuilder(tables.connection, 'connection')
+      .where("connection.state <> 'new'");
+    if (filter.kind !== undefined) query.andWhere('connection.kind = :kind', { kind: filter.kind });
+    if (filter.state !== undefined) query.andWhere('connection.state = :state', { state: filter.state });
+    const rows = await query
+      .orderBy('connection.updatedAtMs', 'DESC')
+      .addOrderBy('connection.id')
+      .limit(filter.limit)
+      .getMany();
+    if (rows.length === 0) return [];
+    const counts = await manager
+      .createQueryBuilder(tables.reference, 'reference')
+      .select('reference.connectionId', 'id')
+      .addSelect('COUNT(*)', 'total')
+      .groupBy('reference.connectionId')
+      .getRawMany<{ id: string; total: string | number }>();
+    const fieldsOf = new Map(counts.map(({ id, total }) => [id, Number(total)]));
+    return rows.map(({ id, kind, serviceType, name, state, manager: keeper, revision, updatedAtMs }) => ({
+      ...{ id, kind, serviceType, name, state, manager: keeper, revision },
+      secretFields: fieldsOf.get(id) ?? 0,
+      updatedAt: isoTime(updatedAtMs),
+    }));
+  });
+}
+
+function listTable(listed: Awaited<ReturnType<typeof listConnections>>): string {
   return formatTable(
     ['ID', 'KIND', 'TYPE', 'NAME', 'STATE', 'MANAGER', 'REVISION', 'SECRETS', 'UPDATED'],
-    listed.map((each) => [
-      each.id,
-      each.kind,
-      each.serviceType,
-      each.name,
-      each.state,
-      each.manager,
-      each.revision,
-      each.secretFields,
-      each.updatedAt,
-    ]),
+    listed.map((row) => Object.values(row)),
   );
 }
 

@@ -1,20 +1,18 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import { Argument, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config.js';
-import type { Database } from '../database/database.js';
 import { ConfigurationError, ERROR_CODES, WorkerError, type ErrorCode } from '../errors.js';
 import type { KeptEvent, KeptFilter } from '../database/dead-letters.js';
 import { operatorName } from '../operator.js';
-import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
+import { EXIT, type Cli } from './cli.js';
+import { command, commands, option, type Answer } from './define-command.js';
 import { wholeNumber } from './parse.js';
-import { readDatabase } from './read-database.js';
-import { examples, formatFields, formatTable, isoTime } from './text.js';
-import { writeDatabase } from './write-database.js';
+import { readDatabase, writeDatabase } from '../operations/open-database.js';
+import { formatFields, formatTable, isoTime } from './text.js';
 
 interface FilterOptions {
   readonly state?: 'waiting' | 'dead';
   readonly code?: ErrorCode;
   readonly connection?: string;
-  readonly json?: true;
 }
 
 interface ChangeOptions extends FilterOptions {
@@ -22,98 +20,80 @@ interface ChangeOptions extends FilterOptions {
   readonly reason?: string;
 }
 
-const LIST_LIMIT = 100;
 const EVERYTHING = Number.MAX_SAFE_INTEGER;
 const ID = /^[0-9a-f]{6,64}$/;
+const FILTERS = [
+  option('--state <word>', 'waiting or dead', aState),
+  option('--code <code>', 'with this error code (docs/errors.md)', aCode),
+  option('--connection <id>', 'of this connection'),
+];
+const IDS = new Argument('[id...]', 'of the list; first characters will do').argParser(moreIds);
+const ALL = option('--all', 'all dead letters');
 
-export function defineDeadLetters(program: Command, cli: Cli, done: Done): void {
-  const deadLetters = program
-    .command('dead-letters')
-    .description('events that wait or cannot be processed: see, retry, discard');
-  defineList(deadLetters, cli, done);
-  defineShow(deadLetters, cli, done);
-  defineRetry(deadLetters, cli, done);
-  defineDiscard(deadLetters, cli, done);
-}
+const list = command<FilterOptions & { readonly limit: number }>({
+  name: 'list',
+  about: 'kept events, the oldest event first',
+  options: [...FILTERS, option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), 100)],
+  examples: ['dead-letters list', 'dead-letters list --code SECRET_ID_COLLISION --json'],
+  run: async (cli, options) => {
+    const kept = await readKept(cli, filterOf(options), options.limit);
+    return { json: kept.map(asJson), text: () => asTable(kept) };
+  },
+});
 
-function defineList(parent: Command, cli: Cli, done: Done): void {
-  withFilters(parent.command('list'))
-    .description('kept events, the oldest event first')
-    .option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), LIST_LIMIT)
-    .addHelpText(
-      'after',
-      examples('dead-letters list', 'dead-letters list --code SECRET_ID_COLLISION --json'),
-    )
-    .action(async (options: FilterOptions & { limit: number }) => {
-      const kept = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
-        const { findKept } = await import('../database/dead-letters.js');
-        return findKept(database, filterOf(options), options.limit);
-      });
-      if (options.json) printJson(cli, kept.map(asJson));
-      else printLine(cli, asTable(kept));
-      done(EXIT.ok);
+const show = command<object, [id: string]>({
+  name: 'show',
+  about: 'one kept event with the reason and the remedy; never its values',
+  args: [new Argument('<id>', 'of the list; its first characters will do').argParser(anId)],
+  examples: ['dead-letters show 3f7a90'],
+  run: async (cli, _options, id) => {
+    const one = theOnly(await readKept(cli, { ids: [id] }, 2), id);
+    return { json: asJson(one), text: () => describe(one) };
+  },
+});
+
+const retry = command<ChangeOptions, [ids: readonly string[] | undefined]>({
+  name: 'retry',
+  about: 'have them tried again in their order, by the running worker or the next `pipe`',
+  args: [IDS],
+  options: [...FILTERS, ALL],
+  examples: ['dead-letters retry 3f7a90', 'dead-letters retry --code TOKEN_NOT_OPENED'],
+  run: async (cli, options, ids = []) => {
+    const kept = await writeDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
+      const { scheduleRetry } = await import('../database/dead-letters.js');
+      return scheduleRetry(database, chosen(ids, options), EVERYTHING);
     });
-}
+    return changed(kept, 'to be tried again');
+  },
+});
 
-function defineShow(parent: Command, cli: Cli, done: Done): void {
-  parent
-    .command('show')
-    .argument('<id>', 'of the list; its first characters will do', anId)
-    .description('one kept event with the reason and the remedy; never its values')
-    .option('--json', 'print it as JSON')
-    .addHelpText('after', examples('dead-letters show 3f7a90'))
-    .action(async (id: string, { json }: FilterOptions) => {
-      const kept = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
-        const { findKept } = await import('../database/dead-letters.js');
-        return findKept(database, { ids: [id] }, 2);
-      });
-      const one = theOnly(kept, id);
-      if (json) printJson(cli, asJson(one));
-      else printLine(cli, describe(one));
-      done(EXIT.ok);
+const discard = command<ChangeOptions, [ids: readonly string[] | undefined]>({
+  name: 'discard',
+  about: 'give them up for good; the audit says who did and why',
+  args: [IDS],
+  options: [...FILTERS, ALL, option('--reason <text>', 'why, for the audit')],
+  examples: ['dead-letters discard 3f7a90 --reason "published again"'],
+  run: async (cli, options, ids = []) => {
+    const kept = await writeDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
+      const letters = await import('../database/dead-letters.js');
+      const audit = { actor: operatorName(), reason: options.reason ?? null };
+      return letters.discard(database, chosen(ids, options), audit);
     });
-}
+    return changed(kept, 'discarded');
+  },
+});
 
-function defineRetry(parent: Command, cli: Cli, done: Done): void {
-  withFilters(parent.command('retry'))
-    .argument('[id...]', 'of the list; first characters will do', moreIds)
-    .description('have them tried again in their order, by the running worker or the next `pipe`')
-    .option('--all', 'all dead letters')
-    .addHelpText('after', examples('dead-letters retry 3f7a90', 'dead-letters retry --code TOKEN_NOT_OPENED'))
-    .action(async (ids: readonly string[] | undefined, options: ChangeOptions) => {
-      const kept = await changeKept(cli, async (database) => {
-        const { scheduleRetry } = await import('../database/dead-letters.js');
-        return scheduleRetry(database, chosen(ids ?? [], options), EVERYTHING);
-      });
-      report(cli, kept, options, 'to be tried again');
-      done(kept.length > 0 ? EXIT.ok : EXIT.failed);
-    });
-}
+export const deadLetters = commands(
+  'dead-letters',
+  'events that wait or cannot be processed: see, retry, discard',
+  [list, show, retry, discard],
+);
 
-function defineDiscard(parent: Command, cli: Cli, done: Done): void {
-  withFilters(parent.command('discard'))
-    .argument('[id...]', 'of the list; first characters will do', moreIds)
-    .description('give them up for good; the audit says who did and why')
-    .option('--all', 'all dead letters')
-    .option('--reason <text>', 'why, for the audit')
-    .addHelpText('after', examples('dead-letters discard 3f7a90 --reason "published again"'))
-    .action(async (ids: readonly string[] | undefined, options: ChangeOptions) => {
-      const actor = operatorName();
-      const kept = await changeKept(cli, async (database) => {
-        const { discard } = await import('../database/dead-letters.js');
-        return discard(database, chosen(ids ?? [], options), { actor, reason: options.reason ?? null });
-      });
-      report(cli, kept, options, 'discarded');
-      done(kept.length > 0 ? EXIT.ok : EXIT.failed);
-    });
-}
-
-function withFilters(command: Command): Command {
-  return command
-    .option('--state <word>', 'waiting or dead', aState)
-    .option('--code <code>', 'with this error code (docs/errors.md)', aCode)
-    .option('--connection <id>', 'of this connection')
-    .option('--json', 'print it as JSON');
+function readKept(cli: Cli, filter: KeptFilter, limit: number): Promise<readonly KeptEvent[]> {
+  return readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
+    const { findKept } = await import('../database/dead-letters.js');
+    return findKept(database, filter, limit);
+  });
 }
 
 function filterOf({ state, code, connection }: FilterOptions): KeptFilter {
@@ -146,22 +126,13 @@ function theOnly(kept: readonly KeptEvent[], id: string): KeptEvent {
   return one;
 }
 
-/** A schema that is not this program's is left alone. */
-async function changeKept<T>(cli: Cli, work: (database: Database) => Promise<T>): Promise<T> {
-  return writeDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
-    const { requireCurrentSchema } = await import('../database/schema.js');
-    await requireCurrentSchema(database);
-    return work(database);
-  });
-}
-
-function report(cli: Cli, kept: readonly KeptEvent[], { json }: ChangeOptions, what: string): void {
-  if (json) printJson(cli, kept.map(asJson));
-  else
-    printLine(
-      cli,
+function changed(kept: readonly KeptEvent[], what: string): Answer {
+  return {
+    json: kept.map(asJson),
+    text: () =>
       kept.length === 0 ? 'There is no such kept event.' : `${asTable(kept)}\n${kept.length} ${what}`,
-    );
+    code: kept.length > 0 ? EXIT.ok : EXIT.failed,
+  };
 }
 
 function asJson(kept: KeptEvent): object {

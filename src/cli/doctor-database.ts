@@ -9,7 +9,7 @@ import { ERROR_CODES } from '../errors.js';
 import { isOpenToOthers } from '../private-file.js';
 import { attempt, failed, ok, skipped, warned, type CheckResult } from './doctor-check.js';
 import { checkOldKeys } from './doctor-rotation.js';
-import { missingDatabase, openForReading } from './read-database.js';
+import { missingDatabase, openForReading } from '../operations/open-database.js';
 
 const MISSED_FOR_MS = 7 * 86_400_000;
 

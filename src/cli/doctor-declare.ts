@@ -3,7 +3,6 @@ import { markStoresAnew, readCurrentMarker } from '../app-installation.js';
 import { loadConfig, type Config } from '../config.js';
 import { COMMAND_LOCK_WAIT_MS, type Database } from '../database/database.js';
 import { becomeCopy, keepsUnder, takeOver } from '../database/installation.js';
-import { requireCurrentSchema } from '../database/schema.js';
 import { loadIdentity, openIdentity, renewGeneration, type DatabaseIdentity } from '../database/settings.js';
 import { ConfigurationError } from '../errors.js';
 import { ownPrefixOf } from '../ids/index.js';
@@ -11,8 +10,7 @@ import type { Cli } from './cli.js';
 import { ok, type CheckResult } from './doctor-check.js';
 import { withStores } from './doctor-installation.js';
 import { commandLogger } from './logging.js';
-import { missingDatabase } from './read-database.js';
-import { writeDatabase } from './write-database.js';
+import { missingDatabase, writeDatabase } from '../operations/open-database.js';
 
 /** What somebody who knows says of this database. */
 export interface Declaration {
@@ -45,7 +43,6 @@ async function onDatabase(cli: Cli, work: (cli: Cli, config: Config<'keys'>) => 
   const missing = missingDatabase(config);
   if (missing !== null) throw new ConfigurationError('CONFIG_INVALID', missing);
   return writeDatabase(config, async (database) => {
-    await requireCurrentSchema(database);
     const identity = await openIdentity(database, config.keys);
     if (identity === null) throw new ConfigurationError('CONFIG_INVALID', 'there was no first start');
     return work(cli, config)(database, identity);

@@ -10,7 +10,7 @@ import type { Logger } from '../observability/logger.js';
 import { ManagerPool } from '../secrets-managers/pool.js';
 import { kafkaSettings } from '../kafka/settings-from-config.js';
 import { attempt, ok, skipped, type CheckResult } from './doctor-check.js';
-import { missingDatabase, openForReading } from './read-database.js';
+import { missingDatabase, openForReading } from '../operations/open-database.js';
 
 const CHECK = 'installation';
 

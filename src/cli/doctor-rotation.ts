@@ -4,7 +4,7 @@ import { countTables, type PlaceCounts } from '../operations/token-counts.js';
 import { previewRotation } from '../operations/rotation-preview.js';
 import { countPublisherTokens } from '../operations/publisher-tokens.js';
 import { failed, ok, warned, type CheckResult } from './doctor-check.js';
-import { rotationSources } from './rotation-parts.js';
+import { rotationSources } from '../operations/rotation-sources.js';
 
 const NEVER = new AbortController().signal;
 

@@ -1,50 +1,45 @@
-import type { Command } from 'commander';
 import { loadConfig, SettingsError, type Config } from '../config.js';
 import { ERROR_CODES } from '../errors.js';
-import { EXIT, printJson, printLine, type Cli, type Done, type ExitCode } from './cli.js';
+import { EXIT, type Cli, type ExitCode } from './cli.js';
+import { command, option } from './define-command.js';
 import { failed, ok, warned, type CheckResult } from './doctor-check.js';
 import type { Declaration } from './doctor-declare.js';
 import { commandLogger } from './logging.js';
-import { examples, printable } from './text.js';
+import { printable } from './text.js';
 
 const SIGNS = { ok: 'ok      ', warning: 'warning ', failed: 'FAILED  ', skipped: 'skipped ' } as const;
 
-export function defineDoctor(program: Command, cli: Cli, done: Done): void {
-  program
-    .command('doctor')
-    .description('check configuration, keys, database, broker, topics and store; each with what to do')
-    .option(
+export const doctor = command<Declaration>({
+  name: 'doctor',
+  about: 'check configuration, keys, database, broker, topics and store; each with what to do',
+  options: [
+    option(
       '--restored',
       'first declare the database restored from a backup: what is published from now on is newer to its readers than all before',
-    )
-    .option(
+    ),
+    option(
       '--moved',
       'first declare that this database, the one that is at work, has moved, or its Kafka cluster',
-    )
-    .option(
+    ),
+    option(
       '--copied',
       'first declare this database a copy, an installation of its own from now on; needs another OPENMETADATA_CLUSTER_NAME',
-    )
-    .option(
+    ),
+    option(
       '--take-over <installation>',
       'first declare that this empty database takes the place of a lost one, whose installation the refusal of a start names',
-    )
-    .option('--json', 'print it as JSON')
-    .addHelpText(
-      'after',
-      examples('doctor', 'doctor --json', 'doctor --restored', 'doctor --moved') +
-        '\n\nExit codes: 0 all well (there may be warnings), 1 a check failed, 2 the configuration is wrong.',
-    )
-    .action(async ({ json, ...options }: Declaration & { json?: true }) => {
-      const { declare } = await import('./doctor-declare.js');
-      const declared = await declare(cli, options);
-      const { results: examined, code } = await examine(cli);
-      const results = [...declared, ...examined];
-      if (json) printJson(cli, { ok: code === EXIT.ok, checks: results });
-      else printLine(cli, results.map(asText).join('\n'));
-      done(code);
-    });
-}
+    ),
+  ],
+  examples: ['doctor', 'doctor --json', 'doctor --restored', 'doctor --moved'],
+  notes: 'Exit codes: 0 all well (there may be warnings), 1 a check failed, 2 the configuration is wrong.',
+  run: async (cli, declaration) => {
+    const { declare } = await import('./doctor-declare.js');
+    const declared = await declare(cli, declaration);
+    const { results: examined, code } = await examine(cli);
+    const checks = [...declared, ...examined];
+    return { json: { ok: code === EXIT.ok, checks }, text: () => checks.map(asText).join('\n'), code };
+  },
+});
 
 async function examine(cli: Cli): Promise<{ results: readonly CheckResult[]; code: ExitCode }> {
   let config: Config<'keys'>;

@@ -1,21 +1,20 @@
-import { Option, type Command } from 'commander';
+import { Option } from 'commander';
 import { loadConfig, type Config } from '../config.js';
 import { ConfigurationError } from '../errors.js';
-import type { MigrationRecord, MigrationRequest } from '../upkeep/migration-record.js';
+import type { PlannedMove } from '../operations/migrate/preview.js';
+import type { MigrationStatus } from '../operations/migrate/run.js';
+import { readDatabase } from '../operations/open-database.js';
 import { MANAGER_NAMES, type ManagerName } from '../terms.js';
-import { EXIT, printJson, printLine, type Cli, type Done, type ExitCode } from './cli.js';
+import type { MigrationRecord, MigrationRequest } from '../upkeep/migration-record.js';
+import { EXIT, type Cli } from './cli.js';
+import { command, option, type Answer } from './define-command.js';
 import { commandLogger } from './logging.js';
-import { previewText, recordJson, recordText, statusText } from './migrate-secrets-text.js';
 import { wholeNumber } from './parse.js';
-import { howToResume, showProgress } from './progress.js';
-import { readDatabase } from './read-database.js';
-import { stopSignals } from './signals.js';
-import { refuseOptionsOfParent } from './subcommands.js';
-import { examples } from './text.js';
+import { howToResume, showingProgress } from './progress.js';
+import { formatTable, isoTime } from './text.js';
 
 interface RunOptions {
   readonly concurrency?: number;
-  readonly json?: true;
 }
 
 interface MigrateOptions extends RunOptions {
@@ -27,72 +26,73 @@ interface MigrateOptions extends RunOptions {
 }
 
 const CONCURRENCY = 8;
-const EXIT_CODES =
-  '\n\nWithout KAFKA_BROKERS the secured events wait in the database for the next `start`.' +
-  '\nExit codes: 0 all moved, 1 some could not be (listed) or it was interrupted, 2 wrong use or configuration.';
+/** What all that move have in common. */
+const MOVE = {
+  json: 'print the result as JSON',
+  notes: 'Without KAFKA_BROKERS the secured events wait in the database for the next `start`.',
+  exits: ['all moved', 'some could not be (listed) or it was interrupted'],
+} as const;
+const LANES = option(
+  '--concurrency <number>',
+  `connections at the same time; ${CONCURRENCY} by default`,
+  wholeNumber(1, 100),
+);
 
-export function defineMigrateSecrets(program: Command, cli: Cli, done: Done): void {
-  const migrate = program
-    .command('migrate-secrets')
-    .description('move the secrets to another manager, connection by connection, and make it the active one')
-    .addOption(new Option('--to <manager>', 'where to').choices(MANAGER_NAMES))
-    .addOption(new Option('--from <manager>', 'only what is kept there').choices(MANAGER_NAMES))
-    .option('--connection <id...>', 'only these now; workers and later runs move the rest')
-    .option('--delete-source', 'delete what the former manager has at once, instead of after the grace')
-    .option('--dry-run', 'say what would be moved and what could not be; changes nothing')
-    .addOption(concurrency())
-    .option('--json', 'print the result as JSON')
-    .addHelpText(
-      'after',
-      examples(
-        'migrate-secrets --to managed-aws --dry-run',
-        'migrate-secrets --to managed-aws',
-        'migrate-secrets --to managed-aws --delete-source',
-        'migrate-secrets status',
-      ) + EXIT_CODES,
-    )
-    .action(async (options: MigrateOptions) => {
-      const request = requestOf(options);
-      done(
-        options.dryRun ? await dryRun(cli, request, options) : await migrateSecrets(cli, request, options),
-      );
-    });
-  refuseOptionsOfParent(migrate);
-  withRunOptions(migrate.command('resume'))
-    .description('go on with the newest migration that did not come to its end')
-    .addHelpText('after', examples('migrate-secrets resume') + EXIT_CODES)
-    .action(async (_options: RunOptions, command: Command) => {
-      done(await migrateSecrets(cli, await unfinished(cli), command.optsWithGlobals<RunOptions>()));
-    });
-  withRunOptions(migrate.command('rollback'))
-    .description('back to the manager that was active before; what events have set since goes along')
-    .addHelpText('after', examples('migrate-secrets rollback') + EXIT_CODES)
-    .action(async (_options: RunOptions, command: Command) => {
-      done(await migrateSecrets(cli, await backwards(cli), command.optsWithGlobals<RunOptions>()));
-    });
-  migrate
-    .command('status')
-    .description('where the connections are, and the last migrations')
-    .option('--json', 'print it as JSON')
-    .addHelpText('after', examples('migrate-secrets status', 'migrate-secrets status --json'))
-    .action(async (_options: RunOptions, command: Command) => {
-      const status = await readStatus(cli);
-      if (command.optsWithGlobals<RunOptions>().json) printJson(cli, status);
-      else printLine(cli, statusText(status));
-      done(EXIT.ok);
-    });
-}
+const resume = command<RunOptions>({
+  ...MOVE,
+  name: 'resume',
+  about: 'go on with the newest migration that did not come to its end',
+  options: [LANES],
+  examples: ['migrate-secrets resume'],
+  run: async (cli, options) => move(cli, await unfinished(cli), options),
+});
 
-function withRunOptions(command: Command): Command {
-  return command.addOption(concurrency()).option('--json', 'print the result as JSON');
-}
+const rollback = command<RunOptions>({
+  ...MOVE,
+  name: 'rollback',
+  about: 'back to the manager that was active before; what events have set since goes along',
+  options: [LANES],
+  examples: ['migrate-secrets rollback'],
+  run: async (cli, options) => move(cli, await backwards(cli), options),
+});
 
-function concurrency(): Option {
-  return new Option(
-    '--concurrency <number>',
-    `connections at the same time; ${CONCURRENCY} by default`,
-  ).argParser(wholeNumber(1, 100));
-}
+const status = command({
+  name: 'status',
+  about: 'where the connections are, and the last migrations',
+  examples: ['migrate-secrets status', 'migrate-secrets status --json'],
+  run: async (cli) => {
+    const found = await readStatus(cli);
+    return {
+      json: { ...found, migrations: found.migrations.map(recordJson) },
+      text: () => statusText(found),
+    };
+  },
+});
+
+export const migrateSecrets = command<MigrateOptions>({
+  ...MOVE,
+  name: 'migrate-secrets',
+  about: 'move the secrets to another manager, connection by connection, and make it the active one',
+  options: [
+    new Option('--to <manager>', 'where to').choices(MANAGER_NAMES),
+    new Option('--from <manager>', 'only what is kept there').choices(MANAGER_NAMES),
+    option('--connection <id...>', 'only these now; workers and later runs move the rest'),
+    option('--delete-source', 'delete what the former manager has at once, instead of after the grace'),
+    option('--dry-run', 'say what would be moved and what could not be; changes nothing'),
+    LANES,
+  ],
+  examples: [
+    'migrate-secrets --to managed-aws --dry-run',
+    'migrate-secrets --to managed-aws',
+    'migrate-secrets --to managed-aws --delete-source',
+    'migrate-secrets status',
+  ],
+  run: (cli, options) => {
+    const request = requestOf(options);
+    return options.dryRun ? preview(cli, request) : move(cli, request, options);
+  },
+  subcommands: [resume, rollback, status],
+});
 
 function requestOf({ to, from, connection, deleteSource }: MigrateOptions): MigrationRequest {
   if (to === undefined)
@@ -106,51 +106,42 @@ function requestOf({ to, from, connection, deleteSource }: MigrateOptions): Migr
   };
 }
 
-async function migrateSecrets(cli: Cli, request: MigrationRequest, options: RunOptions): Promise<ExitCode> {
-  const { runMigration } = await import('./migrate-secrets-run.js');
+async function move(
+  cli: Cli,
+  request: MigrationRequest,
+  { concurrency = CONCURRENCY }: RunOptions,
+): Promise<Answer> {
   const config = configFor(cli, request.to);
-  const stop = stopSignals(null);
-  const progress = showProgress(cli, { title: 'migrating', unit: 'connections' });
-  let record: MigrationRecord;
-  try {
-    record = await runMigration({
-      config,
-      request,
-      concurrency: options.concurrency ?? CONCURRENCY,
-      logger: commandLogger(cli, config),
-      progress,
-      signal: stop.signal,
-    });
-  } finally {
-    progress.stop();
-    stop.release();
-  }
+  const shown = { title: 'migrating', unit: 'connections' };
+  const record = await showingProgress(cli, shown, async (progress, signal) => {
+    const { runMigration } = await import('../operations/migrate/run.js');
+    const logger = commandLogger(cli, config);
+    return runMigration({ config, request, concurrency, logger, progress, signal });
+  });
   if (record.state === 'interrupted') cli.stderr.write(howToResume('migrate-secrets resume'));
-  if (options.json) printJson(cli, recordJson(record));
-  else printLine(cli, recordText(record));
-  return record.state === 'done' ? EXIT.ok : EXIT.failed;
+  return {
+    json: recordJson(record),
+    text: () => recordText(record),
+    code: record.state === 'done' ? EXIT.ok : EXIT.failed,
+  };
 }
 
-async function dryRun(cli: Cli, request: MigrationRequest, options: RunOptions): Promise<ExitCode> {
-  const { runPreview } = await import('./migrate-secrets-run.js');
-  const stop = stopSignals(null);
-  const progress = showProgress(cli, { title: 'looking', unit: 'connections' });
-  try {
-    const planned = await runPreview({
-      config: configFor(cli, request.to),
-      request,
-      progress,
-      signal: stop.signal,
-    });
-    progress.stop();
-    const problems = planned.filter(({ problem }) => problem !== null).length;
-    if (options.json) printJson(cli, { ok: problems === 0, to: request.to, connections: planned });
-    else printLine(cli, previewText(request.to, planned));
-    return problems === 0 && !stop.signal.aborted ? EXIT.ok : EXIT.failed;
-  } finally {
-    progress.stop();
-    stop.release();
-  }
+async function preview(cli: Cli, request: MigrationRequest): Promise<Answer> {
+  const config = configFor(cli, request.to);
+  const shown = { title: 'looking', unit: 'connections' };
+  const { planned, isWhole } = await showingProgress(cli, shown, async (progress, signal) => {
+    const { runPreview } = await import('../operations/migrate/run.js');
+    return {
+      planned: await runPreview({ config, request, progress, signal }),
+      isWhole: !signal.aborted,
+    };
+  });
+  const fits = planned.every(({ problem }) => problem === null);
+  return {
+    json: { ok: fits, to: request.to, connections: planned },
+    text: () => previewText(request.to, planned),
+    code: fits && isWhole ? EXIT.ok : EXIT.failed,
+  };
 }
 
 /** The settings, with the target as the secrets manager: whatever SECRET_MANAGER says now. */
@@ -184,7 +175,106 @@ async function backwards(cli: Cli): Promise<MigrationRequest> {
 
 async function readStatus(cli: Cli) {
   return readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
-    const { readMigrationStatus } = await import('./migrate-secrets-run.js');
+    const { readMigrationStatus } = await import('../operations/migrate/run.js');
     return readMigrationStatus(database);
   });
+}
+
+/** Of so many connections each is named in a table; JSON has them all. */
+const LISTED = 50;
+
+function recordJson({ id, state, request, by, progress, createdAtMs, updatedAtMs }: MigrationRecord) {
+  return {
+    id,
+    state,
+    ...request,
+    by,
+    ...progress,
+    created: isoTime(createdAtMs),
+    updated: isoTime(updatedAtMs),
+  };
+}
+
+function recordText({ state, request, progress }: MigrationRecord): string {
+  const { moved, total, left, failures, unsent, deleted, kept } = progress;
+  const lines = [`${moved} of ${total} connections moved to ${request.to}${WORDS[state]}`];
+  const byOthers = total - left - moved;
+  if (byOthers > 0) lines.push(`${byOthers} were moved by events and workers meanwhile`);
+  if (failures.length > 0) lines.push(failureTable(failures), `${failures.length} could not be moved`);
+  if (unsent > 0)
+    lines.push(`${unsent} secured events wait in the database: the next \`start\` publishes them`);
+  if (request.deleteSource) {
+    lines.push(`${deleted} secrets deleted from where they were`);
+    if (kept > 0)
+      lines.push(
+        `${kept} are still there: referred to by name, in doubt, or of a manager that cannot be opened`,
+      );
+  } else if (moved > 0)
+    lines.push('What they left is deleted after SECRET_DELETION_GRACE_SECONDS, by the workers.');
+  return lines.join('\n');
+}
+
+const WORDS = { running: '', interrupted: ' so far', done: '', failed: '' } as const;
+
+function failureTable(failures: MigrationRecord['progress']['failures']): string {
+  return formatTable(
+    ['CONNECTION', 'NAME', 'CODE', 'DETAIL'],
+    failures
+      .slice(0, LISTED)
+      .map(({ connectionId, name, code, detail }) => [connectionId, name, code, detail]),
+  );
+}
+
+function previewText(to: ManagerName, planned: readonly PlannedMove[]): string {
+  const fit = planned.filter(({ problem }) => problem === null);
+  const unfit = planned.filter(({ problem }) => problem !== null);
+  const sum = (of: (one: PlannedMove) => number): number =>
+    planned.reduce((total, one) => total + of(one), 0);
+  const lines = [
+    formatTable(
+      ['CONNECTION', 'NAME', 'FROM', 'VALUES', 'EXTERNAL', 'PROBLEM'],
+      [...unfit, ...fit]
+        .slice(0, LISTED)
+        .map(({ connectionId, name, from, values, external, problem }) => [
+          connectionId,
+          name,
+          from,
+          values,
+          external,
+          problem === null ? null : `${problem.code}: ${problem.detail}`,
+        ]),
+    ),
+    `${fit.length} connections with ${sum(({ values }) => values)} values would be moved to ${to}, ${unfit.length} could not be`,
+  ];
+  const external = sum((one) => one.external);
+  if (external > 0)
+    lines.push(`${external} references of users stay as they are: they are looked up in ${to} from then on`);
+  return planned.length === 0 ? `Nothing would be moved: everything is in ${to}` : lines.join('\n');
+}
+
+function statusText({ active, former, connections, migrations }: MigrationStatus): string {
+  return [
+    `active: ${active ?? '-'}${former.length === 0 ? '' : `, before: ${former.join(', ')}`}`,
+    formatTable(
+      ['KEPT IN', 'CONNECTIONS'],
+      connections.map(({ manager, count }) => [manager, count]),
+    ),
+    ...(migrations.length === 0 ? [] : ['', migrationTable(migrations)]),
+  ].join('\n');
+}
+
+function migrationTable(migrations: readonly MigrationRecord[]): string {
+  return formatTable(
+    ['ID', 'STATE', 'TO', 'MOVED', 'OF', 'FAILED', 'SINCE', 'BY'],
+    migrations.map(({ id, state, request, progress, createdAtMs, by }) => [
+      id.slice(0, 8),
+      state,
+      request.to,
+      progress.moved,
+      progress.total,
+      progress.failures.length,
+      isoTime(createdAtMs),
+      by,
+    ]),
+  );
 }

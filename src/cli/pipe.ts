@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option } from 'commander';
 import type { Worker } from '../app.js';
 import { loadConfig } from '../config.js';
 import { WorkerError } from '../errors.js';
@@ -7,10 +7,10 @@ import { FailureLog } from '../observability/failure-log.js';
 import { createLogger, type Logger } from '../observability/logger.js';
 import { logTidied } from '../observability/tidied.js';
 import type { FinishOptions, TidyCounts } from '../upkeep/janitor.js';
-import { EXIT, type Cli, type Done, type ExitCode } from './cli.js';
+import { EXIT, type Cli, type ExitCode } from './cli.js';
+import { command } from './define-command.js';
 import { OutcomeCounts } from '../observability/outcome-counts.js';
-import { stopSignals } from './signals.js';
-import { examples } from './text.js';
+import { untilStopped } from './signals.js';
 import { untilAborted } from './until-aborted.js';
 
 interface PipeOptions {
@@ -18,21 +18,21 @@ interface PipeOptions {
   readonly out: string;
 }
 
-export function definePipe(program: Command, cli: Cli, done: Done): void {
-  program
-    .command('pipe')
-    .description('handle events from a file or standard input, one JSON a line; no Kafka needed')
-    .option('--in <file>', 'where events come from; - is standard input', '-')
-    .option('--out <file>', 'where secured events are appended to; - is standard output', '-')
-    .addHelpText(
-      'after',
-      examples('pipe --in events.ndjson --out secured.ndjson', 'pipe < events.ndjson > secured.ndjson') +
-        '\n\nExit codes: 0 all applied, 3 some lines became dead letters or the store has lost a secret, 2 wrong use or configuration, 1 anything else.',
-    )
-    .action(async (options: PipeOptions) => done(await runPipeCommand(options, cli)));
-}
+export const pipe = command<PipeOptions>({
+  name: 'pipe',
+  about: 'handle events from a file or standard input, one JSON a line; no Kafka needed',
+  options: [
+    new Option('--in <file>', 'where events come from; - is standard input').default('-'),
+    new Option('--out <file>', 'where secured events are appended to; - is standard output').default('-'),
+  ],
+  json: null,
+  examples: ['pipe --in events.ndjson --out secured.ndjson', 'pipe < events.ndjson > secured.ndjson'],
+  notes:
+    'Exit codes: 0 all applied, 3 some lines became dead letters or the store has lost a secret, 2 wrong use or configuration, 1 anything else.',
+  run: (cli, options) => untilStopped((signal) => runPipeCommand(cli, options, signal)),
+});
 
-async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode> {
+async function runPipeCommand(cli: Cli, options: PipeOptions, signal: AbortSignal): Promise<ExitCode> {
   const config = loadConfig(cli.env, { need: ['keys'] });
   const logger = createLogger({ level: config.log.level, to: 'stderr' });
   for (const warning of config.warnings) logger.warn({ warning }, 'configuration');
@@ -49,8 +49,6 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
     lost += tidied.lost;
   };
   const startedAt = performance.now();
-  const stop = stopSignals(null);
-  const { signal } = stop;
   const sink = options.out === '-' ? streamSink(cli.stdout) : await openFileSink(options.out, signal);
   try {
     const outlet = new LineOutlet(sink, config.claims.claimMs);
@@ -99,7 +97,6 @@ async function runPipeCommand(options: PipeOptions, cli: Cli): Promise<ExitCode>
   } finally {
     await sink.close();
     failures.close();
-    stop.release();
   }
   const summary = { ...counts.totals(), durationMs: Math.round(performance.now() - startedAt) };
   if (signal.aborted) {

@@ -1,46 +1,46 @@
 import { Command } from 'commander';
 import { programVersion } from '../version.js';
-import { defineAdopt } from './adopt.js';
-import { defineAudit } from './audit.js';
-import { defineCatalog } from './catalog.js';
+import { adopt } from './adopt.js';
+import { audit } from './audit.js';
+import { catalog } from './catalog.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
-import { defineConnections } from './connections.js';
-import { defineDatabase } from './database.js';
-import { defineDeadLetters } from './dead-letters.js';
-import { defineDoctor } from './doctor.js';
+import { connections } from './connections.js';
+import { database } from './database.js';
+import { deadLetters } from './dead-letters.js';
+import { examples } from './define-command.js';
+import { doctor } from './doctor.js';
 import { reportError } from './errors.js';
-import { defineGenerateKey } from './generate-key.js';
-import { defineMigrateSecrets } from './migrate-secrets.js';
-import { definePipe } from './pipe.js';
-import { defineReplay } from './replay.js';
-import { defineResolve } from './resolve.js';
-import { defineRotateKeys } from './rotate-keys.js';
-import { defineStart } from './start.js';
-import { examples } from './text.js';
-import { defineTopics } from './topics.js';
-import { defineVerify } from './verify.js';
+import { generateKey } from './generate-key.js';
+import { migrateSecrets } from './migrate-secrets.js';
+import { pipe } from './pipe.js';
+import { replay } from './replay.js';
+import { resolve } from './resolve.js';
+import { rotateKeys } from './rotate-keys.js';
+import { start } from './start.js';
+import { topics } from './topics.js';
+import { verify } from './verify.js';
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 (pipe) some lines became dead letters.
 Settings are environment variables: docs/configuration.md.`;
 
 const COMMANDS = [
-  defineStart,
-  definePipe,
-  defineDoctor,
-  defineResolve,
-  defineConnections,
-  defineAudit,
-  defineDeadLetters,
-  defineReplay,
-  defineMigrateSecrets,
-  defineAdopt,
-  defineDatabase,
-  defineVerify,
-  defineRotateKeys,
-  defineTopics,
-  defineCatalog,
-  defineGenerateKey,
+  start,
+  pipe,
+  doctor,
+  resolve,
+  connections,
+  audit,
+  deadLetters,
+  replay,
+  migrateSecrets,
+  adopt,
+  database,
+  verify,
+  rotateKeys,
+  topics,
+  catalog,
+  generateKey,
 ];
 
 /** Runs one command line (without the names of node and of the file) to its end. */

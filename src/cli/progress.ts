@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import cliProgress from 'cli-progress';
 import type { Progress, ProgressCounts } from '../operations/progress.js';
 import type { Cli } from './cli.js';
+import { untilStopped } from './signals.js';
 
 export interface ProgressOptions {
   /** What is under way, one or two words: `migrating`. */
@@ -29,6 +30,23 @@ export interface ShownProgress extends Progress {
  */
 export function showProgress({ stderr }: Pick<Cli, 'stderr'>, options: ProgressOptions): ShownProgress {
   return isTerminal(stderr) ? new ProgressBar(stderr, options) : new ProgressLines(stderr, options);
+}
+
+/** Work that shows how far it has come, and that the first signal asks to stop. */
+export function showingProgress<T>(
+  cli: Cli,
+  options: ProgressOptions,
+  work: (progress: Progress, signal: AbortSignal) => Promise<T>,
+  deadlineMs: number | null = null,
+): Promise<T> {
+  return untilStopped(async (signal) => {
+    const progress = showProgress(cli, options);
+    try {
+      return await work(progress, signal);
+    } finally {
+      progress.stop();
+    }
+  }, deadlineMs);
 }
 
 function isTerminal(stream: Writable): boolean {

@@ -1,22 +1,30 @@
-import { Option, type Command } from 'commander';
-import { loadConfig } from '../config.js';
+import { Argument, Option } from 'commander';
+import { loadConfig, type Config } from '../config.js';
+import type { ConnectionFilter } from '../database/connection-pages.js';
 import { ConfigurationError } from '../errors.js';
+import { missingDatabase, openForReading, readDatabase } from '../operations/open-database.js';
 import type { ReplayPlan, ReplayStart } from '../operations/replay/plan.js';
+import type { ReplayRecord } from '../operations/replay/record.js';
+import type { ReplayRequest } from '../operations/replay/replay.js';
+import type { SecuredOptions } from '../operations/replay/secured.js';
 import { KINDS, type Kind } from '../terms.js';
-import { EXIT, printJson, printLine, type Cli, type Done } from './cli.js';
+import { EXIT, type Cli } from './cli.js';
+import { command, option, type Answer } from './define-command.js';
+import { commandLogger } from './logging.js';
 import { pointInTime, wholeNumber } from './parse.js';
-import { readDatabase } from './read-database.js';
+import { howToResume, showingProgress } from './progress.js';
 import {
-  previewEvents,
-  previewSecured,
-  resumeReplay,
-  startEvents,
-  startSecured,
-  type RunOptions,
-} from './replay-run.js';
-import { replayJson, replayTable } from './replay-text.js';
-import { refuseOptionsOfParent } from './subcommands.js';
-import { examples } from './text.js';
+  dryRunJson,
+  dryRunText,
+  replayJson,
+  replayTable,
+  replayText,
+  securedPreviewText,
+} from './replay-text.js';
+
+interface RunOptions {
+  readonly concurrency?: number;
+}
 
 interface ReplayOptions extends RunOptions {
   readonly fromBeginning?: true;
@@ -32,76 +40,198 @@ interface ReplayOptions extends RunOptions {
 }
 
 const STATUS_LIMIT = 20;
-const EXIT_CODES =
-  '\n\nExit codes: 0 done (dead letters are in the summary), 1 interrupted or failed (resume it), 2 wrong use or configuration.';
+/** What a stop may take besides its grace: leaving the group, closing connections. */
+const CLOSE_MS = 10_000;
+const RECORDS = { title: 'replaying', unit: 'records' };
+const CONNECTIONS = { title: 'publishing', unit: 'connections' };
+/** What all that replay have in common. */
+const REPLAY = {
+  json: 'print the result as JSON',
+  exits: ['done (dead letters are in the summary)', 'interrupted or failed (resume it)'],
+} as const;
+const LANES = option(
+  '--concurrency <number>',
+  'connections worked on at the same time; half of WORKER_CONCURRENCY by default',
+  wholeNumber(1, 1_000),
+);
 
-export function defineReplay(program: Command, cli: Cli, done: Done): void {
-  const replay = program
-    .command('replay')
-    .description('handle source events again, from a point in their topics up to where they end now')
-    .addOption(start('--from-beginning', 'the oldest record there is (the default)'))
-    .addOption(start('--from-offset <number>', 'this offset').argParser(wholeNumber(0)))
-    .addOption(
-      start('--from-time <time>', 'records not older: 2030-01-31T12:00:00Z, or an age such as 24h').argParser(
-        (text) => pointInTime(text),
-      ),
-    )
-    .option('--topic <name...>', 'only these of the source topics')
-    .option('--partition <number...>', 'only these partitions', numbers)
-    .option('--connection <id...>', 'only events of these connections')
-    .addOption(new Option('--kind <kind...>', 'only events of these kinds').choices(KINDS))
-    .option('--secured', 'publish what the connections are now again, in place of handling source events')
-    .option('--dry-run', 'only say what would change; also beside a worker on SQLite')
-    .option('--group <name>', 'consumer group to read with, which nobody else uses; a new one by default')
-    .addOption(concurrency())
-    .option('--json', 'print the result as JSON')
-    .addHelpText(
-      'after',
-      examples(
-        'replay --dry-run',
-        'replay --from-time 24h',
-        'replay --connection 4f1c… --json',
-        'replay --secured',
-        'replay resume',
-      ) + EXIT_CODES,
-    )
-    .action(async (options: ReplayOptions) => {
-      if (options.secured) {
-        refuseWithSecured(options);
-        const filter = { connectionIds: options.connection ?? null, kinds: options.kind ?? null };
-        done(await (options.dryRun ? previewSecured : startSecured)(cli, filter, options));
-      } else {
-        done(await (options.dryRun ? previewEvents : startEvents)(cli, planOf(options), options));
-      }
-    });
-  refuseOptionsOfParent(replay);
-  replay
-    .command('resume')
-    .argument(
+const resume = command<RunOptions, [id: string | undefined]>({
+  ...REPLAY,
+  name: 'resume',
+  about: 'go on with a replay that was interrupted, where it stopped',
+  args: [
+    new Argument(
       '[id]',
       'of `replay status`; its first characters will do; the newest unfinished one by default',
-    )
-    .description('go on with a replay that was interrupted, where it stopped')
-    .addOption(concurrency())
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', examples('replay resume') + EXIT_CODES)
-    .action(async (id: string | undefined, _options: RunOptions, command: Command) => {
-      done(await resumeReplay(cli, id ?? null, command.optsWithGlobals<RunOptions>()));
+    ),
+  ],
+  options: [LANES],
+  examples: ['replay resume'],
+  run: async (cli, options, id) => {
+    const config = loadConfig(cli.env);
+    const record = await readDatabase(config, async (database) => {
+      const { unfinishedReplay } = await import('../operations/replay/record.js');
+      return unfinishedReplay(database, id ?? null);
     });
-  replay
-    .command('status')
-    .description('the last replays, the newest first')
-    .option('--json', 'print it as JSON')
-    .addHelpText('after', examples('replay status', 'replay status --json'))
-    .action(async (_options: RunOptions, command: Command) => {
-      const records = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
-        const { findReplays } = await import('../operations/replay/record.js');
-        return findReplays(database, STATUS_LIMIT);
-      });
-      if (command.optsWithGlobals<RunOptions>().json) printJson(cli, records.map(replayJson));
-      else printLine(cli, replayTable(records));
-      done(EXIT.ok);
+    if (record.of === 'secured') return runSecured(cli, config, { kind: 'resume', record });
+    return runEvents(cli, config, { kind: 'resume', record }, options);
+  },
+});
+
+const status = command({
+  name: 'status',
+  about: 'the last replays, the newest first',
+  examples: ['replay status', 'replay status --json'],
+  run: async (cli) => {
+    const records = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
+      const { findReplays } = await import('../operations/replay/record.js');
+      return findReplays(database, STATUS_LIMIT);
     });
+    return { json: records.map(replayJson), text: () => replayTable(records) };
+  },
+});
+
+export const replay = command<ReplayOptions>({
+  ...REPLAY,
+  name: 'replay',
+  about: 'handle source events again, from a point in their topics up to where they end now',
+  options: [
+    option('--from-beginning', 'begin at the oldest record there is (the default)'),
+    option('--from-offset <number>', 'begin at this offset', wholeNumber(0)),
+    option(
+      '--from-time <time>',
+      'begin at records not older: 2030-01-31T12:00:00Z, or an age such as 24h',
+      (text) => pointInTime(text),
+    ),
+    option('--topic <name...>', 'only these of the source topics'),
+    option('--partition <number...>', 'only these partitions', numbers),
+    option('--connection <id...>', 'only events of these connections'),
+    new Option('--kind <kind...>', 'only events of these kinds').choices(KINDS),
+    option('--secured', 'publish what the connections are now again, in place of handling source events'),
+    option('--dry-run', 'only say what would change; also beside a worker on SQLite'),
+    option('--group <name>', 'consumer group to read with, which nobody else uses; a new one by default'),
+    LANES,
+  ],
+  examples: [
+    'replay --dry-run',
+    'replay --from-time 24h',
+    'replay --connection 4f1c… --json',
+    'replay --secured',
+    'replay resume',
+  ],
+  run: async (cli, options) => {
+    const { dryRun, connection, kind } = options;
+    if (options.secured) {
+      refuseWithSecured(options);
+      const filter = { connectionIds: connection ?? null, kinds: kind ?? null };
+      const config = loadConfig(cli.env);
+      return dryRun ? previewSecured(config, filter) : runSecured(cli, config, { kind: 'start', filter });
+    }
+    const plan = planOf(options);
+    const config = loadConfig(cli.env);
+    return dryRun
+      ? previewEvents(cli, config, plan, options)
+      : runEvents(cli, config, { kind: 'start', plan }, options);
+  },
+  subcommands: [resume, status],
+});
+
+async function runEvents(
+  cli: Cli,
+  config: Config,
+  request: ReplayRequest,
+  options: RunOptions,
+): Promise<Answer> {
+  const record = await showingProgress(
+    cli,
+    RECORDS,
+    async (progress, signal) => {
+      const events = await import('../operations/replay/replay.js');
+      const onStart = sayStart(cli);
+      return events.replay({ ...shared(cli, config, options), request, onStart, progress, signal });
+    },
+    deadlineOf(config),
+  );
+  return answer(cli, record);
+}
+
+async function runSecured(cli: Cli, config: Config, request: SecuredOptions['request']): Promise<Answer> {
+  const record = await showingProgress(
+    cli,
+    CONNECTIONS,
+    async (progress, signal) => {
+      const { replaySecured } = await import('../operations/replay/secured.js');
+      const logger = commandLogger(cli, config);
+      return replaySecured({ config, logger, request, onStart: sayStart(cli), progress, signal });
+    },
+    deadlineOf(config),
+  );
+  return answer(cli, record);
+}
+
+/** Says what would change, and changes nothing: the database is opened for reading, where there is one. */
+async function previewEvents(
+  cli: Cli,
+  config: Config,
+  plan: ReplayPlan,
+  options: RunOptions,
+): Promise<Answer> {
+  const result = await showingProgress(
+    cli,
+    RECORDS,
+    async (progress, signal) => {
+      const { dryRun } = await import('../operations/replay/dry-run/run.js');
+      const parts = { ...shared(cli, config, options), plan, progress, signal };
+      if (missingDatabase(config) !== null) return dryRun({ ...parts, database: null });
+      return openForReading(config, (database) => dryRun({ ...parts, database }));
+    },
+    deadlineOf(config),
+  );
+  if (!result.isWhole) cli.stderr.write('Stopped; a dry run changes nothing.\n');
+  return {
+    json: dryRunJson(result),
+    text: () => dryRunText(result),
+    code: result.isWhole ? EXIT.ok : EXIT.failed,
+  };
+}
+
+async function previewSecured(config: Config, filter: ConnectionFilter): Promise<Answer> {
+  const counts = await readDatabase(config, async (database) => {
+    const { countConnections } = await import('../database/connection-pages.js');
+    const { requireKnown } = await import('../operations/replay/secured.js');
+    await requireKnown(database, filter);
+    return countConnections(database, filter);
+  });
+  return {
+    json: { dryRun: true, of: 'secured', selection: filter, connections: counts },
+    text: () => securedPreviewText(counts),
+  };
+}
+
+function shared(cli: Cli, config: Config, options: RunOptions) {
+  // Half of a worker's: a replay is not to take the database from those who work beside it.
+  const concurrency = options.concurrency ?? Math.max(1, Math.floor(config.worker.concurrency / 2));
+  return {
+    config: { ...config, worker: { ...config.worker, concurrency } },
+    logger: commandLogger(cli, config),
+  };
+}
+
+function deadlineOf({ worker }: Config): number {
+  return worker.shutdownGraceMs + CLOSE_MS;
+}
+
+function sayStart({ stderr }: Cli): (record: ReplayRecord) => void {
+  return ({ id }) => stderr.write(`replay ${id}\n`);
+}
+
+function answer(cli: Cli, record: ReplayRecord): Answer {
+  if (record.state === 'interrupted') cli.stderr.write(howToResume(`replay resume ${record.id.slice(0, 8)}`));
+  return {
+    json: replayJson(record),
+    text: () => replayText(record),
+    code: record.state === 'done' ? EXIT.ok : EXIT.failed,
+  };
 }
 
 function planOf(options: ReplayOptions): ReplayPlan {
@@ -138,17 +268,6 @@ function refuseWithSecured(options: ReplayOptions): void {
       'USAGE_INVALID',
       '--secured publishes what the database has: of the others only --connection, --kind, --dry-run and --json go with it',
     );
-}
-
-function start(flags: string, description: string): Option {
-  return new Option(flags, `begin at ${description}`);
-}
-
-function concurrency(): Option {
-  return new Option(
-    '--concurrency <number>',
-    'connections worked on at the same time; half of WORKER_CONCURRENCY by default',
-  ).argParser(wholeNumber(1, 1_000));
 }
 
 /** commander hands a repeated value what came before. */

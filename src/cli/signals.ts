@@ -32,6 +32,19 @@ export function stopSignals(deadlineMs: number | null): StopSignals {
   };
 }
 
+/** Work that the first signal asks to stop. */
+export async function untilStopped<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  deadlineMs: number | null = null,
+): Promise<T> {
+  const stop = stopSignals(deadlineMs);
+  try {
+    return await work(stop.signal);
+  } finally {
+    stop.release();
+  }
+}
+
 function endNow(msg: string): never {
   try {
     writeSync(2, `${JSON.stringify({ level: 'fatal', time: new Date().toISOString(), msg })}\n`);

@@ -1,40 +1,36 @@
-import type { Command } from 'commander';
 import { loadConfig } from '../config.js';
 import { createLogger } from '../observability/logger.js';
 import { programVersion } from '../version.js';
-import { EXIT, type Cli, type Done } from './cli.js';
-import { stopSignals } from './signals.js';
-import { examples } from './text.js';
+import { EXIT } from './cli.js';
+import { command, option } from './define-command.js';
+import { untilStopped } from './signals.js';
 
 /** What a stop may take besides its grace: leaving the group, closing connections. */
 const CLOSE_MS = 10_000;
 
-export function defineStart(program: Command, cli: Cli, done: Done): void {
-  program
-    .command('start')
-    .description('run the worker: source topics in, secrets to the store, connection.secured out')
-    .option('--allow-group-change', 'take the database over from another consumer group')
-    .addHelpText('after', examples('start', 'start --allow-group-change'))
-    .action(async ({ allowGroupChange = false }: { allowGroupChange?: boolean }) => {
-      const config = loadConfig(cli.env);
-      const logger = createLogger({ level: config.log.level, to: 'stdout' });
-      const version = programVersion();
-      for (const warning of config.warnings) logger.warn({ warning }, 'configuration');
-      const stop = stopSignals(config.worker.shutdownGraceMs + CLOSE_MS);
-      stop.signal.addEventListener('abort', () => logger.info('told to stop'));
-      logger.info(
-        { version, manager: config.secretsManager.name, database: config.database.address.type },
-        'starting',
-      );
+export const start = command<{ readonly allowGroupChange?: boolean }>({
+  name: 'start',
+  about: 'run the worker: source topics in, secrets to the store, connection.secured out',
+  options: [option('--allow-group-change', 'take the database over from another consumer group')],
+  json: null,
+  examples: ['start', 'start --allow-group-change'],
+  run: async (cli, { allowGroupChange = false }) => {
+    const config = loadConfig(cli.env);
+    const logger = createLogger({ level: config.log.level, to: 'stdout' });
+    const version = programVersion();
+    for (const warning of config.warnings) logger.warn({ warning }, 'configuration');
+    await untilStopped(async (stop) => {
+      stop.addEventListener('abort', () => logger.info('told to stop'));
+      const { secretsManager, database } = config;
+      logger.info({ version, manager: secretsManager.name, database: database.address.type }, 'starting');
       try {
         const { runService } = await import('../service/service.js');
-        await runService({ config, logger, version, allowGroupChange, stop: stop.signal });
+        await runService({ config, logger, version, allowGroupChange, stop });
       } catch (error) {
         logger.fatal({ error }, 'ended');
         throw error;
-      } finally {
-        stop.release();
       }
-      done(EXIT.ok);
-    });
-}
+    }, config.worker.shutdownGraceMs + CLOSE_MS);
+    return EXIT.ok;
+  },
+});

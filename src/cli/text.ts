@@ -37,8 +37,3 @@ export function formatFields(fields: readonly (readonly [string, string | number
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }
-
-/** The examples below a command's help. */
-export function examples(...lines: readonly string[]): string {
-  return ['', 'Examples:', ...lines.map((line) => `  $ connection-secrets ${line}`)].join('\n');
-}

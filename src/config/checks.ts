@@ -38,11 +38,7 @@ export function crossChecks(
   ];
 }
 
-function neededChecks(
-  values: PartialValues,
-  failed: ReadonlySet<string>,
-  need: readonly Need[],
-): Problem[] {
+function neededChecks(values: PartialValues, failed: ReadonlySet<string>, need: readonly Need[]): Problem[] {
   const problems: Problem[] = [];
   if (need.includes('keys') && values.FERNET_KEY == null && !failed.has('FERNET_KEY')) {
     const message = 'is needed and not set; make a key with `connection-secrets generate-key`';

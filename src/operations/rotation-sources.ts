@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import type { Config } from '../config.js';
 import type { Database } from '../database/database.js';
-import type { PreviewParts } from '../operations/rotation-preview.js';
-import { SecuredTokens } from '../operations/secured-tokens.js';
-import type { VaultAccess } from '../operations/rotate-keys.js';
+import type { PreviewParts } from './rotation-preview.js';
+import { SecuredTokens } from './secured-tokens.js';
+import type { VaultAccess } from './rotate-keys.js';
 import { countVaultVersions, rotateVault, type VaultBatch } from '../secrets-managers/local/rotate.js';
 
 const VAULT_BATCH = 100;

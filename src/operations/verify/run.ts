@@ -1,34 +1,95 @@
 import { existsSync } from 'node:fs';
-import { openSecretsManager } from '../app.js';
-import { requireOwnStores } from '../app-installation.js';
-import type { Config } from '../config.js';
-import type { Database } from '../database/database.js';
-import { DatabaseLedger } from '../database/ledger.js';
-import { openIdentity, type DatabaseIdentity } from '../database/settings.js';
-import { managersInUse } from '../database/verify-pages.js';
-import { ConfigurationError, WorkerError } from '../errors.js';
-import { ownPrefixOf } from '../ids/index.js';
-import { Janitor } from '../upkeep/janitor.js';
-import type { Progress } from '../operations/progress.js';
-import type { securedContexts } from '../operations/secured-contexts.js';
-import { Repairer } from '../operations/verify/repair.js';
-import type { VerifyParts } from '../operations/verify/verify.js';
-import { operatorName } from '../operator.js';
-import { ClaimGuard } from '../pipeline/claim-guard.js';
-import { UnderClaim } from '../pipeline/under-claim.js';
-import { LATE_REQUEST_CLAIMS } from '../pipeline/claim.js';
-import type { DeadLetterHead } from '../pipeline/ledger.js';
-import type { SecretsManager } from '../secrets-managers/port.js';
-import { WriteLimiter } from '../secrets-managers/write-limiter.js';
-import type { ManagerName } from '../terms.js';
+import { openSecretsManager } from '../../app.js';
+import { requireOwnStores } from '../../app-installation.js';
+import type { Config } from '../../config.js';
+import type { Database } from '../../database/database.js';
+import { DatabaseLedger } from '../../database/ledger.js';
+import { rememberAllTagged } from '../../database/installation.js';
+import { openIdentity, type DatabaseIdentity } from '../../database/settings.js';
+import { managersInUse } from '../../database/verify-pages.js';
+import { ConfigurationError, WorkerError } from '../../errors.js';
+import { ownPrefixOf } from '../../ids/index.js';
+import { Janitor } from '../../upkeep/janitor.js';
+import { readDatabase, writeDatabase } from '../open-database.js';
+import type { Progress } from '../progress.js';
+import { securedContexts } from '../secured-contexts.js';
+import { Repairer, type RepairWish } from './repair.js';
+import { areAllTagged, repairAll } from './repair-all.js';
+import { Verification, type VerifyParts, type VerifyReport } from './verify.js';
+import { operatorName } from '../../operator.js';
+import { ClaimGuard } from '../../pipeline/claim-guard.js';
+import { UnderClaim } from '../../pipeline/under-claim.js';
+import { LATE_REQUEST_CLAIMS } from '../../pipeline/claim.js';
+import type { DeadLetterHead } from '../../pipeline/ledger.js';
+import type { SecretsManager } from '../../secrets-managers/port.js';
+import { WriteLimiter } from '../../secrets-managers/write-limiter.js';
+import type { ManagerName } from '../../terms.js';
 
 export interface VerifyOptions {
+  readonly config: Config<'keys'>;
+  /** Only this one; null: all. */
   readonly connectionId: string | null;
   readonly readsPerSecond: number;
+  /** Null: it only looks, also beside a worker on SQLite. */
+  readonly wish: RepairWish | null;
   readonly progress: Progress;
+  readonly signal: AbortSignal;
 }
 
-export interface OpenedVerification {
+/** With the dead letters that the repair made. */
+export type VerifyRunReport = VerifyReport & { readonly deadLetters: readonly DeadLetterHead[] };
+
+/** It was stopped while it waited for something. */
+const NOTHING: VerifyRunReport = {
+  checked: { connections: 0, secrets: 0, external: 0, listed: 0 },
+  skipped: { busy: 0, inDoubt: 0, unknownConnections: 0, otherInstallations: 0 },
+  findings: [],
+  interrupted: true,
+  deadLetters: [],
+};
+
+/** Looks, and repairs what is wished for. */
+export async function runVerification(options: VerifyOptions): Promise<VerifyRunReport> {
+  const { config, wish, signal } = options;
+  const open = wish === null ? readDatabase : writeDatabase;
+  return open(config, async (database) => {
+    try {
+      const opened = await openVerification(options, database);
+      try {
+        if (wish !== null) await opened.requireOwnStores();
+        const report = await new Verification(opened.parts, signal).run();
+        if (wish === null) return { ...report, deadLetters: [] };
+        const deadLetters = await repair(report, options, opened, wish);
+        return { ...report, interrupted: signal.aborted, deadLetters };
+      } finally {
+        await opened.close();
+      }
+    } catch (error) {
+      if (signal.aborted) return NOTHING;
+      throw error;
+    }
+  });
+}
+
+async function repair(
+  report: VerifyReport,
+  { config, connectionId, signal }: VerifyOptions,
+  opened: OpenedVerification,
+  wish: RepairWish,
+): Promise<readonly DeadLetterHead[]> {
+  const deadLetters: DeadLetterHead[] = [];
+  const contexts = securedContexts(config, opened.identity);
+  try {
+    const byManager = repairers(config, opened, contexts, (letters) => void deadLetters.push(...letters));
+    await repairAll(report, byManager, wish, signal);
+  } finally {
+    await contexts.close();
+  }
+  if (connectionId === null && areAllTagged(report)) await rememberAllTagged(opened.parts.database);
+  return deadLetters;
+}
+
+interface OpenedVerification {
   readonly parts: VerifyParts;
   readonly identity: DatabaseIdentity;
   /** Before anything is repaired. @throws ConfigurationError STORE_OF_ANOTHER_INSTALLATION */
@@ -40,10 +101,9 @@ export interface OpenedVerification {
  * Opens what a verification looks at, and makes nothing.
  * @throws ConfigurationError KEY_MISMATCH; CONFIG_INVALID before the first start
  */
-export async function openVerification(
-  config: Config<'keys'>,
+async function openVerification(
+  { config, connectionId, readsPerSecond, progress }: VerifyOptions,
   database: Database,
-  { connectionId, readsPerSecond, progress }: VerifyOptions,
 ): Promise<OpenedVerification> {
   const identity = await openIdentity(database, config.keys);
   if (identity === null)
@@ -111,10 +171,10 @@ async function openManager(
 }
 
 /** One repairer for each manager that keeps secrets in a store. */
-export function repairers(
+function repairers(
   config: Config<'keys'>,
   { parts: { database, managers }, identity }: OpenedVerification,
-  contexts: Pick<ReturnType<typeof securedContexts>, 'of'>,
+  contexts: ReturnType<typeof securedContexts>,
   onDeadLetters: (letters: readonly DeadLetterHead[]) => void,
 ): ReadonlyMap<ManagerName, Repairer> {
   const { claims, secretsManager, rules, keys } = config;

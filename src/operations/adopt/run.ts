@@ -1,15 +1,15 @@
-import { openSecretsManager, openWorker, planContext } from '../app.js';
-import { COMMAND_LOCK_WAIT_MS } from '../database/database.js';
-import type { Config } from '../config.js';
-import { countKept } from '../database/claimants.js';
-import { openIdentity } from '../database/settings.js';
-import { ConfigurationError, WorkerError } from '../errors.js';
-import type { Logger } from '../observability/index.js';
-import { planAdoption, type AdoptPlan } from '../operations/adopt/plan.js';
-import { operatorName } from '../operator.js';
-import { adoptionGrant } from '../pipeline/adoption.js';
-import { HeldBack, openOutlet } from './migrate-secrets-run.js';
-import { readDatabase } from './read-database.js';
+import { openSecretsManager, openWorker, planContext } from '../../app.js';
+import { COMMAND_LOCK_WAIT_MS } from '../../database/database.js';
+import type { Config } from '../../config.js';
+import { countKept } from '../../database/claimants.js';
+import { openIdentity } from '../../database/settings.js';
+import { ConfigurationError, WorkerError } from '../../errors.js';
+import type { Logger } from '../../observability/index.js';
+import { planAdoption, type AdoptPlan } from './plan.js';
+import { operatorName } from '../../operator.js';
+import { adoptionGrant } from '../../pipeline/adoption.js';
+import { heldBack, openOutlet } from '../outlet.js';
+import { readDatabase } from '../open-database.js';
 
 export interface AdoptRequest {
   readonly config: Config<'keys'>;
@@ -34,7 +34,7 @@ export async function previewAdoption({ config, chosen, signal }: AdoptRequest):
     const manager = await openSecretsManager(config, config.keys);
     try {
       requireStore(manager);
-      const context = planContext(config, manager, identity, new HeldBack(0));
+      const context = planContext(config, manager, identity, heldBack(0));
       const plan = await planAdoption({ database, context, topics: config.topics, chosen }, signal);
       return { plan, applied: 0, isDryRun: true };
     } finally {
@@ -45,7 +45,7 @@ export async function previewAdoption({ config, chosen, signal }: AdoptRequest):
 
 /** The same, and applies the kept events whose secrets one connection alone claims. */
 export async function runAdoption({ config, logger, chosen, signal }: AdoptRequest): Promise<AdoptReport> {
-  const outlet = await openOutlet({ config, logger });
+  const outlet = await openOutlet(config, logger);
   const grants = new Set<string>();
   try {
     const worker = await openWorker(config, {

@@ -1,0 +1,110 @@
+import { Option, type Argument, type Command } from 'commander';
+import { ConfigurationError } from '../errors.js';
+import { EXIT, type Cli, type ExitCode } from './cli.js';
+
+/** What a command has done or found out. */
+export interface Answer {
+  /** What `--json` prints. */
+  readonly json: unknown;
+  /** For people; null: nothing more. */
+  readonly text: () => string | null;
+  /** Default: ok. */
+  readonly code?: ExitCode;
+}
+
+export interface CommandSpec<O, A extends readonly unknown[]> {
+  readonly name: string;
+  readonly about: string;
+  readonly args?: readonly Argument[];
+  readonly options?: readonly Option[];
+  /** What the help says of `--json`; null: there is none. */
+  readonly json?: string | null;
+  readonly examples: readonly string[];
+  /** Below the examples. */
+  readonly notes?: string;
+  /** What the codes 0 and 1 mean, where that is more than done and failed. */
+  readonly exits?: readonly [done: string, failed: string];
+  /** A code alone: the command has printed what there is to say. */
+  run(cli: Cli, options: O, ...args: A): Promise<Answer | ExitCode>;
+  readonly subcommands?: readonly Define[];
+}
+
+/** Adds a command to its parent; `done` is called once, with how it ended. */
+export type Define = (parent: Command, cli: Cli, done: (code: ExitCode) => void) => void;
+
+/** The one way to define a command: its options, its help, and how its answer is printed. */
+export function command<O, A extends readonly unknown[] = []>(spec: CommandSpec<O, A>): Define {
+  const { json = 'print it as JSON', exits, notes, subcommands = [] } = spec;
+  const options = [...(spec.options ?? []), ...(json === null ? [] : [new Option('--json', json)])];
+  return (parent, cli, done) => {
+    const defined = parent.command(spec.name).description(spec.about);
+    for (const argument of spec.args ?? []) defined.addArgument(argument);
+    for (const option of options) defined.addOption(option);
+    const help = [
+      examples(...spec.examples),
+      ...(notes === undefined ? [] : [notes]),
+      ...(exits === undefined
+        ? []
+        : [`Exit codes: 0 ${exits[0]}; 1 ${exits[1]}; 2 wrong use or configuration.`]),
+    ];
+    defined.addHelpText('after', help.join('\n\n')).action(async (...given: unknown[]) => {
+      const chosen = defined.optsWithGlobals<O & { readonly json?: true }>();
+      const args = given.slice(0, -2) as unknown as A;
+      const answer = await spec.run(cli, chosen, ...args);
+      if (typeof answer === 'number') {
+        done(answer);
+        return;
+      }
+      const text = chosen.json ? JSON.stringify(answer.json, null, 2) : answer.text();
+      if (text !== null) cli.stdout.write(`${text}\n`);
+      done(answer.code ?? EXIT.ok);
+    });
+    if (subcommands.length > 0) refuseOptionsOfParent(defined);
+    for (const define of subcommands) define(defined, cli, done);
+  };
+}
+
+/** Commands under one word. */
+export function commands(name: string, about: string, subcommands: readonly Define[]): Define {
+  return (parent, cli, done) => {
+    const group = parent.command(name).description(about);
+    for (const define of subcommands) define(group, cli, done);
+  };
+}
+
+export function option(flags: string, about: string): Option;
+export function option<T>(
+  flags: string,
+  about: string,
+  parse: (text: string, before: T | undefined) => T,
+  byDefault?: T,
+): Option;
+export function option<T>(
+  flags: string,
+  about: string,
+  parse?: (text: string, before: T | undefined) => T,
+  byDefault?: T,
+): Option {
+  const made = new Option(flags, about).default(byDefault);
+  return parse === undefined ? made : made.argParser(parse);
+}
+
+/** The examples below a command's help. */
+export function examples(...lines: readonly string[]): string {
+  return ['', 'Examples:', ...lines.map((line) => `  $ connection-secrets ${line}`)].join('\n');
+}
+
+/**
+ * Of a command that does something itself and has subcommands: refuses those of its options that the subcommand does not
+ * have. commander takes them wherever they stand and gives them to nobody, and `rollback --dry-run` must not roll back.
+ */
+function refuseOptionsOfParent(parent: Command): void {
+  parent.hook('preAction', (_parent, called) => {
+    const known = new Set(called.options.map((one) => one.attributeName()));
+    const stray = parent.options.find(
+      (one) => parent.getOptionValueSource(one.attributeName()) === 'cli' && !known.has(one.attributeName()),
+    );
+    if (stray?.long != null)
+      throw new ConfigurationError('USAGE_INVALID', `${stray.long} does not go with \`${called.name()}\``);
+  });
+}
