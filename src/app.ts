@@ -7,7 +7,7 @@ import {
 } from './catalog/index.js';
 import type { Config, KeyConfig } from './config.js';
 import { Database } from './database/database.js';
-import { DatabaseLedger } from './database/ledger.js';
+import { DatabaseLedger, type LedgerOptions } from './database/ledger.js';
 import { migrateSchema, requireCurrentSchema } from './database/schema.js';
 import { requireOwnStores } from './app-installation.js';
 import { loadActiveIdentity, type ManagerChange } from './app-manager.js';
@@ -41,8 +41,6 @@ import type { ManagerSettings, StoreRequest } from './secrets-managers/settings.
 import { WriteLimiter } from './secrets-managers/write-limiter.js';
 import type { Installation, ManagerName } from './terms.js';
 import type { Outlet } from './transport.js';
-
-/** What every command has, whatever it asks for. */
 
 /**
  * Records under way for each event that writes to a store: the others are claimed, committed or published meanwhile. Few
@@ -81,8 +79,7 @@ export interface StandIns {
   /** Open, its schema up to date; closed with the worker. */
   readonly database: Database;
   openManager(name: ManagerName): Promise<SecretsManager>;
-  /** Stands between the pipeline and the database. */
-  wrapLedger(ledger: Ledger): Ledger;
+  openLedger(options: LedgerOptions): DatabaseLedger;
 }
 
 /** Everything that works on events, whatever they come by. */
@@ -151,11 +148,11 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
     const clock = (): number => performance.now();
     const context = planContext(config, manager, identity, parts.outlet, parts.grants);
     const { claimMs } = claims;
-    const ownLedger = new DatabaseLedger(database, {
+    const ledgerOptions: LedgerOptions = {
       ...{ claimMs, managerEpoch: identity.managerEpoch, clock },
       onDeadLetters: (letters) => parts.observer.deadLettersMade?.(letters),
-    });
-    const ledger = standIns?.wrapLedger(ownLedger) ?? ownLedger;
+    };
+    const ledger = standIns?.openLedger(ledgerOptions) ?? new DatabaseLedger(database, ledgerOptions);
     const guard = new ClaimGuard({ gate: limiter, ledger, clock, storeTimeoutMs: claims.storeTimeoutMs });
     const onUnpublished = (error: WorkerError): void => parts.observer.unpublished?.(error);
     const lanes = new Lanes();

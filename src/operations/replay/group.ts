@@ -17,14 +17,14 @@ export function groupOf({ group }: ReplayPlan, { groupId }: KafkaSettings): stri
  * @throws ConfigurationError USAGE_INVALID for the workers' group, or one that is in use
  */
 export async function requireOwnGroup(
-  database: Database | null,
+  database: Database,
   group: string | null,
   settings: KafkaSettings,
   topics: readonly string[],
   logger: Logger,
 ): Promise<void> {
   if (group === null) return;
-  if (group === settings.groupId || group === (database && (await readGroupId(database))))
+  if (group === settings.groupId || group === (await readGroupId(database)))
     throw new ConfigurationError('USAGE_INVALID', `--group: ${group} is the workers' own group`);
   const facts = await readGroup({ ...settings, groupId: group }, topics, logger);
   if (facts.members > 0 || facts.topics.length > 0)

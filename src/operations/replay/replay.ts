@@ -7,16 +7,16 @@ import { WorkerError } from '../../errors.js';
 import { checkTopics, judgeTopicProblems } from '../../kafka/topic-checks.js';
 import { KafkaOutlet } from '../../../producers/outlet.js';
 import { forgetGroup, readClusterId } from '../../kafka/admin.js';
+import { readOffsetRanges } from '../../kafka/partitions.js';
 import type { KafkaSettings } from '../../kafka/settings.js';
 import type { Progress } from '../progress.js';
 import { EventLog, FailureLog, type Logger } from '../../observability/index.js';
 import { kafkaSettings } from '../../kafka/settings-from-config.js';
 import { ReplayCounts } from './counts.js';
-import { groupOf } from './group.js';
-import type { ReplayPlan } from './plan.js';
+import { groupOf, requireOwnGroup } from './group.js';
+import { chosenTopics, planPositions, type ReplayPlan } from './plan.js';
 import { ReplayPositions } from './positions.js';
 import { readNewestFirst } from './newest-first.js';
-import { readPositions } from './read-positions.js';
 import { createReplay, saveReplay, type EventsReplay } from './record.js';
 
 /** A new replay, or one that was interrupted. */
@@ -32,6 +32,8 @@ export interface ReplayOptions {
   readonly onStart: (record: EventsReplay) => void;
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** Only what the chosen events bring along: no connection is moved that they do not tell of. */
+  readonly isDryRun?: boolean;
 }
 
 const CLOSE_DEADLINE_MS = 2_000;
@@ -66,16 +68,12 @@ export async function replay(options: ReplayOptions): Promise<EventsReplay> {
       await worker.close();
     }
   } finally {
-    await closeAll(outlet, failures);
+    await outlet.close(CLOSE_DEADLINE_MS);
+    failures.close();
   }
 }
 
-async function closeAll(outlet: KafkaOutlet, failures: FailureLog): Promise<void> {
-  await outlet.close(CLOSE_DEADLINE_MS);
-  failures.close();
-}
-
-class Replay {
+export class Replay {
   readonly #options: ReplayOptions;
   readonly #settings: KafkaSettings;
   readonly #worker: Worker;
@@ -104,7 +102,7 @@ class Replay {
       isWhole = await this.#read(record, positions, async () => {
         await save('running');
       });
-      if (isWhole) await this.#moveRest(record);
+      if (isWhole && this.#options.isDryRun !== true) await this.#moveRest(record);
       await this.#publishRest();
     } catch (error) {
       await save('interrupted').catch(() => undefined);
@@ -119,12 +117,17 @@ class Replay {
     return { positions: positions.list(), totals: this.#counts.totals() };
   }
 
+  /** Begins at what the plan names, as the topics are now. @throws ConfigurationError USAGE_INVALID */
   async #record(): Promise<EventsReplay> {
     const { config, request, logger } = this.#options;
     const { database } = this.#worker;
     if (request.kind === 'resume') return request.record;
     const { plan } = request;
-    const positions = await readPositions({ config, settings: this.#settings, database, logger }, plan);
+    const { created, updated, deleted } = config.topics;
+    const topics = chosenTopics([created, updated, deleted], plan.selection);
+    await requireOwnGroup(database, plan.group, this.#settings, topics, logger);
+    const sinceMs = plan.start.kind === 'time' ? plan.start.timeMs : null;
+    const positions = planPositions(await readOffsetRanges(this.#settings, topics, logger, sinceMs), plan);
     const progress = { positions, totals: this.#counts.totals() };
     return createReplay<EventsReplay>(database, { of: 'events', parameters: plan, progress });
   }

@@ -1,5 +1,4 @@
-import { deadLetters } from '../../../../producers/dead-letters.js';
-import { openSecretsManager, openWorker, type Worker } from '../../../app.js';
+import { openSecretsManager, openWorker } from '../../../app.js';
 import type { Config } from '../../../config.js';
 import { connectionsById, isSetUp, StateCopy } from '../../../database/copy-state.js';
 import { Database } from '../../../database/database.js';
@@ -8,19 +7,17 @@ import { migrateSchema } from '../../../database/schema.js';
 import { openIdentity } from '../../../database/settings.js';
 import { ConfigurationError } from '../../../errors.js';
 import { checkTopics, judgeTopicProblems } from '../../../kafka/topic-checks.js';
+import { deadLetters } from '../../../../producers/dead-letters.js';
 import { KafkaOutlet } from '../../../../producers/outlet.js';
 import { securedEvents } from '../../../../producers/secured.js';
-import { forgetGroup } from '../../../kafka/admin.js';
 import { EventLog, FailureLog, type Logger } from '../../../observability/index.js';
 import { kafkaSettings } from '../../../kafka/settings-from-config.js';
 import type { Outlet } from '../../../transport.js';
 import type { Progress } from '../../progress.js';
 import { ReplayCounts, type ReplayTotals } from '../counts.js';
-import { groupOf } from '../group.js';
 import type { ReplayPlan } from '../plan.js';
-import { ReplayPositions, type PartitionPosition } from '../positions.js';
-import { readNewestFirst } from '../newest-first.js';
-import { readPositions } from '../read-positions.js';
+import type { PartitionPosition } from '../positions.js';
+import { Replay } from '../replay.js';
 import { CopyingLedger } from './ledger.js';
 import { withoutStore } from './store.js';
 import { ConnectionCounts, type ConnectionOutcomes } from './connection-counts.js';
@@ -84,14 +81,18 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
         database: memory,
         openManager: async (name) =>
           withoutStore(await openSecretsManager(withoutVault(config), config.keys, {}, name)),
-        wrapLedger: (inner) => (ledger.it = new CopyingLedger(inner, copy, memory)),
+        openLedger: (ledgerOptions) => (ledger.it = new CopyingLedger(memory, ledgerOptions, copy)),
       },
     });
-    const { isWhole, positions } = await readRecords({ ...options, database }, worker, counts);
+    const { plan, progress, signal } = options;
+    const request = { kind: 'start', plan } as const;
+    const parts = { config, logger, request, onStart: () => undefined, progress, signal };
+    const run = new Replay({ ...parts, isDryRun: true }, settings, worker, counts);
+    const { state, progress: reached } = await run.run();
     return {
-      isWhole,
-      positions: positions.list(),
-      totals: counts.totals(),
+      isWhole: state === 'done',
+      positions: reached.positions,
+      totals: reached.totals,
       connections: await previews(memory, connections, ledger.it),
     };
   } finally {
@@ -108,35 +109,6 @@ async function requireDigests(database: Database, keys: Config<'keys'>['keys']):
       'CONFIG_INVALID',
       'the rows of references have no digests yet: start a worker of this version first',
     );
-}
-
-async function readRecords(
-  options: DryRunOptions,
-  worker: Worker,
-  counts: ReplayCounts,
-): Promise<{ readonly isWhole: boolean; readonly positions: ReplayPositions }> {
-  const { config, logger, plan, database, progress, signal } = options;
-  const settings = kafkaSettings(config);
-  const positions = new ReplayPositions(await readPositions({ config, settings, database, logger }, plan));
-  const own = { ...settings, groupId: groupOf(plan, settings) };
-  const isWhole = await readNewestFirst({
-    settings: own,
-    topics: config.topics,
-    selection: plan.selection,
-    positions,
-    handler: worker.pipeline,
-    context: worker.context,
-    concurrency: worker.recordsAtOnce,
-    logger,
-    onSkipped: () => counts.skipped(),
-    onDeleted: (_, count) => counts.deleted(count),
-    onPositions: () => Promise.resolve(),
-    progress,
-    graceMs: config.worker.shutdownGraceMs,
-    signal,
-  });
-  await forgetGroup(own, logger);
-  return { isWhole, positions };
 }
 
 /** Says how large records may be, and drops them. */
