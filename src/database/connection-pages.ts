@@ -8,6 +8,8 @@ export interface ConnectionFilter {
   readonly kinds: readonly string[] | null;
 }
 
+export const EVERY_CONNECTION: ConnectionFilter = { connectionIds: null, kinds: null };
+
 export type ConnectionHead = Pick<ConnectionRow, 'id' | 'kind' | 'state' | 'manager'>;
 
 /** Connections that something was ever applied to, deleted ones among them, in the order of their ids. */

@@ -1,16 +1,13 @@
-import { createHash } from 'node:crypto';
 import { realpathSync, statSync } from 'node:fs';
 import type { DatabaseAddress } from '../config.js';
+import { sha256Hex } from '../hash.js';
 
 /**
  * A digest of where a database is: host, port and names of a server's; path and file of SQLite's, so that a copy of the
  * file is another database, also under the same path. No login goes in.
  */
 export function databasePlace(address: DatabaseAddress): string {
-  return createHash('sha256')
-    .update(JSON.stringify(partsOf(address)), 'utf8')
-    .digest('hex')
-    .slice(0, 32);
+  return sha256Hex(JSON.stringify(partsOf(address))).slice(0, 32);
 }
 
 function partsOf(address: DatabaseAddress): readonly (string | number | bigint)[] {

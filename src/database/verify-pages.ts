@@ -15,29 +15,6 @@ export interface RecordedConnection {
   readonly stored: readonly StoredSecretRow[];
 }
 
-/** Ids of connections behind one, in their order; those that are claimed for the first time are left out. */
-export async function connectionIdsAfter(
-  { manager, tables }: Transaction,
-  after: string,
-  limit: number,
-): Promise<string[]> {
-  const rows = await manager
-    .createQueryBuilder(tables.connection, 'connection')
-    .select('connection.id', 'id')
-    .where("connection.id > :after AND connection.state <> 'new'", { after })
-    .orderBy('connection.id')
-    .limit(limit)
-    .getRawMany<{ id: string }>();
-  return rows.map(({ id }) => id);
-}
-
-export async function countConnections({ manager, tables }: Transaction): Promise<number> {
-  return manager
-    .createQueryBuilder(tables.connection, 'connection')
-    .where("connection.state <> 'new'")
-    .getCount();
-}
-
 export async function loadRecorded(tx: Transaction, ids: readonly string[]): Promise<RecordedConnection[]> {
   if (ids.length === 0) return [];
   const { manager, tables } = tx;

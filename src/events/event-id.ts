@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256Hex } from '../hash.js';
 import type { JsonObject, SourceRecord } from '../terms.js';
 import type { CloudEventContext } from './cloud-event.js';
 import { MAX_ID_CHARACTERS, optionalText } from './fields.js';
@@ -39,7 +39,7 @@ export function peekEventId(change: JsonObject, context: CloudEventContext | nul
 function cloudEventId(context: CloudEventContext | null): string | null {
   if (context?.id == null) return null;
   const id = `${context.source ?? ''}#${context.id}`;
-  return id.length <= MAX_ID_CHARACTERS && !id.includes('\0') ? id : `cloudevent:${sha256(id)}`;
+  return id.length <= MAX_ID_CHARACTERS && !id.includes('\0') ? id : `cloudevent:${sha256Hex(id)}`;
 }
 
 /**
@@ -47,7 +47,7 @@ function cloudEventId(context: CloudEventContext | null): string | null {
  * ASCII, so it can be a key in every database; of both ids, so that two connections never share one.
  */
 export function eventHash(connectionId: string, eventId: string): string {
-  return sha256(`${connectionId}\n${eventId}`);
+  return sha256Hex(`${connectionId}\n${eventId}`);
 }
 
 /**
@@ -56,9 +56,5 @@ export function eventHash(connectionId: string, eventId: string): string {
  * @param digest keyed digest of its content
  */
 export function reusedHash(connectionId: string, eventId: string, digest: string): string {
-  return sha256(`${connectionId}\n${eventId}\n${digest}`);
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text, 'utf8').digest('hex');
+  return sha256Hex(`${connectionId}\n${eventId}\n${digest}`);
 }

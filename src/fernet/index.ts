@@ -1,5 +1,4 @@
 export { FernetError, type FernetReason } from './fernet-error.js';
-export type { AgeLimit } from './codec.js';
 export {
   isEnvelope,
   isFor,
@@ -9,12 +8,4 @@ export {
   type FieldPlace,
 } from './envelope.js';
 export { generateKey, KeyRing } from './key-ring.js';
-export {
-  isSealed,
-  openSealed,
-  rotateSealed,
-  sealReference,
-  sealText,
-  tokenOf,
-  toSealed,
-} from './sealed-text.js';
+export { isSealed, openSealed, sealText, tokenOf, toSealed } from './sealed-text.js';

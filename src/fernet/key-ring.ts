@@ -12,7 +12,6 @@ import {
   sealBytes,
   timeBytes,
   tokenTime,
-  type AgeLimit,
 } from './codec.js';
 import { FernetError } from './fernet-error.js';
 
@@ -120,8 +119,8 @@ export class KeyRing {
   }
 
   /** @throws FernetError */
-  open(token: string, age?: AgeLimit): string {
-    return decodeText(openToken(parseToken(token), this.#all, age));
+  open(token: string): string {
+    return decodeText(openToken(parseToken(token), this.#all));
   }
 
   /** Re-encrypts under the first key; the token's time is kept. @throws FernetError */
@@ -154,11 +153,6 @@ export class KeyRing {
 
   get #all(): readonly FernetKey[] {
     return this.#former.length === 0 ? this.#keys : [...this.#keys, ...this.#former];
-  }
-
-  /** Whether both lists have the same keys in the same order. */
-  equals(other: KeyRing): boolean {
-    return this.keyIds.join() === other.keyIds.join();
   }
 
   /** The keys as text. For the referee only. */

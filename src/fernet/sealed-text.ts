@@ -1,4 +1,4 @@
-import { FERNET_PREFIX, type Reference } from '../terms.js';
+import { FERNET_PREFIX } from '../terms.js';
 import { FernetError } from './fernet-error.js';
 import type { KeyRing } from './key-ring.js';
 
@@ -23,17 +23,7 @@ export function sealText(ring: KeyRing, text: string, nowMs?: number): `fernet:$
   return toSealed(ring.seal(text, nowMs));
 }
 
-/** Seals a reference (a name, not a value): what the database keeps and what `SECURED_REFERENCES=sealed` publishes. */
-export function sealReference(ring: KeyRing, reference: Reference, nowMs?: number): `fernet:${string}` {
-  return sealText(ring, reference, nowMs);
-}
-
 /** Opens a text that begins with `fernet:`. @throws FernetError */
 export function openSealed(ring: KeyRing, sealed: string): string {
   return ring.open(tokenOf(sealed));
-}
-
-/** Re-encrypts a sealed text under the ring's first key, its time kept. @throws FernetError */
-export function rotateSealed(ring: KeyRing, sealed: string): `fernet:${string}` {
-  return toSealed(ring.rotate(tokenOf(sealed)));
 }

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { EventError } from '../errors.js';
+import { sha256Hex } from '../hash.js';
 import type { IdStyle } from '../secrets-managers/port.js';
 import { pointerOf } from './secret-id.js';
 import { ownPrefixOf, STYLES } from './styles.js';
@@ -69,7 +69,7 @@ function cut(head: string, segments: readonly string[], parts: StrictIdParts): s
   const levels = levelsOf(style, whole);
   const tooDeep = parts.maxIdLevels !== null && levels > parts.maxIdLevels;
   if (!tooDeep && whole.length <= parts.maxIdLength) return whole;
-  const hash = `${strictEscape}h${createHash('sha256').update(whole).digest('hex')}`;
+  const hash = `${strictEscape}h${sha256Hex(whole)}`;
   const keptSegments = tooDeep ? segments.slice(0, (parts.maxIdLevels ?? 0) - levels) : segments;
   const kept = keptSegments.join(separator).slice(0, strictRoomLength(parts.maxIdLength) - head.length);
   return head + wholeEscapes(strictEscape, kept) + hash;

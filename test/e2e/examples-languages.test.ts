@@ -4,14 +4,7 @@ import { delimiter, join } from 'node:path';
 import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { describe, expect, it } from 'vitest';
-import {
-  generateKey,
-  KeyRing,
-  openSealed,
-  sealReference,
-  sealText,
-  unpackEnvelope,
-} from '../../src/fernet/index.js';
+import { generateKey, KeyRing, openSealed, sealText, unpackEnvelope } from '../../src/fernet/index.js';
 import type { JsonObject, Reference, SecuredEvent } from '../../src/terms.js';
 import { encodeSecuredEvent } from '../../src/events/secured-event.js';
 import { cached } from '../harness/cache.js';
@@ -80,8 +73,7 @@ async function prepareWorld(
         await clients.secretsManager.send(new CreateSecretCommand({ Name: name, SecretString: value }));
       if (kind === 'ssm')
         await clients.ssm.send(new PutParameterCommand({ Name: name, Value: value, Type: 'SecureString' }));
-      const sealed =
-        index === 0 ? sealText(ring, value) : sealReference(ring, `secret:${prefix}/sm/${index}`);
+      const sealed = index === 0 ? sealText(ring, value) : sealText(ring, `secret:${prefix}/sm/${index}`);
       references.push(kind === 'fernet' ? sealed : `secret:${name}`);
     }
     const paths = [

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connectionsAfter, countConnections, EVERY_CONNECTION } from '../../database/connection-pages.js';
 import type { Database } from '../../database/database.js';
 import type { ReferenceRow } from '../../database/rows.js';
 import {
-  connectionIdsAfter,
-  countConnections,
   findStrays,
   findUnsentSince,
   loadRecorded,
@@ -103,7 +102,8 @@ export class Verification {
   /** @throws WorkerError STORE_UNAVAILABLE, STORE_ACCESS, DATABASE_UNAVAILABLE */
   async run(): Promise<VerifyReport> {
     const { database, connectionId } = this.#parts;
-    this.#total = connectionId === null ? await database.run(countConnections) : 1;
+    const counts = connectionId === null ? await countConnections(database, EVERY_CONNECTION) : { one: 1 };
+    this.#total = Object.values(counts).reduce((sum, count) => sum + count, 0);
     this.#report();
     const owned = new Map<ManagerName, Owned>();
     for (const [name, reader] of this.#readers) owned.set(name, await this.#listOwned(name, reader));
@@ -143,10 +143,10 @@ export class Verification {
 
   async #lookAtAll(): Promise<void> {
     for (let after = ''; !this.#signal.aborted;) {
-      const ids = await this.#parts.database.run((tx) => connectionIdsAfter(tx, after, PAGE_SIZE));
-      await this.#look(ids);
-      if (ids.length < PAGE_SIZE) return;
-      after = ids.at(-1) ?? '';
+      const page = await connectionsAfter(this.#parts.database, EVERY_CONNECTION, after, PAGE_SIZE);
+      await this.#look(page.map(({ id }) => id));
+      if (page.length < PAGE_SIZE) return;
+      after = page.at(-1)?.id ?? '';
     }
   }
 

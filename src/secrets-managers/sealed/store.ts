@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256Hex } from '../../hash.js';
 import { SecretValue } from '../../secret-value.js';
 import { FERNET_PREFIX, type Reference } from '../../terms.js';
 import { refusedByLimits } from '../limits.js';
@@ -25,7 +25,7 @@ export const SEALED_LIMITS: StoreLimits = { maxValueBytes: 524_288, maxIdLength:
 
 /** A sealed value is its own version: an excerpt of a digest of the token, which is a new one at every sealing. */
 function versionOf(token: string): string {
-  return createHash('sha256').update(token, 'ascii').digest('hex').slice(0, 32);
+  return sha256Hex(token).slice(0, 32);
 }
 
 /**

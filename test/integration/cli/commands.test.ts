@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Database } from '../../../src/database/database.js';
 import { recordMissed } from '../../../src/database/missed-records.js';
-import { KeyRing, sealReference, sealText } from '../../../src/fernet/index.js';
+import { KeyRing, sealText } from '../../../src/fernet/index.js';
 import {
   CLI_FILE,
   createDatabase,
@@ -387,7 +387,7 @@ describe('resolve', () => {
   it('prints a value a line: by name, of a sealed reference and of a sealed value', async () => {
     const { env } = await appliedSetup();
     const ring = KeyRing.parse('FERNET_KEY', env['FERNET_KEY']!);
-    const args = ['resolve', REFERENCE, sealReference(ring, REFERENCE), sealText(ring, 'äö')];
+    const args = ['resolve', REFERENCE, sealText(ring, REFERENCE), sealText(ring, 'äö')];
     const result = await runCli(args, { env });
     expect(result).toMatchObject({ code: 0, stdout: `${MARKER}\n${MARKER}\näö\n`, stderr: '' });
     const json = await runCli([...args, '--json'], { env });

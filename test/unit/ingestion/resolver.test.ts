@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { generateKey, KeyRing, sealReference, sealText } from '../../../src/fernet/index.js';
+import { generateKey, KeyRing, sealText } from '../../../src/fernet/index.js';
 import { failure } from '../../../src/secrets-managers/results.js';
 import type { StoreErrorClass } from '../../../src/secrets-managers/port.js';
 import {
@@ -105,7 +105,7 @@ describe('resolving references', () => {
   it('opens sealed values and sealed references with any key of the list', async () => {
     const one = resolver({ fernetKeys: `${generateKey()},${key}` });
     expect((await one.resolve(sealText(ring, 'sealed-value'))).reveal()).toBe('sealed-value');
-    expect((await one.resolve(sealReference(ring, REFERENCE))).reveal()).toBe('first-value');
+    expect((await one.resolve(sealText(ring, REFERENCE))).reveal()).toBe('first-value');
     expect(reader.calls).toEqual([[REFERENCE]]);
   });
 
@@ -198,7 +198,7 @@ describe('a newer revision', () => {
       revision: 1,
       generation: Date.UTC(2027, 0),
       secretFields: [
-        { path: '/connection/config/password', reference: sealReference(ring, REFERENCE), owned: true },
+        { path: '/connection/config/password', reference: sealText(ring, REFERENCE), owned: true },
       ],
     });
     expect(one.note(sealed)).toBe(true);
