@@ -11,36 +11,16 @@ export interface CheckResult {
   readonly remedy: string | null;
 }
 
-export const ok = (check: string, detail: string): CheckResult => ({
-  check,
-  result: 'ok',
-  detail,
-  code: null,
-  remedy: null,
-});
+const found =
+  (result: CheckResult['result']) =>
+  (check: string, detail: string, remedy: string | null = null, code: string | null = null): CheckResult => {
+    return { check, result, detail, code, remedy };
+  };
 
-export const warned = (check: string, detail: string, remedy: string): CheckResult => ({
-  check,
-  result: 'warning',
-  detail,
-  code: null,
-  remedy,
-});
-
-export const failed = (
-  check: string,
-  detail: string,
-  remedy: string,
-  code: string | null = null,
-): CheckResult => ({ check, result: 'failed', detail, code, remedy });
-
-export const skipped = (check: string, detail: string): CheckResult => ({
-  check,
-  result: 'skipped',
-  detail,
-  code: null,
-  remedy: null,
-});
+export const ok = found('ok');
+export const warned = found('warning');
+export const failed = found('failed');
+export const skipped = found('skipped');
 
 /** Runs a look; what it throws is its result. */
 export async function attempt(
@@ -48,8 +28,8 @@ export async function attempt(
   look: () => Promise<CheckResult | readonly CheckResult[]>,
 ): Promise<readonly CheckResult[]> {
   try {
-    const found = await look();
-    return 'check' in found ? [found] : found;
+    const results = await look();
+    return 'check' in results ? [results] : results;
   } catch (error) {
     if (error instanceof WorkerError) {
       const { message, code } = error;

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/database.js';
 import { saveIngestionKey, type LastSecured } from '../database/secured-state.js';
 import { countTokens, type TokenTable } from '../database/tokens.js';
 import { EventError, type ErrorCode } from '../errors.js';
+import { pause } from '../pause.js';
 import type { SecuredContext } from '../pipeline/secured-record.js';
 import type { UnderClaim } from '../pipeline/under-claim.js';
 import type { VaultBatch } from '../secrets-managers/local/rotate.js';
@@ -173,7 +173,7 @@ export class KeyRotation {
         after = page.next;
       }
       if (isFree) return;
-      await pause(signal);
+      await pause(BUSY_POLL_MS, signal);
     }
   }
 
@@ -220,7 +220,7 @@ export class KeyRotation {
     }
     const untilMs = performance.now() + 2 * this.#parts.claimMs;
     while (busy.length > 0 && performance.now() < untilMs && !signal.aborted) {
-      await pause(signal);
+      await pause(BUSY_POLL_MS, signal);
       const still: LastSecured[] = [];
       for (const last of busy) if (!(await this.#republish(last))) still.push(last);
       busy = still;
@@ -278,8 +278,4 @@ export class KeyRotation {
   #count(step: Step, rotated: number): void {
     this.#rotated.set(step, (this.#rotated.get(step) ?? 0) + rotated);
   }
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  await sleep(BUSY_POLL_MS, undefined, { signal }).catch(() => undefined);
 }

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, WorkerError } from '../errors.js';
+import { pause } from '../pause.js';
 import { longPipeLine, parsePipeLine } from '../events/pipe-line.js';
 import type { SourceTopics } from '../events/source-topics.js';
 import type { SourceRecord } from '../terms.js';
@@ -104,7 +104,7 @@ function startLookingAfter(
   const loop = async (): Promise<void> => {
     while (!either.aborted) {
       await persistently(() => parts.lookAfter(signal), parts, either);
-      await sleep(LOOK_AFTER_EVERY_MS, undefined, { signal: either }).catch(() => undefined);
+      await pause(LOOK_AFTER_EVERY_MS, either);
     }
   };
   const ended = loop().catch((error: unknown) => {
@@ -123,7 +123,7 @@ async function persistently<T>(work: () => Promise<T>, parts: PipeParts, signal:
     } catch (error) {
       if (!(error instanceof WorkerError && error.retryable) || signal.aborted) throw error;
       parts.onRetry(error, delayMs);
-      await sleep(delayMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
+      await pause(delayMs * (0.5 + Math.random() / 2), signal);
     }
   }
 }

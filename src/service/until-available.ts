@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkerError } from '../errors.js';
+import { pause } from '../pause.js';
 
 export interface WaitHooks {
   readonly signal: AbortSignal;
@@ -23,7 +23,7 @@ export async function untilAvailable<T>(
     } catch (error) {
       if (!(error instanceof WorkerError && error.retryable)) throw error;
       onFailure(error);
-      await sleep(delayMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
+      await pause(delayMs * (0.5 + Math.random() / 2), signal);
     }
   }
   return null;

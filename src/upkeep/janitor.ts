@@ -1,5 +1,4 @@
 import { createHmac } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditRow, StoredSecretRow } from '../database/rows.js';
 import { auditRow, type AuditAction } from '../pipeline/audit.js';
 import type { ManagerSource, Sealer } from '../pipeline/context.js';
@@ -10,6 +9,7 @@ import { toReference } from '../pipeline/references.js';
 import type { Acted, Claimed, UnderClaim } from '../pipeline/under-claim.js';
 import type { SecretStore, StoreCall, StoreError } from '../secrets-managers/port.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
+import { pause } from '../pause.js';
 import type { ManagerName } from '../terms.js';
 import { planTidying, type TidyPlan, type TidyRules } from './tidy-plan.js';
 
@@ -117,7 +117,7 @@ export class Janitor {
         if (!hasWaited) onWait(nextMs);
         hasWaited = true;
         const pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, nextMs));
-        await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+        await pause(pauseMs, signal);
       } else if (!didSomething || leftMs <= 0 || signal.aborted)
         return (await doubtMs(Math.max(RETRY_MS, claimMs + lateRequestMs))) !== null;
     }

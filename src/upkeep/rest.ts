@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../pause.js';
 import { countElsewhere } from '../database/find-pending.js';
 import type { Database } from '../database/database.js';
 import type { Ledger } from '../pipeline/ledger.js';
@@ -90,7 +90,7 @@ export class RestOfMigration {
       const isOver = signal.aborted || (round.isPass && round.remaining <= failures.size);
       if (isOver)
         return { remaining: round.remaining, moved, failures: [...failures.values()], isPass: true };
-      if (round.isPass) await sleep(BUSY_POLL_MS, undefined, { signal }).catch(() => undefined);
+      if (round.isPass) await pause(BUSY_POLL_MS, signal);
     }
   }
 

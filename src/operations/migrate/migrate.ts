@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from '../../app.js';
 import { countElsewhere } from '../../database/find-pending.js';
 import { countUnsent } from '../../database/migration-sources.js';
 import type { OperationState } from '../../database/operations.js';
 import { ERROR_CODES } from '../../errors.js';
+import { pause } from '../../pause.js';
 import type { Progress } from '../progress.js';
 import { migrateOnce, type MoveFailure, type PassResult } from '../../upkeep/pass.js';
 import {
@@ -194,8 +194,4 @@ export class Migrate {
     const { worker, record } = this.#parts;
     return saveMigration(worker.database, record.id, state, this.#progress);
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../../pause.js';
 import { endGraceOfSources, countSources, type SourceScope } from '../../database/migration-sources.js';
 import type { Database } from '../../database/database.js';
 import type { Janitor } from '../../upkeep/janitor.js';
@@ -29,6 +29,6 @@ export async function deleteSources(parts: SourceParts, signal: AbortSignal): Pr
     onDeleted(deleted);
     const { pending, all } = await countSources(database, scope);
     if (pending === 0 || signal.aborted || performance.now() > untilMs) return all;
-    if (deleted === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
+    if (deleted === 0) await pause(POLL_MS, signal);
   }
 }

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SourceConsumer } from '../../../consumers/source-events.js';
 import type { SourceTopics } from '../../events/source-topics.js';
 import { ConfigurationError, WorkerError } from '../../errors.js';
+import { pause } from '../../pause.js';
 import type { KafkaSettings } from '../../kafka/settings.js';
 import type { Logger } from '../../observability/index.js';
 import type { RecordSink } from '../../transport.js';
@@ -81,7 +81,7 @@ class Reading {
     let savedAtMs = performance.now();
     let askedAtMs = performance.now();
     while (!positions.isDone && !signal.aborted) {
-      await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+      await pause(LOOK_MS, signal);
       if (this.#fatal !== null) throw this.#fatal;
       this.#report();
       if (performance.now() - savedAtMs > SAVE_MS) {

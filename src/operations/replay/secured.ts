@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { deadLetters } from '../../../producers/dead-letters.js';
 import { securedEvents } from '../../../producers/secured.js';
 import { openMigratedDatabase } from '../../app.js';
@@ -14,6 +13,7 @@ import { COMMAND_LOCK_WAIT_MS, type Database } from '../../database/database.js'
 import { DatabaseLedger } from '../../database/ledger.js';
 import { loadIdentity } from '../../database/settings.js';
 import { ConfigurationError, EventError, WorkerError } from '../../errors.js';
+import { pause } from '../../pause.js';
 import { checkTopics, judgeTopicProblems } from '../../kafka/topic-checks.js';
 import { KafkaOutlet } from '../../../producers/outlet.js';
 import type { Logger } from '../../observability/index.js';
@@ -187,7 +187,7 @@ class SecuredRun {
       const { committed, busy } = await this.#commit(open, failures, unopened);
       published += committed;
       open = busy;
-      if (open.length > 0) await sleep(BUSY_MS, undefined, { signal }).catch(() => undefined);
+      if (open.length > 0) await pause(BUSY_MS, signal);
     }
     // Interrupted in the middle of a page: it is gone through again, which costs some a revision more.
     if (open.length > 0) return;
@@ -285,7 +285,7 @@ class SecuredRun {
     for (let delayMs = FIRST_DELAY_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)) {
       if (!(failure instanceof WorkerError && failure.retryable)) throw failure;
       logger.warn({ code: failure.code }, 'publishing failed: tried again');
-      await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+      await pause(delayMs, signal);
       try {
         while (!signal.aborted && (await this.#parts.relay.run(signal)) > 0);
         if (!(await isAnyUnsent(this.#parts.database, outboxIds))) return;

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkerError } from '../../errors.js';
+import { pause } from '../../pause.js';
 import type {
   Description,
   Fetched,
@@ -82,7 +82,7 @@ export class StoreReader {
     for (let tries = 1; !result.ok && result.error.class === 'transient'; tries += 1) {
       const { signal } = this.#call;
       if (tries === TRIES || signal.aborted) throw new WorkerError(result.error.code, result.error.message);
-      await sleep(FIRST_PAUSE_MS * 2 ** tries, undefined, { signal }).catch(() => undefined);
+      await pause(FIRST_PAUSE_MS * 2 ** tries, signal);
       result = await look();
     }
     return result;

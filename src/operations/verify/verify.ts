@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../../pause.js';
 import { connectionsAfter, countConnections, EVERY_CONNECTION } from '../../database/connection-pages.js';
 import type { Database } from '../../database/database.js';
 import type { ReferenceRow } from '../../database/rows.js';
@@ -158,7 +158,7 @@ export class Verification {
         this.#busy += left.length;
         return;
       }
-      if (look > 1) await sleep(LOOK_AGAIN_MS, undefined, { signal: this.#signal }).catch(() => undefined);
+      if (look > 1) await pause(LOOK_AGAIN_MS, this.#signal);
       left = await this.#lookOnce(left);
     }
   }
