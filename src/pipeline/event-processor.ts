@@ -148,8 +148,13 @@ export class EventProcessor {
           otherwise: (refusal) => kept(plan, refusal, givenUp(answers)),
         };
       }
-      case 'failed':
-        return { kind: 'nothing', error: result.error, mayLand: !result.outcomeKnown };
+      case 'failed': {
+        const { error, answers } = result;
+        const nothing = { kind: 'nothing', error, mayLand: answers === null } as const;
+        if (answers === null || [...answers.values()].includes('applied')) return nothing;
+        // Nothing can land: its names are not in doubt, and nobody has to look after them.
+        return { ...nothing, undo: plan.giveBack(givenUp(answers)) };
+      }
     }
   }
 }

@@ -45,6 +45,8 @@ export interface WritePlan {
   refuse(error: EventError, given: GivenUp, kept?: Kept): Changes;
   /** The rows of an event that waits until the store takes its ids. */
   wait(code: DenialCode, detail: string, given: GivenUp): Changes;
+  /** Its names as they were, where nothing was applied and the event comes again. */
+  giveBack(given: GivenUp): Changes;
 }
 
 /**
@@ -265,6 +267,7 @@ class EventDecision {
       finish,
       refuse: (error, given, kept) => change.givenUp(this.#refusal(error, kept), given),
       wait: (code, detail, given) => change.givenUp(this.#denied(code, detail), given),
+      giveBack: (given) => ({ stored: change.givenUp({}, given).stored ?? {} }),
     };
     return { kind: 'write', plan, changes: change.marks() };
   }

@@ -48,7 +48,13 @@ export type Acted =
       /** A request may still land: the claim is not released, it runs out. Default: false. */
       readonly mayLand?: boolean;
     }
-  | { readonly kind: 'nothing'; readonly error: WorkerError | null; readonly mayLand: boolean };
+  | {
+      readonly kind: 'nothing';
+      readonly error: WorkerError | null;
+      readonly mayLand: boolean;
+      /** Rows that were marked for it, as they were before. */
+      readonly undo?: Changes;
+    };
 
 /** Does what the plan says in a store. If it throws, nothing is committed and the claim runs out. */
 export type Act<Plan> = (claimed: Claimed<Plan>) => Promise<Acted>;
@@ -147,6 +153,8 @@ export class UnderClaim {
 
   async #finish(claimed: Claimed<unknown>, acted: Acted, choose: (unsent: Unsent) => Chosen): Promise<Done> {
     if (acted.kind === 'nothing') {
+      const { undo } = acted;
+      if (undo !== undefined) await this.#commits.add({ claim: claimed.claim, changes: undo });
       // A request of unknown outcome may still land, and nobody may write before: the claim runs out.
       if (!acted.mayLand) await this.#releases.add({ claim: claimed.claim, sentIds: [] });
       return { kind: 'left', error: acted.error };

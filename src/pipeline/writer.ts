@@ -32,9 +32,9 @@ export type WriteResult =
       readonly answers: Answers;
     }
   /**
-   * Passing. `outcomeKnown`: nothing of it can still be on its way, the claim may be released; else it has to run out.
+   * Passing. `answers` null: something of it may still be on its way, the claim has to run out; else it may be released.
    */
-  | { readonly kind: 'failed'; readonly error: WorkerError; readonly outcomeKnown: boolean };
+  | { readonly kind: 'failed'; readonly error: WorkerError; readonly answers: Answers | null };
 
 type Answers = GivenUp['answers'];
 const NOTHING_ASKED: Answers = new Map();
@@ -82,8 +82,7 @@ export class Writer {
           results.push(...(await this.#context.manager.store.put(group, call)));
     } catch (error) {
       // Results of requests that were under way beside the one that was not admitted are lost with it.
-      if (error instanceof WorkerError && error.retryable)
-        return { kind: 'failed', error, outcomeKnown: false };
+      if (error instanceof WorkerError && error.retryable) return { kind: 'failed', error, answers: null };
       throw error;
     }
     const judged = this.#judge(
@@ -114,7 +113,7 @@ export class Writer {
     for (const name of new Set(copies.map(({ source }) => source.manager))) {
       const ofManager = copies.filter(({ source }) => source.manager === name);
       const manager = await this.#opened(name);
-      if (manager instanceof WorkerError) return { kind: 'failed', error: manager, outcomeKnown: true };
+      if (manager instanceof WorkerError) return { kind: 'failed', error: manager, answers: NOTHING_ASKED };
       const items = ofManager.map(({ source: { reference, version } }) =>
         version === null ? { reference } : { reference, version },
       );
@@ -174,7 +173,8 @@ export class Writer {
       if (result?.ok && isSame(result.value.value, value)) continue;
       const what = result?.ok === false ? result.error.message : 'another value';
       const message = `${path}: what was written could not be read back (${what})`;
-      return { kind: 'failed', error: new WorkerError('STORE_UNAVAILABLE', message), outcomeKnown: true };
+      const answers = new Map([...stored.keys()].map((secretId) => [secretId, 'applied' as const]));
+      return { kind: 'failed', error: new WorkerError('STORE_UNAVAILABLE', message), answers };
     }
     return null;
   }
@@ -223,7 +223,7 @@ export class Writer {
   }
 
   #judgeError(error: StoreError, answers: Answers): WriteResult {
-    const outcomeKnown = ![...answers.values()].includes('unknown');
+    const known = [...answers.values()].includes('unknown') ? null : answers;
     switch (error.class) {
       case 'conflict':
       case 'invalid':
@@ -233,9 +233,9 @@ export class Writer {
       case 'access':
         if (performance.now() - this.#lastGrantedMs < GRANTED_WITHIN_MS)
           return { kind: 'denied', code: 'STORE_DENIED', detail: error.message, answers };
-        return { kind: 'failed', error: new WorkerError('STORE_ACCESS', error.message), outcomeKnown };
+        return { kind: 'failed', error: new WorkerError('STORE_ACCESS', error.message), answers: known };
       case 'credentials':
-        return { kind: 'failed', error: new WorkerError('STORE_ACCESS', error.message), outcomeKnown };
+        return { kind: 'failed', error: new WorkerError('STORE_ACCESS', error.message), answers: known };
       case 'quota':
         // Of new secrets, or of one secret's versions: what is only changed, and other ids, go on.
         return { kind: 'denied', code: 'STORE_QUOTA', detail: error.message, answers };
@@ -243,7 +243,7 @@ export class Writer {
       case 'transient':
         break;
     }
-    return { kind: 'failed', error: new WorkerError('STORE_UNAVAILABLE', error.message), outcomeKnown };
+    return { kind: 'failed', error: new WorkerError('STORE_UNAVAILABLE', error.message), answers: known };
   }
 }
 
@@ -256,7 +256,7 @@ function unreadable(path: string, error: StoreError): Refusal {
     };
   const isAccess = error.class === 'access' || error.class === 'credentials';
   const code = isAccess ? 'STORE_ACCESS' : 'STORE_UNAVAILABLE';
-  return { kind: 'failed', error: new WorkerError(code, error.message), outcomeKnown: true };
+  return { kind: 'failed', error: new WorkerError(code, error.message), answers: NOTHING_ASKED };
 }
 
 function isSame(left: SecretValue, right: SecretValue): boolean {

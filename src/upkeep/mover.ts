@@ -118,8 +118,8 @@ export class Mover {
       case 'denied':
         return giveUp(new WorkerError(result.code, result.detail), result.answers);
       case 'failed': {
-        const { error, outcomeKnown } = result;
-        return { moved: failed(error), acted: { kind: 'nothing', error, mayLand: !outcomeKnown } };
+        const { error, answers } = result;
+        return { moved: failed(error), acted: { kind: 'nothing', error, mayLand: answers === null } };
       }
     }
   }

@@ -109,8 +109,8 @@ export function abandon(state: State, actor: Actor, plan: Plan, rules: Switches)
   const isOther = actor.hasApplied && plan.wasUsed && rules('suspect') && rules('abandoned-in-doubt');
   const sus = before === 0 && isOther ? AT_ONCE : before;
   state.rows[actor.store] = { st: plan.wasUsed ? 'live' : 'retired', ver, sus, due: 0 };
-  // mover.ts: nothing but the names; the connection stays where it is.
-  if (actor.job === 'migrate') return;
+  // mover.ts: nothing but the names; the connection stays where it is. So where the event comes again.
+  if (actor.job === 'migrate' || actor.refusal === 'again') return;
   if (actor.refusal === 'waiting') keepWaiting(state, actor.event);
   else refuse(state, actor.event, 'refused');
   actor.revisions = [...state.unsent];

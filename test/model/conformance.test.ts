@@ -121,6 +121,15 @@ function compareDecisions(
     const changes = real.plan.refuse(new EventError('VALUE_REFUSED_BY_STORE', ''), given);
     compareAbandoned(after, plan, changes, `${where}, ${answer}`, own);
   }
+  actor.hasApplied = false;
+  const back = real.plan.giveBack({ elapsedMs: 0, answers: new Map([[PASSWORD_ID, 'refused' as const]]) });
+  const given = copyState(after);
+  const [again] = given.actors;
+  if (again === undefined) throw new Error('no thread');
+  again.refusal = 'again';
+  abandon(given, again, plan, ALL);
+  expect(modelRow(own, back.stored), `${where}: given back`).toEqual(given.rows[0]);
+  expect(Object.keys(back), where).toEqual(['stored']);
   commitState(after, actor, plan, 77, ALL);
   const stored: Stored = { reference: `secret:${PASSWORD_ID}`, version: '77', effect: 'changed' };
   compareCommits(

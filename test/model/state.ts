@@ -92,7 +92,7 @@ export interface Actor {
   request: Request | null;
   version: number;
   /** How a write that was given up ends. */
-  refusal: '' | 'refused' | 'waiting';
+  refusal: '' | 'refused' | 'waiting' | 'again';
   /** Whether that came after its request was applied; else that request was refused. */
   hasApplied: boolean;
   isLastTry: boolean;

@@ -98,13 +98,23 @@ export function answerPut(step: () => Step, world: World): void {
     actor.phase = 'put';
     answered.emit(() => `is told: ${answer.kind}`);
   }
-  const failed = step();
-  if (failed.spendFault()) {
-    failed.actor.request = null;
-    failed.state.claim.held = failed.state.claim.held && failed.state.claim.epoch !== failed.actor.epoch;
-    leave(failed, 'is throttled (nothing was applied), releases its claim, will try again');
-  }
+  throttle(step());
   timeOut(step(), world);
+}
+
+/** mover.ts leaves the name to whoever claims next; an event takes its mark back, and comes again. */
+function throttle(step: Step): void {
+  if (!step.spendFault()) return;
+  const { state, actor } = step;
+  actor.request = null;
+  if (actor.job === 'migrate') {
+    state.claim.held = state.claim.held && state.claim.epoch !== actor.epoch;
+    leave(step, 'is throttled (nothing was applied), releases its claim, will try again');
+    return;
+  }
+  actor.phase = 'abandon';
+  actor.refusal = 'again';
+  step.emit(() => 'is throttled: nothing was applied');
 }
 
 /** Another field's write is refused after this one's has been applied. */
@@ -160,6 +170,11 @@ export function commit(step: Step, world: World): void {
   }
   if (actor.phase === 'abandon') {
     abandon(state, actor, plan, world.rules);
+    if (actor.refusal === 'again') {
+      state.claim.held = false;
+      leave(step, 'takes its mark back, releases its claim, will try again');
+      return;
+    }
     actor.phase = 'publish';
     actor.plan = null;
     step.emit(() => `commits ${nameOf(world, actor)} as ${actor.refusal}`);

@@ -203,6 +203,40 @@ function describeProtocol(engine: DatabaseEngine): void {
     expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'live', [CERTIFICATE_ID]: 'live' });
   });
 
+  it('11: a name whose write was throttled is not in doubt: nothing of it can land, and its event comes again', async () => {
+    const { bench, w1, w2 } = await open();
+    for (const [at, state] of [
+      [1, 'retired'],
+      [2, 'live'],
+    ] as const) {
+      const event = eventRecord({ ...pair(`MARK-${at}`), at });
+      bench.store.arm('throttle', { secretId: PASSWORD_ID });
+      bench.store.arm('throttle', { secretId: CERTIFICATE_ID });
+      expect(await codeOf(w1.handle(event))).toBe('STORE_UNAVAILABLE');
+      expect(await inDoubt(bench)).toEqual({ [PASSWORD_ID]: null, [CERTIFICATE_ID]: null });
+      expect(await bench.stored()).toEqual({ [PASSWORD_ID]: state, [CERTIFICATE_ID]: state });
+      expect(await bench.kept()).toEqual([]);
+      expect(await w2.handle(event)).toBe('applied');
+      expect(await inDoubt(bench)).toEqual({ [PASSWORD_ID]: null, [CERTIFICATE_ID]: null });
+      await expectAgreement(bench, `MARK-${at}`);
+    }
+  });
+
+  it('11: a throttle takes no name out of the doubt that an earlier claim has left it in', async () => {
+    const { bench, w1, w2 } = await open();
+    await w1.handle(eventRecord({ password: 'MARK-a', at: 1 }));
+    bench.store.arm('late');
+    expect(await codeOf(w1.handle(eventRecord({ password: 'MARK-b', at: 2 })))).toBe('STORE_UNAVAILABLE');
+    await bench.expireClaims();
+    bench.store.arm('throttle');
+    expect(await codeOf(w2.handle(eventRecord({ password: 'MARK-c', at: 3 })))).toBe('STORE_UNAVAILABLE');
+    expect((await inDoubt(bench))[PASSWORD_ID]).toBeGreaterThan(Date.now());
+    await bench.store.land();
+    await bench.endDoubt();
+    expect(await w2.janitor.run(SIGNAL)).toMatchObject({ repaired: 1 });
+    await expectAgreement(bench, 'MARK-a');
+  });
+
   it('11: what was written before its event was refused is put right at once', async () => {
     const { bench, w1, w2 } = await open();
     await w1.handle(eventRecord({ ...pair('MARK-a'), at: 1 }));
