@@ -58,7 +58,8 @@ export class DatabaseLedger implements Ledger {
       await applyChanges(tx, applied);
       made.push(...applied);
       await takeClaims(tx, group.plainClaims, group.owner, group.expiresAtMs);
-      return Promise.all(decided.map(({ finish }) => finish(tx)));
+      const unsent = await unsentOf(tx, group.withUnsent);
+      return decided.map(({ resultOf }) => resultOf(unsent));
     });
   }
 
@@ -189,9 +190,13 @@ export class DatabaseLedger implements Ledger {
   }
 }
 
+/** By connection, in publishing order. */
+type UnsentRows = ReadonlyMap<string, readonly OutboxRow[]>;
+
 interface Decided<Plan> {
   readonly changes: Changes | null;
-  readonly finish: (tx: Transaction) => Promise<ClaimResult<Plan>>;
+  /** Given the unsent records of the connections that have some. */
+  readonly resultOf: (unsent: UnsentRows) => ClaimResult<Plan>;
 }
 
 /** The decisions of one transaction: later ones see which secret ids earlier ones have taken. */
@@ -199,6 +204,8 @@ class ClaimGroup {
   readonly owner = randomUUID();
   /** Connections whose claim is taken by itself, their row otherwise unchanged. */
   readonly plainClaims: string[] = [];
+  /** Connections that have unsent records of before. */
+  readonly withUnsent: string[] = [];
   expiresAtMs = 0;
   readonly #deadlineMs: number;
   readonly #claimMs: number;
@@ -238,29 +245,28 @@ class ClaimGroup {
       case 'settle':
         return {
           changes: decision.changes,
-          finish: () => Promise.resolve({ kind: 'settled', outcome: decision.outcome }),
+          resultOf: () => ({ kind: 'settled', outcome: decision.outcome }),
         };
       case 'write': {
         const claim = this.#claim(state.connection);
         this.plainClaims.push(claim.connectionId);
         return {
           changes: decision.changes,
-          finish: () => Promise.resolve({ kind: 'writing', claim, plan: decision.plan, state }),
+          resultOf: () => ({ kind: 'writing', claim, plan: decision.plan, state }),
         };
       }
       case 'commit': {
         const claim = this.#claim(state.connection);
         const { changes } = decision;
         if (changes.connection === undefined) this.plainClaims.push(claim.connectionId);
+        if (state.hasUnsent) this.withUnsent.push(claim.connectionId);
         return {
           changes: this.#withClaim(changes, claim),
-          finish: async (tx) => ({
+          resultOf: (unsent) => ({
             kind: 'committed',
             outcome: decision.outcome,
             claim,
-            unsent: state.hasUnsent
-              ? ((await unsentOf(tx, [claim.connectionId])).get(claim.connectionId) ?? [])
-              : (changes.outbox ?? []),
+            unsent: unsent.get(claim.connectionId) ?? changes.outbox ?? [],
             hasWaiting: waitsAfter(state, changes),
           }),
         };
@@ -295,7 +301,7 @@ function rowsOf({ stored = {} }: Changes): StoredSecretRow[] {
 }
 
 function busy<Plan>(waitMs: number): Decided<Plan> {
-  return { changes: null, finish: () => Promise.resolve({ kind: 'busy', waitMs }) };
+  return { changes: null, resultOf: () => ({ kind: 'busy', waitMs }) };
 }
 
 function waitsAfter(state: LockedState, changes: Changes): boolean {
@@ -367,7 +373,7 @@ async function markSent(tx: Transaction, ids: readonly string[]): Promise<void> 
 }
 
 /** Unsent records by connection, in publishing order. */
-async function unsentOf(tx: Transaction, ids: readonly string[]): Promise<Map<string, OutboxRow[]>> {
+async function unsentOf(tx: Transaction, ids: readonly string[]): Promise<UnsentRows> {
   const rows = await selectRows(tx, tx.tables.outbox, {
     where: ['connectionId', ids],
     and: 'sent_at_ms IS NULL',
