@@ -12,7 +12,7 @@ import type { PreparedEvent } from './prepare.js';
 import type { GivenUp } from './stored-secrets.js';
 import type { Acted, Claimed, Done, UnderClaim } from './under-claim.js';
 import { unstorable } from './unprocessed.js';
-import { Writer } from './writer.js';
+import { Writer, type WriteResult } from './writer.js';
 
 /** Longest time to wait for somebody else's claim before the record is handed back, milliseconds. */
 const BUSY_WAIT_MS = 1_500;
@@ -37,6 +37,13 @@ export interface Processed {
   /** Whether events of this connection wait that may be possible now. */
   readonly hasWaiting: boolean;
 }
+
+/** The worker stops, and nothing was sent: the claim is given back at once. */
+const NOT_BEGUN: WriteResult = {
+  kind: 'failed',
+  error: new WorkerError('STORE_UNAVAILABLE', 'the write was given up before its turn came'),
+  outcomeKnown: true,
+};
 
 type Decide = (state: LockedState) => Decision<WritePlan>;
 
@@ -121,7 +128,9 @@ export class EventProcessor {
     const request = { writes: plan.writes, claim, purpose: `event:${prepared.eventHash}` };
     const givenUp = (answers: GivenUp['answers']): GivenUp => ({ elapsedMs: clock() - startedMs, answers });
     // The claim is looked at once the lane is ours, right before each request.
-    const result = await this.#storeLanes(() => this.#writer.write(request, guard.callFor(claimed, signal)));
+    const result = await this.#storeLanes(() =>
+      signal.aborted ? NOT_BEGUN : this.#writer.write(request, guard.callFor(claimed, signal)),
+    );
     switch (result.kind) {
       case 'written': {
         const { stored } = result.written;

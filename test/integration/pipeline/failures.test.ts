@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DatabaseError } from '../../../src/database/errors.js';
 import { SecretValue } from '../../../src/secret-value.js';
-import { describeWith, queryDatabase } from '../../harness/index.js';
+import { describeWith, queryDatabase, waitFor } from '../../harness/index.js';
 import { CONNECTION, eventRecord, MASKED, OTHER, PASSWORD_ID, PASSWORD_PATH } from './events.js';
 import { codeOf, openBench } from './fixture.js';
 import { configOf } from './sent-event.js';
@@ -51,6 +51,29 @@ describe('the store fails', () => {
       worker.handle(eventRecord({ id: OTHER, name: 'other', password: 'MARK-b' })),
     ]);
     expect(settled.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+  });
+
+  it('an event that waits for its turn when the worker stops gives its claim back, and writes nothing', async () => {
+    const { bench, worker } = await openBench();
+    const narrow = await bench.worker({ WORKER_CONCURRENCY: '1' });
+    const stop = new AbortController();
+    const waiting = eventRecord({ id: OTHER, name: 'other', password: 'MARK-b' });
+    let second: Promise<string> | null = null;
+    bench.store.afterPut = async () => {
+      if (second !== null) return;
+      second = codeOf(narrow.pipeline.handle(waiting, stop.signal));
+      await waitFor(
+        async () =>
+          (await bench.query(`SELECT id FROM connection WHERE claim_owner IS NOT NULL`)).length === 2,
+        { what: 'two claims' },
+      );
+      stop.abort();
+    };
+    await codeOf(narrow.pipeline.handle(eventRecord({ password: 'MARK-a' }), stop.signal));
+    expect(await second).toBe('STORE_UNAVAILABLE');
+    expect(await bench.query(`SELECT id FROM connection WHERE claim_owner IS NOT NULL`)).toEqual([]);
+    expect(await worker.handle(waiting)).toBe('applied');
+    expect(worker.last()).toMatchObject({ writes: 1 });
   });
 
   it('what queues behind a failed event of its connection fails with it: nothing overtakes', async () => {

@@ -196,7 +196,7 @@ export class Bench {
       ledger,
       processor: new EventProcessor({
         ...{ context, managers, underClaim, guard, clock },
-        storeLanes: 16,
+        storeLanes: config.worker.concurrency,
       }),
       lanes: new Lanes(),
       undecodable: new UndecodableProcessor(context, ledger, outlet, underClaim),
