@@ -42,7 +42,7 @@ export interface Processed {
 const NOT_BEGUN: WriteResult = {
   kind: 'failed',
   error: new WorkerError('STORE_UNAVAILABLE', 'the write was given up before its turn came'),
-  outcomeKnown: true,
+  answers: new Map(),
 };
 
 type Decide = (state: LockedState) => Decision<WritePlan>;

@@ -9,7 +9,7 @@ import { awaitsDecision, keptTimeMs } from './blocking.js';
 import type { MonotonicClock } from './claim.js';
 import type { PlanContext, Sealer } from './context.js';
 import type { EventProcessor, Processed } from './event-processor.js';
-import { Lanes } from './lanes.js';
+import type { Lanes } from './lanes.js';
 import type { DeadLetterHead, Ledger } from './ledger.js';
 import { isNotable } from './notes.js';
 import type { PipelineObserver } from './observer.js';
