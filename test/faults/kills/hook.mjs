@@ -308,10 +308,13 @@ function statement(text, run) {
       if (text.includes(name)) decisions.add(name);
   const isCommit = text.length < 24 && text.includes('COMMIT');
   const isTable = step === 'migrate' && /CREATE (TABLE|INDEX)|ADD INDEX/.test(text);
-  if (isCommit) reach(step, 'in');
+  // PostgreSQL marks and releases by one statement, a transaction of its own. Its bytes go out when this turn ends.
+  const isWhole = step === 'settle' && text.includes('released AS');
+  if (isCommit || isWhole) reach(step, 'in');
   if (isTable) reach('table', 'before');
   const result = run();
   if (isCommit) reach(step, 'unknown');
+  if (isWhole) process.nextTick(reach, step, 'unknown');
   if (isTable) reach('table', 'unknown');
   return result;
 }
