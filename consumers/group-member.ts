@@ -89,8 +89,8 @@ export class GroupMember {
   /** @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make kafkajs print records */
   constructor(options: GroupMemberOptions) {
     this.#options = options;
-    const { settings, logger, onOutOfRange, joinTimeoutMs = JOIN_TIMEOUT_MS } = options;
-    this.#client = createGroupClient(settings, { logger, onOutOfRange });
+    const { settings, logger, joinTimeoutMs = JOIN_TIMEOUT_MS } = options;
+    this.#client = this.#newClient();
     this.#watch = new JoinWatch({
       joined: () => this.alive,
       waiting: () => performance.now() - this.#startingAtMs < COORDINATOR_MS,
@@ -126,7 +126,7 @@ export class GroupMember {
   /** Leaves in any case and joins again, over new connections: whatever is left of the old ones can do nothing. */
   async rejoin(): Promise<void> {
     const stuck = this.#client;
-    this.#client = createGroupClient(this.#options.settings, { logger: this.#options.logger });
+    this.#client = this.#newClient();
     await this.#reconnect(stuck);
   }
 
@@ -171,6 +171,11 @@ export class GroupMember {
     } catch (error) {
       this.#options.logger.debug({ error: brokerErrorName(error) }, 'the consumer is starting anew');
     }
+  }
+
+  #newClient(): KafkaClient {
+    const { settings, logger, onOutOfRange } = this.#options;
+    return createGroupClient(settings, { logger, onOutOfRange });
   }
 
   get #halted(): boolean {
