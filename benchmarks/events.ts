@@ -31,6 +31,21 @@ export function changeEvent(index: number, connections: number): JsonObject {
 }
 
 export function recordOf(index: number, connections: number): SourceRecord {
-  const value = Buffer.from(JSON.stringify(changeEvent(index, connections)));
-  return { topic: 'created', partition: 0, offset: index, key: null, value, headers: {}, timestampMs: 0 };
+  return record(changeEvent(index, connections), index);
+}
+
+function record(event: JsonObject, offset: number): SourceRecord {
+  const value = Buffer.from(JSON.stringify(event));
+  return { topic: 'created', partition: 0, offset, key: null, value, headers: {}, timestampMs: 0 };
+}
+
+/** As many newer events, each with what its connection has after all events of {@link recordOf}. */
+export function unchangedRecords(events: number, connections: number): SourceRecord[] {
+  return Array.from({ length: events }, (_, number) => {
+    const connection = number % connections;
+    const newest = events - connections + ((connection - (events % connections) + connections) % connections);
+    const timestamp = 1_790_000_000_000 + events + number;
+    const event = { ...changeEvent(newest, connections), id: `again-${number}`, timestamp };
+    return record(event, events + number);
+  });
 }

@@ -3,7 +3,8 @@ import pg from 'pg';
 import { openWorker } from '../src/app.js';
 import { loadConfig } from '../src/config.js';
 import { WorkerError } from '../src/errors.js';
-import { recordOf } from './events.js';
+import type { SourceRecord } from '../src/terms.js';
+import { recordOf, unchangedRecords } from './events.js';
 import { measured, type Load, type Run } from './measure.js';
 
 const NOBODY = { handled: () => undefined, failed: () => undefined };
@@ -19,10 +20,16 @@ export interface Target {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** All events through the pipeline, from bytes to the secured record, without Kafka. */
+/**
+ * All events through the pipeline, from bytes to the secured record, without Kafka.
+ *
+ * @param again what is measured after they were handled once: nothing (they are measured themselves), the same records
+ *   once more, or new events of the same content
+ */
 export async function pipelineRun(
   { url, manager, env = {} }: Target,
   { events, connections, lanes }: Load,
+  again: 'nothing' | 'duplicates' | 'unchanged' = 'nothing',
 ): Promise<Run> {
   const config = loadConfig(
     {
@@ -37,16 +44,18 @@ export async function pipelineRun(
   );
   const worker = await openWorker(config, { kafkaCluster: null, outlet: OUTLET, observer: NOBODY });
   const { signal } = new AbortController();
+  const handle = (records: readonly SourceRecord[]): Promise<unknown> => {
+    const queue = records.values();
+    const lane = async (): Promise<void> => {
+      for (const record of queue) await untilHandled(() => worker.pipeline.handle(record, signal));
+    };
+    return Promise.all(Array.from({ length: worker.recordsAtOnce }, lane));
+  };
   const records = Array.from({ length: events }, (_, index) => recordOf(index, connections));
-  const queue = records.values();
+  if (again !== 'nothing') await handle(records);
+  const next = again === 'unchanged' ? unchangedRecords(events, connections) : records;
   const counted = countStatements();
-  const run = await measured(events, () =>
-    Promise.all(
-      Array.from({ length: worker.recordsAtOnce }, async () => {
-        for (const record of queue) await untilHandled(() => worker.pipeline.handle(record, signal));
-      }),
-    ),
-  );
+  const run = await measured(events, () => handle(next));
   const statements = url.startsWith('postgres') ? counted.stop() / events : null;
   await worker.close();
   return { ...run, statements };

@@ -86,6 +86,11 @@ async function databases(): Promise<Comparison[]> {
   const group = await rawGroupCommit((await createDatabase('postgres')).url, loadOf(lanes));
   const naive = await naiveLoop((await createDatabase('postgres')).url, loadOf(lanes));
   const found: Comparison[] = [];
+  for (const again of ['duplicates', 'unchanged'] as const) {
+    const target = { url: (await createDatabase('postgres')).url, manager: 'db' };
+    const run = await pipelineRun(target, loadOf(lanes), again);
+    found.push({ what: `db, postgres, ${again}`, run, baseline: 'raw group commit', base: group });
+  }
   for (const engine of ['postgres', 'mariadb', 'sqlite'] as const) {
     const run = await pipelineRun({ url: (await createDatabase(engine)).url, manager: 'db' }, loadOf(lanes));
     const what = `db, ${engine}, ${lanes} lanes`;
