@@ -18,7 +18,7 @@ export interface JoinWatchOptions {
 }
 
 /**
- * As long as joining may take, milliseconds: at least `leastMs`; members that are slow to come back are waited for, and
+ * Join time-out, milliseconds: at least `leastMs`; members that are slow to come back are waited for, and
  * then a leader that has died meanwhile.
  */
 export function joinTimeoutOf(

@@ -106,7 +106,7 @@ export const ERROR_CODES = {
   ),
   ENTITY_TYPE_UNSUPPORTED: entry(
     'event',
-    'This entity type is none whose secrets are kept here.',
+    'This entity type is not supported.',
     'Publish only services, bots, ingestion pipelines and workflows.',
   ),
   ENTITY_TYPE_CHANGED: entry(

@@ -34,7 +34,7 @@ export interface RecordHandler {
   handle(record: SourceRecord, signal: AbortSignal): Promise<RecordOutcome>;
 }
 
-/** A {@link RecordHandler} as a transport calls it: what became of a record is none of its business. */
+/** A {@link RecordHandler} as a transport calls it: it does not look at what became of a record. */
 export interface RecordSink {
   handle(record: SourceRecord, signal: AbortSignal): Promise<unknown>;
 }

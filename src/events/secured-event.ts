@@ -15,7 +15,7 @@ export function securedEventId(
 }
 
 /**
- * A secured event as a CloudEvents 1.0 record (DESIGN §2.4): docs/schemas/connection.secured.cloudevent.json in
+ * A secured event as a CloudEvents 1.0 record: docs/schemas/connection.secured.cloudevent.json in
  * structured mode, docs/schemas/connection.secured.json with `ce_*` headers in binary mode. Key = connection id.
  */
 export function encodeSecuredEvent(event: SecuredEvent, mode: CloudEventMode = 'structured'): OutgoingRecord {

@@ -105,7 +105,7 @@ export function isRetriable(error: unknown): boolean {
   return field(root, 'retriable') === true || isWaitingForBroker(error);
 }
 
-/** What a broker answers where it knows us not, or does not let us. */
+/** Failures of authentication and authorisation. */
 const REFUSED: ReadonlySet<string> = new Set([
   'KafkaJSSASLAuthenticationError',
   'SASL_AUTHENTICATION_FAILED',

@@ -111,7 +111,7 @@ async function waitForLeaders(admin: Admin, topics: readonly string[]): Promise<
   }
 }
 
-/** Only the leader of a partition can tell its offsets: who is answered can write as well. */
+/** Only the leader of a partition can tell its offsets: if they can be read, the partition can be written to. */
 async function tellsOffsets(admin: Admin, topic: string): Promise<boolean> {
   try {
     await admin.fetchTopicOffsets(topic);

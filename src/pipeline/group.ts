@@ -101,7 +101,7 @@ function settle<I, O>(entries: readonly Entry<I, O>[], results: readonly O[]): v
 /** Failures of a database that may lie in one item, though another attempt may cure them. */
 const OF_ONE_ITEM: ReadonlySet<unknown> = new Set(['unique', 'locked']);
 
-/** An unreachable database or broker is nobody's item: trying each alone would wait for as many time-outs. */
+/** An unreachable database or broker concerns all items: trying each alone would wait for as many time-outs. */
 function concernsAll(error: unknown): boolean {
   return (
     error instanceof WorkerError && error.retryable && !('failure' in error && OF_ONE_ITEM.has(error.failure))

@@ -6,7 +6,7 @@ import type { Changes, DeadLetterHead, LockedState } from './ledger.js';
 import { outboxRow } from './outbox.js';
 
 /**
- * A loss: the dead letter of a secret whose recorded version the store has no more. No event of its own is behind it, so
+ * A loss: the dead letter of a secret whose recorded version is gone from the store. No event of its own is behind it, so
  * it has no event id and no payload; it names the connection, the field, and the place of the event that set the field.
  * It blocks nothing. It goes when the field is set anew or cleared, or when the version is there again. A retry of it is
  * another look at the store.

@@ -16,7 +16,7 @@ export interface MovePlan {
   giveUp(given: GivenUp): Changes;
 }
 
-/** Whether a connection is kept in another manager than the active one, and has something to be kept. */
+/** Whether a connection is kept in another manager than the active one, and owns at least one secret. */
 export function isElsewhere(
   { connection }: Pick<LockedState, 'connection'>,
   { manager }: Pick<PlanContext, 'manager'>,

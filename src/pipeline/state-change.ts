@@ -26,7 +26,7 @@ export interface Written {
 
 export const NOTHING_WRITTEN: Written = { stored: new Map(), copied: new Map() };
 
-/** Names of its writes as the store is to be asked for them. */
+/** A write, and under what terms the store is asked for it. */
 export type NamedWrite = PlannedWrite & {
   readonly known: boolean;
   readonly formerOwner: string | null;

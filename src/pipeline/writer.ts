@@ -150,7 +150,7 @@ export class Writer {
     return null;
   }
 
-  /** Reads back what came from another manager: its own copy is only given up for one that is the same. */
+  /** Reads back what came from another manager: the old copy is dropped only if the new one is the same. */
   async #differing(
     writes: readonly NamedWrite[],
     stored: ReadonlyMap<string, Stored>,

@@ -101,7 +101,7 @@ class Service {
     await Promise.race([stopped, this.#fatal]);
   }
 
-  /** In the order in which nothing is pulled away from under anything; each step bounded. */
+  /** Closes each part before those that it depends on. Each step has a deadline. */
   async close(): Promise<void> {
     const { config, logger } = this.#options;
     this.#readiness.phase = 'stopping';

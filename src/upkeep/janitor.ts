@@ -268,8 +268,8 @@ export class Janitor {
   }
 
   /**
-   * A deletion is the act of whoever retired the secret; the rest is nobody's but ours. A loss that has its dead letter
-   * was told of before.
+   * The audit row of a deletion names the actor who retired the secret; all other rows name us. A loss that has its
+   * dead letter was told of before.
    */
   async #audit(
     handled: readonly Handled[],

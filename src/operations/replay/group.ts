@@ -7,7 +7,7 @@ import type { Logger } from '../../observability/index.js';
 import type { ReplayPlan } from './plan.js';
 import { readGroupId } from '../../database/group-id.js';
 
-/** A group of its own for each run: what a killed one left behind is nobody to wait for. */
+/** A group of its own for each run, so that a new run never waits for a member of a killed one. */
 export function groupOf({ group }: ReplayPlan, { groupId }: KafkaSettings): string {
   return group ?? `${groupId}-replay-${randomUUID().slice(0, 8)}`;
 }

@@ -46,8 +46,8 @@ export interface SecretsManagerStoreParts {
  * AWS Secrets Manager. One request per written field: a new secret is created first, a known one is changed first.
  *
  * A known secret is changed without looking at its tags, once all of ours carry them: that would be a second request for
- * every password there is. Who deletes our secret and makes his own under the same name finds his value as the previous version; `verify` reports
- * the missing tags, and deleting, which cannot be undone, always looks first.
+ * every password. If somebody deletes our secret and makes his own under the same name, his value becomes the previous
+ * version, and `verify` reports the missing tags. A deletion cannot be undone, so it always looks first.
  */
 export class SecretsManagerStore implements SecretStore {
   readonly owned: OwnedSecrets = {
