@@ -117,6 +117,10 @@ const base = new URL('../../../dist/src/', import.meta.url);
 const load = (file) => import(new URL(file, base).href);
 const require = createRequire(import.meta.url);
 
+/** On whose behalf requests of a group are, and records that are sent. */
+const taskOf = new WeakMap();
+const tasksOf = (things) => new Set(things.map((each) => taskOf.get(each)).filter(Boolean));
+
 await hookDatabase();
 await hookTasks();
 await hookStore();
@@ -130,14 +134,14 @@ async function hookDatabase() {
   const { Database } = await load('database/database.js');
   const { DataSource } = await import('typeorm');
   const { Group } = await load('pipeline/group.js');
-  // Lanes share transactions: each one's task counts, not only that of the lane whose turn it was to begin it.
-  const taskOf = new WeakMap();
+  // Lanes share transactions and sends: each one's task counts, not only that of the lane whose turn it was to begin one.
   const add = Group.prototype.add;
   Group.prototype.add = function wrapped(item) {
-    taskOf.set(item, scopes.getStore()?.task);
+    const { task: name } = scopes.getStore() ?? {};
+    taskOf.set(item, name);
+    for (const { record } of item.records ?? []) taskOf.set(record, name);
     return add.call(this, item);
   };
-  const tasksOf = (requests) => new Set(requests.map((each) => taskOf.get(each)).filter(Boolean));
   const withDecisions = ([requests], { decisions }) => [requests.map((each) => watched(each, decisions))];
   const undecided = ([requests]) => {
     const decisions = new Set();
@@ -238,6 +242,11 @@ async function hookKafka() {
     reach('revoke', 'before', facts);
     abort.call(this);
     reach('revoke', 'after', facts);
+  };
+  const { KafkaOutlet } = await load('../producers/outlet.js');
+  const sendRecords = KafkaOutlet.prototype.send;
+  KafkaOutlet.prototype.send = function wrapped(records) {
+    return within({ tasks: tasksOf(records) }, () => sendRecords.call(this, records));
   };
   // Of one request: `before` and `sent` when its bytes go to the socket, `after` when its answer has come.
   const Connection = require('kafkajs/src/network/connection.js');
