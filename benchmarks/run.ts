@@ -132,6 +132,10 @@ const compared = [
 if (compared.length > 0) sections.push(rates(compared));
 await parts.stop();
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}, Node ${process.version}, ${process.platform}`;
+/** Seen in processor profiles of the runs. */
+const LIMITS =
+  "What limits them: `db` is limited by the worker's one thread (deciding and sealing take half of it, garbage collection " +
+  'a tenth) and by PostgreSQL on the other core; a store with 20 ms by the processor time of a request and of an event.';
 const text = [
   '# Benchmark results',
   '',
@@ -142,6 +146,8 @@ const text = [
   `- events: ${EVENTS} of ${CONNECTIONS} connections, from bytes to the secured event, without Kafka`,
   '',
   sections.join('\n\n'),
+  '',
+  LIMITS,
   '',
 ].join('\n');
 console.log(text);
