@@ -13,7 +13,8 @@ export class ReplayPositions implements ReadRange {
   readonly #partitions = new Map<string, PartitionPosition>();
   /** When a partition last got on, by the monotonic clock. */
   readonly #movedAtMs = new Map<string, number>();
-  readonly #gaps: (TopicPartition & { readonly from: number; readonly to: number })[] = [];
+  /** By the offset that they begin at: a record behind one can come again. */
+  readonly #gaps = new Map<string, TopicPartition & { readonly from: number; readonly to: number }>();
   readonly #clock: () => number;
 
   constructor(partitions: readonly PartitionPosition[], clock: () => number = () => performance.now()) {
@@ -71,7 +72,8 @@ export class ReplayPositions implements ReadRange {
     const known = this.#partitions.get(keyOf(of));
     if (known === undefined) return;
     const to = Math.min(offset, known.end);
-    if (to > known.position) this.#gaps.push({ ...of, from: known.position, to });
+    const from = known.position;
+    if (to > from) this.#gaps.set(`${keyOf(of)}|${from}`, { ...of, from, to });
   }
 
   /** Goes past records that are no longer there: deleted, or cut off with their topic. */
@@ -86,12 +88,12 @@ export class ReplayPositions implements ReadRange {
 
   /** Whether offsets were skipped: Kafka deleted their records, or they never had one. */
   get hasGaps(): boolean {
-    return this.#gaps.length > 0;
+    return this.#gaps.size > 0;
   }
 
   /** Of the skipped offsets, those that these ranges do not have any more. */
   deleted({ topic, partition, low, high }: OffsetRange): number {
-    return this.#gaps
+    return [...this.#gaps.values()]
       .filter((gap) => gap.topic === topic && gap.partition === partition)
       .map(({ from, to }) => Math.max(0, Math.min(to, low) - from) + Math.max(0, to - Math.max(from, high)))
       .reduce((sum, count) => sum + count, 0);

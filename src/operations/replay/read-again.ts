@@ -22,7 +22,7 @@ export interface ReadAgainOptions {
   readonly concurrency: number;
   readonly logger: Logger;
   readonly onSkipped: () => void;
-  /** Told at the end how many records of a partition Kafka deleted before they were read; 0 where it was none. */
+  /** Told at the end how many records of a partition Kafka deleted before they were read. */
   readonly onDeleted: (of: TopicPartition, count: number) => void;
   /** Called every now and then, and at the end: positions to be made durable. */
   readonly onPositions: () => Promise<void>;
@@ -93,8 +93,21 @@ class Reading {
         askedAtMs = performance.now();
       }
     }
-    if (positions.hasGaps)
-      for (const range of await this.#ranges()) this.#options.onDeleted(range, positions.deleted(range));
+    await this.#tellDeleted();
+  }
+
+  /** A gap is told whenever the broker answers again: nobody sees it later. */
+  async #tellDeleted(): Promise<void> {
+    const { positions, signal, onDeleted } = this.#options;
+    let ranges: readonly OffsetRange[] = [];
+    while (positions.hasGaps && ranges.length === 0 && !signal.aborted) {
+      ranges = await this.#ranges();
+      if (ranges.length === 0) await pause(STALLED_MS, signal);
+    }
+    for (const range of ranges) {
+      const count = positions.deleted(range);
+      if (count > 0) onDeleted(range, count);
+    }
   }
 
   async stop(): Promise<void> {

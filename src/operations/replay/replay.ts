@@ -156,7 +156,6 @@ export class Replay {
       logger,
       onSkipped: () => this.#counts.skipped(),
       onDeleted: ({ topic, partition }, count) => {
-        if (count === 0) return;
         this.#counts.deleted(count);
         logger.warn({ topic, partition, count }, 'Kafka deleted records before the replay read them');
       },

@@ -40,6 +40,8 @@ describe('positions of a replay', () => {
   it('tell deleted records from offsets that never had one', () => {
     const its = positions();
     expect(its.hasGaps).toBe(false);
+    // Twice: the record behind the gap failed, and comes again.
+    its.skipTo(AT, 7);
     its.skipTo(AT, 7);
     its.advance(AT, 8);
     its.skipTo(AT, 99);
