@@ -10,8 +10,7 @@ import { toSourceRecord } from './records.js';
 import { Watermark } from './watermark.js';
 
 /**
- * A part of each partition, read once by positions that the caller keeps. Nothing is committed: whoever reads so leaves
- * the offsets of every group as they are.
+ * A part of each partition, read once. The caller keeps the positions. Nothing is committed, so no group's offsets change.
  */
 export interface ReadRange {
   /** Where to read on: everything before this offset is finished. */
@@ -207,7 +206,7 @@ export class PartitionRun {
   }
 }
 
-/** Not skipped, for it may be whole on another replica: whoever runs Kafka has to decide. */
+/** We do not skip the batch: another replica may have it whole. The operator of Kafka decides. */
 function damaged({ topic, partition, offset }: SourceRecord, { firstOffset }: Unread): WorkerError {
   return new WorkerError(
     'BATCH_DAMAGED',

@@ -118,7 +118,7 @@ export class SourceConsumer {
     const to = { topic, partition, offset: String(offset) };
     try {
       consumer.seek(to);
-      // Whoever has the partition next must begin there as well, also where this process ends before its next commit.
+      // The next owner of the partition must begin there too, even if this process ends before its next commit.
       await consumer.commitOffsets([to]);
       return true;
     } catch (error) {

@@ -43,8 +43,8 @@ import type { Installation, ManagerName } from './terms.js';
 import type { Outlet } from './transport.js';
 
 /**
- * Records under way for each event that writes to a store: the others are claimed, committed or published meanwhile. Few
- * enough that a claim does not run out before its turn, however slow the store is.
+ * Records under way for each event that writes to a store: the others are claimed, committed or published meanwhile. So
+ * few that a claim seldom runs out before its turn, however slow the store is; if it does, its turn renews it.
  */
 const RECORDS_A_STORE_LANE = 4;
 /** Connections moved at the same time, beside the events. */
@@ -90,7 +90,6 @@ export interface Worker {
   readonly context: PlanContext;
   readonly pipeline: Pipeline;
   readonly relay: Relay;
-  readonly underClaim: UnderClaim;
   readonly janitor: Janitor;
   readonly ledger: Ledger;
   /** Opened as they are asked for. */
@@ -195,7 +194,6 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       context,
       pipeline,
       relay: new Relay({ ledger, underClaim, outlet, context, onUnpublished }),
-      underClaim,
       janitor,
       ledger,
       managers,

@@ -141,7 +141,7 @@ class SourcePurge {
 
   #tell(reason: string | null): void {
     if (reason !== null && reason !== this.#keptBecause)
-      this.#parts.logger.warn({ reason }, 'source records are kept for now');
+      this.#parts.logger.warn({ reason }, 'source records are not deleted until the reason is gone');
     this.#keptBecause = reason;
   }
 
@@ -150,6 +150,9 @@ class SourcePurge {
     if (this.#gaps.has(gap)) return;
     this.#gaps.add(gap);
     const reason = `this database has not handled the offsets from ${low} to ${from - 1}: \`connection-secrets replay\` does`;
-    this.#parts.logger.warn({ topic, partition, reason }, 'source records are kept for now');
+    this.#parts.logger.warn(
+      { topic, partition, reason },
+      'source records are not deleted until the reason is gone',
+    );
   }
 }

@@ -134,7 +134,7 @@ export class Janitor {
     return total;
   }
 
-  /** A former manager that the settings do not do for any more (no region) holds nobody up: its secrets stay for now. */
+  /** Null: the settings cannot open this former manager any more (no region). Its secrets stay, and the others go on. */
   async #storeOf(name: ManagerName): Promise<SecretStore | null> {
     if (this.#unopened.has(name)) return null;
     try {

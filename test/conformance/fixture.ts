@@ -128,7 +128,11 @@ export async function putOne(fixture: Fixture, item: PutItem, call: StoreCall = 
 }
 
 /** The current text of an id, or of one of its versions. */
-export async function textOf(fixture: Fixture, secretId: string, version?: string): Promise<string> {
+export async function textOf(
+  fixture: Pick<Fixture, 'manager'>,
+  secretId: string,
+  version?: string,
+): Promise<string> {
   const item = { reference: reference(secretId), ...(version === undefined ? {} : { version }) };
   const [result] = await fixture.manager.store.get([item], storeCall());
   return valueOf(result).value.reveal();

@@ -186,7 +186,7 @@ describeWith(['moto'], 'calls that are signed without the SDK’s stack, on moto
       expect(valueOf((await manager.store.put([putItem(id, 'one')], storeCall()))[0]).effect).toBe('created');
       valueOf((await manager.store.put([putItem(id, `two of ${id}`, { known: true })], storeCall()))[0]);
     }
-    for (const id of ids) expect(await textOf({ manager } as never, id)).toBe(`two of ${id}`);
+    for (const id of ids) expect(await textOf({ manager }, id)).toBe(`two of ${id}`);
     // The name is taken: told by its error, and changed.
     expect(valueOf((await manager.store.put([putItem(ids[0] ?? '', 'three')], storeCall()))[0]).effect).toBe(
       'changed',

@@ -4,6 +4,7 @@ import { openMigratedDatabase } from '../../../src/app.js';
 import { loadConfig } from '../../../src/config.js';
 import { revertSchema } from '../../../src/database/schema.js';
 import { generateKey, KeyRing } from '../../../src/fernet/index.js';
+import { UnderClaim } from '../../../src/pipeline/under-claim.js';
 import { republish } from '../../../src/operations/republish.js';
 import { createDatabase, tmpDir } from '../../harness/index.js';
 import { runHere } from '../operations/verify-worlds.js';
@@ -133,7 +134,9 @@ describe('a row that somebody else has changed goes out by no way, and is found'
     it.each(managers)(`${title}: %s`, async (manager) => {
       const { bench, env } = await open(manager);
       await change(bench);
-      const { context, underClaim } = bench.worker;
+      const { context, ledger } = bench.worker;
+      const { outbox: ring } = context.rings;
+      const underClaim = new UnderClaim({ ledger, outlet: null, ring, clock: () => performance.now() });
       for (const id of victims) {
         await bench.handle(eventRecord({ id, name: NAMES[id] ?? '', password: MASKED, at: 2 }));
         expect(bench.last).toMatchObject({ outcome: 'refused', code: 'REFERENCE_ALTERED' });
