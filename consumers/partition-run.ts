@@ -30,6 +30,8 @@ export interface RunContext {
   readonly wakeUp: WakeUp;
   /** Left out: positions are the group's offsets. */
   readonly range?: ReadRange | undefined;
+  /** As in `SourceConsumerOptions`. */
+  readonly beforeCommit?: ((of: TopicPartition) => Promise<void>) | undefined;
   /** A rejection that no repetition will cure. */
   readonly onFatal: (error: WorkerError) => void;
 }
@@ -146,6 +148,9 @@ export class PartitionRun {
       this.#committed = position;
       return;
     }
+    await this.#context.beforeCommit?.({ topic, partition });
+    // Meanwhile the partition may have gone to somebody else, or be read from another place.
+    if (this.aborted) return;
     const partitions = [{ partition, offset: String(position) }];
     // Not `consumer.commitOffsets`: that one does nothing, silently, once the consumer is being stopped.
     await this.#payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { WorkerError } from '../src/errors.js';
+import { WorkerError } from '../src/errors.js';
 import type { ErrorCode } from '../src/errors.js';
 import { brokerErrorName, fatalError, isMembershipError, isRetriable } from '../src/kafka/errors.js';
 import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
@@ -115,9 +115,11 @@ export class PausedPartitions {
       await run.commit();
       return true;
     } catch (error) {
-      if (!isMembershipError(error) && !isRetriable(error)) throw error;
+      const isTransient = error instanceof WorkerError && error.retryable;
+      if (!isTransient && !isMembershipError(error) && !isRetriable(error)) throw error;
       const { topic, partition } = run;
-      const fields = { topic, partition, offset: run.position, error: brokerErrorName(error) };
+      const name = isTransient ? error.code : brokerErrorName(error);
+      const fields = { topic, partition, offset: run.position, error: name };
       this.#context.logger.debug(fields, 'offset not committed yet');
       return !this.#owned(run);
     }

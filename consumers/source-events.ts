@@ -31,6 +31,8 @@ export interface SourceConsumerOptions {
   readonly onBatch?: (report: BatchReport) => void;
   /** Records were deleted before this consumer came to them: it reads on behind them. */
   readonly onOutOfRange?: (of: TopicPartition) => void;
+  /** What has to be done before an offset of this partition is committed. A `transient` rejection: it is tried again. */
+  readonly beforeCommit?: (of: TopicPartition) => Promise<void>;
   readonly onPause?: (event: TopicPartition & { code: ErrorCode; delayMs: number }) => void;
   readonly onResume?: (event: TopicPartition) => void;
   /** Between attempts of a failing partition; 100 to 30,000 ms by default. */
@@ -93,7 +95,15 @@ export class SourceConsumer {
       onPause: this.#guarded(options.onPause),
       onResume: this.#guarded(options.onResume),
     });
-    const run = { handler, limit: new Limit(concurrency), wakeUp: this.#wakeUp, range, onFatal };
+    const { beforeCommit } = options;
+    const run = {
+      handler,
+      limit: new Limit(concurrency),
+      wakeUp: this.#wakeUp,
+      range,
+      beforeCommit,
+      onFatal,
+    };
     this.#batches = new Batches({ ...shared, run, paused: this.#paused, onBatch });
   }
 

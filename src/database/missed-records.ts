@@ -26,7 +26,15 @@ export interface LogCheckpoint {
 
 const PREFIX = 'missed/';
 const LOG_PREFIX = 'log/';
+const READ_PREFIX = 'read/';
 const SAME_MS = 60_000;
+
+/** Up to where the group had come in a partition when a worker last looked, `offset` not included. */
+export interface GroupPosition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
 
 /** Writes it into the audit, once for all workers, and keeps the newest of each partition for those who ask. */
 export async function recordMissed(database: Database, missed: MissedRecords, detail: string): Promise<void> {
@@ -58,15 +66,26 @@ export function loadCheckpoints(database: Database): Promise<readonly LogCheckpo
   return valuesOf<LogCheckpoint>(database, LOG_PREFIX);
 }
 
-export async function saveCheckpoints(
+export function saveCheckpoints(database: Database, checkpoints: readonly LogCheckpoint[]): Promise<void> {
+  return saveValues(database, LOG_PREFIX, checkpoints);
+}
+
+/** Kafka forgets a position when kafkajs goes on behind a gap, and after some days without a member; this does not. */
+export function loadGroupPositions(database: Database): Promise<readonly GroupPosition[]> {
+  return valuesOf<GroupPosition>(database, READ_PREFIX);
+}
+
+export function saveGroupPositions(database: Database, positions: readonly GroupPosition[]): Promise<void> {
+  return saveValues(database, READ_PREFIX, positions);
+}
+
+async function saveValues(
   database: Database,
-  checkpoints: readonly LogCheckpoint[],
+  prefix: string,
+  values: readonly Pick<LogCheckpoint, 'topic' | 'partition'>[],
 ): Promise<void> {
-  if (checkpoints.length === 0) return;
-  const rows = checkpoints.map((checkpoint) => ({
-    name: nameOf(LOG_PREFIX, checkpoint),
-    value: JSON.stringify(checkpoint),
-  }));
+  if (values.length === 0) return;
+  const rows = values.map((value) => ({ name: nameOf(prefix, value), value: JSON.stringify(value) }));
   await database.transaction(({ manager, tables }) => manager.upsert(tables.setting, rows, ['name']));
 }
 

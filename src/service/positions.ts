@@ -1,4 +1,11 @@
-import { loadCheckpoints, recordMissed, saveCheckpoints } from '../database/missed-records.js';
+import {
+  loadCheckpoints,
+  loadGroupPositions,
+  recordMissed,
+  saveCheckpoints,
+  saveGroupPositions,
+} from '../database/missed-records.js';
+import type { GroupPosition } from '../database/missed-records.js';
 import type { Database } from '../database/database.js';
 import type { KafkaSettings } from '../kafka/settings.js';
 import type { Logger, Metrics } from '../observability/index.js';
@@ -32,9 +39,10 @@ const WHAT_TO_DO: Readonly<Record<Missed['reason'], string>> = {
 
 /**
  * Looks at the whole group's positions in all source topics, whoever has the partitions: how far it is behind, and whether
- * it has missed anything. A worker that was killed is seen by the others. By which log the group's offsets are is in the
- * database, and stays there until somebody has gone back in the new one: a worker that is killed before that leaves the
- * gap to be found by the next.
+ * it has missed anything. A worker that was killed is seen by the others.
+ *
+ * A gap is told before anybody commits an offset behind it: {@link beforeCommit}. The database remembers how far the group
+ * had come and which log its offsets belong to. So a worker that is killed before it tells a gap leaves it to the next one.
  */
 export class Positions {
   readonly #parts: PositionParts;
@@ -42,8 +50,11 @@ export class Positions {
   readonly #told = new Map<string, Missed>();
   /** By partition, how far the group is known to have come. */
   readonly #reached = new Map<string, number>();
-  /** Partitions whose next record was gone when this worker asked for it, and how far the group had come. */
-  readonly #outOfRange = new Map<string, number | null>();
+  /** Partitions whose offset may not be committed before a round has looked at them; from where on they may have a gap. */
+  #unseen = new Map<string, number | null>();
+  /** Those of them that the round under way looks at. */
+  #beingSeen: ReadonlyMap<string, number | null> = new Map<string, number | null>();
+  #round: Promise<void> | null = null;
 
   constructor(parts: PositionParts) {
     this.#parts = parts;
@@ -59,22 +70,53 @@ export class Positions {
     this.#reached.set(keyOf({ topic, partition }), lastOffset + 1);
   }
 
-  /**
-   * The next record of this worker is gone. It reads on behind the gap at once, and what it commits then says nothing of
-   * the gap any more: the next round tells it.
-   */
-  outOfRange(place: TopicPartition): void {
-    const key = keyOf(place);
-    if (!this.#outOfRange.has(key)) this.#outOfRange.set(key, this.#reached.get(key) ?? null);
+  /** This worker has these partitions now. Where the group has no offset, kafkajs begins with the oldest record there is. */
+  assigned(partitions: readonly TopicPartition[]): void {
+    for (const key of partitions.map(keyOf)) this.#unseen.set(key, this.#unseen.get(key) ?? null);
   }
 
-  /** One round. Rejects with a `transient` WorkerError where the broker or the database does not answer. */
-  async run(): Promise<void> {
+  /** The next record of this worker is gone. It reads on behind the gap at once. */
+  outOfRange(place: TopicPartition): void {
+    const key = keyOf(place);
+    this.#unseen.set(key, this.#unseen.get(key) ?? this.#reached.get(key) ?? null);
+  }
+
+  /**
+   * Resolves when no gap before this worker's offsets is untold.
+   * Rejects with a `transient` WorkerError where the broker or the database does not answer.
+   */
+  async beforeCommit(place: TopicPartition): Promise<void> {
+    const key = keyOf(place);
+    while (this.#unseen.has(key) || this.#beingSeen.has(key)) await this.run();
+  }
+
+  /** One round, or the one that is under way. Rejects as {@link beforeCommit}. */
+  run(): Promise<void> {
+    this.#round ??= this.#seeAll().finally(() => {
+      this.#round = null;
+    });
+    return this.#round;
+  }
+
+  async #seeAll(): Promise<void> {
+    this.#beingSeen = this.#unseen;
+    this.#unseen = new Map();
+    try {
+      await this.#look(this.#beingSeen);
+    } catch (error) {
+      for (const [key, from] of this.#beingSeen) this.#unseen.set(key, from ?? this.#unseen.get(key) ?? null);
+      throw error;
+    } finally {
+      this.#beingSeen = new Map();
+    }
+  }
+
+  async #look(unseen: ReadonlyMap<string, number | null>): Promise<void> {
     const { database, settings, topics, logger, metrics } = this.#parts;
     const nowMs = Date.now();
-    const gone = new Map(this.#outOfRange);
     const stored = await loadCheckpoints(database);
     const before = new Map(stored.map((checkpoint) => [keyOf(checkpoint), checkpoint]));
+    const positions = new Map((await loadGroupPositions(database)).map((one) => [keyOf(one), one.offset]));
     const times = [...new Set([...before.values()].map(({ atMs }) => atMs)), nowMs];
     let facts: readonly PartitionFacts[];
     try {
@@ -88,24 +130,27 @@ export class Positions {
     const isNew = facts.some(
       (fact) => (before.get(keyOf(fact))?.first ?? 0) === 0 && checkpointOf(fact, nowMs).first > 0,
     );
+    const moved: GroupPosition[] = [];
     for (const fact of facts) {
       const key = keyOf(fact);
-      const missed = findMissed(fact, before.get(key) ?? null);
-      const from = gone.get(key) ?? null;
+      const known = positions.get(key) ?? null;
+      const missed = findMissed({ ...fact, committed: fact.committed ?? known }, before.get(key) ?? null);
+      const from = unseen.get(key) ?? null;
       if (missed !== null) await this.#tell(fact, missed);
       else if (from !== null && from < fact.low)
         await this.#tell(fact, { reason: 'expired', from, to: fact.low });
       else this.#told.delete(key);
-      if (gone.has(key)) this.#outOfRange.delete(key);
       if (fact.committed !== null) this.#reached.set(key, fact.committed);
-      const isBack =
-        missed?.reason === 'recreated' &&
-        (await this.#parts.rewind({ ...placeOf(fact), offset: missed.from }));
+      const isOther = missed?.reason === 'recreated';
+      const isBack = isOther && (await this.#parts.rewind({ ...placeOf(fact), offset: missed.from }));
       // All of one time where one is new, for each time is asked for. The beginning of a log tells it from no other.
       const { first } = checkpointOf(fact, nowMs);
       if (isBack || (isNew && missed === null && first > 0))
         await saveCheckpoints(database, [{ ...placeOf(fact), atMs: nowMs, first }]);
+      const offset = isBack ? missed.from : (fact.committed ?? Math.max(known ?? 0, fact.low));
+      if ((isBack || !isOther) && offset !== known) moved.push({ ...placeOf(fact), offset });
     }
+    await saveGroupPositions(database, moved);
   }
 
   async #tell({ topic, partition }: TopicPartition, missed: Missed): Promise<void> {

@@ -134,21 +134,22 @@ class Service {
     await this.#outlet?.readLimits();
     if (!(await this.#rememberStart(worker))) return false;
     const positions = this.#positions(worker);
-    // Before the group commits anything: afterwards nobody sees what had expired.
+    // Before this worker joins the group: from here on the database knows where each log begins.
     if ((await this.#wait('broker', () => positions.run().then(() => true))) === null) return false;
     const relay = this.#startTasks(worker);
     const looking = this.#startTask(positions.task);
     const consumer = this.#startConsumer(worker, {
-      onAssignment: () => {
+      onAssignment: (partitions) => {
+        positions.assigned(partitions);
         relay.trigger();
         looking.trigger();
       },
       onBatch: (batch) => positions.read(batch),
       onOutOfRange: (place) => {
         positions.outOfRange(place);
-        // Before this worker ends, perhaps: what it has seen is in its memory.
         looking.trigger();
       },
+      beforeCommit: (place) => positions.beforeCommit(place),
     });
     for (const check of this.#checks(worker, consumer)) this.#startTask(check);
     if (this.#options.config.kafka.purgeSource === 'secured') this.#startTask(this.#purge(worker, consumer));
@@ -270,9 +271,9 @@ class Service {
 
   #startConsumer(
     worker: Worker,
-    hooks: Required<Pick<SourceConsumerOptions, 'onBatch' | 'onOutOfRange'>> & {
-      readonly onAssignment: () => void;
-    },
+    hooks: Required<
+      Pick<SourceConsumerOptions, 'onAssignment' | 'onBatch' | 'onOutOfRange' | 'beforeCommit'>
+    >,
   ): SourceConsumer {
     const { config, logger } = this.#options;
     const consumer = new SourceConsumer({
@@ -285,7 +286,7 @@ class Service {
       ...hooks,
       onAssignment: (partitions) => {
         this.#metrics.assigned(partitions);
-        hooks.onAssignment();
+        hooks.onAssignment(partitions);
       },
       onPause: ({ code }) => this.#metrics.partitionPaused(code),
     });

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { expect, it } from 'vitest';
+import { WorkerError } from '../../../src/errors.js';
 import { rememberHandledFrom } from '../../../src/database/handled-from.js';
 import { createLogger } from '../../../src/observability/logger.js';
 import { Metrics } from '../../../src/observability/index.js';
@@ -201,6 +202,56 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
       { detail: expect.stringContaining('offsets 20 to 49 (30 records)') as unknown },
     ]);
   });
+
+  it.each([
+    ['under a running worker', 10],
+    ['before the group has committed anything', 0],
+  ])(
+    'a worker that is killed after records expired %s leaves the gap to be told by the next',
+    async (_when, first) => {
+      const { topic, settings, positions, worker, audit } = await bench(20);
+      const killed = worker(() => Promise.resolve(false));
+      await killed.run();
+      const expire = async (offset: string): Promise<void> => {
+        const admin = quietKafka(brokers).admin();
+        await admin.connect();
+        await admin.fetchTopicOffsets(topic);
+        await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset }] });
+        await admin.disconnect();
+      };
+      if (first === 0) await expire('15');
+      const handler = new FakeHandler();
+      handler.behaviour = ({ record: { offset } }) => (offset === 9 ? 'wait' : undefined);
+      let held = 0;
+      const { consumer } = startConsumer(settings, [topic], handler, {
+        onAssignment: (partitions) => killed.assigned(partitions),
+        onBatch: (report) => killed.read(report),
+        onOutOfRange: (place) => killed.outOfRange(place),
+        // Its rounds end after the first commit: it is killed before it tells anything.
+        beforeCommit: async (place) => {
+          if (first > 0 && handler.find(0, 50) === undefined) return killed.beforeCommit(place);
+          held += 1;
+          throw new WorkerError('DATABASE_UNAVAILABLE', 'away');
+        },
+      });
+      if (first > 0) {
+        await waitFor(() => handler.find(0, 9), { what: 'the last record before the gap' });
+        await produce(topic, texts('more', 40), { brokers });
+        await expire('50');
+        handler.find(0, 9)?.resolve();
+      }
+      await waitFor(() => held > 0, { what: 'a commit behind the gap', timeoutMs: 30_000 });
+      await consumer.stop(0);
+      await positions.run();
+      expect(await audit()).toMatchObject([
+        {
+          detail: expect.stringMatching(
+            first === 0 ? /offsets 0 to 14 / : /offsets (0|[1-9]|1\d|20) to 49 /,
+          ) as unknown,
+        },
+      ]);
+    },
+  );
 
   it('what expires of a partition that is held is told each time that it is more', async () => {
     const { topic, settings, positions, audit, metrics } = await bench(40);
