@@ -7,6 +7,7 @@ import {
 } from '../database/missed-records.js';
 import type { GroupPosition } from '../database/missed-records.js';
 import type { Database } from '../database/database.js';
+import { WorkerError } from '../errors.js';
 import type { KafkaSettings } from '../kafka/settings.js';
 import type { Logger, Metrics } from '../observability/index.js';
 import type { BatchReport } from '../../consumers/batches.js';
@@ -50,6 +51,8 @@ export class Positions {
   readonly #told = new Map<string, Missed>();
   /** By partition, how far the group is known to have come. */
   readonly #reached = new Map<string, number>();
+  /** This worker's, by their keys. */
+  #assigned: ReadonlySet<string> = new Set<string>();
   /** Partitions whose offset may not be committed before a round has looked at them; from where on they may have a gap. */
   #unseen = new Map<string, number | null>();
   /** Those of them that the round under way looks at. */
@@ -72,7 +75,8 @@ export class Positions {
 
   /** This worker has these partitions now. Where the group has no offset, kafkajs begins with the oldest record there is. */
   assigned(partitions: readonly TopicPartition[]): void {
-    for (const key of partitions.map(keyOf)) this.#unseen.set(key, this.#unseen.get(key) ?? null);
+    this.#assigned = new Set(partitions.map(keyOf));
+    for (const key of this.#assigned) this.#unseen.set(key, this.#unseen.get(key) ?? null);
   }
 
   /** The next record of this worker is gone. It reads on behind the gap at once. */
@@ -82,12 +86,18 @@ export class Positions {
   }
 
   /**
-   * Resolves when no gap before this worker's offsets is untold.
-   * Rejects with a `transient` WorkerError where the broker or the database does not answer.
+   * Resolves when no gap before this worker's offsets is untold, and the database knows which log they belong to.
+   * Rejects with a `transient` WorkerError where the broker or the database does not answer, or the log is empty: it is
+   * not the one that the records came from.
    */
   async beforeCommit(place: TopicPartition): Promise<void> {
     const key = keyOf(place);
-    while (this.#unseen.has(key) || this.#beingSeen.has(key)) await this.run();
+    const isUnseen = (): boolean => this.#unseen.has(key) || this.#beingSeen.has(key);
+    for (let rounds = 0; isUnseen(); rounds += 1) {
+      // One may have begun before the records came.
+      if (rounds === 2) throw new WorkerError('BROKER_UNAVAILABLE', `${place.topic} was emptied`);
+      await this.run();
+    }
   }
 
   /** One round, or the one that is under way. Rejects as {@link beforeCommit}. */
@@ -149,6 +159,8 @@ export class Positions {
         await saveCheckpoints(database, [{ ...placeOf(fact), atMs: nowMs, first }]);
       const offset = isBack ? missed.from : (fact.committed ?? Math.max(known ?? 0, fact.low));
       if ((isBack || !isOther) && offset !== known) moved.push({ ...placeOf(fact), offset });
+      // An empty log cannot be told from another one. Its first commit has to wait for a round that sees its records.
+      if (fact.high === 0 && this.#assigned.has(key)) this.#unseen.set(key, this.#unseen.get(key) ?? null);
     }
     await saveGroupPositions(database, moved);
   }

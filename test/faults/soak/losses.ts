@@ -1,11 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { committedOffsets, createTopics, eachRecord, quietKafka, waitFor } from '../../harness/index.js';
+import {
+  committedOffsets,
+  createTopics,
+  eachRecord,
+  offsetRanges,
+  queryDatabase,
+  quietKafka,
+  waitFor,
+} from '../../harness/index.js';
 import type { DeletedRecord, PublishedEvent } from '../checker/index.js';
 import type { Flow } from './flow.js';
 import type { Random } from './random.js';
 
 interface LossesOptions {
   readonly brokers: string;
+  readonly databaseUrl: string;
   readonly groupId: string;
   readonly topic: string;
   readonly partitions: number;
@@ -53,7 +62,10 @@ export class Losses {
     });
   }
 
-  /** Deletes the topic and makes it anew, now and then before all of it was read. */
+  /**
+   * Deletes the topic and makes it anew, now and then before all of it was read. Not before the database knows each log:
+   * of one that was deleted unseen nobody can tell anything.
+   */
   async recreate(random: Random): Promise<string> {
     const { brokers, topic, partitions, flow } = this.#options;
     return this.#withAdmin(async (admin) => {
@@ -65,7 +77,11 @@ export class Losses {
           await delay(500);
           unread = await this.#unread();
         }
-        this.#remember(unread, 'recreated');
+        await waitFor(() => this.#areLogsKnown(), {
+          what: 'a worker that has seen the logs',
+          timeoutMs: 60_000,
+        });
+        this.#remember(await this.#unread(), 'recreated');
         await admin.deleteTopics({ topics: [topic] });
         await waitFor(async () => !(await admin.listTopics()).includes(topic), { what: 'the deletion' });
         await createTopics([{ topic, partitions }], { brokers });
@@ -80,6 +96,21 @@ export class Losses {
   told(event: PublishedEvent): PublishedEvent {
     const deleted = this.#deleted.get(event.eventId);
     return deleted === undefined ? event : { ...event, deleted };
+  }
+
+  async #areLogsKnown(): Promise<boolean> {
+    const { brokers, databaseUrl: url, topic } = this.#options;
+    // Another fault may have taken the database away.
+    const rows = await queryDatabase({ url }, `SELECT value FROM setting WHERE name LIKE 'log/%'`).catch(
+      () => [],
+    );
+    const known = rows
+      .map(({ value }) => JSON.parse(String(value)) as { topic: string; partition: number; first: number })
+      .filter((log) => log.topic === topic && log.first > 0);
+    const ranges = [...(await offsetRanges(topic, brokers))];
+    return ranges.every(
+      ([partition, { high }]) => high === 0 || known.some((log) => log.partition === partition),
+    );
   }
 
   /** Behind what the group has committed: some of it may be under way. */

@@ -73,7 +73,14 @@ export async function openWorld(options: SoakOptions, dir: string): Promise<Soak
     closers.push(() => bombs.close());
     const flow = new Flow();
     const losses = new Losses({
-      ...{ brokers: broker.address, groupId: GROUP_ID, topic: TOPICS.updated, partitions: PARTITIONS, flow },
+      ...{
+        brokers: broker.address,
+        databaseUrl: url,
+        groupId: GROUP_ID,
+        topic: TOPICS.updated,
+        partitions: PARTITIONS,
+        flow,
+      },
     });
     const key = randomBytes(32).toString('base64');
     const throughProxy = new URL(url);

@@ -175,6 +175,26 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     expect(await audit()).toHaveLength(1);
   });
 
+  it('a topic that was empty when a worker last looked, and is made anew after its first commit, is told', async () => {
+    const { topic, settings, positions, worker, audit } = await bench(0);
+    await positions.run();
+    const handler = new FakeHandler();
+    const { consumer } = startConsumer(settings, [topic], handler, {
+      onAssignment: (partitions) => positions.assigned(partitions),
+      beforeCommit: (place) => positions.beforeCommit(place),
+    });
+    await waitFor(() => consumer.state().joined, { what: 'the joining' });
+    await positions.run();
+    await produce(topic, texts('old', 5), { brokers });
+    await waitFor(async () => (await committedOffsets(settings.groupId, topic)).get(0) === 5, {
+      what: 'the commit of all',
+    });
+    await consumer.stop(0);
+    await makeAnew(topic, 9);
+    await worker(() => Promise.resolve(true)).run();
+    expect(await audit()).toMatchObject([{ detail: expect.stringContaining('made again') as unknown }]);
+  });
+
   it('records that expire under a worker that reads on behind them are told, too', async () => {
     const { topic, settings, positions, audit } = await bench(20);
     const handler = new FakeHandler();
