@@ -1,4 +1,4 @@
-ARG NODE_IMAGE=node:20.20.2-bookworm-slim
+ARG NODE_IMAGE=node:24.21.0-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
 # better-sqlite3 compiles where no ready-made binary fits.

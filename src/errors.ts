@@ -38,6 +38,11 @@ export const ERROR_CODES = {
     'A command was called with a wrong flag or argument.',
     'See --help of the command.',
   ),
+  NATIVE_MODULE_UNUSABLE: entry(
+    'configuration',
+    'The native module of SQLite was built for another Node.js or machine, or was not built.',
+    'Install with the Node.js that runs the program: `npm ci`, or `npm rebuild better-sqlite3`.',
+  ),
   KEY_MISMATCH: entry(
     'configuration',
     'FERNET_KEY does not open what the database holds.',

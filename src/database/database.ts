@@ -3,6 +3,7 @@ import { MIGRATIONS } from '../../migrations/index.js';
 import { dialectOfAddress, tlsOptions, type DatabaseSettings } from './database-settings.js';
 import type { ServerAddress } from '../config.js';
 import { ConfigurationError } from '../errors.js';
+import { nativeModuleError } from '../native-module.js';
 import type { Dialect } from './dialect.js';
 import { asDatabaseError, DatabaseError } from './errors.js';
 import { lockSqliteFile, type SqliteFileLock } from './sqlite-lock.js';
@@ -219,7 +220,7 @@ function serverOptions({ host, port, user, password, database, tls }: ServerAddr
 }
 
 function openError(error: unknown, settings: DatabaseSettings): Error {
-  const failure = asDatabaseError(error);
+  const failure = nativeModuleError(error) ?? asDatabaseError(error);
   if (failure instanceof DatabaseError && failure.failure === 'refused')
     return new ConfigurationError(
       'CONFIG_INVALID',

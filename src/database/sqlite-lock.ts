@@ -1,5 +1,6 @@
 import Sqlite from 'better-sqlite3';
 import { ConfigurationError } from '../errors.js';
+import { nativeModuleError } from '../native-module.js';
 import { makePrivate, tighten } from '../private-file.js';
 
 export interface SqliteFileLock {
@@ -29,7 +30,9 @@ function openLockFile(file: string): Sqlite.Database {
     for (const beside of ['-wal', '-shm', '-journal']) tighten(file + beside);
     makePrivate(`${file}-lock`);
     return new Sqlite(`${file}-lock`, { timeout: 0 });
-  } catch {
+  } catch (error) {
+    const unloadable = nativeModuleError(error);
+    if (unloadable !== null) throw unloadable;
     throw new ConfigurationError(
       'CONFIG_INVALID',
       `DATABASE_URL: the SQLite database ${file} cannot be opened; check that its folder exists and may be written to`,

@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../../errors.js';
+import { nativeModuleError } from '../../native-module.js';
 import { SecretValue } from '../../secret-value.js';
 import type { Reference } from '../../terms.js';
 import { refusedByLimits } from '../limits.js';
@@ -228,6 +229,8 @@ export function openVault(file: string, busyTimeoutMs: number): Vault {
   try {
     return new Vault(openVaultFile(file, busyTimeoutMs));
   } catch (error) {
+    const unloadable = nativeModuleError(error);
+    if (unloadable !== null) throw unloadable;
     const reason = vaultFailure(error).error.message;
     throw new ConfigurationError('CONFIG_INVALID', `the vault file ${file} cannot be opened (${reason})`);
   }
