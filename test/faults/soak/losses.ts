@@ -36,12 +36,19 @@ export class Losses {
     this.#options = options;
   }
 
-  /** As its retention does: the oldest ones go, whether they were read or not. */
+  /**
+   * As its retention does: the oldest ones go, whether they were read or not. Not before the first worker has come: of
+   * what went before that no group has missed anything.
+   */
   async expire(random: Random): Promise<string> {
-    const { topic, flow } = this.#options;
+    const { topic, partitions, flow } = this.#options;
     return this.#withAdmin(async (admin) => {
       const release = await flow.hold();
       try {
+        await waitFor(async () => (await this.#known('read')).length === partitions, {
+          what: 'a worker that has looked at the topic',
+          timeoutMs: 60_000,
+        });
         const unread = await this.#unread();
         const below = new Map<number, number>();
         for (const { partition, offset } of unread)
@@ -99,18 +106,27 @@ export class Losses {
   }
 
   async #areLogsKnown(): Promise<boolean> {
-    const { brokers, databaseUrl: url, topic } = this.#options;
-    // Another fault may have taken the database away.
-    const rows = await queryDatabase({ url }, `SELECT value FROM setting WHERE name LIKE 'log/%'`).catch(
-      () => [],
-    );
-    const known = rows
-      .map(({ value }) => JSON.parse(String(value)) as { topic: string; partition: number; first: number })
-      .filter((log) => log.topic === topic && log.first > 0);
+    const { topic, brokers } = this.#options;
+    const known = (await this.#known('log')).filter(({ first = 0 }) => first > 0);
     const ranges = [...(await offsetRanges(topic, brokers))];
     return ranges.every(
       ([partition, { high }]) => high === 0 || known.some((log) => log.partition === partition),
     );
+  }
+
+  /** What the database knows of the topic's logs (`log`), and of the group's positions in them (`read`). */
+  async #known(what: 'log' | 'read'): Promise<{ topic: string; partition: number; first?: number }[]> {
+    const { databaseUrl: url, topic } = this.#options;
+    try {
+      const rows = await queryDatabase({ url }, `SELECT value FROM setting WHERE name LIKE '${what}/%'`);
+      const known = rows.map(
+        ({ value }) => JSON.parse(String(value)) as { topic: string; partition: number },
+      );
+      return known.filter((log) => log.topic === topic);
+    } catch {
+      // Another fault has taken the database away, or its tables are not made yet.
+      return [];
+    }
   }
 
   /** Behind what the group has committed: some of it may be under way. */
