@@ -18,6 +18,7 @@ interface Suite {
 const SUITES: readonly Suite[] = [
   { name: 'unit', folders: ['unit', 'model'], order: 0, workers: 2, timeoutMs: 60_000, parts: false },
   { name: 'fuzz', folders: ['fuzz'], order: 0, workers: 2, timeoutMs: 60_000, parts: false },
+  { name: 'components', folders: ['components'], order: 0, workers: 2, timeoutMs: 60_000, parts: false },
   { name: 'conformance', folders: ['conformance'], order: 0, workers: 2, timeoutMs: 60_000, parts: true },
   { name: 'integration', folders: ['integration'], order: 1, workers: 3, timeoutMs: 60_000, parts: true },
   { name: 'e2e', folders: ['e2e'], order: 2, workers: 3, timeoutMs: 120_000, parts: true },

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generateKey } from '../../src/fernet/index.js';
 import { docBlock, expectShown, runBlock, runCli, tmpDir } from '../harness/index.js';
-import { changeEvent, MARKER } from '../integration/cli/support.js';
+import { changeEvent, MARKER } from '../components/cli/support.js';
 
 const STEPS = [
   docBlock('docs/keys.md', 'sh', 'generate-key'),

@@ -7,7 +7,7 @@ import type { ClaimRequest, Ledger } from '../../src/pipeline/ledger.js';
 import { decideEvent } from '../../src/pipeline/plan.js';
 import type { Stored } from '../../src/secrets-managers/port.js';
 import { EventError } from '../../src/errors.js';
-import { CONNECTION, PASSWORD_ID } from '../integration/pipeline/events.js';
+import { CONNECTION, PASSWORD_ID } from '../components/pipeline/events.js';
 import { abandon, commitState, mark, planOf } from './commit.js';
 import { decide, type Decision } from './decide.js';
 import { explore } from './explore.js';

@@ -17,7 +17,7 @@ import {
   PASSWORD_ID,
   PASSWORD_PATH,
   T0,
-} from '../integration/pipeline/events.js';
+} from '../components/pipeline/events.js';
 import { MASK, type EventOrder } from '../../src/terms.js';
 import type { History } from './history.js';
 import { AT_ONCE } from './commit.js';

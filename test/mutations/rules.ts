@@ -25,14 +25,14 @@ export interface ModelRun {
 }
 
 const PROTOCOL = 'test/integration/pipeline/protocol.test.ts';
-const ORDER = 'test/integration/pipeline/order.test.ts';
+const ORDER = 'test/components/pipeline/order.test.ts';
 const REUSED_IDS = 'test/integration/pipeline/reused-ids.test.ts';
-const JANITOR = 'test/integration/operations/janitor.test.ts';
-const REPAIR = 'test/integration/operations/repair.test.ts';
-const TOKENS = 'test/integration/secrets/tokens.test.ts';
-const MASKS = 'test/integration/secrets/masks.test.ts';
-const NEW_ENDPOINT = 'test/integration/secrets/new-endpoint.test.ts';
-const ALTERED_ROWS = 'test/integration/secrets/altered-rows.test.ts';
+const JANITOR = 'test/components/operations/janitor.test.ts';
+const REPAIR = 'test/components/operations/repair.test.ts';
+const TOKENS = 'test/components/secrets/tokens.test.ts';
+const MASKS = 'test/components/secrets/masks.test.ts';
+const NEW_ENDPOINT = 'test/components/secrets/new-endpoint.test.ts';
+const ALTERED_ROWS = 'test/components/secrets/altered-rows.test.ts';
 const FAILURES = 'test/integration/pipeline/failures.test.ts';
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -286,7 +286,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/pipeline/plan.ts',
     text: `  if (connection.entityType === null || connection.entityType === entityType) return;\n`,
     instead: `  if (entityType !== '') return;\n`,
-    tests: ['test/integration/secrets/entity-type.test.ts'],
+    tests: ['test/components/secrets/entity-type.test.ts'],
     model: null,
   },
   {
@@ -295,7 +295,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/pipeline/sealed-only.ts',
     text: `return isPlain ? { kind: 'refused', error: notSealed(field.pointer) } : incoming;`,
     instead: `return isPlain ? incoming : incoming;`,
-    tests: ['test/integration/secrets/source-values.test.ts'],
+    tests: ['test/components/secrets/source-values.test.ts'],
     model: null,
   },
   {
@@ -340,7 +340,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/private-file.ts',
     text: `  if ((found.mode & 0o777) !== OWNER_ONLY) chmodSync(file, OWNER_ONLY);\n`,
     instead: '',
-    tests: ['test/integration/database/sqlite.test.ts'],
+    tests: ['test/components/database/sqlite.test.ts'],
     model: null,
   },
   {

@@ -12,7 +12,7 @@ import {
   startCli,
   waitFor,
 } from '../../harness/index.js';
-import { lines, MARKER } from './support.js';
+import { lines, MARKER } from '../../components/cli/support.js';
 
 const COUNT = 40;
 const CONCURRENCY = 2;

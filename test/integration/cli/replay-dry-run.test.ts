@@ -14,7 +14,7 @@ import {
 } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
 import { MASK } from '../../../src/terms.js';
-import { MARKER } from './support.js';
+import { MARKER } from '../../components/cli/support.js';
 import {
   connectionId,
   publishEvents,

@@ -11,7 +11,7 @@ import {
   waitFor,
 } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
-import { changeEvent, MARKER } from './support.js';
+import { changeEvent, MARKER } from '../../components/cli/support.js';
 import {
   BASE_MS,
   connectionId,

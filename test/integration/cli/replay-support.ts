@@ -15,7 +15,7 @@ import {
   type TestDatabase,
 } from '../../harness/index.js';
 import type { SecuredEvent } from '../../../src/terms.js';
-import { changeEvent, MARKER } from './support.js';
+import { changeEvent, MARKER } from '../../components/cli/support.js';
 
 export interface ReplayWorld {
   readonly env: Readonly<Record<string, string>>;

@@ -15,7 +15,7 @@ import {
   tmpDir,
   waitFor,
 } from '../../harness/index.js';
-import { MARKER } from './support.js';
+import { MARKER } from '../../components/cli/support.js';
 import {
   BASE_MS,
   connectionId,

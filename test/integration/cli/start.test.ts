@@ -22,7 +22,7 @@ import {
   urlOf,
   waitFor,
 } from '../../harness/index.js';
-import { changeEvent, CONNECTION_ID, MARKER } from './support.js';
+import { changeEvent, CONNECTION_ID, MARKER } from '../../components/cli/support.js';
 
 const TOPICS = ['CREATED', 'UPDATED', 'DELETED', 'SECURED', 'DEAD_LETTER'] as const;
 

@@ -12,7 +12,7 @@ import { SecretValue } from '../../../src/secret-value.js';
 import { startAwsStandin, type Fault } from '../../harness/aws-standin/index.js';
 import { CANARY, findCanary } from '../../harness/canary.js';
 import { createDatabase, describeWith, disposeLater } from '../../harness/index.js';
-import { runHere } from '../operations/verify-worlds.js';
+import { runHere } from '../../components/operations/verify-worlds.js';
 import { KafkaOutlet } from '../../../producers/outlet.js';
 import { describeEngines, openDatabase } from '../database/support.js';
 import { createLogger } from '../../../src/observability/index.js';

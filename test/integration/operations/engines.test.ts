@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { ManagerName } from '../../../src/terms.js';
 import { createDatabase, describeWith, type DatabaseEngine } from '../../harness/index.js';
-import { deletion, eventRecord, OTHER, PASSWORD_ID, PASSWORD_PATH } from '../pipeline/events.js';
-import { Bench } from '../secrets/fixture.js';
+import {
+  deletion,
+  eventRecord,
+  OTHER,
+  PASSWORD_ID,
+  PASSWORD_PATH,
+} from '../../components/pipeline/events.js';
+import { Bench } from '../../components/secrets/fixture.js';
 
 function janitorOn(engine: DatabaseEngine): void {
   it('deletes after the grace, says whose act it was, and lets the name be used again', async () => {

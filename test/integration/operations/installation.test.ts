@@ -27,9 +27,9 @@ import {
   usePart,
 } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
-import { changeEvent } from '../cli/support.js';
+import { changeEvent } from '../../components/cli/support.js';
 import { BASE_SETTINGS, storeCall, valueOf } from '../../conformance/fixture.js';
-import { runHere } from './verify-worlds.js';
+import { runHere } from '../../components/operations/verify-worlds.js';
 import { generateKey } from '../../../src/fernet/index.js';
 
 type Manager = 'managed-aws' | 'managed-aws-ssm';

@@ -2,9 +2,17 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { KeyRing } from '../../../src/fernet/index.js';
 import { createDatabase, describeWith, tmpDir, type DatabaseEngine } from '../../harness/index.js';
-import { eventRecord, MASKED, OTHER } from '../pipeline/events.js';
-import { Bench } from '../secrets/fixture.js';
-import { BOTH, NEW, NEW_ALONE, NEW_DEAD, OLD_ALONE, placesOf, Rotations } from './rotation.js';
+import { eventRecord, MASKED, OTHER } from '../../components/pipeline/events.js';
+import { Bench } from '../../components/secrets/fixture.js';
+import {
+  BOTH,
+  NEW,
+  NEW_ALONE,
+  NEW_DEAD,
+  OLD_ALONE,
+  placesOf,
+  Rotations,
+} from '../../components/operations/rotation.js';
 
 const timeOf = (token: string): string => Buffer.from(token, 'base64url').subarray(1, 9).toString('hex');
 /** Two connections, a waiting event and a dead letter, all under the old keys; with the vault's mark of who works on it. */

@@ -16,9 +16,9 @@ import {
   waitFor,
   type DatabaseEngine,
 } from '../../harness/index.js';
-import { CONNECTION, eventRecord, OTHER } from '../pipeline/events.js';
-import { Bench } from '../secrets/fixture.js';
-import { BOTH, NEW, NEW_ALONE, OLD, OLD_ALONE, Rotations } from './rotation.js';
+import { CONNECTION, eventRecord, OTHER } from '../../components/pipeline/events.js';
+import { Bench } from '../../components/secrets/fixture.js';
+import { BOTH, NEW, NEW_ALONE, OLD, OLD_ALONE, Rotations } from '../../components/operations/rotation.js';
 
 const newAlone = KeyRing.parse('FERNET_KEY', NEW);
 const OUTBOX_ROWS = 4_000;

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { operatorName } from '../../../src/operator.js';
 import { createDatabase, describeWith } from '../../harness/index.js';
-import { CONNECTION, eventRecord, OTHER } from '../pipeline/events.js';
-import { VerifyWorld, type ConsoleName } from './verify-worlds.js';
+import { CONNECTION, eventRecord, OTHER } from '../../components/pipeline/events.js';
+import { VerifyWorld, type ConsoleName } from '../../components/operations/verify-worlds.js';
 
 const STRANGER = '99999999-0000-4000-8000-000000000009';
 

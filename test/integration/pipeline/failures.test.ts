@@ -2,9 +2,16 @@ import { describe, expect, it } from 'vitest';
 import { DatabaseError } from '../../../src/database/errors.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import { describeWith, queryDatabase, waitFor } from '../../harness/index.js';
-import { CONNECTION, eventRecord, MASKED, OTHER, PASSWORD_ID, PASSWORD_PATH } from './events.js';
-import { codeOf, openBench } from './fixture.js';
-import { configOf } from './sent-event.js';
+import {
+  CONNECTION,
+  eventRecord,
+  MASKED,
+  OTHER,
+  PASSWORD_ID,
+  PASSWORD_PATH,
+} from '../../components/pipeline/events.js';
+import { codeOf, openBench } from '../../components/pipeline/fixture.js';
+import { configOf } from '../../components/pipeline/sent-event.js';
 
 const SIGNAL = new AbortController().signal;
 const lost = (): Error => new DatabaseError('transient', 'ECONNRESET');

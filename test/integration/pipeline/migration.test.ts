@@ -2,9 +2,17 @@ import { describe, expect, it } from 'vitest';
 import { describeWith, type DatabaseEngine } from '../../harness/index.js';
 import type { StoreLimits } from '../../../src/secrets-managers/port.js';
 import type { ManagerName } from '../../../src/terms.js';
-import { CONNECTION, deletion, eventRecord, MASKED, OTHER, PASSWORD_ID, PASSWORD_PATH } from './events.js';
-import { gate } from './fake-outlet.js';
-import { Bench, codeOf, type BenchOptions, type BenchWorker } from './fixture.js';
+import {
+  CONNECTION,
+  deletion,
+  eventRecord,
+  MASKED,
+  OTHER,
+  PASSWORD_ID,
+  PASSWORD_PATH,
+} from '../../components/pipeline/events.js';
+import { gate } from '../../components/pipeline/fake-outlet.js';
+import { Bench, codeOf, type BenchOptions, type BenchWorker } from '../../components/pipeline/fixture.js';
 
 const SIGNAL = new AbortController().signal;
 const RENAMED_ID = PASSWORD_ID.replace('mysql-test', 'renamed');

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { formatPointer } from '../../../src/catalog/json-pointer.js';
 import { describeEngines } from '../database/support.js';
-import { eventRecord, MASKED } from './events.js';
-import { openBench, type BenchWorker } from './fixture.js';
+import { eventRecord, MASKED } from '../../components/pipeline/events.js';
+import { openBench, type BenchWorker } from '../../components/pipeline/fixture.js';
 
 /** What a database may cut, fold, join or refuse, and what an escape may be mistaken for. */
 const ODD = [

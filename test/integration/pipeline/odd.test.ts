@@ -2,8 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { describeWith } from '../../harness/index.js';
 import { LIMITS } from '../../../src/limits.js';
 import type { Json } from '../../../src/terms.js';
-import { CONNECTION, eventRecord, MASKED, sourceRecord, changeEvent } from './events.js';
-import { openBench } from './fixture.js';
+import {
+  CONNECTION,
+  eventRecord,
+  MASKED,
+  sourceRecord,
+  changeEvent,
+} from '../../components/pipeline/events.js';
+import { openBench } from '../../components/pipeline/fixture.js';
 
 const ODD_KEYS = [
   '__proto__',

@@ -7,8 +7,16 @@ import { KeyRing, tokenOf } from '../../../src/fernet/index.js';
 import type { SourceRecord, Unread } from '../../../src/terms.js';
 import { describeWith, describeWithOwn, queryDatabase, startMariadb } from '../../harness/index.js';
 import { requireDeadLetterSchema } from '../../harness/schemas.js';
-import { changeEvent, CONNECTION, eventRecord, MASKED, OTHER, PASSWORD_ID, sourceRecord } from './events.js';
-import { KEYS, openBench, type Bench, type BenchWorker } from './fixture.js';
+import {
+  changeEvent,
+  CONNECTION,
+  eventRecord,
+  MASKED,
+  OTHER,
+  PASSWORD_ID,
+  sourceRecord,
+} from '../../components/pipeline/events.js';
+import { KEYS, openBench, type Bench, type BenchWorker } from '../../components/pipeline/fixture.js';
 
 const SIGNAL = new AbortController().signal;
 const EVERYTHING = 100;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { describeWith, type DatabaseEngine } from '../../harness/index.js';
-import { CONNECTION, deletion, eventRecord, MASKED, PASSWORD_ID } from './events.js';
-import { gate } from './fake-outlet.js';
-import { plantReference } from './planted.js';
-import { Bench, codeOf, type BenchOptions, type BenchWorker } from './fixture.js';
+import { CONNECTION, deletion, eventRecord, MASKED, PASSWORD_ID } from '../../components/pipeline/events.js';
+import { gate } from '../../components/pipeline/fake-outlet.js';
+import { plantReference } from '../../components/pipeline/planted.js';
+import { Bench, codeOf, type BenchOptions, type BenchWorker } from '../../components/pipeline/fixture.js';
 
 const SIGNAL = new AbortController().signal;
 

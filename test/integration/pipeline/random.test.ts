@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { describeWith, type DatabaseEngine } from '../../harness/index.js';
 import { WorkerError } from '../../../src/errors.js';
 import type { SourceRecord } from '../../../src/terms.js';
-import { deletion, eventRecord, MASKED } from './events.js';
-import { Bench, type BenchWorker } from './fixture.js';
-import { configOf } from './sent-event.js';
+import { deletion, eventRecord, MASKED } from '../../components/pipeline/events.js';
+import { Bench, type BenchWorker } from '../../components/pipeline/fixture.js';
+import { configOf } from '../../components/pipeline/sent-event.js';
 
 const CONNECTIONS = 60;
 

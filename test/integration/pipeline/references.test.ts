@@ -9,9 +9,16 @@ import { referenceRow } from '../../../src/pipeline/references.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import type { Json } from '../../../src/terms.js';
 import { describeEngines } from '../database/support.js';
-import { CONNECTION, deletion, eventRecord, MASKED, OTHER, PASSWORD_ID } from './events.js';
-import { codeOf, openBench, type BenchWorker } from './fixture.js';
-import { plantReference, unsentOfEarlierVersion } from './planted.js';
+import {
+  CONNECTION,
+  deletion,
+  eventRecord,
+  MASKED,
+  OTHER,
+  PASSWORD_ID,
+} from '../../components/pipeline/events.js';
+import { codeOf, openBench, type BenchWorker } from '../../components/pipeline/fixture.js';
+import { plantReference, unsentOfEarlierVersion } from '../../components/pipeline/planted.js';
 
 const ARN = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:';
 const OTHERS = { id: OTHER, name: 'other' };

@@ -12,8 +12,14 @@ import {
   PASSWORD_ID,
   sourceRecord,
   type EventSpec,
-} from './events.js';
-import { KEYS, openBench, type Bench, type BenchOptions, type BenchWorker } from './fixture.js';
+} from '../../components/pipeline/events.js';
+import {
+  KEYS,
+  openBench,
+  type Bench,
+  type BenchOptions,
+  type BenchWorker,
+} from '../../components/pipeline/fixture.js';
 
 const NEVER = new AbortController().signal;
 const EVENT_ID = 'one-id';

@@ -17,7 +17,7 @@ import {
   type TestProcess,
 } from '../../harness/index.js';
 import { launchKafka } from '../../harness/parts/kafka.js';
-import { MARKER } from '../cli/support.js';
+import { MARKER } from '../../components/cli/support.js';
 import {
   connectionId,
   publishEvents,

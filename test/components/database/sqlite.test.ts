@@ -11,7 +11,7 @@ import {
   startProcess,
   waitFor,
 } from '../../harness/index.js';
-import { configFor, execute, openDatabase } from './support.js';
+import { configFor, execute, openDatabase } from '../../integration/database/support.js';
 
 describe('the lock of a SQLite database', () => {
   it('one process works; readers are let in and see what is committed', async () => {
@@ -31,7 +31,7 @@ describe('the lock of a SQLite database', () => {
 
   it('is given back when its process is killed', async () => {
     const { url } = await createDatabase('sqlite');
-    const script = join(PROJECT_DIR, 'test/integration/database/hold-lock.ts');
+    const script = join(PROJECT_DIR, 'test/components/database/hold-lock.ts');
     const holder = startProcess({
       command: process.execPath,
       args: ['--import', 'tsx', script, url.slice('sqlite:'.length)],
