@@ -95,3 +95,18 @@ export function rates(compared: readonly Comparison[]): string {
     ...rows.map((row) => `| ${row} |`),
   ].join('\n');
 }
+
+/** Something that is counted, or measured against itself. */
+export interface Figure {
+  readonly what: string;
+  readonly figure: string;
+}
+
+/** A Markdown table of figures. */
+export function listed(figures: readonly Figure[]): string {
+  return [
+    '| what | figure |',
+    '|---|---|',
+    ...figures.map(({ what, figure }) => `| ${what} | ${figure} |`),
+  ].join('\n');
+}

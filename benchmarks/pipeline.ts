@@ -20,17 +20,20 @@ export interface Target {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/**
- * All events through the pipeline, from bytes to the secured record, without Kafka.
- *
- * @param again what is measured after they were handled once: nothing (they are measured themselves), the same records
- *   once more, or new events of the same content
- */
-export async function pipelineRun(
+export interface BenchedPipeline {
+  /** How many records a transport hands over at once. */
+  readonly recordsAtOnce: number;
+  /** An event by its number; resolves when it is handled. */
+  handle(index: number, connections: number): Promise<void>;
+  handleRecord(record: SourceRecord): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A pipeline over a real database and store, without Kafka: what it sends is forgotten. */
+export async function openPipeline(
   { url, manager, env = {} }: Target,
-  { events, connections, lanes }: Load,
-  again: 'nothing' | 'duplicates' | 'unchanged' = 'nothing',
-): Promise<Run> {
+  lanes: number,
+): Promise<BenchedPipeline> {
   const config = loadConfig(
     {
       ...env,
@@ -44,20 +47,42 @@ export async function pipelineRun(
   );
   const worker = await openWorker(config, { kafkaCluster: null, outlet: OUTLET, observer: NOBODY });
   const { signal } = new AbortController();
+  const handleRecord = (record: SourceRecord): Promise<void> =>
+    untilHandled(() => worker.pipeline.handle(record, signal));
+  return {
+    recordsAtOnce: worker.recordsAtOnce,
+    handle: (index, connections) => handleRecord(recordOf(index, connections)),
+    handleRecord,
+    close: () => worker.close(),
+  };
+}
+
+/**
+ * All events through the pipeline, from bytes to the secured record.
+ *
+ * @param again what is measured after they were handled once: nothing (they are measured themselves), the same records
+ *   once more, or new events of the same content
+ */
+export async function pipelineRun(
+  target: Target,
+  { events, connections, lanes }: Load,
+  again: 'nothing' | 'duplicates' | 'unchanged' = 'nothing',
+): Promise<Run> {
+  const pipeline = await openPipeline(target, lanes);
   const handle = (records: readonly SourceRecord[]): Promise<unknown> => {
     const queue = records.values();
     const lane = async (): Promise<void> => {
-      for (const record of queue) await untilHandled(() => worker.pipeline.handle(record, signal));
+      for (const record of queue) await pipeline.handleRecord(record);
     };
-    return Promise.all(Array.from({ length: worker.recordsAtOnce }, lane));
+    return Promise.all(Array.from({ length: pipeline.recordsAtOnce }, lane));
   };
   const records = Array.from({ length: events }, (_, index) => recordOf(index, connections));
   if (again !== 'nothing') await handle(records);
   const next = again === 'unchanged' ? unchangedRecords(events, connections) : records;
   const counted = countStatements();
   const run = await measured(events, () => handle(next));
-  const statements = url.startsWith('postgres') ? counted.stop() / events : null;
-  await worker.close();
+  const statements = target.url.startsWith('postgres') ? counted.stop() / events : null;
+  await pipeline.close();
   return { ...run, statements };
 }
 

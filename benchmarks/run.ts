@@ -12,8 +12,9 @@ import { ADDRESS_VARIABLES } from '../test/harness/names.js';
 import { startParts } from '../test/harness/parts.js';
 import { bareSdk, naiveLoop, rawGroupCommit } from './baselines.js';
 import { changeEvent, recordOf, TOPICS } from './events.js';
-import { medianNs, rates, table, type Comparison, type Load, type Result } from './measure.js';
+import { listed, medianNs, rates, table, type Comparison, type Load, type Result } from './measure.js';
 import { pipelineRun } from './pipeline.js';
+import { filesOfAnEvent, kafka, lightLoad, memory, resolverCalls, startUp } from './scenarios.js';
 
 /** One connection in two is changed again. */
 const EVENTS = Number(process.env.BENCH_EVENTS ?? 10_000);
@@ -123,6 +124,8 @@ for (const [name, state] of Object.entries(parts.states))
   if (state.up) process.env[ADDRESS_VARIABLES[name as keyof typeof ADDRESS_VARIABLES]] = state.address;
 const only = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const wants = (name: string): boolean => only.length === 0 || only.includes(name);
+/** A million events take a quarter of an hour: only by name. */
+const wantsMemory = only.includes('memory');
 const sections: string[] = [];
 if (wants('calls')) sections.push(table([...(await codec()), ...(await reading())]));
 const compared = [
@@ -130,6 +133,15 @@ const compared = [
   ...(wants('stores') ? await stores() : []),
 ];
 if (compared.length > 0) sections.push(rates(compared));
+const brokers = process.env[ADDRESS_VARIABLES.kafka] ?? '';
+const figures = [
+  ...(wants('kafka') ? await kafka(brokers, EVENTS) : []),
+  ...(wants('light') ? await lightLoad() : []),
+  ...(wants('resolver') ? await resolverCalls() : []),
+  ...(wants('program') ? [...(await startUp()), ...(await filesOfAnEvent())] : []),
+  ...(wantsMemory ? await memory(Number(process.env.BENCH_MEMORY_EVENTS ?? 1_000_000)) : []),
+];
+if (figures.length > 0) sections.push(listed(figures));
 await parts.stop();
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}, Node ${process.version}, ${process.platform}`;
 /** Seen in processor profiles of the runs. */

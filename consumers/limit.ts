@@ -1,22 +1,23 @@
-/** How many records may be under way at once, over all partitions of this process. */
+/** How many records may be under way at once, over all partitions of this process; a large one counts as several. */
 export class Limit {
   #taken = 0;
 
   constructor(readonly limit: number) {}
 
-  tryTake(): boolean {
-    if (this.#taken >= this.limit) return false;
-    this.#taken += 1;
+  /** Of a record that counts for more than the limit: takes it while nothing else is under way. */
+  tryTake(weight: number): boolean {
+    if (this.#taken > 0 && this.#taken + weight > this.limit) return false;
+    this.#taken += weight;
     return true;
   }
 
-  /** Takes one more even if the limit is reached: a partition with nothing under way gets it, so that none starves. */
-  takeBeyond(): void {
-    this.#taken += 1;
+  /** Takes more even if the limit is reached: a partition with nothing under way gets it, so that none starves. */
+  takeBeyond(weight: number): void {
+    this.#taken += weight;
   }
 
-  release(count = 1): void {
-    this.#taken -= count;
+  release(weight: number): void {
+    this.#taken -= weight;
   }
 }
 

@@ -4,6 +4,7 @@ import { withoutText } from '../src/kafka/errors.js';
 import { partitionKey } from '../src/kafka/partitions.js';
 import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
 import type { SourceRecord, Unread } from '../src/terms.js';
+import { weightOf } from '../src/transport.js';
 import type { RecordSink } from '../src/transport.js';
 import type { WakeUp, Limit } from './limit.js';
 import { toSourceRecord } from './records.js';
@@ -61,6 +62,7 @@ export class PartitionRun {
   #lastCommit: Promise<void> = Promise.resolve();
   #next = 0;
   #inFlight = 0;
+  #weightInFlight = 0;
   #counted = true;
   #broken = false;
 
@@ -107,7 +109,11 @@ export class PartitionRun {
 
   /** Begins as many records as the limit allows, in the order of their offsets, without awaiting any. */
   begin(): void {
-    while (this.hasMore && this.#take()) this.#beginNext();
+    for (let message = this.#nextMessage; message !== undefined; message = this.#nextMessage) {
+      const weight = weightOf(message.value);
+      if (!this.#take(weight)) return;
+      this.#begin(message, weight);
+    }
   }
 
   /** The partition belongs to somebody else now: what is under way is told to stop, and what becomes of it ignored. */
@@ -123,7 +129,7 @@ export class PartitionRun {
   moveToBackground(): void {
     if (!this.#counted) return;
     this.#counted = false;
-    this.#context.limit.release(this.#inFlight);
+    this.#context.limit.release(this.#weightInFlight);
     this.#context.wakeUp.wake();
   }
 
@@ -157,19 +163,22 @@ export class PartitionRun {
     this.#committed = position;
   }
 
-  #take(): boolean {
+  get #nextMessage(): KafkaMessage | undefined {
+    return this.hasMore ? this.#messages[this.#next] : undefined;
+  }
+
+  #take(weight: number): boolean {
     if (this.#alone && this.#inFlight > 0) return false;
-    if (this.#context.limit.tryTake()) return true;
+    if (this.#context.limit.tryTake(weight)) return true;
     if (this.#inFlight > 0) return false;
-    this.#context.limit.takeBeyond();
+    this.#context.limit.takeBeyond(weight);
     return true;
   }
 
-  #beginNext(): void {
-    const message = this.#messages[this.#next];
-    if (message === undefined) return;
+  #begin(message: KafkaMessage, weight: number): void {
     this.#next += 1;
     this.#inFlight += 1;
+    this.#weightInFlight += weight;
     const record = toSourceRecord(this.topic, this.partition, message);
     this.#watermark.begin(record.offset);
     if (this.#next === this.#messages.length) this.#watermark.end(this.#endOffset);
@@ -184,7 +193,8 @@ export class PartitionRun {
       )
       .finally(() => {
         this.#inFlight -= 1;
-        if (this.#counted) this.#context.limit.release();
+        this.#weightInFlight -= weight;
+        if (this.#counted) this.#context.limit.release(weight);
         this.#context.wakeUp.wake();
       });
   }

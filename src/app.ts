@@ -43,10 +43,13 @@ import type { Installation, ManagerName } from './terms.js';
 import type { Outlet } from './transport.js';
 
 /**
- * Records under way for each event that writes to a store: the others are claimed, committed or published meanwhile. So
- * few that a claim seldom runs out before its turn, however slow the store is; if it does, its turn renews it.
+ * Records under way for each of `WORKER_CONCURRENCY`. With a store the others are claimed, committed or published
+ * meanwhile: so few that a claim seldom runs out before its turn, however slow the store is; if it does, its turn renews
+ * it. Without one they share transactions: sixteen alone would make sixteen times as many statements as 256.
  */
-const RECORDS_A_STORE_LANE = 4;
+const RECORDS_A_LANE = { store: 4, database: 16 };
+/** More than this a transaction does not take. */
+const RECORDS_OF_A_GROUP = 256;
 /** Connections moved at the same time, beside the events. */
 const MIGRATION_LANES = 4;
 
@@ -206,7 +209,13 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
         concurrency: MIGRATION_LANES,
         clock,
       }),
-      recordsAtOnce: config.worker.concurrency * (manager.keeps === 'store' ? RECORDS_A_STORE_LANE : 1),
+      recordsAtOnce:
+        manager.keeps === 'store'
+          ? config.worker.concurrency * RECORDS_A_LANE.store
+          : Math.max(
+              config.worker.concurrency,
+              Math.min(config.worker.concurrency * RECORDS_A_LANE.database, RECORDS_OF_A_GROUP),
+            ),
       prune: (signal) => pruneOldRows(database, config.database, signal),
       close: async () => {
         await managers.close();

@@ -38,3 +38,10 @@ export interface RecordHandler {
 export interface RecordSink {
   handle(record: SourceRecord, signal: AbortSignal): Promise<unknown>;
 }
+
+const BYTES_A_PLACE = 65_536;
+
+/** How many places a record takes among those under way: what is made of a large one takes memory for as long. */
+export function weightOf(value: Buffer | null): number {
+  return 1 + Math.floor((value?.length ?? 0) / BYTES_A_PLACE);
+}

@@ -4,6 +4,7 @@ import { pause } from '../pause.js';
 import { longPipeLine, parsePipeLine } from '../events/pipe-line.js';
 import type { SourceTopics } from '../events/source-topics.js';
 import type { SourceRecord } from '../terms.js';
+import { weightOf } from '../transport.js';
 import { splitLines } from './lines.js';
 
 export interface PipeParts {
@@ -58,17 +59,18 @@ async function handleLines(
 ): Promise<void> {
   const running = new Set<Promise<void>>();
   const failures: unknown[] = [];
-  const begin = (work: Promise<unknown>): void => {
-    const ended = work.then(
-      () => {
-        running.delete(ended);
-      },
-      (error: unknown) => {
-        running.delete(ended);
+  let places = 0;
+  const begin = (work: Promise<unknown>, weight: number): void => {
+    const ended = work
+      .catch((error: unknown) => {
         failures.push(error);
-      },
-    );
+      })
+      .then(() => {
+        running.delete(ended);
+        places -= weight;
+      });
     running.add(ended);
+    places += weight;
   };
   const stopLooking = startLookingAfter(parts, signal, (error) => failures.push(error));
   try {
@@ -83,8 +85,13 @@ async function handleLines(
       const { unread } = record;
       // That of its bytes alone is no secret's: nobody is to guess a value by it.
       const known = { ...record, digest, ...(unread === undefined ? {} : { unread: { ...unread, digest } }) };
-      begin(persistently(() => parts.handle(known, signal), parts, signal));
-      if (running.size >= parts.concurrency) await Promise.race(running);
+      const weight = weightOf(known.value);
+      while (running.size > 0 && places + weight > parts.concurrency) await Promise.race(running);
+      if (failures.length > 0 || signal.aborted) break;
+      begin(
+        persistently(() => parts.handle(known, signal), parts, signal),
+        weight,
+      );
       if (failures.length > 0 || signal.aborted) break;
     }
   } finally {

@@ -43,7 +43,12 @@ export class StandinControl {
       this.#lastLandingMs = Math.max(this.#lastLandingMs, performance.now() + (fault.delayMs ?? 0));
   }
 
-  /** The log of calls is not needed and grows. Returns how many there were. */
+  async countCalls(): Promise<number> {
+    const response = await fetch(`${this.url}/standin/calls`);
+    return ((await response.json()) as unknown[]).length;
+  }
+
+  /** The log of calls is not needed and grows. */
   async forgetCalls(): Promise<void> {
     await fetch(`${this.url}/standin/calls`, { method: 'DELETE' });
   }
