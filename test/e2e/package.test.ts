@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { PROJECT_DIR, tmpDir } from '../harness/index.js';
 import { runCommand } from '../harness/run-command.js';
@@ -36,6 +36,12 @@ export const publisher = (): Publisher => createPublisher(publisherFromEnv({}));
 export const wrong: string = await resolver.resolve('secret:/a');
 `;
 
+interface Manifest {
+  readonly bin: Record<string, string>;
+  readonly scripts: Record<string, string>;
+  readonly keywords: readonly string[];
+}
+
 /** What the tarball has, in an empty project beside nothing but its dependencies and TypeScript with Node's types. */
 async function strangersProject(): Promise<string> {
   const project = tmpDir('stranger');
@@ -65,13 +71,15 @@ describe('the package, as a stranger installs it', () => {
     project = await strangersProject();
   });
   const node = (...args: string[]): Promise<string> => runCommand(process.execPath, args, { cwd: project });
+  const manifest = (): Manifest =>
+    JSON.parse(readFileSync(join(project, 'node_modules', NAME, 'package.json'), 'utf8')) as Manifest;
   const print = (names: string): string => `console.log(Object.keys(${names}).sort().join());`;
 
-  it.each(['ingestion', 'publisher'])('gives %s to import and to require', async (entry) => {
-    const imported = `import * as all from '${NAME}/${entry}'; ${print('all')}`;
+  it.each(['', '/ingestion', '/publisher'])('gives %j to import and to require', async (entry) => {
+    const imported = `import * as all from '${NAME}${entry}'; ${print('all')}`;
     const names = await node('--input-type=module', '-e', imported);
     expect(names).toContain('SecretValue');
-    const required = await node('-e', print(`require('${NAME}/${entry}')`));
+    const required = await node('-e', print(`require('${NAME}${entry}')`));
     expect(required.trim().split(',')).toEqual(expect.arrayContaining(names.trim().split(',')));
   });
 
@@ -85,16 +93,33 @@ describe('the package, as a stranger installs it', () => {
     await node(join('node_modules', 'typescript', 'bin', 'tsc'), ...options, ...target, ...checked);
   });
 
-  it('has the program, the documentation and nothing of the tests', async () => {
+  it('has what runs, its types, the documentation, and no other file', async () => {
     const folder = join(project, 'node_modules', NAME);
-    const { bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
-      bin: Record<string, string>;
-    };
-    const version = await node(join(folder, bin['connection-secrets'] ?? ''), '--version');
+    const version = await node(join(folder, manifest().bin['connection-secrets'] ?? ''), '--version');
     expect(version).toMatch(/^\d+\.\d+\.\d+\n$/);
-    expect(readdirSync(folder).sort()).toEqual(
-      ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'package.json'].sort(),
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+    const expected = [
+      /^(CHANGELOG|README)\.md$|^LICENSE$|^package\.json$/,
+      /^dist\/(consumers|migrations|producers|src)\/.*(?<!\.test)\.(js|d\.ts)$/,
+      /^dist\/src\/catalog\/data\/[^/]+\.json$/,
+      /^docs\/[\w-]+\.(md|yaml)$/,
+      /^docs\/schemas\/[\w.-]+\.json$/,
+    ];
+    expect(files.filter((file) => !expected.some((pattern) => pattern.test(file)))).toEqual([]);
+    expect(files).toEqual(
+      expect.arrayContaining(['docs/asyncapi.yaml', 'docs/schemas/connection.secured.json']),
     );
-    expect(readdirSync(join(folder, 'dist')).sort()).toEqual(['consumers', 'migrations', 'producers', 'src']);
+    const pointing = files.filter((file) =>
+      readFileSync(join(folder, file), 'utf8').includes('sourceMappingURL'),
+    );
+    expect(pointing).toEqual([]);
+  });
+
+  it('is built before it is packed, and says what it is', () => {
+    const { scripts, keywords } = manifest();
+    expect(scripts['prepack']).toBe('npm run build');
+    expect(keywords).toContain('openmetadata');
   });
 });
