@@ -12,7 +12,9 @@ const INTRODUCTION = `# Configuration
 By environment variables. An empty variable is an unset one. Everything is checked at start: all mistakes are listed
 together, by name and with what to do, and the process ends with exit code 2. What is set is checked even where a
 command does not need it. The text of a setting is never printed in an error; settings marked *secret* are hidden
-everywhere else as well.
+everywhere else as well. Each of those can lie in a file instead, as Docker and Kubernetes hand secrets out: its name with
+\`_FILE\` (\`FERNET_KEY_FILE=/run/secrets/fernet-key\`) is the path. The file is read at start, at most 64 KiB of it, and one
+line break at its end is not part of the value.
 
 OpenMetadata's names (\`SECRET_MANAGER\`, \`SECRET_MANAGER_PREFIX\`, \`SECRET_MANAGER_TAGS\`, \`OPENMETADATA_CLUSTER_NAME\`,
 \`FERNET_KEY\`, \`OM_SM_REGION\`, \`OM_SM_ACCESS_KEY_ID\`, \`OM_SM_ACCESS_KEY\`) mean here what they mean there. A variable that

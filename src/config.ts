@@ -1,10 +1,12 @@
 import { ConfigurationError } from './errors.js';
 import { assemble, type AnyConfig } from './config/assemble.js';
 import { crossChecks, type Need, type Problem } from './config/checks.js';
+import { withSecretFiles } from './config/secret-file.js';
 import { SETTING_NAMES, SETTINGS, type SettingName, type SettingValues } from './config/settings.js';
 import { warningsFor } from './config/warnings.js';
 import { unsafeFlagsIn } from './unsafe-flags.js';
 
+export { withSecretFiles } from './config/secret-file.js';
 export type { DatabaseAddress, DatabaseTls, ServerAddress } from './config/database-url.js';
 export type { ConnectorPath } from './config/forms.js';
 
@@ -41,7 +43,8 @@ export function loadConfig<N extends Need = Need>(
   { need }: { readonly need: readonly N[] } = { need: ALL as readonly N[] },
 ): Config<N> {
   const flags = unsafeFlagsIn(env);
-  const { values, problems } = readSettings(env);
+  const files = withSecretFiles(env);
+  const { values, problems } = readSettings(files.env, files.problems);
   const failed = new Set(problems.map((problem) => problem.name));
   const all = [
     ...flags.map((name) => ({ name, message: 'prints record contents, passwords among them; unset it' })),
@@ -56,10 +59,14 @@ export function loadConfig<N extends Need = Need>(
 }
 
 /** Each setting by itself, so that one that fails does not keep the others from being checked together. */
-function readSettings(env: NodeJS.ProcessEnv): { values: Partial<SettingValues>; problems: Problem[] } {
+function readSettings(
+  env: NodeJS.ProcessEnv,
+  found: readonly Problem[],
+): { values: Partial<SettingValues>; problems: Problem[] } {
   const values: Partial<Record<SettingName, unknown>> = {};
-  const problems: Problem[] = [];
+  const problems = [...found];
   for (const name of SETTING_NAMES) {
+    if (found.some((problem) => problem.name === name)) continue;
     const result = SETTINGS[name].schema.safeParse(env[name]);
     if (result.success) values[name] = result.data;
     else problems.push(...result.error.issues.map(({ message }) => ({ name, message })));

@@ -1,4 +1,5 @@
 import { sharedKeys } from './checks.js';
+import { secretFileName } from './secret-file.js';
 import { SETTING_NAMES, type SettingValues } from './settings.js';
 
 /** Distance from which a name is somebody else's variable. */
@@ -11,7 +12,7 @@ export function warningsFor(env: NodeJS.ProcessEnv, values: SettingValues): stri
 
 /** Variables that are none of ours but nearly are: FERNET_KEYS, KAFKA_BROKER, SECRETS_MANAGER. */
 function nearMisses(names: readonly string[]): string[] {
-  const known = new Set<string>(SETTING_NAMES);
+  const known = new Set<string | null>(SETTING_NAMES.flatMap((name) => [name, secretFileName(name)]));
   return names.flatMap((name) => {
     if (known.has(name)) return [];
     const meant = SETTING_NAMES.find((each) => isNear(name.toUpperCase(), each));

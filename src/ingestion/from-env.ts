@@ -1,4 +1,4 @@
-import { loadConfig } from '../config.js';
+import { loadConfig, withSecretFiles } from '../config.js';
 import { kafkaSettings } from '../kafka/settings-from-config.js';
 import type { ResolverOptions } from './resolver.js';
 import type { SubscribeOptions } from './subscribe.js';
@@ -30,9 +30,10 @@ export function ingestionFromEnv(env: Readonly<Record<string, string | undefined
   );
   const { aws, requestTimeoutMs } = config.secretsManager;
   const { groupId, ...kafka } = kafkaSettings(config);
-  const fernetKeys = given(env['INGESTION_FERNET_KEY']) ?? given(env['FERNET_KEY']);
+  const { env: texts } = withSecretFiles(env);
+  const fernetKeys = given(texts['INGESTION_FERNET_KEY']) ?? given(texts['FERNET_KEY']);
   const vaultFile = given(env['LOCAL_VAULT_FILE']);
-  const vaultKeys = given(env['FERNET_KEY']);
+  const vaultKeys = given(texts['FERNET_KEY']);
   return {
     resolver: {
       ...(vaultFile === null || vaultKeys === null ? {} : { local: { vaultFile, fernetKeys: vaultKeys } }),

@@ -1,4 +1,4 @@
-import { loadConfig } from '../config.js';
+import { loadConfig, withSecretFiles } from '../config.js';
 import type { ConnectorPath } from '../config.js';
 import { ConfigurationError } from '../errors.js';
 import { kafkaSettings } from '../kafka/settings-from-config.js';
@@ -14,7 +14,7 @@ import type { PublisherOptions } from './publisher.js';
  */
 export function publisherFromEnv(env: Readonly<Record<string, string | undefined>>): PublisherOptions {
   const config = loadConfig({ ...env }, { need: ['kafka'] });
-  const fernetKeys = env['PUBLISHER_FERNET_KEY'];
+  const fernetKeys = withSecretFiles(env).env['PUBLISHER_FERNET_KEY'];
   if (fernetKeys === undefined || fernetKeys.trim() === '') {
     throw new ConfigurationError(
       'CONFIG_INVALID',
