@@ -17,7 +17,13 @@ import type { WorkerError } from '../../../src/errors.js';
 import { createGroupClient } from '../../../src/kafka/client.js';
 import { readGroup } from '../../../src/kafka/admin.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';
-import { FakeHandler, kafkaSettings, SILENT, startConsumer, transient } from './support.js';
+import {
+  FakeHandler,
+  kafkaSettings,
+  SILENT,
+  startConsumer,
+  transient,
+} from '../../integration/kafka/support.js';
 
 describeWith(['kafka'], 'several consumers of one group', ({ kafka: brokers }) => {
   it('wait, all of them, for a leader that has died while the partitions were shared out', async () => {

@@ -1,6 +1,11 @@
 import { expect, it } from 'vitest';
 import { describeWithOwn, endOffsets, startCli, startKafka, waitFor } from '../../harness/index.js';
-import { loseKeyOfSent, publishEvents, replayWorld, securedOf } from './replay-support.js';
+import {
+  loseKeyOfSent,
+  publishEvents,
+  replayWorld,
+  securedOf,
+} from '../../integration/cli/replay-support.js';
 
 const TOTAL = 1_000;
 

@@ -23,7 +23,7 @@ import {
   runReplay,
   securedOf,
   type ReplayWorld,
-} from './replay-support.js';
+} from '../../integration/cli/replay-support.js';
 
 interface SecuredJson {
   readonly operation: string;

@@ -10,7 +10,7 @@ import {
   readAll,
   waitFor,
 } from '../harness/index.js';
-import { createWorld, securedData, serviceEvent, startWorker, type World } from './fixture.js';
+import { createWorld, securedData, serviceEvent, startWorker, type World } from '../e2e/fixture.js';
 
 const AT = 1_790_000_000_000;
 /** `npm run test:many-events` has the full size: 10,000. */

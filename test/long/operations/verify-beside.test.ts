@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
 import { AWS_REGION, describeWith, runCli, startCli, waitFor } from '../../harness/index.js';
-import { publishEvents, replayWorld, rowsOf } from '../cli/replay-support.js';
+import { publishEvents, replayWorld, rowsOf } from '../../integration/cli/replay-support.js';
 import { MARKER } from '../../components/cli/support.js';
 
 const CONNECTIONS = 24;

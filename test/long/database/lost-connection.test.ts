@@ -9,7 +9,7 @@ import {
   waitFor,
   type DatabaseEngine,
 } from '../../harness/index.js';
-import { openDatabase } from './support.js';
+import { openDatabase } from '../../integration/database/support.js';
 
 /** What ends our session, and whether it is gone. */
 const ENDS = {

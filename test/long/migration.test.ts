@@ -14,7 +14,7 @@ import {
   type TestDatabase,
   type TestProcess,
 } from '../harness/index.js';
-import { createWorld, publish, serviceEvent, startWorker, type World } from './fixture.js';
+import { createWorld, publish, serviceEvent, startWorker, type World } from '../e2e/fixture.js';
 
 /** 200 connections; `npm run test:migration` takes 5,000, with 12,000 secrets. */
 const CONNECTIONS = Number(process.env.TEST_MIGRATION_CONNECTIONS ?? 200);

@@ -11,7 +11,7 @@ import {
   waitFor,
   type TestProcess,
 } from '../harness/index.js';
-import { createWorld, publish, serviceEvent, startWorker, type World } from './fixture.js';
+import { createWorld, publish, serviceEvent, startWorker, type World } from '../e2e/fixture.js';
 
 const CONNECTIONS = 60;
 const ROUND_EVENTS = 160;

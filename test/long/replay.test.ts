@@ -21,7 +21,7 @@ import {
   startWorker,
   takeOver,
   type World,
-} from './fixture.js';
+} from '../e2e/fixture.js';
 
 /** `npm run test:replay` has the full size: 50,000 events over 5,000 connections. */
 const EVENTS = Number(process.env.TEST_REPLAY_EVENTS ?? 1_000);

@@ -26,7 +26,7 @@ import {
   runReplay,
   securedOf,
   type ReplayWorld,
-} from '../cli/replay-support.js';
+} from '../../integration/cli/replay-support.js';
 
 const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } = kafkajs;
 const PURGED = { timeoutMs: 90_000, intervalMs: 500 };

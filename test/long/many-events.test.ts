@@ -10,7 +10,7 @@ import {
   waitFor,
 } from '../harness/index.js';
 import { startAwsStandin } from '../harness/aws-standin/index.js';
-import { createWorld, publish, securedData, serviceEvent, startWorker, type World } from './fixture.js';
+import { createWorld, publish, securedData, serviceEvent, startWorker, type World } from '../e2e/fixture.js';
 
 /** `npm run test:many-events` has the full size: 10,000 events over 1,000 connections. */
 const EVENTS = Number(process.env.TEST_MANY_EVENTS ?? 4_000);

@@ -14,7 +14,7 @@ import {
   type ReceivedRecord,
 } from '../harness/index.js';
 import { startAwsStandin } from '../harness/aws-standin/index.js';
-import { createWorld, serviceEvent, startWorker, type World } from './fixture.js';
+import { createWorld, serviceEvent, startWorker, type World } from '../e2e/fixture.js';
 
 /** Sent as every password; what it looks like after the encodings that values pass through. */
 const PLAIN_PART = 'mArKeR-7f3a91c2';

@@ -21,7 +21,7 @@ import {
   unsignedToken,
   type SecureKafka,
 } from '../../harness/parts/secure-kafka.js';
-import { FakeHandler, startConsumer } from './support.js';
+import { FakeHandler, startConsumer } from '../../integration/kafka/support.js';
 
 type Environment = Readonly<Record<string, string>>;
 

@@ -15,7 +15,7 @@ import {
 import { writeAllCodecs } from '../harness/codecs.js';
 import { quietKafka } from '../harness/quiet-kafka.js';
 import { requireDeadLetterSchema } from '../harness/schemas.js';
-import { createWorld, securedData, serviceEvent, startWorker, type World } from './fixture.js';
+import { createWorld, securedData, serviceEvent, startWorker, type World } from '../e2e/fixture.js';
 
 const AT = 1_790_000_000_000;
 const CANARY = 'canaryzq-e2e';
