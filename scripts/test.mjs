@@ -1,5 +1,7 @@
-// `npm test`: all there is to check, from a fresh clone on. `npm test -- FILTER…` hands file filters and options to
-// Vitest. The last line is `N passed, N failed[, N skipped]`; exit code 1 where something failed or no test ran.
+// `npm test`, `npm run test:faults` and `npm run test:all`: the tiers of test/suites.ts, from a fresh clone on. Further
+// arguments go to Vitest: file filters, which look in all suites, and options. The last line is
+// `N passed, N failed[, N skipped]`, the one above names the tier and what it left out. Exit code 1 where something
+// failed or no test ran.
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -8,16 +10,31 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { matchesLock } from './installed.mjs';
+import { readReport, timesOf } from './test-report.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MODULES = join(ROOT, 'node_modules');
 const REPORT = join(ROOT, '.tmp', 'vitest.json');
 const LEAK_GRACE_MS = 5_000;
+const COMMANDS = { quick: 'npm test', faults: 'npm run test:faults', all: 'npm run test:all' };
 
 /** In the environment of everything that is started here: by it, what was left behind is found. */
 const RUN_ID = randomUUID();
-const filters = process.argv.slice(2);
-const env = { ...process.env, TEST_RUN_ID: RUN_ID };
+const [tierFlag, asked, ...rest] = process.argv.slice(2);
+const tier = tierFlag === '--tier' ? asked : 'quick';
+const args = tierFlag === '--tier' ? rest : process.argv.slice(2);
+if (!(tier in COMMANDS)) throw new Error(`no tier \`${tier}\`: ${Object.keys(COMMANDS).join(', ')}`);
+/** Whether the arguments choose files, of whichever suite. */
+const isChoice = args.some(
+  (arg) => arg.startsWith('--project') || (!arg.startsWith('-') && isOfATestFile(arg)),
+);
+const isQuick = tier === 'quick';
+const env = {
+  ...process.env,
+  TEST_RUN_ID: RUN_ID,
+  TEST_TIER: isChoice ? 'all' : tier,
+  ...(isQuick ? { TEST_SMALL: '1' } : {}),
+};
 if (!process.stdout.isTTY) {
   env.NO_COLOR = '1';
   delete env.FORCE_COLOR;
@@ -36,12 +53,17 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 }
 
 if (await step('install', install, { counted: false })) {
-  if (await step('build', () => runTool('node', [join(ROOT, 'scripts', 'build.mjs')]))) {
-    await Promise.all([staticChecks(), suites()]);
+  // Of two cores the build takes one.
+  const [isBuilt] = await Promise.all([
+    step('build', () => runTool('node', [join(ROOT, 'scripts', 'build.mjs')])),
+    tier === 'faults' ? undefined : step('types', types),
+  ]);
+  if (isBuilt) {
+    await Promise.all([tier === 'faults' ? undefined : staticChecks(), suites()]);
     await step('nothing left running', leaks);
   }
 }
-finish();
+await finish();
 
 /** Runs one step unless we were interrupted; what it throws is its failure. */
 async function step(name, work, { counted = true } = {}) {
@@ -60,14 +82,24 @@ async function step(name, work, { counted = true } = {}) {
   return result.failed === 0;
 }
 
-/** One after another, in the time that suites leave which wait for servers and workers. */
+/** Type-checks what changed since the last time, as TypeScript itself knows it. */
+function types() {
+  const state = ['--incremental', '--tsBuildInfoFile', join('.tmp', 'types.tsbuildinfo')];
+  return runNodeTool('typescript/bin/tsc', ['-p', 'tsconfig.json', '--noEmit', ...state]);
+}
+
+/**
+ * One after another, in the time that suites leave which wait for servers and workers. The quick tier looks again only
+ * at files that changed. What ESLint says of a file may depend on others: the long tiers look at all of them.
+ */
 async function staticChecks() {
   const idle = { priority: constants.priority.PRIORITY_LOW };
-  await step('types', () => runNodeTool('typescript/bin/tsc', ['-p', 'tsconfig.json', '--noEmit'], idle));
-  await step('format', () =>
-    runNodeTool('prettier/bin/prettier.cjs', ['--check', '--log-level', 'warn', '.'], idle),
-  );
-  await step('lint', () => runNodeTool('eslint/bin/eslint.js', ['.', '--max-warnings', '0'], idle));
+  const cache = (name) =>
+    isQuick ? ['--cache', '--cache-strategy', 'content', '--cache-location', join('.tmp', name)] : [];
+  const prettier = ['--check', '--log-level', 'warn', '.', ...cache('prettier-cache')];
+  await step('format', () => runNodeTool('prettier/bin/prettier.cjs', prettier, idle));
+  const eslint = ['.', '--max-warnings', '0', ...cache('eslint-cache')];
+  await step('lint', () => runNodeTool('eslint/bin/eslint.js', eslint, idle));
 }
 
 async function install() {
@@ -81,15 +113,15 @@ async function suites() {
   const begin = performance.now();
   mkdirSync(join(ROOT, '.tmp'), { recursive: true });
   rmSync(REPORT, { force: true });
-  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`, ...filters];
+  const options = ['--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`];
   let broken;
   try {
-    await runNodeTool('vitest/vitest.mjs', args, { show: true });
+    await runNodeTool('vitest/vitest.mjs', ['run', ...options, ...args], { show: true });
   } catch (error) {
     broken = error.message;
   }
   const seconds = (performance.now() - begin) / 1000;
-  const counts = readReport();
+  const counts = readReport(REPORT, ROOT);
   const result = { name: 'suites', counted: true, seconds, note: '', ...counts };
   if (counts.passed + counts.failed === 0) {
     result.failed += 1;
@@ -100,24 +132,6 @@ async function suites() {
     result.note = broken;
   }
   steps.push(result);
-}
-
-function readReport() {
-  try {
-    const report = JSON.parse(readFileSync(REPORT, 'utf8'));
-    // A file that could not be loaded has no tests to count.
-    const unloaded = report.testResults.filter(
-      ({ status, assertionResults }) =>
-        status === 'failed' && assertionResults.every((test) => test.status !== 'failed'),
-    );
-    return {
-      passed: report.numPassedTests,
-      failed: report.numFailedTests + unloaded.length,
-      skipped: report.numPendingTests + report.numTodoTests,
-    };
-  } catch {
-    return { passed: 0, failed: 0, skipped: 0 };
-  }
 }
 
 /** No process that a test or the harness started may outlive the run. What is found is named, and ended. */
@@ -181,7 +195,13 @@ function runTool(command, args, { show = false, priority = null } = {}) {
   });
 }
 
-function finish() {
+async function finish() {
+  // TypeScript is read by what `npm ci` has installed; without that nothing was run.
+  const known = steps[0]?.failed === 0 ? await suitesModule() : undefined;
+  const files = steps.flatMap((one) => one.files ?? []);
+  if (files.length > 1) {
+    for (const line of timesOf(files, (file) => known?.suitesOf(file)[0]?.name ?? '?')) print(line);
+  }
   print('');
   for (const { name, counted, passed, failed, skipped, seconds, note } of steps) {
     const outcome = failed > 0 ? 'FAILED' : 'ok';
@@ -196,7 +216,33 @@ function finish() {
   if (interrupted !== undefined) print(`interrupted by ${interrupted}`);
   const skipped = sum('skipped');
   process.exitCode = failed > 0 || sum('passed') === 0 ? 1 : 0;
+  if (known !== undefined) print(scopeOf(known.leftOut(tier, testFiles())));
   print(`${sum('passed')} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+}
+
+/** Which tier this was, and what of all there is was not run. */
+function scopeOf(left) {
+  const command = [COMMANDS[tier], ...(args.length > 0 ? ['--', ...args] : [])].join(' ');
+  if (isChoice) return `${command}: only the test files that these arguments choose`;
+  const chosen = args.length > 0 ? ['what these arguments leave out'] : [];
+  const missing = [...left, ...chosen];
+  if (missing.length === 0) return `${command}: everything`;
+  return `${command}: the tier \`${tier}\`; left out: ${missing.join(', ')}`;
+}
+
+async function suitesModule() {
+  const { tsImport } = await import('tsx/esm/api');
+  return tsImport('../test/suites.ts', import.meta.url);
+}
+
+function testFiles() {
+  return readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => `test/${file}`);
+}
+
+function isOfATestFile(text) {
+  return testFiles().some((file) => file.includes(text));
 }
 
 function print(line) {

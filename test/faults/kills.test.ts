@@ -10,10 +10,14 @@ import { cellsOf, runMatrix } from './kills/matrix.js';
 const AT_ONCE = 8;
 const LONGEST_MS = 1_800_000;
 
-/** Each boundary once, several of a kind in one world; which engine and how many workers, the seed says. */
+/**
+ * Each boundary once, several of a kind in one world; which engine and how many workers, the seed says. Of several
+ * shards (`TEST_SHARD`) each has its part of the boundaries, whatever its seed.
+ */
 function chosenCells(seed: number): Cell[] {
+  const [shard = 1, shards = 1] = (process.env['TEST_SHARD'] ?? '1/1').split('/').map(Number);
   return chainsOf(BOUNDARIES).flatMap(([first, ...others], index) => {
-    if (first === undefined) return [];
+    if (first === undefined || index % shards !== shard - 1) return [];
     const columns = cellsOf([first], COLUMNS).map(({ column }) => column);
     const column = columns[(seed + index * 3) % columns.length];
     if (column === undefined) return [];
@@ -28,7 +32,7 @@ function sharesWorld({ atStart = false }: Boundary, { workers, dies }: Column): 
   return workers !== null && !(atStart && dies === 'other');
 }
 
-// The whole matrix is `npm run test:faults`; docs/development.md says how it works.
+// The whole matrix is `npm run kills`; docs/development.md says how it works.
 describeWith(['kafka', 'postgres', 'mariadb'], 'a process that is killed', (servers) => {
   const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 1_000);
   const cells = chosenCells(seed);

@@ -1,4 +1,4 @@
-import { describe, inject, it } from 'vitest';
+import { describe, it } from 'vitest';
 import { givenAddress } from './parts/compose.js';
 import {
   messageOf,
@@ -7,8 +7,17 @@ import {
   type Addresses,
   type PartName,
   type PartState,
+  type PartStates,
 } from './names.js';
 import { TOOL_CHECKS } from './parts.js';
+
+/** Of this test process; null in a suite that has no parts. */
+let states: PartStates | null = null;
+
+/** The setup file of the suites with parts calls this, before any test file is loaded. */
+export function setPartStates(known: PartStates): void {
+  states = known;
+}
 
 /** Servers start slowly on a machine that does much else; a test that says its own time keeps it. */
 const OWN_TIMEOUT_MS = 300_000;
@@ -22,10 +31,10 @@ export function describeWith<const P extends PartName>(
   title: string,
   define: (addresses: Addresses<P>) => void,
 ): void {
-  const states = parts.map((part) => ({ part, state: partState(part) }));
-  const missing = states.flatMap(({ part, state }) => (state.up ? [] : [`${part}: ${state.reason}`]));
+  const asked = parts.map((part) => ({ part, state: partState(part) }));
+  const missing = asked.flatMap(({ part, state }) => (state.up ? [] : [`${part}: ${state.reason}`]));
   const addresses = Object.fromEntries(
-    states.map(({ part, state }) => [part, state.up ? state.address : '']),
+    asked.map(({ part, state }) => [part, state.up ? state.address : '']),
   ) as Record<P, string>;
   describeUnless(missing, title, () => {
     define(addresses);
@@ -52,9 +61,7 @@ export function describeWithOwn(parts: readonly PartName[], title: string, defin
 export function partState(part: PartName): PartState {
   const given = givenAddress(part);
   if (given !== undefined) return { up: true, address: given };
-  // Undefined in a project that starts no parts (unit), whatever the type says.
-  const states: Partial<Record<PartName, PartState>> | undefined = inject('parts');
-  return states?.[part] ?? { up: false, reason: 'this test project starts no parts' };
+  return states?.[part] ?? { up: false, reason: 'this suite starts no parts' };
 }
 
 /** The address of a part inside of a {@link describeWith} that names it. */

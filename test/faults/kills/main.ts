@@ -6,7 +6,7 @@ import { cellsOf, runMatrix } from './matrix.js';
 import { renderTable } from './table.js';
 import { serversOf } from './world.js';
 
-const USAGE = `npm run test:faults -- [options]
+const USAGE = `npm run kills -- [options]
 
   --rows TEXT      boundaries whose name contains it; a comma list of such texts
   --columns TEXT   the same for engines and workers (${COLUMNS.map(({ id }) => id).join(', ')})

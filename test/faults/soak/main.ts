@@ -58,7 +58,7 @@ const options = readOptions();
 if (options !== null) {
   const isWell = await main(options);
   const repeat = options.matrixRepeat;
-  const isMatrixGreen = repeat === 0 || runScript('test:faults', '--', '--repeat', String(repeat));
+  const isMatrixGreen = repeat === 0 || runScript('kills', '--', '--repeat', String(repeat));
   process.exitCode = isWell && isMatrixGreen ? 0 : 1;
   print(process.exitCode === 0 ? 'soak: all is well' : 'soak: NOT WELL');
 }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -214,16 +214,6 @@ describe('small things', () => {
     const { default: Sqlite } = await import('better-sqlite3');
     new Sqlite(database.url.slice('sqlite:'.length)).exec('CREATE TABLE t AS SELECT 1 AS a').close();
     expect(await queryDatabase(database, 'SELECT a FROM t')).toEqual([{ a: 1 }]);
-  });
-
-  it('has every test file in a suite that runs', () => {
-    const config = readFileSync(join(PROJECT_DIR, 'vitest.config.ts'), 'utf8');
-    const folders = [...config.matchAll(/folders: \[([^\]]*)\]/g)].flatMap(([, list]) =>
-      [...(list ?? '').matchAll(/'([^']+)'/g)].map(([, folder]) => folder),
-    );
-    const files = readdirSync(join(PROJECT_DIR, 'test'), { recursive: true, encoding: 'utf8' });
-    const strays = files.filter((file) => file.endsWith('.test.ts') && !folders.includes(file.split('/')[0]));
-    expect(strays).toEqual([]);
   });
 });
 

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
-/** What Node itself loads: the program, and what `npm run test:faults` and `npm run soak` run outside of the test runner. */
+/** What Node itself loads: the program, and what `npm run kills` and `npm run soak` run outside of the test runner. */
 const FOLDERS = [
   'consumers/',
   'producers/',
