@@ -1,61 +1,65 @@
-// What the JSON report of Vitest says, for the end of `npm test`.
-import { readFileSync } from 'node:fs';
-import { relative } from 'node:path';
+// What Vitest has seen of each file, for the end of `npm test`: a reporter that writes it, and its reader.
+import { readFileSync, writeFileSync } from 'node:fs';
 
 const SLOWEST = 12;
 
-/** Counts, and of each file its path below `root`, its seconds and how many tests it has. All zero without a report. */
-export function readReport(path, root) {
-  try {
-    const report = JSON.parse(readFileSync(path, 'utf8'));
-    // A file that could not be loaded has no tests to count.
-    const unloaded = report.testResults.filter(
-      ({ status, assertionResults }) =>
-        status === 'failed' && assertionResults.every((test) => test.status !== 'failed'),
-    );
-    return {
-      passed: report.numPassedTests,
-      failed: report.numFailedTests + unloaded.length,
-      skipped: report.numPendingTests + report.numTodoTests,
-      files: report.testResults.map(({ name, startTime, endTime, assertionResults }) => ({
-        name: relative(root, name),
-        seconds: Math.max(0, endTime - startTime) / 1000,
-        tests: assertionResults.length,
-      })),
-    };
-  } catch {
-    return { passed: 0, failed: 0, skipped: 0, files: [] };
+/** Vitest's reporter: writes to the file of TEST_REPORT. */
+export default class FileReporter {
+  onTestRunEnd(modules) {
+    const files = modules.map((module) => {
+      const states = [...module.children.allTests()].map((test) => test.result().state);
+      const count = (state) => states.filter((one) => one === state).length;
+      const { prepareDuration, setupDuration, collectDuration, duration } = module.diagnostic();
+      return {
+        name: module.relativeModuleId,
+        suite: module.project.name,
+        seconds: (prepareDuration + setupDuration + collectDuration + duration) / 1000,
+        passed: count('passed'),
+        // A file that could not be loaded, or whose clean-up failed, has no test to count.
+        failed: Math.max(count('failed'), module.ok() ? 0 : 1),
+        // Also those that an interruption left undone.
+        skipped: count('skipped') + count('pending'),
+      };
+    });
+    writeFileSync(process.env.TEST_REPORT, JSON.stringify(files));
   }
 }
 
-/** Where the time went, in lines: the suites, all files of each added up, then the slowest files. */
-export function timesOf(files, suiteOf) {
-  const suites = new Map();
-  for (const { name, seconds, tests } of files) {
-    const sum = suites.get(suiteOf(name)) ?? { seconds: 0, tests: 0, files: 0 };
-    suites.set(suiteOf(name), {
-      seconds: sum.seconds + seconds,
-      tests: sum.tests + tests,
-      files: sum.files + 1,
-    });
+/** All counts, and the files. All zero where Vitest wrote nothing. */
+export function readReport(path) {
+  let files = [];
+  try {
+    files = JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    // It came to no end: its own output says why.
   }
-  const slowestFirst = (a, b) => b.seconds - a.seconds;
-  const line = (seconds, tests, name) =>
-    `${seconds.toFixed(1).padStart(8)} s ${String(tests).padStart(5)} tests  ${name}`;
+  return { ...added(files), files };
+}
+
+/** Where the time went, in lines: the suites, all files of each added up, then the slowest files. */
+export function timesOf(files) {
+  const suites = [...new Set(files.map(({ suite }) => suite))].map((suite) => {
+    const own = files.filter((file) => file.suite === suite);
+    return { ...added(own), name: `${suite} (${own.length} ${own.length === 1 ? 'file' : 'files'})` };
+  });
+  const slowestFirst = (list) => list.toSorted((a, b) => b.seconds - a.seconds);
+  const line = ({ name, seconds, passed, failed, skipped }) =>
+    `${seconds.toFixed(1).padStart(8)} s ${String(passed + failed + skipped).padStart(5)} tests  ${name}`;
   return [
     '',
     'Where the time went: suites, their files added up',
-    ...[...suites]
-      .map(([name, sum]) => ({
-        ...sum,
-        name: `${name} (${sum.files} ${sum.files === 1 ? 'file' : 'files'})`,
-      }))
-      .sort(slowestFirst)
-      .map(({ seconds, tests, name }) => line(seconds, tests, name)),
+    ...slowestFirst(suites).map(line),
     'The slowest files',
-    ...files
-      .toSorted(slowestFirst)
-      .slice(0, SLOWEST)
-      .map(({ seconds, tests, name }) => line(seconds, tests, name)),
+    ...slowestFirst(files).slice(0, SLOWEST).map(line),
   ];
+}
+
+function added(files) {
+  const sum = (key) => files.reduce((total, file) => total + file[key], 0);
+  return {
+    passed: sum('passed'),
+    failed: sum('failed'),
+    skipped: sum('skipped'),
+    seconds: sum('seconds'),
+  };
 }

@@ -32,6 +32,7 @@ const isQuick = tier === 'quick';
 const env = {
   ...process.env,
   TEST_RUN_ID: RUN_ID,
+  TEST_REPORT: REPORT,
   TEST_TIER: isChoice ? 'all' : tier,
   ...(isQuick ? { TEST_SMALL: '1' } : {}),
 };
@@ -113,7 +114,7 @@ async function suites() {
   const begin = performance.now();
   mkdirSync(join(ROOT, '.tmp'), { recursive: true });
   rmSync(REPORT, { force: true });
-  const options = ['--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`];
+  const options = ['--reporter=default', '--reporter=./scripts/test-report.mjs'];
   let broken;
   try {
     await runNodeTool('vitest/vitest.mjs', ['run', ...options, ...args], { show: true });
@@ -121,8 +122,8 @@ async function suites() {
     broken = error.message;
   }
   const seconds = (performance.now() - begin) / 1000;
-  const counts = readReport(REPORT, ROOT);
-  const result = { name: 'suites', counted: true, seconds, note: '', ...counts };
+  const counts = readReport(REPORT);
+  const result = { name: 'suites', counted: true, note: '', ...counts, seconds };
   if (counts.passed + counts.failed === 0) {
     result.failed += 1;
     result.note = 'no test ran';
@@ -200,7 +201,7 @@ async function finish() {
   const known = steps[0]?.failed === 0 ? await suitesModule() : undefined;
   const files = steps.flatMap((one) => one.files ?? []);
   if (files.length > 1) {
-    for (const line of timesOf(files, (file) => known?.suitesOf(file)[0]?.name ?? '?')) print(line);
+    for (const line of timesOf(files)) print(line);
   }
   print('');
   for (const { name, counted, passed, failed, skipped, seconds, note } of steps) {
