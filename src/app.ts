@@ -11,6 +11,7 @@ import { DatabaseLedger, type LedgerOptions } from './database/ledger.js';
 import { migrateSchema, requireCurrentSchema } from './database/schema.js';
 import { requireOwnStores } from './app-installation.js';
 import { loadActiveIdentity, type ManagerChange } from './app-manager.js';
+import { WriteLimits } from './app-write-limits.js';
 import { rememberOwnPrefix, type RefersToOwn } from './database/own-prefixes.js';
 import { loadIdentity, type DatabaseIdentity } from './database/settings.js';
 import { pruneOldRows } from './database/retention.js';
@@ -38,7 +39,6 @@ import { ManagerPool } from './secrets-managers/pool.js';
 import type { SecretsManager } from './secrets-managers/port.js';
 import { createSecretsManager } from './secrets-managers/registry.js';
 import type { ManagerSettings, StoreRequest } from './secrets-managers/settings.js';
-import { WriteLimiter } from './secrets-managers/write-limiter.js';
 import type { Installation, ManagerName } from './terms.js';
 import type { Outlet } from './transport.js';
 
@@ -111,20 +111,29 @@ export interface Worker {
 /** Puts the parts together: the only place that builds adapters for the pipeline. */
 export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Promise<Worker> {
   const { keys, claims, secretsManager } = config;
-  const limiter = new WriteLimiter({ writesPerSecond: secretsManager.writesPerSecond });
-  const hooks = {
-    onThrottle: () => {
-      limiter.throttled();
-    },
-    ...(parts.onStoreRequest === undefined ? {} : { onRequest: parts.onStoreRequest }),
-  };
   const { standIns } = parts;
   const database = standIns?.database ?? (await openMigratedDatabase(config, parts.lockWaitMs));
+  const limits = new WriteLimits({
+    database,
+    writesPerSecond: secretsManager.writesPerSecond,
+    onFailure: (error) => parts.observer.limitUnshared?.(error),
+  });
   const managers = new ManagerPool(async (name) => {
     if (standIns !== undefined) return standIns.openManager(name);
     const { installation } = await loadIdentity(database, keys, secretsManager.name);
+    const hooks = {
+      onThrottle: () => {
+        limits.of(name).throttled();
+      },
+      ...(parts.onStoreRequest === undefined ? {} : { onRequest: parts.onStoreRequest }),
+    };
     return openSecretsManager(config, keys, { ...hooks, installation }, name);
   });
+  const close = async (): Promise<void> => {
+    await limits.close();
+    await managers.close();
+    await database.close();
+  };
   try {
     // Stand-ins change nothing.
     const requireOwn = async (identity: Pick<DatabaseIdentity, 'activeManager' | 'installation'>) =>
@@ -155,7 +164,10 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       onDeadLetters: (letters) => parts.observer.deadLettersMade?.(letters),
     };
     const ledger = standIns?.openLedger(ledgerOptions) ?? new DatabaseLedger(database, ledgerOptions);
-    const guard = new ClaimGuard({ gate: limiter, ledger, clock, storeTimeoutMs: claims.storeTimeoutMs });
+    const guard = new ClaimGuard({
+      gateOf: (name) => limits.of(name),
+      ...{ ledger, clock, storeTimeoutMs: claims.storeTimeoutMs },
+    });
     const onUnpublished = (error: WorkerError): void => parts.observer.unpublished?.(error);
     const lanes = new Lanes();
     const groups = { underWay: () => lanes.size, lines: database.dialect === 'sqlite' ? 1 : 2 };
@@ -217,14 +229,10 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
               Math.min(config.worker.concurrency * RECORDS_A_LANE.database, RECORDS_OF_A_GROUP),
             ),
       prune: (signal) => pruneOldRows(database, config.database, signal),
-      close: async () => {
-        await managers.close();
-        await database.close();
-      },
+      close,
     };
   } catch (error) {
-    await managers.close();
-    await database.close();
+    await close();
     throw error;
   }
 }

@@ -108,7 +108,8 @@ export const SETTINGS = {
   }),
   SECRET_MANAGER_WRITES_PER_SECOND: manager(positiveNumber, {
     meaning:
-      'Writes to the store per second and process; the quota is the whole account’s. Slows down on a throttle.',
+      'Writes to the store per second, of all processes of this database together: they share it by what each has to ' +
+      'write. The quota is the whole account’s: two databases need a part each. Slows down on a throttle.',
     default: '20',
     example: '0.5',
   }),

@@ -172,3 +172,13 @@ export interface SettingRow {
   name: string;
   value: string;
 }
+
+/** In the value of a setting: what one process holds of the writes to a store. Rates are writes per second. */
+export interface WriteShareEntry {
+  readonly process: string;
+  readonly limit: number;
+  readonly wanted: number;
+  readonly granted: number;
+  /** By the database's clock. */
+  readonly expiresAtMs: number;
+}

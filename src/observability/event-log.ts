@@ -83,6 +83,10 @@ export class EventLog implements PipelineObserver {
     this.#counters.handedBack(errorLabel(error));
     this.#failures.failed('a record cannot be published', error);
   }
+
+  limitUnshared(error: unknown): void {
+    this.#failures.failed('the share of the write limit is not renewed', error);
+  }
 }
 
 /** What a log says of a dead letter; `id` is what `dead-letters show` takes. */

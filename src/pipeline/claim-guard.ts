@@ -1,5 +1,6 @@
 import { WorkerError } from '../errors.js';
 import type { StoreCall } from '../secrets-managers/port.js';
+import type { ManagerName } from '../terms.js';
 import { requireTimeFor, type Claim, type MonotonicClock } from './claim.js';
 import type { Ledger } from './ledger.js';
 
@@ -9,7 +10,8 @@ export interface WriteGate {
 }
 
 export interface ClaimGuardParts {
-  readonly gate: WriteGate;
+  /** Each store has a limit of its own. */
+  readonly gateOf: (manager: ManagerName) => WriteGate;
   readonly ledger: Pick<Ledger, 'renew'>;
   readonly clock: MonotonicClock;
   /** The longest one request to the store may take, milliseconds. */
@@ -30,9 +32,9 @@ export class ClaimGuard {
   }
 
   /** Each request: its turn under the write limit, then the claim, which is renewed while it is the newest. */
-  callFor(holder: ClaimHolder, signal: AbortSignal): StoreCall {
+  callFor(holder: ClaimHolder, manager: ManagerName, signal: AbortSignal): StoreCall {
     const { ledger, clock, storeTimeoutMs } = this.#parts;
-    return this.#call(signal, async () => {
+    return this.#call(manager, signal, async () => {
       if (holder.claim.deadlineMs - clock() <= 2 * storeTimeoutMs)
         holder.claim = (await ledger.renew(holder.claim)) ?? holder.claim;
       requireTimeFor(holder.claim, storeTimeoutMs, clock());
@@ -43,15 +45,15 @@ export class ClaimGuard {
    * The same under a claim that is not renewed: for work whose marks in the database count from the claim's start, and
    * must not run out while one of its requests can still be sent.
    */
-  callWithin(claim: Claim, signal: AbortSignal): StoreCall {
+  callWithin(claim: Claim, manager: ManagerName, signal: AbortSignal): StoreCall {
     const { clock, storeTimeoutMs } = this.#parts;
-    return this.#call(signal, () => {
+    return this.#call(manager, signal, () => {
       requireTimeFor(claim, storeTimeoutMs, clock());
     });
   }
 
-  #call(signal: AbortSignal, requireTime: () => void | Promise<void>): StoreCall {
-    const { gate } = this.#parts;
+  #call(manager: ManagerName, signal: AbortSignal, requireTime: () => void | Promise<void>): StoreCall {
+    const gate = this.#parts.gateOf(manager);
     return {
       signal,
       admitWrite: async () => {

@@ -122,14 +122,16 @@ export class EventProcessor {
   }
 
   async #write(prepared: PreparedEvent, claimed: Claimed<WritePlan>, signal: AbortSignal): Promise<Acted> {
-    const { clock, guard } = this.#parts;
+    const { clock, guard, context } = this.#parts;
     const { plan, claim } = claimed;
     const startedMs = clock();
     const request = { writes: plan.writes, claim, purpose: `event:${prepared.eventHash}` };
     const givenUp = (answers: GivenUp['answers']): GivenUp => ({ elapsedMs: clock() - startedMs, answers });
     // The claim is looked at once the lane is ours, right before each request.
     const result = await this.#storeLanes(() =>
-      signal.aborted ? NOT_BEGUN : this.#writer.write(request, guard.callFor(claimed, signal)),
+      signal.aborted
+        ? NOT_BEGUN
+        : this.#writer.write(request, guard.callFor(claimed, context.manager.name, signal)),
     );
     switch (result.kind) {
       case 'written': {

@@ -31,4 +31,6 @@ export interface PipelineObserver {
   deadLettersMade?(letters: readonly DeadLetterHead[]): void;
   /** A record is not published: no key opens it, or it says what may not go out. */
   unpublished?(error: WorkerError): void;
+  /** The share of the write limit was not renewed; it is tried again. */
+  limitUnshared?(error: unknown): void;
 }

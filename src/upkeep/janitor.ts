@@ -60,6 +60,11 @@ export interface FinishOptions {
 
 const TIDIED = { name: 'applied', code: null } as const;
 
+interface NamedStore {
+  readonly manager: ManagerName;
+  readonly store: SecretStore;
+}
+
 /** What became of one secret: its new row, what the audit says, whether a request may still be on its way. */
 interface Handled {
   readonly row: StoredSecretRow;
@@ -149,7 +154,7 @@ export class Janitor {
 
   async #tidy(
     connectionId: string,
-    { manager, store }: { readonly manager: ManagerName; readonly store: SecretStore },
+    { manager, store }: NamedStore,
     total: TidyCounts,
     signal: AbortSignal,
   ): Promise<void> {
@@ -164,7 +169,7 @@ export class Janitor {
         decide: (state) => decideTidying(state, rules),
       },
       async (claimed: Claimed<TidyPlan>) => {
-        handled = await this.#carryOut(claimed, store, signal);
+        handled = await this.#carryOut(claimed, { manager, store }, signal);
         return this.#acted(handled, claimed.state);
       },
     );
@@ -178,10 +183,10 @@ export class Janitor {
 
   async #carryOut(
     { claim, plan, state }: Claimed<TidyPlan>,
-    store: SecretStore,
+    { manager, store }: NamedStore,
     signal: AbortSignal,
   ): Promise<readonly Handled[]> {
-    const call = this.#parts.guard.callWithin(claim, signal);
+    const call = this.#parts.guard.callWithin(claim, manager, signal);
     const handled: Handled[] = [];
     const works = [
       ...plan.deletions.map((row) => () => this.#delete(row, store, state.nowMs, call)),

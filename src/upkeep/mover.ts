@@ -93,11 +93,11 @@ export class Mover {
     claimed: Claimed<MovePlan>,
     signal: AbortSignal,
   ): Promise<{ readonly moved: Moved; readonly acted: Acted }> {
-    const { guard, clock } = this.#parts;
+    const { guard, clock, context } = this.#parts;
     const { claim, plan } = claimed;
     const startedMs = clock();
     const request = { writes: plan.writes, claim, purpose: `migration:${claim.connectionId}` };
-    const result = await this.#writer.write(request, guard.callFor(claimed, signal));
+    const result = await this.#writer.write(request, guard.callFor(claimed, context.manager.name, signal));
     const giveUp = (error: WorkerError, answers: GivenUp['answers']) => {
       const changes = plan.giveUp({ elapsedMs: clock() - startedMs, answers });
       return { moved: failed(error), acted: { kind: 'commit', outcome: LEFT, changes } as const };

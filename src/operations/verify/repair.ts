@@ -104,15 +104,16 @@ export class Repairer {
    * readers that hold the old one. Another connection's secret, or another installation's, is left.
    */
   async #accept({ connectionId, secretId }: Target, signal: AbortSignal): Promise<RepairState> {
-    const { guard, fingerprintKey, securedContext } = this.#parts;
+    const { guard, fingerprintKey, securedContext, manager } = this.#parts;
     const context = await securedContext();
     const accept: Act<null> = async ({ claim, state }) => {
       const inUse = this.#inUse(state, secretId);
       // A row that somebody has altered does not get a digest by this.
+      const call = guard.callWithin(claim, manager.name, signal);
       const value =
         inUse === null || !isUnaltered(inUse.field, fingerprintKey)
           ? null
-          : await this.#ownValue({ connectionId, secretId }, guard.callWithin(claim, signal));
+          : await this.#ownValue({ connectionId, secretId }, call);
       if (value === 'unknown') return MAY_LAND;
       return inUse === null || value === null ? NOTHING : this.#accepted(inUse, value, state, context);
     };
@@ -207,7 +208,7 @@ export class Repairer {
     const { manager, guard } = this.#parts;
     const { owned } = manager.store;
     const tag: Act<null> = async ({ claim, state }) => {
-      const call = guard.callWithin(claim, signal);
+      const call = guard.callWithin(claim, manager.name, signal);
       const isKnown =
         (await this.#isRecorded(state, secretId, call)) || (await this.#isAdopted(state, secretId, call));
       if (!isKnown || owned === null) return NOTHING;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { openSecretsManager } from '../../app.js';
 import { requireOwnStores } from '../../app-installation.js';
+import { WriteLimits } from '../../app-write-limits.js';
 import type { Config } from '../../config.js';
 import type { Database } from '../../database/database.js';
 import { DatabaseLedger } from '../../database/ledger.js';
@@ -92,6 +93,8 @@ async function repair(
 interface OpenedVerification {
   readonly parts: VerifyParts;
   readonly identity: DatabaseIdentity;
+  /** For what is repaired. */
+  readonly limits: WriteLimits;
   /** Before anything is repaired. @throws ConfigurationError STORE_OF_ANOTHER_INSTALLATION */
   requireOwnStores(): Promise<void>;
   close(): Promise<void>;
@@ -110,12 +113,17 @@ async function openVerification(
     throw new ConfigurationError('CONFIG_INVALID', 'there is nothing to verify: there was no first start');
   if (connectionId !== null) await requireConnection(database, connectionId);
   const names = new Set([identity.activeManager, ...(await database.run(managersInUse))]);
+  const { writesPerSecond } = config.secretsManager;
+  const limits = new WriteLimits({ database, writesPerSecond });
+  const open = (name: ManagerName): Promise<SecretsManager> =>
+    openManager(config, identity, name, () => limits.of(name).throttled());
   const managers: SecretsManager[] = [];
-  for (const name of names) managers.push(await openManager(config, identity, name));
+  for (const name of names) managers.push(await open(name));
   const { idStyle, prefix, clusterName } = config.secretsManager;
   const ownPrefix = ownPrefixOf(idStyle, prefix, clusterName);
   return {
     identity,
+    limits,
     requireOwnStores: () =>
       requireOwnStores({
         config,
@@ -124,7 +132,7 @@ async function openVerification(
         managers: {
           of: (name) => {
             const manager = managers.find((one) => one.name === name);
-            return manager === undefined ? openManager(config, identity, name) : Promise.resolve(manager);
+            return manager === undefined ? open(name) : Promise.resolve(manager);
           },
         },
         kafkaCluster: null,
@@ -142,6 +150,7 @@ async function openVerification(
       gate: new WriteLimiter({ writesPerSecond: readsPerSecond }),
     },
     close: async () => {
+      await limits.close();
       for (const { store } of managers) await store.close();
     },
   };
@@ -157,6 +166,7 @@ async function openManager(
   config: Config<'keys'>,
   { installation }: DatabaseIdentity,
   name: ManagerName,
+  onThrottle: () => void,
 ): Promise<SecretsManager> {
   if (name === 'in-memory')
     throw new ConfigurationError(
@@ -167,24 +177,23 @@ async function openManager(
   // Opening would make it, and everything would be missing in it.
   if (name === 'local' && !existsSync(localVaultFile))
     throw new WorkerError('STORE_UNAVAILABLE', `the vault ${localVaultFile} does not exist`);
-  return openSecretsManager(config, config.keys, { installation }, name);
+  return openSecretsManager(config, config.keys, { installation, onThrottle }, name);
 }
 
 /** One repairer for each manager that keeps secrets in a store. */
 function repairers(
   config: Config<'keys'>,
-  { parts: { database, managers }, identity }: OpenedVerification,
+  { parts: { database, managers }, identity, limits }: OpenedVerification,
   contexts: ReturnType<typeof securedContexts>,
   onDeadLetters: (letters: readonly DeadLetterHead[]) => void,
 ): ReadonlyMap<ManagerName, Repairer> {
-  const { claims, secretsManager, rules, keys } = config;
+  const { claims, rules, keys } = config;
   const clock = (): number => performance.now();
   const { claimMs, storeTimeoutMs } = claims;
   const ledger = new DatabaseLedger(database, {
     ...{ claimMs, managerEpoch: identity.managerEpoch, clock, onDeadLetters },
   });
-  const gate = new WriteLimiter({ writesPerSecond: secretsManager.writesPerSecond });
-  const guard = new ClaimGuard({ gate, ledger, clock, storeTimeoutMs });
+  const guard = new ClaimGuard({ gateOf: (name) => limits.of(name), ledger, clock, storeTimeoutMs });
   const underClaim = new UnderClaim({ ledger, outlet: null, ring: keys.outbox, clock });
   const graceMs = rules.deletionGraceSeconds * 1_000;
   const actor = operatorName();

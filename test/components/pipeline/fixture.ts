@@ -183,7 +183,8 @@ export class Bench {
       onDeadLetters: (letters) => deadLetters.push(...letters.map(({ code }) => code)),
     });
     const freeGate = { acquire: () => Promise.resolve() };
-    const guard = new ClaimGuard({ gate: freeGate, ledger, clock, storeTimeoutMs: STORE_TIMEOUT_MS });
+    const gateOf = () => freeGate;
+    const guard = new ClaimGuard({ gateOf, ledger, clock, storeTimeoutMs: STORE_TIMEOUT_MS });
     const unpublished: string[] = [];
     const onUnpublished = ({ code }: WorkerError): void => void unpublished.push(code);
     const underClaim = new UnderClaim({ ledger, outlet, ring: config.keys.outbox, clock, onUnpublished });

@@ -235,12 +235,12 @@ export class Bench {
       managerEpoch: identity.managerEpoch,
       clock,
     });
-    const gate = { acquire: () => Promise.resolve() };
+    const gateOf = () => ({ acquire: () => Promise.resolve() });
     return new Janitor({
       ledger,
       underClaim: new UnderClaim({ ledger, outlet: this.outlet, ring: context.rings.outbox, clock }),
       managers: this.worker.managers,
-      guard: new ClaimGuard({ gate, ledger, clock, storeTimeoutMs: 1_000 }),
+      guard: new ClaimGuard({ gateOf, ledger, clock, storeTimeoutMs: 1_000 }),
       rules: context.rules,
       tokenKey: identity.fingerprintKey,
       ring: context.rings.outbox,

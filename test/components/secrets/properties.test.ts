@@ -173,7 +173,7 @@ function pipelineOf(catalogue: Catalogue, byName: CatalogueOptions['byName']): P
     clock,
   });
   const guard = new ClaimGuard({
-    gate: { acquire: () => Promise.resolve() },
+    gateOf: () => ({ acquire: () => Promise.resolve() }),
     ledger,
     clock,
     storeTimeoutMs: 1_000,

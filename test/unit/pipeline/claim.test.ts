@@ -21,14 +21,14 @@ describe('time on a claim', () => {
   ] as const)('%s', async (_, nowMs, renewal, outcome, deadlineMs) => {
     const holder = { claim };
     const guard = new ClaimGuard({
-      gate: { acquire: () => Promise.resolve() },
+      gateOf: () => ({ acquire: () => Promise.resolve() }),
       ledger: {
         renew: () => (renewal instanceof Error ? Promise.reject(renewal) : Promise.resolve(renewal)),
       },
       clock: () => nowMs,
       storeTimeoutMs: 200,
     });
-    const call = guard.callFor(holder, new AbortController().signal);
+    const call = guard.callFor(holder, 'local', new AbortController().signal);
     const result = await call.admitWrite().then(
       () => 'admitted',
       (error: unknown) => (error instanceof WorkerError ? error.code : String(error)),
@@ -39,12 +39,12 @@ describe('time on a claim', () => {
 
   it('is not prolonged where the marks count from its start', async () => {
     const guard = new ClaimGuard({
-      gate: { acquire: () => Promise.resolve() },
+      gateOf: () => ({ acquire: () => Promise.resolve() }),
       ledger: { renew: () => Promise.resolve({ ...claim, deadlineMs: 9_000 }) },
       clock: () => 850,
       storeTimeoutMs: 200,
     });
-    const call = guard.callWithin(claim, new AbortController().signal);
+    const call = guard.callWithin(claim, 'local', new AbortController().signal);
     await expect(call.admitWrite()).rejects.toMatchObject({ code: 'CLAIM_LOST' });
   });
 });

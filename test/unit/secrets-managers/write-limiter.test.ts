@@ -1,41 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { WriteLimiter } from '../../../src/secrets-managers/write-limiter.js';
-
-/** A clock that stands until it is moved, with the timers that hang on it. */
-class ManualClock {
-  nowMs = 0;
-  #timers: { atMs: number; callback: () => void }[] = [];
-
-  readonly now = (): number => this.nowMs;
-
-  readonly schedule = (callback: () => void, delayMs: number): (() => void) => {
-    const timer = { atMs: this.nowMs + delayMs, callback };
-    this.#timers.push(timer);
-    return () => {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-    };
-  };
-
-  get pendingTimers(): number {
-    return this.#timers.length;
-  }
-
-  /** Moves on, running what falls due in its order. */
-  async advance(durationMs: number): Promise<void> {
-    const endMs = this.nowMs + durationMs;
-    for (;;) {
-      const due = this.#timers.filter((timer) => timer.atMs <= endMs).sort((a, b) => a.atMs - b.atMs)[0];
-      if (due === undefined) break;
-      this.#timers = this.#timers.filter((timer) => timer !== due);
-      this.nowMs = Math.max(this.nowMs, due.atMs);
-      due.callback();
-    }
-    this.nowMs = endMs;
-    // Lets what was admitted note its time.
-    await Promise.resolve();
-    await Promise.resolve();
-  }
-}
+import { ManualClock } from '../../harness/manual-clock.js';
 
 function limiterOn(clock: ManualClock, writesPerSecond: number): WriteLimiter {
   return new WriteLimiter({ writesPerSecond, nowMs: clock.now, schedule: clock.schedule });
@@ -166,6 +131,53 @@ describe('WriteLimiter', () => {
     const admitted = ask(limiterOn(clock, 2), 10);
     await clock.advance(0);
     expect(admitted).toHaveLength(2);
+  });
+
+  it('admits at the rate that is granted, and nothing after its end', async () => {
+    const clock = new ManualClock();
+    const limiter = limiterOn(clock, 20);
+    limiter.grant(5, 3_100);
+    const admitted = ask(limiter, 60);
+    await clock.advance(1_000);
+    // What the bucket held for 20 a second is a second's worth of the new rate.
+    expect(admitted).toHaveLength(10);
+    await clock.advance(10_000);
+    expect(admitted).toHaveLength(20);
+    expect(limiter.ratePerSecond).toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+    limiter.grant(10, 20_000);
+    await clock.advance(1_000);
+    // Nothing was earned in between.
+    expect(admitted).toHaveLength(30);
+  });
+
+  it.each([
+    ['full', 10],
+    ['empty', 0],
+  ] as const)('begins a grant with a bucket that is %s', async (bucket, atOnce) => {
+    const clock = new ManualClock();
+    const limiter = limiterOn(clock, 20);
+    limiter.grant(0, Number.POSITIVE_INFINITY);
+    const admitted = ask(limiter, 60);
+    await clock.advance(1_000);
+    expect(admitted).toHaveLength(0);
+    limiter.grant(10, Number.POSITIVE_INFINITY, bucket);
+    await clock.advance(0);
+    expect(admitted).toHaveLength(atOnce);
+    await clock.advance(1_000);
+    expect(admitted).toHaveLength(atOnce + 10);
+  });
+
+  it('halves what is granted on a throttle, also when another rate is granted meanwhile', async () => {
+    const clock = new ManualClock();
+    const limiter = limiterOn(clock, 20);
+    limiter.grant(10, Number.POSITIVE_INFINITY);
+    limiter.throttled();
+    expect(limiter.ratePerSecond).toBe(5);
+    limiter.grant(20, Number.POSITIVE_INFINITY);
+    expect(limiter.ratePerSecond).toBe(10);
+    await clock.advance(30_000);
+    expect(limiter.ratePerSecond).toBe(20);
   });
 
   it('works with real timers', async () => {

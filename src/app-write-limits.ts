@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto';
+import type { Database } from './database/database.js';
+import { changeWriteShares } from './database/write-shares.js';
+import { SharedLimiter } from './secrets-managers/shared-limiter.js';
+import { WriteLimiter } from './secrets-managers/write-limiter.js';
+import type { ManagerName } from './terms.js';
+
+export interface WriteLimitsOptions {
+  readonly database: Database;
+  /** Of each store, for all processes of this database together. */
+  readonly writesPerSecond: number;
+  /** The database did not renew this process's share. */
+  readonly onFailure?: (error: unknown) => void;
+}
+
+/** One limiter for each store that is written to. Nothing is asked of the database before the first write. */
+export class WriteLimits {
+  readonly #options: WriteLimitsOptions;
+  readonly #process = randomUUID();
+  readonly #limiters = new Map<ManagerName, WriteLimiter | SharedLimiter>();
+
+  constructor(options: WriteLimitsOptions) {
+    this.#options = options;
+  }
+
+  of(manager: ManagerName): WriteLimiter | SharedLimiter {
+    const known = this.#limiters.get(manager);
+    if (known !== undefined) return known;
+    const made = this.#make(manager);
+    this.#limiters.set(manager, made);
+    return made;
+  }
+
+  /** Gives this process's shares to the others. */
+  async close(): Promise<void> {
+    const shared = [...this.#limiters.values()].filter((one) => one instanceof SharedLimiter);
+    await Promise.all(shared.map((one) => one.close()));
+  }
+
+  #make(manager: ManagerName): WriteLimiter | SharedLimiter {
+    const { database, writesPerSecond, onFailure } = this.#options;
+    // A SQLite file has one process that writes.
+    if (database.dialect === 'sqlite') return new WriteLimiter({ writesPerSecond });
+    return new SharedLimiter({
+      writesPerSecond,
+      process: this.#process,
+      changeShares: (change) => changeWriteShares(database, manager, change),
+      onFailure: (error) => onFailure?.(error),
+    });
+  }
+}
