@@ -29,9 +29,11 @@ COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY LICENSE ./
 # The program's own files stay root's: the worker cannot change them.
-RUN mkdir /data && chown node:node /data
+RUN ln --symbolic /app/dist/src/cli/main.js /usr/local/bin/connection-secrets \
+ && mkdir /data && chown 1000:1000 /data
 VOLUME /data
-USER node
+# `node`, by number: Kubernetes can see that it is not root.
+USER 1000:1000
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HTTP_PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
