@@ -59,6 +59,7 @@ const LONG_FILES = [
   'long/replay',
   'long/many-events',
   'long/flood',
+  'long/record-costs',
   'faults/zombies',
   'faults/soak-short',
   'faults/outages/broker',
