@@ -1,5 +1,5 @@
 import { WorkerError } from '../src/errors.js';
-import { byteSize } from '../src/events/record-size.js';
+import { byteSize } from '../src/transport.js';
 import { brokerUnavailable } from '../src/kafka/errors.js';
 import { KafkaProducer } from './producer.js';
 import type { KafkaProducerOptions } from './producer.js';

@@ -2,7 +2,7 @@ import { Partitioners } from 'kafkajs';
 import type { Producer, TopicMessages } from 'kafkajs';
 import type { Logger } from 'pino';
 import { EventError, WorkerError } from '../src/errors.js';
-import { byteSize } from '../src/events/record-size.js';
+import { byteSize } from '../src/transport.js';
 import { createKafkaClient, requireSafeEnvironment } from '../src/kafka/client.js';
 import type { KafkaClient } from '../src/kafka/client.js';
 import { withDeadline } from '../src/kafka/deadline.js';

@@ -1,4 +1,4 @@
-import { byteSize } from '../src/events/record-size.js';
+import { byteSize } from '../src/transport.js';
 
 /** A record and where it goes. */
 export interface TopicRecord {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 
 import { ConfigurationError } from '../errors.js';
-import { parsePath } from './path.js';
+import { parsePath } from './json-path.js';
 
 /** Version of the file's own form; another one is refused. */
 export const CATALOGUE_FORMAT = 1;

@@ -1,18 +1,19 @@
 import { EventError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { EntityRoot, Json, JsonObject } from '../terms.js';
-import type { CompiledCatalogue, PathNode } from './compile.js';
-import { declaredNodes, nestedNodes } from './declared.js';
-import type { FindTarget } from './declared.js';
-import { findingOf, isSecretKeyText, standsForSecret } from './field-rules.js';
-import type { TextFinding } from './field-rules.js';
-import type { KeyMeaning } from './key-names.js';
-import { meaningOfMember, typeOf } from './members.js';
-import { isConfiguration, namesOf, pointerOf } from './place.js';
-import type { FieldNames, Place } from './place.js';
+import {
+  type CompiledCatalogue,
+  type PathNode,
+  declaredNodes,
+  nestedNodes,
+  type FindTarget,
+} from './compile.js';
+import { findingOf, isSecretKeyText, standsForSecret, type TextFinding } from './field-rules.js';
+import { type KeyMeaning, meaningOfMember, typeOf } from './key-names.js';
+import { isConfiguration, namesOf, pointerOf, type FieldNames, type Place } from './place.js';
 import { isSealedText, meaningOfElement } from './secret-text.js';
 
-export type { FindTarget } from './declared.js';
+export type { FindTarget } from './compile.js';
 
 /** Deeper entities are refused: nothing real comes near, and other programs read what we publish. */
 export const MAX_ENTITY_DEPTH = 1000;

@@ -1,14 +1,7 @@
 import { isAnyMask, isMask } from '../masks.js';
-import { FERNET_PREFIX } from '../terms.js';
-import type { Json, JsonObject } from '../terms.js';
-import { meaningOfKey } from './key-names.js';
-import type { KeyMeaning } from './key-names.js';
-import { isAnswer, meaningOfMember } from './members.js';
-import { addressHolds } from './text-addresses.js';
-import type { Judge } from './text-addresses.js';
-import { MOST_LAYERS, otherWritings, parsedJson } from './text-encoded.js';
-import { pairHolds } from './text-pairs.js';
-import { holdsToken } from './text-tokens.js';
+import { FERNET_PREFIX, type Json, type JsonObject } from '../terms.js';
+import { meaningOfKey, type KeyMeaning, isAnswer, meaningOfMember } from './key-names.js';
+import { addressHolds, type Judge, pairHolds, holdsToken } from './text-rules.js';
 
 /**
  * Whether a text is a secret by what it is, whatever its key: an address or connection string with a password in it, a
@@ -102,4 +95,72 @@ function isPrivateJwk(owner: JsonObject): boolean {
   return (
     typeof owner['kty'] === 'string' && (typeof owner['d'] === 'string' || typeof owner['k'] === 'string')
   );
+}
+
+/** What other writings of a text say: percent signs, entities, escapes, base64. Each is one pass; no writing grows a text. */
+
+/** Deeper than this nobody wraps a credential, and each layer costs a pass. */
+const MOST_LAYERS = 3;
+
+/** The text as its writer meant it; nothing where it is no writing of another text. */
+function otherWritings(text: string): string[] {
+  const writings: string[] = [];
+  const plain = withoutEscapes(text);
+  if (plain !== text) writings.push(plain);
+  const decoded = decodedBase64(text);
+  if (decoded !== null) writings.push(decoded);
+  return writings;
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  quot: '"',
+  amp: '&',
+  lt: '<',
+  gt: '>',
+  apos: "'",
+  '#34': '"',
+  '#39': "'",
+};
+
+function withoutEscapes(text: string): string {
+  let plain = text;
+  if (/%[0-9A-F]{2}/i.test(plain)) {
+    const hasBlanks = plain.includes(' ');
+    plain = plain.replace(/(?:%[0-9A-F]{2})+/gi, (run) =>
+      Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8'),
+    );
+    // Forms write a blank as a plus.
+    if (!hasBlanks) plain = plain.replace(/\+/g, ' ');
+  }
+  if (plain.includes('&'))
+    plain = plain.replace(/&(quot|amp|lt|gt|apos|#34|#39);/g, (_, name: string) => ENTITIES[name] ?? '');
+  if (/\\[u"n]/.test(plain))
+    plain = plain
+      .replace(/\\u00([0-7][0-9a-f])/gi, (_, digits: string) => String.fromCharCode(parseInt(digits, 16)))
+      .replace(/\\n/g, '\n')
+      .replace(/\\"/g, '"');
+  return plain;
+}
+
+/** JSON, keys in PEM, `user:password`: what a base64 text is worth decoding for. */
+function decodedBase64(text: string): string | null {
+  if (!/^\s*[\w+/-]{12}/.test(text)) return null;
+  const compact = /^[\w+/=\s-]+$/.test(text) ? text.replace(/\s/g, '') : '';
+  if (compact.length < 12 || !/^[\w+/-]+={0,2}$/.test(compact)) return null;
+  const decoded = Buffer.from(compact, 'base64').toString('latin1');
+  if (/^(?:ey|ew|W3|Wy|LS0t|PD)/.test(compact)) return Buffer.from(compact, 'base64').toString('utf8');
+  return compact.length % 4 === 0 && /^[!-9;-~]+:[!-~]+$/.test(decoded) && compact !== compact.toLowerCase()
+    ? `authorization: ${decoded}`
+    : null;
+}
+
+/** The text as JSON; undefined where it is none, or no object or array. */
+function parsedJson(text: string): Json[] | JsonObject | undefined {
+  if (!/^\s*[{[]/.test(text)) return undefined;
+  try {
+    const value = JSON.parse(text) as Json;
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }

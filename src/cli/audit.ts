@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import { loadConfig } from '../config.js';
 import type { AuditRow } from '../database/rows.js';
-import type { NamedFields } from '../pipeline/named-fields.js';
+import type { NamedFields } from '../pipeline/notes.js';
 import { AUDIT_ACTIONS, type AuditAction } from '../pipeline/audit.js';
 import { command, commands, option } from './define-command.js';
 import { pointInTime, wholeNumber } from './parse.js';

@@ -1,5 +1,5 @@
 import { ERROR_CODES, WorkerError } from '../errors.js';
-import { safeError } from '../observability/safe-error.js';
+import { safeError } from '../observability/logger.js';
 
 /** What one look of `doctor` found. */
 export interface CheckResult {

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
 import { SettingsError } from '../config.js';
 import { ERROR_CODES, WorkerError, type ErrorCode } from '../errors.js';
-import { safeError } from '../observability/safe-error.js';
+import { safeError } from '../observability/logger.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
 import { printable } from './text.js';
 

@@ -2,14 +2,11 @@ import { Option } from 'commander';
 import type { Worker } from '../app.js';
 import { loadConfig } from '../config.js';
 import { WorkerError } from '../errors.js';
-import { EventLog } from '../observability/event-log.js';
-import { FailureLog } from '../observability/failure-log.js';
+import { EventLog, FailureLog, logTidied, OutcomeCounts } from '../observability/event-log.js';
 import { createLogger, type Logger } from '../observability/logger.js';
-import { logTidied } from '../observability/tidied.js';
 import type { FinishOptions, TidyCounts } from '../upkeep/janitor.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
 import { command } from './define-command.js';
-import { OutcomeCounts } from '../observability/outcome-counts.js';
 import { untilStopped } from './signals.js';
 import { untilAborted } from './until-aborted.js';
 
@@ -38,7 +35,7 @@ async function runPipeCommand(cli: Cli, options: PipeOptions, signal: AbortSigna
   for (const warning of config.warnings) logger.warn({ warning }, 'configuration');
   const { openWorker } = await import('../app.js');
   const { LineOutlet, openFileSink, streamSink } = await import('../pipe/file-outlet.js');
-  const { recordDigest } = await import('../pipeline/record-hash.js');
+  const { recordDigest } = await import('../pipeline/unprocessed.js');
   const { openInput, runPipe } = await import('../pipe/run-pipe.js');
 
   const failures = new FailureLog(logger);

@@ -1,10 +1,9 @@
 import { In } from 'typeorm';
 import { collidedName, referredBy } from '../pipeline/collision.js';
 import type { Changes, DeadLetterHead } from '../pipeline/ledger.js';
-import { valueChunks } from './chunks.js';
+import { valueChunks, insertRows } from './row-sql.js';
 import { databaseNowMs, type Transaction } from './database.js';
 import { DatabaseError } from './errors.js';
-import { insertRows } from './row-sql.js';
 
 /** Writes the rows of many plans, as few statements a table as their size allows. */
 export async function applyChanges(tx: Transaction, changes: readonly Changes[]): Promise<void> {

@@ -1,6 +1,6 @@
 import { In, IsNull, Not } from 'typeorm';
 import { sha256Hex } from '../hash.js';
-import { valueChunks } from './chunks.js';
+import { valueChunks } from './row-sql.js';
 import type { Database } from './database.js';
 import type { ConnectionRow, DeadLetterRow, StoredSecretRow } from './rows.js';
 

@@ -1,6 +1,6 @@
 import { In, type EntitySchema, type ObjectLiteral } from 'typeorm';
 import { sha256Hex } from '../hash.js';
-import { rowChunks, valueChunks } from './chunks.js';
+import { rowChunks, valueChunks } from './row-sql.js';
 import type { Database } from './database.js';
 import type { ConnectionRow, ReferenceRow } from './rows.js';
 import { requireCurrentSchema, schemaStatus } from './schema.js';

@@ -6,8 +6,7 @@ import { ConfigurationError } from '../errors.js';
 import { nativeModuleError } from '../native-module.js';
 import type { Dialect } from './dialect.js';
 import { asDatabaseError, DatabaseError } from './errors.js';
-import { lockSqliteFile, type SqliteFileLock } from './sqlite-lock.js';
-import { sqliteTransaction } from './sqlite-transaction.js';
+import { lockSqliteFile, type SqliteFileLock, sqliteTransaction } from './sqlite-lock.js';
 import { tablesOf, type Tables } from './tables.js';
 
 /** Milliseconds a worker's statement waits for a row lock: many lanes share a transaction, and all wait with it. */

@@ -3,8 +3,7 @@ import { In } from 'typeorm';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
 import type { DeadLetterRow } from './rows.js';
 import type { ErrorCode } from '../errors.js';
-import { keptTimeMs, keptVersion } from '../pipeline/blocking.js';
-import { isLoss, lossHash } from '../pipeline/loss.js';
+import { keptTimeMs, keptVersion, isLoss, lossHash } from '../pipeline/blocking.js';
 
 /** A kept event without its payload. */
 export type KeptEvent = Omit<DeadLetterRow, 'payload'>;

@@ -1,4 +1,4 @@
-import { IsNull, LessThanOrEqual, Not } from 'typeorm';
+import { IsNull, LessThanOrEqual, Not, In } from 'typeorm';
 import type {
   DeadLetterHead,
   DoubtFilter,
@@ -6,8 +6,8 @@ import type {
   ElsewhereFilter,
   Ledger,
 } from '../pipeline/ledger.js';
-import { databaseNowMs, type Transaction } from './database.js';
 import type { ManagerName } from '../terms.js';
+import { databaseNowMs, type Transaction } from './database.js';
 import { DEAD_LETTER_HEAD } from './load-state.js';
 import type { OutboxRow } from './rows.js';
 
@@ -165,4 +165,17 @@ export async function countByManager({
     .orderBy('connection.manager')
     .getRawMany<{ manager: ManagerName; total: string | number }>();
   return rows.map(({ manager: name, total }) => ({ manager: name, count: Number(total) }));
+}
+
+/** By whom and what for these secrets were retired last: see {@link Ledger.retirements}. */
+export async function findRetirements(
+  { manager, tables }: Transaction,
+  connectionId: string,
+  secretIds: readonly string[],
+): ReturnType<Ledger['retirements']> {
+  const rows = await manager.find(tables.audit, {
+    where: { connectionId, action: 'retire', secretId: In([...secretIds]) },
+    order: { atMs: 'ASC' },
+  });
+  return new Map(rows.map((row) => [row.secretId ?? '', row]));
 }

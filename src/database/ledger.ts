@@ -18,8 +18,15 @@ import type {
 } from '../pipeline/ledger.js';
 import { applyChanges } from './apply-changes.js';
 import { databaseNowMs, nowSql, type Database, type Transaction } from './database.js';
-import { findDoubtMs, findDue, findElsewhere, findPayload, findUnsent, findUntidy } from './find-pending.js';
-import { findRetirements } from './find-retirements.js';
+import {
+  findDoubtMs,
+  findDue,
+  findElsewhere,
+  findPayload,
+  findUnsent,
+  findUntidy,
+  findRetirements,
+} from './find-pending.js';
 import { DEAD_LETTER_HEAD, findOpen, groupBy, loadStates, lockConnections } from './load-state.js';
 import { selectRows, tableName, updateRows } from './row-sql.js';
 import type { ConnectionRow, OutboxRow, StoredSecretRow } from './rows.js';

@@ -1,11 +1,10 @@
 import { In, MoreThan, type FindOptionsWhere } from 'typeorm';
 import type { ClaimRequest, DeadLetterHead, LockedState } from '../pipeline/ledger.js';
 import { sha256Hex } from '../hash.js';
-import { valueChunks } from './chunks.js';
+import { valueChunks, insertRows, oneOf, selectRows, tableName } from './row-sql.js';
 import type { Transaction } from './database.js';
 import { databaseNowMs, nowSql } from './database.js';
 import type { ConnectionRow, DeadLetterRow, InboxRow, ReferenceRow, StoredSecretRow } from './rows.js';
-import { insertRows, oneOf, selectRows, tableName } from './row-sql.js';
 import type { ManagerName } from '../terms.js';
 import { secretsNamed } from './verify-pages.js';
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { In, IsNull } from 'typeorm';
 import { ConfigurationError } from '../errors.js';
 import { firstDigest } from '../pipeline/references.js';
-import { rowChunks } from './chunks.js';
+import { rowChunks } from './row-sql.js';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
 import { DatabaseError } from './errors.js';
 import { FINGERPRINT_KEY, openFingerprintKey, type IdentityKeys } from './fingerprint-key.js';

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.js';
-import type { NamedFields } from '../pipeline/named-fields.js';
+import type { NamedFields } from '../pipeline/notes.js';
 import type { EventOrder, ManagerName, Operation, Publication, RecordOutcome } from '../terms.js';
 
 /** One row per connection: its newest state, and the claim of whoever works on it. */

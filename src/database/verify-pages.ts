@@ -1,7 +1,7 @@
 import { In, IsNull, LessThan } from 'typeorm';
 import { sha256Hex } from '../hash.js';
 import type { ManagerName } from '../terms.js';
-import { valueChunks } from './chunks.js';
+import { valueChunks } from './row-sql.js';
 import { databaseNowMs, type Transaction } from './database.js';
 import type { ConnectionRow, ReferenceRow, StoredSecretRow } from './rows.js';
 

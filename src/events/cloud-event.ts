@@ -1,7 +1,7 @@
 import { EventError } from '../errors.js';
 import type { JsonObject, SourceRecord } from '../terms.js';
 import { invalid, isObject, member } from './fields.js';
-import type { Reading } from './reading.js';
+import type { Reading } from './json.js';
 
 /** Context attributes of a CloudEvent (CloudEvents 1.0 §3), each null where absent. */
 export interface CloudEventContext {

@@ -1,10 +1,9 @@
 import { EventError } from '../errors.js';
 import type { EventErrorCode } from '../errors.js';
 import type { Json, JsonObject, SourcePosition, SourceRecord, Unread } from '../terms.js';
-import type { OutgoingRecord } from '../transport.js';
+import { type OutgoingRecord, byteSize } from '../transport.js';
 import { isObject, member } from './fields.js';
 import { parseJson } from './json.js';
-import { byteSize } from './record-size.js';
 
 /** A dead letter as the topic shows it (docs/events.md). */
 export interface DeadLetterNotice {

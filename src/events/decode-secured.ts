@@ -14,10 +14,8 @@ import {
   optionalText,
   requiredText,
 } from './fields.js';
-import type { JsonLimits } from './json.js';
+import { type JsonLimits, pointer, Reading } from './json.js';
 import { LIMITS } from '../limits.js';
-import { pointer } from './pointer.js';
-import { Reading } from './reading.js';
 import { SECURED_EVENT_TYPE } from './secured-event.js';
 
 /**

@@ -2,11 +2,8 @@ import type { Json, JsonObject, SourceRecord } from '../terms.js';
 import { EVENT_TYPES } from '../terms.js';
 import { EventError } from '../errors.js';
 import { isObject, MAX_NAME_CHARACTERS, member } from './fields.js';
-import { DEFAULT_JSON_LIMITS, readJson } from './json.js';
-import type { JsonReading } from './json.js';
-import type { JsonScan } from './json-scan.js';
-import { eventTypeOfCloudEvent, topicOfEventType } from './source-topics.js';
-import type { SourceTopics } from './source-topics.js';
+import { DEFAULT_JSON_LIMITS, readJson, type JsonReading, type JsonScan } from './json.js';
+import { eventTypeOfCloudEvent, topicOfEventType, type SourceTopics } from './decode.js';
 
 /** The topic of a line that does not tell what happened: decoding then refuses it, as it has to. */
 export const UNKNOWN_PIPE_TOPIC = 'pipe';

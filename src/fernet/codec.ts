@@ -8,8 +8,66 @@ import {
   timingSafeEqual,
   type KeyObject,
 } from 'node:crypto';
-import { decodeBase64Either, decodeBase64Url } from './base64.js';
-import { FernetError } from './fernet-error.js';
+
+/**
+ * Why a token is refused. None of these says anything about the text inside.
+ *
+ * - `not-base64`: not canonical base64url (other characters, wrong padding, non-zero trailing bits)
+ * - `too-short`: fewer bytes than version, time, IV, one block and MAC need
+ * - `mac`: no key of the list made this token, or it was changed
+ * - `version`: made by the right key, but the version byte is not 0x80
+ * - `block-size`, `padding`: made by the right key, but not a whole, correctly padded AES-CBC text
+ * - `expired`, `future`: only where an age limit was asked for
+ * - `not-text`: what is to be sealed has lone surrogates, or what was sealed is not UTF-8
+ */
+export type FernetReason =
+  | 'not-base64'
+  | 'too-short'
+  | 'mac'
+  | 'version'
+  | 'block-size'
+  | 'padding'
+  | 'expired'
+  | 'future'
+  | 'not-text';
+
+/** A token that cannot be opened, or a text that cannot be sealed. Carries the reason, never a token or a text. */
+export class FernetError extends Error {
+  override readonly name = 'FernetError';
+  readonly reason: FernetReason;
+
+  constructor(reason: FernetReason) {
+    super(`Fernet: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+const URL_ALPHABET = /^[A-Za-z0-9_-]*={0,2}$/;
+const STANDARD_ALPHABET = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/**
+ * Bytes of canonical base64url, padded or not; null for anything else. Canonical: each byte string has exactly one
+ * text (and its padded form). Node's decoder alone skips what it does not know and ignores trailing bits, so that one
+ * token would have many spellings.
+ */
+function decodeBase64Url(text: string): Buffer | null {
+  return URL_ALPHABET.test(text) ? decodeCanonical(text, 'base64url') : null;
+}
+
+/** Like {@link decodeBase64Url}, and the standard alphabet as well (not both in one text): how keys are written. */
+export function decodeBase64Either(text: string): Buffer | null {
+  if (URL_ALPHABET.test(text)) return decodeCanonical(text, 'base64url');
+  return STANDARD_ALPHABET.test(text) ? decodeCanonical(text, 'base64') : null;
+}
+
+function decodeCanonical(text: string, encoding: 'base64' | 'base64url'): Buffer | null {
+  const digits = text.replace(/=+$/, '');
+  const padded = digits.length !== text.length;
+  if (padded && text.length % 4 !== 0) return null;
+  if (digits.length % 4 === 1) return null;
+  const bytes = Buffer.from(digits, encoding);
+  return bytes.toString(encoding).replace(/=+$/, '') === digits ? bytes : null;
+}
 
 const VERSION = 0x80;
 const KEY_BYTES = 32;
@@ -99,7 +157,7 @@ export interface AgeLimit {
 }
 
 /** A token whose bytes are taken apart; not yet known to be genuine. */
-export interface ParsedToken {
+interface ParsedToken {
   /** Everything the MAC covers. */
   readonly signed: Buffer;
   readonly mac: Buffer;

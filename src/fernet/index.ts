@@ -1,4 +1,4 @@
-export { FernetError, type FernetReason } from './fernet-error.js';
+export { FernetError, type FernetReason } from './codec.js';
 export {
   isEnvelope,
   isFor,
@@ -8,4 +8,4 @@ export {
   type FieldPlace,
 } from './envelope.js';
 export { generateKey, KeyRing } from './key-ring.js';
-export { isSealed, openSealed, sealText, tokenOf, toSealed } from './sealed-text.js';
+export { isSealed, openSealed, sealText, tokenOf, toSealed } from './key-ring.js';

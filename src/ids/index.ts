@@ -1,9 +1,5 @@
 export { buildSecretId, kindSegment, pointerOf, type SecretIdParts } from './secret-id.js';
-export {
-  createSecretIdBuilder,
-  type SecretIdBuilder,
-  type SecretIdBuilderOptions,
-} from './secret-id-builder.js';
+export { createSecretIdBuilder, type SecretIdBuilder, type SecretIdBuilderOptions } from './secret-id.js';
 export {
   judgeReference,
   MAX_REFERENCE_LENGTH,
@@ -13,4 +9,4 @@ export {
   type Verdict,
 } from './reference-judge.js';
 export { markerIdOf } from './marker-id.js';
-export { cleanSegment, ownPrefixOf, scopeNameProblem } from './styles.js';
+export { cleanSegment, ownPrefixOf, scopeNameProblem } from './secret-id.js';

@@ -1,5 +1,5 @@
 import type { IdStyle } from '../secrets-managers/port.js';
-import { ownPrefixOf } from './styles.js';
+import { ownPrefixOf } from './secret-id.js';
 
 /**
  * The id under which a store remembers who works on it: below our own prefix, which our permissions cover, where the kind

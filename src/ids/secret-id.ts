@@ -1,7 +1,124 @@
-import { EventError } from '../errors.js';
+import { EventError, ConfigurationError } from '../errors.js';
+import { sha256Hex } from '../hash.js';
 import type { IdStyle } from '../secrets-managers/port.js';
-import type { EntityRoot, Kind } from '../terms.js';
-import { cleanSegment, isCleanedToNothing, ownPrefixOf, STYLES } from './styles.js';
+import { type EntityRoot, type Kind, SERVICE_KINDS } from '../terms.js';
+
+/** How a store's names are written (docs/secrets-managers.md). */
+interface StyleRules {
+  readonly separator: string;
+  /** Between prefix and cluster, where there is a prefix. */
+  readonly prefixSeparator: string;
+  readonly leading: string;
+  /** One code point that is cleaned; always global and by code point. */
+  readonly outside: RegExp;
+  readonly replacement: string;
+  /** The store's own limit of a name, in characters. */
+  readonly maxIdLength: number;
+  /** `strict` only: one code point that does not stand for itself, and the character that begins an escape. */
+  readonly strictOutside: RegExp;
+  readonly strictEscape: string;
+}
+
+const STYLES: Readonly<Record<IdStyle, StyleRules>> = {
+  slash: {
+    separator: '/',
+    prefixSeparator: '/',
+    leading: '/',
+    outside: /[^A-Za-z0-9/_-]/gu,
+    replacement: '_',
+    maxIdLength: 512,
+    strictOutside: /[^a-z0-9-]/gu,
+    strictEscape: '_',
+  },
+  azure: {
+    separator: '-',
+    prefixSeparator: '',
+    leading: '',
+    outside: /[^A-Za-z0-9-]/gu,
+    replacement: '',
+    maxIdLength: 127,
+    strictOutside: /[^a-pr-z0-9]/gu,
+    strictEscape: 'q',
+  },
+  gcp: {
+    separator: '_',
+    prefixSeparator: '',
+    leading: '',
+    outside: /[^A-Za-z0-9_]/gu,
+    replacement: '',
+    maxIdLength: 255,
+    strictOutside: /[^a-pr-z0-9]/gu,
+    strictEscape: 'q',
+  },
+  kubernetes: {
+    separator: '-',
+    prefixSeparator: '',
+    leading: '',
+    outside: /[^A-Za-z0-9]/gu,
+    replacement: '-',
+    maxIdLength: 253,
+    strictOutside: /[^a-pr-z0-9]/gu,
+    strictEscape: 'q',
+  },
+};
+
+/**
+ * One segment (an entity name or one key) as the style cleans it: one replacement per code point, then lower-cased.
+ * In this order, so that lower-casing only ever sees ASCII: `İ` is one `_`, not `i_`, on every platform and locale.
+ *
+ * Array elements are keyed by this text. A slash within a segment stays in the style `slash`, as OpenMetadata leaves it.
+ */
+export function cleanSegment(style: IdStyle, text: string): string {
+  const { outside, replacement } = STYLES[style];
+  return text.replace(outside, replacement).toLowerCase();
+}
+
+/** Whether a cleaned segment would leave no trace in the id. */
+function isCleanedToNothing(style: IdStyle, cleaned: string): boolean {
+  if (style === 'slash') return /^\/*$/.test(cleaned);
+  // Kubernetes collapses runs of dashes and trims: a segment of dashes alone vanishes.
+  return style === 'kubernetes' ? /^-*$/.test(cleaned) : cleaned === '';
+}
+
+/** What every id of this worker begins with, up to and including the separator before the kind. */
+export function ownPrefixOf(style: IdStyle, prefix: string, cluster: string): string {
+  const { leading, prefixSeparator, separator } = STYLES[style];
+  const scope = prefix === '' ? cluster : `${prefix}${prefixSeparator}${cluster}`;
+  return `${leading}${scope}${separator}`.toLowerCase();
+}
+
+/**
+ * What is wrong with a prefix or cluster name, or null. Both stand in every id as they are (but for case), so they
+ * must survive the style's cleaning, and must not make an empty level.
+ */
+export function scopeNameProblem(style: IdStyle, name: string): string | null {
+  if (name.replaceAll(STYLES[style].replacement || '\0', '').search(STYLES[style].outside) >= 0)
+    return `may only contain ${ALLOWED_CHARACTERS[style]}`;
+  if (style === 'slash' && /^\/|\/$|\/\//.test(name)) return 'must not begin or end with / or contain //';
+  if (style === 'kubernetes' && /^-|-$|--/.test(name)) return 'must not begin or end with - or contain --';
+  return null;
+}
+
+const ALLOWED_CHARACTERS: Readonly<Record<IdStyle, string>> = {
+  slash: 'A-Z, a-z, 0-9, /, _ and -',
+  azure: 'A-Z, a-z, 0-9 and -',
+  gcp: 'A-Z, a-z, 0-9 and _',
+  kubernetes: 'A-Z, a-z, 0-9 and -',
+};
+
+/**
+ * Why an entity's ids could be meant for another entity, too; null: they are its alone. An id is made of a name with
+ * losses: `Fin`, `fin` and `f.in` may share one, and a name with a separator in it reaches into the ids of another.
+ * Whoever adopts a secret by its name must be the only one who can mean it.
+ */
+function sharedNameReason(style: IdStyle, kindSegment: string, entityName: string): string | null {
+  if (kindSegment === 'pipeline')
+    return 'pipeline services and ingestion pipelines share these ids, and ingestion pipelines of several services may have one name';
+  if (entityName !== cleanSegment(style, entityName)) return 'the id does not keep the name as it is';
+  if (entityName.includes(STYLES[style].separator))
+    return `the name contains ${STYLES[style].separator}, which separates the parts of an id`;
+  return null;
+}
 
 export interface SecretIdParts {
   readonly style: IdStyle;
@@ -59,4 +176,181 @@ function requireSegment(style: IdStyle, text: string, what: string): string {
 function kubernetesName(id: string): string {
   const collapsed = id.replace(/-{2,}/g, '-').replace(/^-|-$/g, '');
   return collapsed.slice(0, STYLES.kubernetes.maxIdLength).replace(/-$/, '');
+}
+
+/** `h` and 64 hex digits after the escape character. */
+const HASH_MARK_LENGTH = 66;
+
+interface StrictIdParts {
+  readonly style: IdStyle;
+  readonly prefix: string;
+  readonly cluster: string;
+  readonly kindSegment: string;
+  readonly entityName: string;
+  readonly fieldPath: readonly string[];
+  /**
+   * Id of the entity. Names are unique only within a kind of service; two ingestion pipelines, or a pipeline service
+   * and an ingestion pipeline, may share one. With the id two connections never share a secret id.
+   */
+  readonly connectionId: string | null;
+  /** In characters; what is longer ends in a hash. */
+  readonly maxIdLength: number;
+  /** Levels of the id, where the store counts them; what has more ends in a hash. */
+  readonly maxIdLevels: number | null;
+}
+
+/**
+ * The id of a secret in the style `strict`: different names, paths or connections never give the same id.
+ *
+ * It begins like any other, `/<prefix>/<cluster>/<kind>/`. Then follow the entity name and each key, one segment each,
+ * in lower-case letters, digits and (style `slash`) dashes, so that stores that ignore case tell them apart as well.
+ * Every other code point is an escape, begun by E (`_` in the style `slash`, `q` elsewhere, which is itself escaped):
+ *
+ * | written | stands for |
+ * |---|---|
+ * | `E E l` | the capital letter of `l` (a-z): `authType` is `auth__type` |
+ * | `E x x` | the code point with these two hex digits (below U+0100): `_` is `_5f`, `.` is `_2e` |
+ * | `E u x… E` | any other code point in hex, lone surrogates included: `é` is `_e9`, `日` is `_u65e5_` |
+ * | `E i …` | ends the entity name; the connection's id follows, encoded alike |
+ * | `E h` + 64 hex digits | ends an id that was cut: SHA-256 of the whole uncut id |
+ *
+ * No escape is the beginning of another, and separators occur between segments only: the encoding can be undone, so it
+ * is injective; of ids that are cut, the hash tells them apart. Unicode is not normalised. A dash that would stand
+ * seventh from the end is escaped too: Secrets Manager takes `-` and six characters for the end of an ARN.
+ *
+ * @throws EventError SECRET_ID_INVALID for an empty entity name or key
+ */
+function buildStrictId(parts: StrictIdParts): string {
+  const { style, fieldPath, connectionId } = parts;
+  const { separator, strictEscape } = STYLES[style];
+  const name = requireText(parts.entityName, 'the entity name');
+  const keys = fieldPath.map((key) => requireText(key, `a key of the field at ${pointerOf(fieldPath)}`));
+  const owner = connectionId === null ? '' : `${strictEscape}i${encodeSegment(style, connectionId)}`;
+  const segments = [encodeSegment(style, name) + owner, ...keys.map((key) => encodeSegment(style, key))];
+  const head = ownPrefixOf(style, parts.prefix, parts.cluster) + parts.kindSegment.toLowerCase() + separator;
+  return cut(head, segments, parts);
+}
+
+/** The length that prefix, cluster and kind may take up so that a cut id still has room for its hash. */
+function strictRoomLength(maxIdLength: number): number {
+  return maxIdLength - HASH_MARK_LENGTH;
+}
+
+function cut(head: string, segments: readonly string[], parts: StrictIdParts): string {
+  const { style } = parts;
+  const { separator, strictEscape } = STYLES[style];
+  const whole = head + withoutArnEnding(style, segments.join(separator));
+  const levels = levelsOf(style, whole);
+  const tooDeep = parts.maxIdLevels !== null && levels > parts.maxIdLevels;
+  if (!tooDeep && whole.length <= parts.maxIdLength) return whole;
+  const hash = `${strictEscape}h${sha256Hex(whole)}`;
+  const keptSegments = tooDeep ? segments.slice(0, (parts.maxIdLevels ?? 0) - levels) : segments;
+  const kept = keptSegments.join(separator).slice(0, strictRoomLength(parts.maxIdLength) - head.length);
+  return head + wholeEscapes(strictEscape, kept) + hash;
+}
+
+/**
+ * Takes off an escape that the cut went through: its rest together with the hash mark could read as another escape,
+ * and somebody could choose a name whose uncut id is this one.
+ */
+function wholeEscapes(escape: string, text: string): string {
+  const tokens = `[^${escape}]|${escape}(?:${escape}[a-z]|[0-9a-f]{2}|u[0-9a-f]+${escape}|i)`;
+  return new RegExp(`^(?:${tokens})*`).exec(text)?.[0] ?? '';
+}
+
+/** Secrets Manager takes `-` and six characters at a name's end for the end of an ARN. */
+function withoutArnEnding(style: IdStyle, text: string): string {
+  return text.replace(/-(?=.{6}$)/, style === 'slash' ? `${STYLES.slash.strictEscape}2d` : '-');
+}
+
+function levelsOf(style: IdStyle, id: string): number {
+  return style === 'slash' ? id.split('/').length - 1 : 1;
+}
+
+function encodeSegment(style: IdStyle, text: string): string {
+  const { strictOutside, strictEscape } = STYLES[style];
+  return text.replace(strictOutside, (character) => encodeCharacter(strictEscape, character));
+}
+
+/** @param character one code point, or a lone surrogate (which is one to a `u` pattern) */
+function encodeCharacter(escape: string, character: string): string {
+  if (character >= 'A' && character <= 'Z') return escape + escape + character.toLowerCase();
+  const hex = (character.codePointAt(0) ?? 0).toString(16);
+  return hex.length <= 2 ? escape + hex.padStart(2, '0') : `${escape}u${hex}${escape}`;
+}
+
+function requireText(text: string, what: string): string {
+  if (text === '') throw new EventError('SECRET_ID_INVALID', `${what} is empty`);
+  return text;
+}
+
+export interface SecretIdBuilderOptions {
+  readonly idStyle: IdStyle;
+  /** `SECRET_ID_STYLE=strict`. */
+  readonly strict: boolean;
+  readonly prefix: string;
+  readonly cluster: string;
+  /** The store's limit, in characters; the style's own limit holds as well. */
+  readonly maxIdLength: number;
+  /** The store's limit of levels; `strict` keeps within it. */
+  readonly maxIdLevels?: number;
+  /** What ids began with before the cluster name, the prefix or the style was changed. */
+  readonly formerPrefixes?: readonly string[];
+}
+
+/** Builds the ids of one configured store. */
+export interface SecretIdBuilder {
+  /**
+   * @param kindSegment from `kindSegment()`
+   * @param fieldPath keys below the place where the ids of its kind begin
+   * @param connectionId the entity's id; used by `strict` only, which needs it to tell same-named entities apart
+   * @throws EventError SECRET_ID_INVALID
+   */
+  build(kindSegment: string, entityName: string, fieldPath: readonly string[], connectionId?: string): string;
+  /** Why other entities than this one could mean its ids; null: none could. */
+  sharedNameReason(kindSegment: string, entityName: string): string | null;
+  /** What every id begins with, e.g. `/openmetadata/`. */
+  readonly ownPrefix: string;
+  /** {@link ownPrefix} and the former ones: nobody may refer to a name under them. */
+  readonly ownPrefixes: readonly string[];
+}
+
+/** @throws ConfigurationError CONFIG_INVALID for a prefix or cluster name that cannot stand in an id */
+export function createSecretIdBuilder(options: SecretIdBuilderOptions): SecretIdBuilder {
+  const { idStyle: style, prefix, cluster, strict } = options;
+  const maxIdLength = Math.min(options.maxIdLength, STYLES[style].maxIdLength);
+  const ownPrefix = ownPrefixOf(style, prefix, cluster);
+  const problem = scopeProblem(style, prefix, cluster, strict ? strictRoomLength(maxIdLength) : maxIdLength);
+  if (problem !== null) throw new ConfigurationError('CONFIG_INVALID', problem);
+  const scope = { style, prefix, cluster };
+  const limits = { maxIdLength, maxIdLevels: options.maxIdLevels ?? null };
+  return {
+    ownPrefix,
+    // A strict id contains the connection's.
+    sharedNameReason: (kindSegment, name) => (strict ? null : sharedNameReason(style, kindSegment, name)),
+    ownPrefixes: [...new Set([ownPrefix, ...(options.formerPrefixes ?? [])])],
+    build: (kindSegment, entityName, fieldPath, connectionId) => {
+      const names = { kindSegment, entityName, fieldPath };
+      return strict
+        ? buildStrictId({ ...scope, ...limits, ...names, connectionId: connectionId ?? null })
+        : buildSecretId({ ...scope, ...names });
+    },
+  };
+}
+
+/**
+ * What is wrong with SECRET_MANAGER_PREFIX and OPENMETADATA_CLUSTER_NAME, or null.
+ *
+ * @param roomLength characters that prefix, cluster and the longest kind may take up
+ */
+function scopeProblem(style: IdStyle, prefix: string, cluster: string, roomLength: number): string | null {
+  if (cluster === '') return 'OPENMETADATA_CLUSTER_NAME: must not be empty';
+  const clusterProblem = scopeNameProblem(style, cluster);
+  if (clusterProblem !== null) return `OPENMETADATA_CLUSTER_NAME: ${clusterProblem}`;
+  const prefixProblem = prefix === '' ? null : scopeNameProblem(style, prefix);
+  if (prefixProblem !== null) return `SECRET_MANAGER_PREFIX: ${prefixProblem}`;
+  const longestKind = Math.max(...SERVICE_KINDS.map((kind) => kind.length), 'workflow'.length);
+  const head = ownPrefixOf(style, prefix, cluster).length + longestKind + STYLES[style].separator.length;
+  if (head < roomLength) return null;
+  return 'SECRET_MANAGER_PREFIX, OPENMETADATA_CLUSTER_NAME: together too long for the names of this store';
 }

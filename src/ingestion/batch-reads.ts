@@ -1,5 +1,4 @@
-import { failure } from '../secrets-managers/results.js';
-import type { StoreResult } from '../secrets-managers/port.js';
+import { failure, type StoreResult } from '../secrets-managers/port.js';
 import type { SecretValue } from '../secret-value.js';
 
 type StoredReference = `secret:${string}`;

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { backoffMs } from '../kafka/backoff.js';
 import type { BackoffOptions } from '../kafka/backoff.js';
-import { safeError } from '../observability/safe-error.js';
+import { safeError } from '../observability/logger.js';
 import type { JsonObject, SecuredEvent } from '../terms.js';
 import type { FilledObject } from './fill.js';
 import type { Resolver } from './resolver.js';

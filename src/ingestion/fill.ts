@@ -1,4 +1,4 @@
-import { parsePointer } from '../catalog/json-pointer.js';
+import { parsePointer } from '../catalog/json-path.js';
 import { EventError } from '../errors.js';
 import { SecretValue } from '../secret-value.js';
 import type { Json, JsonObject } from '../terms.js';

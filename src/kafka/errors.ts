@@ -1,5 +1,5 @@
 import { WorkerError } from '../errors.js';
-import { safeError } from '../observability/safe-error.js';
+import { safeError } from '../observability/logger.js';
 
 /**
  * kafkajs wraps errors in errors. The innermost one says what happened; its `type` is Kafka's own name for a

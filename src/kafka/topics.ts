@@ -3,7 +3,7 @@ import type { Admin, ITopicConfig } from 'kafkajs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { WorkerError } from '../errors.js';
-import type { SourceTopics } from '../events/source-topics.js';
+import type { SourceTopics } from '../events/decode.js';
 import { askBroker, withAdmin } from './admin.js';
 import { brokerErrorName } from './errors.js';
 import type { ConnectionSettings } from './settings.js';

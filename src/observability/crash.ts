@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { safeError } from './safe-error.js';
+import { safeError } from './logger.js';
 
 export interface CrashHooks {
   /** Where the one line goes; default: standard error, at once. */

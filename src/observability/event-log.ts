@@ -2,9 +2,43 @@ import type { Logger } from 'pino';
 import { WorkerError, type ErrorCode } from '../errors.js';
 import type { DeadLetterHead } from '../pipeline/ledger.js';
 import type { HandledRecord, PipelineObserver } from '../pipeline/observer.js';
-import type { SourcePosition, SourceRecord } from '../terms.js';
-import type { FailureLog } from './failure-log.js';
-import { errorLabel } from './safe-error.js';
+import type { RecordOutcome, SourcePosition, SourceRecord } from '../terms.js';
+import { errorLabel, safeError } from './logger.js';
+
+/** What may still become something else within a run: an event that waits, or one that heals by itself. */
+const MAY_CHANGE: ReadonlySet<RecordOutcome> = new Set(['waiting', 'refused', 'blocked']);
+
+/** Events by their final outcome: of one that was handled several times the last one counts. */
+export class OutcomeCounts implements EventCounters {
+  readonly #final = new Map<RecordOutcome, number>();
+  readonly #open = new Map<string, RecordOutcome>();
+
+  handled({ record, eventId, outcome }: HandledRecord): void {
+    const key = JSON.stringify([eventId, record.topic, record.partition, record.offset]);
+    if (MAY_CHANGE.has(outcome)) {
+      this.#open.set(key, outcome);
+      return;
+    }
+    this.#open.delete(key);
+    this.#final.set(outcome, (this.#final.get(outcome) ?? 0) + 1);
+  }
+
+  handedBack(): void {
+    // It comes again: no outcome yet.
+  }
+
+  /** How many ended as dead letters. */
+  get deadLetters(): number {
+    return [...this.#open.values()].filter((outcome) => outcome !== 'waiting').length;
+  }
+
+  totals(): Readonly<Record<string, number>> {
+    const totals = new Map(this.#final);
+    for (const outcome of this.#open.values()) totals.set(outcome, (totals.get(outcome) ?? 0) + 1);
+    const events = [...totals.values()].reduce((sum, count) => sum + count, 0);
+    return { events, ...Object.fromEntries(totals) };
+  }
+}
 
 /** What else is told of every record. */
 export interface EventCounters {
@@ -115,4 +149,82 @@ function notices(notes: HandledRecord['notes']): Record<string, readonly string[
     }
   }
   return line;
+}
+
+const DEFAULT_EVERY_MS = 60_000;
+
+interface Repeated {
+  count: number;
+  readonly timer: NodeJS.Timeout;
+}
+
+/**
+ * Repeated failures without a flood: the first of its kind (what failed, and its code) is logged at once, what follows
+ * as one line a minute with the count.
+ */
+export class FailureLog {
+  readonly #logger: Logger;
+  readonly #everyMs: number;
+  readonly #repeated = new Map<string, Repeated>();
+
+  constructor(logger: Logger, everyMs: number = DEFAULT_EVERY_MS) {
+    this.#logger = logger;
+    this.#everyMs = everyMs;
+  }
+
+  /**
+   * @param what what failed, as words: part of the kind, so of few values
+   * @param fields of the first one's line: ids and counts
+   */
+  failed(what: string, error: unknown, fields: Readonly<Record<string, string | number>> = {}): void {
+    const code = errorLabel(error);
+    const key = `${what}\n${code}`;
+    const known = this.#repeated.get(key);
+    if (known !== undefined) {
+      known.count += 1;
+      return;
+    }
+    this.#logger.warn({ ...fields, code, error: safeError(error) }, what);
+    this.#watch(key, what, code);
+  }
+
+  /** Writes what is counted and not told yet. */
+  close(): void {
+    for (const [key, { count, timer }] of this.#repeated) {
+      clearTimeout(timer);
+      this.#summarise(key, count);
+    }
+    this.#repeated.clear();
+  }
+
+  #watch(key: string, what: string, code: string): void {
+    const timer = setTimeout(() => {
+      const count = this.#repeated.get(key)?.count ?? 0;
+      this.#repeated.delete(key);
+      if (count === 0) return;
+      this.#summarise(key, count);
+      this.#watch(key, what, code);
+    }, this.#everyMs);
+    timer.unref();
+    this.#repeated.set(key, { count: 0, timer });
+  }
+
+  #summarise(key: string, count: number): void {
+    if (count === 0) return;
+    const [what = '', code = ''] = key.split('\n');
+    this.#logger.warn({ code, count, withinMs: this.#everyMs }, `${what}, again`);
+  }
+}
+
+/** Says what a round of the janitor did; nothing where it did nothing. */
+export function logTidied(
+  logger: Logger,
+  counts: { readonly deleted: number; readonly repaired: number; readonly lost: number },
+): void {
+  if (counts.deleted + counts.repaired > 0) logger.info(counts, 'stored secrets looked after');
+  if (counts.lost > 0)
+    logger.error(
+      { lost: counts.lost, code: 'SECRET_VERSION_GONE' },
+      'the store has lost recorded versions: see `dead-letters list --code SECRET_VERSION_GONE`, publish those entities again',
+    );
 }

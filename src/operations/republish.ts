@@ -1,12 +1,16 @@
 import type { ConnectionRow } from '../database/rows.js';
 import { EventError } from '../errors.js';
-import { byteSize } from '../events/record-size.js';
+import { byteSize, type OutgoingRecord } from '../transport.js';
 import type { Decision, LockedState } from '../pipeline/ledger.js';
-import { outboxRow } from '../pipeline/outbox.js';
-import { readingsOfState, securedRecord, sourceOf, type SecuredContext } from '../pipeline/secured-record.js';
+import {
+  outboxRow,
+  readingsOfState,
+  securedRecord,
+  sourceOf,
+  type SecuredContext,
+} from '../pipeline/outbox.js';
 import type { UnderClaim } from '../pipeline/under-claim.js';
 import type { Operation } from '../terms.js';
-import type { OutgoingRecord } from '../transport.js';
 
 export interface RepublishRequest {
   readonly connectionId: string;

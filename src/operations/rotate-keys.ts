@@ -3,7 +3,7 @@ import { saveIngestionKey, type LastSecured } from '../database/secured-state.js
 import { countTokens, type TokenTable } from '../database/tokens.js';
 import { EventError, type ErrorCode } from '../errors.js';
 import { pause } from '../pause.js';
-import type { SecuredContext } from '../pipeline/secured-record.js';
+import type { SecuredContext } from '../pipeline/outbox.js';
 import type { UnderClaim } from '../pipeline/under-claim.js';
 import type { VaultBatch } from '../secrets-managers/local/rotate.js';
 import type { ManagerName } from '../terms.js';

@@ -1,7 +1,7 @@
 import { openSecretsManager, ownNamesOf } from '../app.js';
 import type { Config } from '../config.js';
 import type { DatabaseIdentity } from '../database/settings.js';
-import type { SecuredContext } from '../pipeline/secured-record.js';
+import type { SecuredContext } from '../pipeline/outbox.js';
 import type { ManagerName } from '../terms.js';
 
 /** Contexts for secured events, one a manager: a store is opened for its name and region, and asked nothing. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { AuditRow, ReferenceRow, StoredSecretRow } from '../database/rows.js';
 import type { Stored } from '../secrets-managers/port.js';
 import type { DeadLetterHead } from './ledger.js';
-import type { NewReferences, PlannedWrite } from './new-references.js';
+import type { NewReferences, PlannedWrite } from './new-state.js';
 import type { Note } from './notes.js';
 
 /**

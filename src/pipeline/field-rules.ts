@@ -5,14 +5,13 @@ import type { ReferenceRow, StoredSecretRow } from '../database/rows.js';
 import { idViolation, valueViolation } from '../secrets-managers/limits.js';
 import type { SecretValue } from '../secret-value.js';
 import type { EntityRoot, EventOrder } from '../terms.js';
-import { adoptionProblem } from './adoption.js';
+import { adoptionProblem } from './state-change.js';
 import type { PlanContext } from './context.js';
 import type { LockedState } from './ledger.js';
-import type { CopySource } from './new-references.js';
-import { fingerprintOf } from './fingerprint.js';
+import type { CopySource } from './new-state.js';
+import { fingerprintOf, requireUnaltered, storedReference } from './references.js';
 import type { PreparedField } from './prepare.js';
 import { isAmong, refusalOf, refusalOfStored, throwRefusal } from './reference-refusals.js';
-import { requireUnaltered, storedReference } from './references.js';
 
 /**
  * What happens to one secret field: the one place that decides it (docs/secrets.md).

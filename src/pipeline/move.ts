@@ -3,9 +3,8 @@ import type { PlanContext } from './context.js';
 import { FieldRules } from './field-rules.js';
 import type { Changes, Decision, LockedState } from './ledger.js';
 import { movedState } from './new-state.js';
-import { sourceOf } from './secured-record.js';
-import { NOTHING_WRITTEN, StateChange, type NamedWrite, type Written } from './state-change.js';
-import type { GivenUp } from './stored-secrets.js';
+import { sourceOf } from './outbox.js';
+import { NOTHING_WRITTEN, StateChange, type NamedWrite, type Written, type GivenUp } from './state-change.js';
 
 /** What is still to be copied before a connection is the active manager's. */
 export interface MovePlan {

@@ -1,12 +1,16 @@
 import type { FoundField } from '../catalog/field-finder.js';
+import {
+  isSecretKeyText,
+  endpointMeaningOf,
+  isAddress,
+  type EndpointMeaning,
+} from '../catalog/field-rules.js';
+import { formatPointer, parsePointer } from '../catalog/json-path.js';
 import type { ReferenceRow } from '../database/rows.js';
 import { EventError } from '../errors.js';
-import type { JsonObject } from '../terms.js';
-import { differencesOf, pointerOfStep } from './differences.js';
-import { FieldNames, type NamedFields } from './named-fields.js';
-import { EndpointChanges, goesOnUnseen, mayHoldEndpoint } from './new-endpoint.js';
-import type { RuledField } from './new-references.js';
-import type { Encounter } from './new-state.js';
+import type { JsonObject, Json } from '../terms.js';
+import { differencesOf, pointerOfStep, leavesOf, type Difference, type Step } from './entity.js';
+import type { RuledField, Encounter } from './new-state.js';
 import type { Quotes } from './quotes.js';
 
 /**
@@ -25,7 +29,7 @@ export function isNotable({ action }: Note): boolean {
 }
 
 /** A new state as its notes are made from it. */
-export interface Change {
+interface Change {
   /** The entity as it is stored; null: there is none. */
   readonly before: JsonObject | null;
   /** The event's entity. Values of its secret fields are looked at by nobody. */
@@ -176,4 +180,148 @@ function detailOf({ prepared, state, context }: Encounter): string {
 
 function moveOf(from: string | null, to: string): string {
   return `from ${from ?? ''} to ${to}`;
+}
+
+/** Fields of an entity by their JSON Pointers, for the audit: no values, and never more than a row may hold. */
+export interface NamedFields {
+  readonly plain: readonly string[];
+  readonly secret: readonly string[];
+  /** How many there are besides. */
+  readonly more: number;
+}
+
+const MOST_FIELDS = 100;
+const MOST_CHARACTERS = 8_192;
+const LONGEST_KEY = 100;
+
+/** Collects pointers up to a bound and counts the rest. Secret fields go first: call for them before the plain ones. */
+class FieldNames {
+  readonly #names = { plain: [] as string[], secret: [] as string[] };
+  readonly #hides: (key: string) => boolean;
+  #more = 0;
+  #characters = 0;
+
+  /** @param hides keys that must not be shown: they quote a secret */
+  constructor(hides: (key: string) => boolean = () => false) {
+    this.#hides = hides;
+  }
+
+  add(kind: 'plain' | 'secret', pointer: () => string): void {
+    const count = this.#names.plain.length + this.#names.secret.length;
+    if (count >= MOST_FIELDS || this.#characters >= MOST_CHARACTERS) {
+      this.#more += 1;
+      return;
+    }
+    const shown = this.#shown(pointer());
+    if (this.#characters + shown.length > MOST_CHARACTERS) {
+      this.#more += 1;
+      return;
+    }
+    this.#characters += shown.length;
+    this.#names[kind].push(shown);
+  }
+
+  get isEmpty(): boolean {
+    return this.#names.plain.length + this.#names.secret.length + this.#more === 0;
+  }
+
+  get fields(): NamedFields {
+    return { ...this.#names, more: this.#more };
+  }
+
+  /** Keys come from events and may hold anything. */
+  #shown(pointer: string): string {
+    const keys = parsePointer(pointer) ?? [];
+    return formatPointer(
+      keys.map((key) => {
+        if (isSecretKeyText(key) || this.#hides(key)) return '[hidden]';
+        return key.length > LONGEST_KEY ? `${key.slice(0, LONGEST_KEY).toWellFormed()}…` : key;
+      }),
+    );
+  }
+}
+
+/**
+ * Members of an entity that its connector reads. Everything else describes it: owners and tags have addresses of their own
+ * that nobody dials.
+ */
+export const CONFIGURATION: ReadonlySet<string | number> = new Set([
+  'connection',
+  'authenticationMechanism',
+  'sourceConfig',
+  'openMetadataServerConnection',
+  'airflowConfig',
+  'request',
+  'serviceType',
+]);
+
+/** Tells of a difference whether it may send the connection's secrets to somebody else. */
+class EndpointChanges {
+  readonly #meanings = new Map<Step, EndpointMeaning>();
+
+  isOne({ at, before, after }: Difference): boolean {
+    if (!isConfiguration(at)) return false;
+    for (const value of [before, after])
+      for (const leaf of leavesOf(value, at)) if (this.#isEndpoint(leaf.at, leaf.value)) return true;
+    return false;
+  }
+
+  #isEndpoint(at: Step, value: Json): boolean {
+    const meaning = this.#meaningAt(at);
+    return meaning === 'endpoint' || (meaning === 'other' && isAddress(value));
+  }
+
+  /** That of the nearest key which says something; asked once for each place. */
+  #meaningAt(step: Step): EndpointMeaning {
+    const open: Step[] = [];
+    let meaning: EndpointMeaning | undefined;
+    for (let at: Step | null = step; at !== null && meaning === undefined; at = at.parent) {
+      meaning = this.#meanings.get(at);
+      if (meaning === undefined) open.push(at);
+    }
+    meaning ??= 'other';
+    for (const at of open.reverse()) {
+      const own = typeof at.segment === 'number' ? 'other' : endpointMeaningOf(at.segment);
+      if (own !== 'other' && meaning !== 'endpoint') meaning = own;
+      this.#meanings.set(at, meaning);
+    }
+    return meaning;
+  }
+}
+
+/** Whether the address itself may be part of a field's secret, or was: all of it is masked, so it cannot be compared. */
+function mayHoldEndpoint({
+  path,
+  because,
+}: {
+  path: string;
+  because: FoundField['because'] | null;
+}): boolean {
+  return because === 'url' || isEndpointPath(parsePointer(path) ?? []);
+}
+
+/** A secret's own key only: that of a password in `connectionOptions` says nothing of where it goes. */
+function isEndpointPath(path: readonly string[]): boolean {
+  const key = path.findLast((segment) => !/^\d+$/.test(segment)) ?? '';
+  return endpointMeaningOf(key) === 'endpoint' && !SECRET_ABOUT_ENDPOINT.test(key);
+}
+
+/** `accountKey`, `sslKey`, `proxyPassword`: secrets that are named after an endpoint and hold none. */
+const SECRET_ABOUT_ENDPOINT = /(?:key|secret|token|password|passphrase|certificate|pwd|credentials?)$/i;
+
+function isConfiguration(step: Step): boolean {
+  let top = step;
+  while (top.parent !== null) top = top.parent;
+  return CONFIGURATION.has(top.segment);
+}
+
+/**
+ * Fields whose secret goes on although the event does not have its text: masked, or named by a reference to what the
+ * connection has. Who wrote the event need not know it.
+ */
+function goesOnUnseen({ field, ruling }: RuledField): boolean {
+  const { kind } = field.incoming;
+  if (kind === 'mask') return true;
+  if (kind !== 'reference') return false;
+  return ruling.kind === 'keep' || ruling.kind === 'copy' ? true : ruling.kind === 'refer' && ruling.owned;
 }

@@ -1,7 +1,6 @@
 import { WorkerError, type ErrorCode } from '../errors.js';
 import { unpackRecord } from '../events/dead-letter.js';
-import { decodeRecord, type Decoded } from '../events/decode.js';
-import type { SourceTopics } from '../events/source-topics.js';
+import { decodeRecord, type Decoded, type SourceTopics } from '../events/decode.js';
 import { tokenOf } from '../fernet/index.js';
 import type { RecordOutcome, SourceRecord } from '../terms.js';
 import type { RecordHandler } from '../transport.js';
@@ -9,7 +8,7 @@ import { awaitsDecision, keptTimeMs } from './blocking.js';
 import type { MonotonicClock } from './claim.js';
 import type { PlanContext, Sealer } from './context.js';
 import type { EventProcessor, Processed } from './event-processor.js';
-import type { Lanes } from './lanes.js';
+import type { Lanes } from './group.js';
 import type { DeadLetterHead, Ledger } from './ledger.js';
 import { isNotable } from './notes.js';
 import type { PipelineObserver } from './observer.js';

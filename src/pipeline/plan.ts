@@ -5,19 +5,17 @@ import { mayHideSomething } from '../masks.js';
 import type { JsonObject, RecordOutcome, SourceEvent } from '../terms.js';
 import { readingsOf } from '../ids/index.js';
 import { EventAudit } from './audit.js';
-import { blockerOf, isOwnOf, isUndecoded, supersededBy, type IsOwn } from './blocking.js';
+import { blockerOf, isOwnOf, isUndecoded, supersededBy, type IsOwn, conflictOf } from './blocking.js';
 import type { PlanContext } from './context.js';
-import { conflictOf } from './order-conflict.js';
 import { FieldRules, ownIdOf } from './field-rules.js';
 import { at, entityOf } from './entity.js';
 import type { Changes, ClaimRequest, Decision, LockedState } from './ledger.js';
 import type { Note } from './notes.js';
 import { deletedState, patchedState, wholeState, type Encounter, type NewState } from './new-state.js';
-import { setsField } from './incoming.js';
-import { readingsOfPlain } from './plain-references.js';
-import { readingsOfState } from './secured-record.js';
-import { knownFields, orderedAfter, quiet, type PreparedEvent } from './prepare.js';
-import { NOTHING_WRITTEN, StateChange, type NamedWrite, type Written } from './state-change.js';
+import { setsField, knownFields, orderedAfter, quiet, type PreparedEvent } from './prepare.js';
+import { readingsOfPlain } from './reference-refusals.js';
+import { readingsOfState } from './outbox.js';
+import { NOTHING_WRITTEN, StateChange, type NamedWrite, type Written, type GivenUp } from './state-change.js';
 import {
   inboxRow,
   isSettled,
@@ -29,7 +27,6 @@ import {
   withoutPayload,
   type WaitingCode,
 } from './unprocessed.js';
-import type { GivenUp } from './stored-secrets.js';
 import type { DenialCode } from './writer.js';
 
 /** How a refused event is kept: the record as it came, or without its payload, where the database does not take that. */

@@ -1,17 +1,17 @@
 import { inspect } from 'node:util';
-import type { FoundField } from '../catalog/field-finder.js';
-import { formatPointer } from '../catalog/json-pointer.js';
+import type { FoundField, FoundFields } from '../catalog/field-finder.js';
+import { formatPointer } from '../catalog/json-path.js';
+import { masksSecret } from '../catalog/secret-text.js';
 import { EventError } from '../errors.js';
-import { contentDigest } from '../events/order.js';
 import { eventHash, reusedHash } from '../events/decode.js';
-import { isSealed } from '../fernet/index.js';
+import { contentDigest } from '../events/order.js';
+import { isSealed, isEnvelope, isFor, tokenOf, unpackEnvelope } from '../fernet/index.js';
 import { LIMITS } from '../limits.js';
+import { isForeignMask, isMask } from '../masks.js';
+import { SecretValue } from '../secret-value.js';
 import type { EventOrder, SourceEvent, SourceRecord } from '../terms.js';
-import type { PlanContext } from './context.js';
-import { readIncoming, type Incoming } from './incoming.js';
-import { openPublished, type TokenOpener } from './publisher-token.js';
+import type { PlanContext, Sealer } from './context.js';
 import { quotesOf, type Quotes } from './quotes.js';
-import { onlySealed, refuseReported } from './sealed-only.js';
 
 /** One secret field of an event, read. */
 export interface PreparedField {
@@ -184,4 +184,156 @@ function orderOf(event: SourceEvent, key: Buffer): EventOrder {
   const { timestampMs, version, source } = event;
   const { topic, partition, offset } = source;
   return { timestampMs, version, topic, partition, offset, digest: contentDigest(key, event) };
+}
+
+/** What an event says of one secret field. */
+export type Incoming =
+  | { readonly kind: 'cleared' }
+  | { readonly kind: 'mask' }
+  /** It stands for a value, but it is not ours, or only a part of the text: it neither keeps nor sets anything. */
+  | { readonly kind: 'foreignMask'; readonly error: EventError }
+  | { readonly kind: 'reference'; readonly secretId: string }
+  | { readonly kind: 'text'; readonly value: SecretValue }
+  | { readonly kind: 'refused'; readonly error: EventError };
+
+/** OpenMetadata's own spelling, and one it accepts. */
+const REFERENCE = /^secrets?:(.*)$/s;
+
+/** Whether the field was to get a value: by text, by reference, or by something that is refused. */
+export function setsField({ kind }: Incoming): boolean {
+  return kind === 'text' || kind === 'reference' || kind === 'refused';
+}
+
+/** Reads one field, opening what the publisher sealed. */
+function readIncoming(field: FoundField, connectionId: string, opener: TokenOpener): Incoming {
+  try {
+    return readOrRefuse(field, connectionId, opener);
+  } catch (error) {
+    if (error instanceof EventError) return { kind: 'refused', error };
+    throw error;
+  }
+}
+
+function readOrRefuse(field: FoundField, connectionId: string, opener: TokenOpener): Incoming {
+  const { pointer, value } = field;
+  const text = value === null ? null : openPublished(value, { connectionId, pointer }, opener);
+  if (text === null || text === '') return { kind: 'cleared' };
+  if (isMask(text)) return { kind: 'mask' };
+  // The finder has told texts that need not be secrets only because something in them is hidden.
+  if (field.because === 'mask' || isForeignMask(text) || masksSecret(text)) return foreignMask(field);
+  const reference = REFERENCE.exec(text);
+  if (reference !== null) return { kind: 'reference', secretId: referencedId(reference[1] ?? '', field) };
+  if (text === 'null')
+    throw new EventError('VALUE_IS_THE_WORD_NULL', `${field.pointer} holds the word null`, field.pointer);
+  return { kind: 'text', value: new SecretValue(text) };
+}
+
+function foreignMask({ pointer }: FoundField): Incoming {
+  const what = 'in which a password is hidden, but not by the mask that stands for the stored one';
+  return {
+    kind: 'foreignMask',
+    error: new EventError('MASK_NOT_UNDERSTOOD', `${pointer} holds a text ${what}`, pointer),
+  };
+}
+
+function referencedId(secretId: string, field: FoundField): string {
+  if (secretId.trim() === '')
+    throw new EventError(
+      'REFERENCE_INVALID',
+      `${field.pointer} holds a reference without a name`,
+      field.pointer,
+    );
+  return secretId;
+}
+
+/** What opens the tokens of events. */
+export interface TokenOpener {
+  readonly rings: Pick<PlanContext['rings'], 'publisher'>;
+  readonly rules: Pick<PlanContext['rules'], 'publisherTokens'>;
+}
+
+/** The field that an event has a text in. */
+interface TokenPlace {
+  readonly connectionId: string;
+  /** JSON Pointer into the entity as it came. */
+  readonly pointer: string;
+}
+
+/** A publisher seals once; more layers than this are somebody's mistake. */
+const MAX_LAYERS = 3;
+
+/**
+ * What a publisher has sealed, or the text as it is. What an envelope holds is final: a text that looks like a token was
+ * sealed like any other, and is not opened.
+ *
+ * @throws EventError TOKEN_NOT_OPENED, TOKEN_NOT_BOUND, TOKEN_FOR_ANOTHER_FIELD naming the field, never the text
+ */
+export function openPublished(given: string, place: TokenPlace, { rings, rules }: TokenOpener): string {
+  let text = given;
+  for (let layer = 0; isSealed(text); layer += 1) {
+    if (layer === MAX_LAYERS)
+      throw refused('TOKEN_NOT_OPENED', place, `is sealed more than ${MAX_LAYERS} times`);
+    text = openOrRefuse(text, place, rings.publisher);
+    if (isEnvelope(text)) return valueFor(place, text);
+    if (rules.publisherTokens === 'bound')
+      throw refused('TOKEN_NOT_BOUND', place, 'is sealed in a token that does not say for which field it is');
+  }
+  return text;
+}
+
+function openOrRefuse(sealed: string, place: TokenPlace, ring: Sealer | null): string {
+  if (ring === null)
+    throw refused('TOKEN_NOT_OPENED', place, 'is a fernet: token, and PUBLISHER_FERNET_KEY is not set');
+  try {
+    return ring.open(tokenOf(sealed));
+  } catch {
+    throw refused('TOKEN_NOT_OPENED', place, 'is sealed with a key that PUBLISHER_FERNET_KEY does not have');
+  }
+}
+
+function valueFor({ connectionId, pointer }: TokenPlace, text: string): string {
+  const envelope = unpackEnvelope(text);
+  if (envelope === null)
+    throw refused(
+      'TOKEN_NOT_BOUND',
+      { connectionId, pointer },
+      'is sealed in an envelope that is not well-formed',
+    );
+  if (!isFor(envelope, { connectionId, path: pointer })) {
+    const whose = envelope.connectionId === connectionId ? 'another field' : 'another connection';
+    throw refused(
+      'TOKEN_FOR_ANOTHER_FIELD',
+      { connectionId, pointer },
+      `holds a token that was sealed for ${whose}`,
+    );
+  }
+  return envelope.value;
+}
+
+function refused(
+  code: 'TOKEN_NOT_OPENED' | 'TOKEN_NOT_BOUND' | 'TOKEN_FOR_ANOTHER_FIELD',
+  { pointer }: TokenPlace,
+  what: string,
+): EventError {
+  return new EventError(code, `${pointer} ${what}`, pointer);
+}
+
+/** `SOURCE_VALUES=sealed`: what an event says of a field, refused where its value was readable on the topic. */
+function onlySealed(field: FoundField, incoming: Incoming): Incoming {
+  const isPlain = incoming.kind === 'text' && !(field.value !== null && isSealed(field.value));
+  return isPlain ? { kind: 'refused', error: notSealed(field.pointer) } : incoming;
+}
+
+/** What only looks like a secret and would be left as it is (`SECRET_BY_NAME=report`) is in the clear as well. */
+function refuseReported({ reported }: FoundFields): void {
+  const [pointer] = reported;
+  if (pointer !== undefined) throw notSealed(pointer);
+}
+
+function notSealed(pointer: string): EventError {
+  return new EventError(
+    'VALUE_NOT_SEALED',
+    `${pointer} holds a secret in the clear, and SOURCE_VALUES is sealed`,
+    pointer,
+  );
 }

@@ -1,14 +1,20 @@
 import { createHmac } from 'node:crypto';
-import { tokenOf } from '../fernet/sealed-text.js';
 import type { ReferenceRow } from '../database/rows.js';
 import { EventError } from '../errors.js';
-import { fingerprintOf } from './fingerprint.js';
+import { tokenOf } from '../fernet/key-ring.js';
 import { sha256Hex } from '../hash.js';
 import type { SecretValue } from '../secret-value.js';
 import { FERNET_PREFIX, SECRET_PREFIX, type EventOrder, type Reference } from '../terms.js';
 import type { PlanContext, Sealer } from './context.js';
 
-export interface ReferenceDraft {
+/** Keyed, so that equal passwords are not recognised in the database, by connection and path, so that none can be moved. */
+export function fingerprintOf(key: Buffer, connectionId: string, path: string, value: string): string {
+  return createHmac('sha256', key)
+    .update(JSON.stringify([connectionId, path, value]), 'utf8')
+    .digest('hex');
+}
+
+interface ReferenceDraft {
   readonly connectionId: string;
   readonly path: string;
   readonly pointer: string;
@@ -159,7 +165,7 @@ export function storedReference(row: ReferenceRow, context: RowContext): Referen
 }
 
 /** What seals and opens a row, and tells whether it is as it was written. */
-export interface RowContext {
+interface RowContext {
   readonly rings: Pick<PlanContext['rings'], 'database'>;
   readonly fingerprintKey: Buffer;
 }

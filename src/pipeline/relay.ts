@@ -2,8 +2,7 @@ import type { EventError, WorkerError } from '../errors.js';
 import type { Outlet } from '../transport.js';
 import { auditRow } from './audit.js';
 import type { ClaimRequest, Decision, Ledger, LockedState } from './ledger.js';
-import { openOutgoing, type Opened } from './outbox.js';
-import { readingsOfState, refusalOfState, type SecuredContext } from './secured-record.js';
+import { openOutgoing, type Opened, readingsOfState, refusalOfState, type SecuredContext } from './outbox.js';
 import type { Chosen, Done, UnderClaim, Unsent } from './under-claim.js';
 
 /** How many connections one round takes up. */

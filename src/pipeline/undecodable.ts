@@ -6,9 +6,8 @@ import type { PlanContext } from './context.js';
 import type { DeadLetterHead, Ledger } from './ledger.js';
 import { openOutgoing } from './outbox.js';
 import { prepareEvent } from './prepare.js';
-import { recordHash } from './record-hash.js';
-import type { UnderClaim } from './under-claim.js';
 import {
+  recordHash,
   isSettled,
   keptBare,
   refusal,
@@ -17,6 +16,7 @@ import {
   withoutPayload,
   type Unprocessed,
 } from './unprocessed.js';
+import type { UnderClaim } from './under-claim.js';
 import { WorkerError, type EventError } from '../errors.js';
 
 type Undecodable = Extract<Decoded, { kind: 'undecodable' }>;

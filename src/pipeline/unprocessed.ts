@@ -1,16 +1,15 @@
+import { createHmac } from 'node:crypto';
 import type { AuditRow, DeadLetterRow, InboxRow } from '../database/rows.js';
 import { EventError, WorkerError, type ErrorCode, type EventErrorCode } from '../errors.js';
-import type { OutgoingRecord } from '../transport.js';
 import { encodeDeadLetter, packRecord } from '../events/dead-letter.js';
 import { toSealed } from '../fernet/index.js';
 import type { EventOrder, Publication, RecordOutcome, SourcePosition, SourceRecord } from '../terms.js';
+import type { OutgoingRecord } from '../transport.js';
 import { auditRow } from './audit.js';
 import type { PlanContext } from './context.js';
-import { setsField } from './incoming.js';
 import type { Changes, DeadLetterHead, LockedState } from './ledger.js';
 import { outboxRow } from './outbox.js';
-import type { PreparedEvent } from './prepare.js';
-import { recordDigest } from './record-hash.js';
+import { setsField, type PreparedEvent } from './prepare.js';
 import type { DenialCode } from './writer.js';
 
 /** How long until what can heal by itself is tried again, milliseconds: doubled with each attempt, up to five minutes. */
@@ -291,4 +290,33 @@ function deadLetterRow(
 
 function sealRecord(record: SourceRecord, { rings }: PlanContext): string {
   return toSealed(rings.deadLetter.seal(packRecord(record).toString('utf8')));
+}
+
+/**
+ * What an undecodable record is known by, 64 hexadecimal digits: there is no event id that could be trusted, so its place
+ * and its content stand for it; of a line of a pipe the content alone. Keyed, for it is shown, and of a record whose every
+ * other byte is known a plain digest would let a password be guessed.
+ */
+export function recordHash(record: SourceRecord, key: Buffer): string {
+  const { topic, partition, offset, digest } = record;
+  if (digest !== undefined) return keyedDigest(key, ['line', digest]);
+  return keyedDigest(key, ['record', topic, partition, offset], record);
+}
+
+/** Of what a record holds, wherever it lies: {@link SourceRecord.digest} of a line, and of what is kept without its payload. */
+export function recordDigest(record: SourceRecord, key: Buffer): string {
+  const headers = Object.entries(record.headers).map(([name, value]) => [name, value.toString('base64')]);
+  return keyedDigest(key, ['content', record.topic, record.key?.toString('base64') ?? null, headers], record);
+}
+
+function keyedDigest(key: Buffer, what: readonly unknown[], content?: SourceRecord): string {
+  const hmac = createHmac('sha256', key);
+  hmac.update(`record-digest/1\n${JSON.stringify(what)}\n`, 'utf8');
+  if (content === undefined) return hmac.digest('hex');
+  const { value, unread } = content;
+  if (unread !== undefined) {
+    const { reason, size, digest = null } = unread;
+    return hmac.update(`unread\n${JSON.stringify([reason, size, digest])}`, 'utf8').digest('hex');
+  }
+  return (value === null ? hmac.update('null') : hmac.update('value\n').update(value)).digest('hex');
 }

@@ -13,8 +13,7 @@ import type {
 import type { ManagerName } from '../terms.js';
 import type { Claim } from './claim.js';
 import type { ManagerSource, PlanContext } from './context.js';
-import type { NamedWrite, Written } from './state-change.js';
-import type { GivenUp, WriteAnswer } from './stored-secrets.js';
+import type { NamedWrite, Written, GivenUp, WriteAnswer } from './state-change.js';
 
 /** Why a store does not take an event's ids now. */
 export type DenialCode = 'STORE_DENIED' | 'STORE_QUOTA';

@@ -1,9 +1,7 @@
 import type { FieldFinder } from '../catalog/index.js';
 import { EventError } from '../errors.js';
-import { decodeRecord } from '../events/decode.js';
+import { decodeRecord, topicOfEventType, type SourceTopics } from '../events/decode.js';
 import type { CloudEventMode } from '../events/secured-event.js';
-import { topicOfEventType } from '../events/source-topics.js';
-import type { SourceTopics } from '../events/source-topics.js';
 import type { KeyRing } from '../fernet/index.js';
 import type { EventType } from '../terms.js';
 import { changeEventOf } from './change.js';

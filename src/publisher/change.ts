@@ -1,9 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventError } from '../errors.js';
-import { classOf } from '../events/entity-type.js';
-import type { EntityClass } from '../events/entity-type.js';
-import { dropHistory } from '../events/entity.js';
-import { isConnectionId, isObject } from '../events/fields.js';
+import { classOf, type EntityClass, dropHistory, isConnectionId, isObject } from '../events/fields.js';
 import { DEFAULT_JSON_LIMITS, parseJson } from '../events/json.js';
 import { SecretValue } from '../secret-value.js';
 import type { EventType, Json, JsonObject } from '../terms.js';

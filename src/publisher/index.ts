@@ -1,7 +1,7 @@
 /** `connection-secrets-worker/publisher`: for the metadata server that publishes its changes. docs/publishing.md. */
 export { ConfigurationError, EventError, WorkerError } from '../errors.js';
 export type { CloudEventMode } from '../events/secured-event.js';
-export type { SourceTopics } from '../events/source-topics.js';
+export type { SourceTopics } from '../events/decode.js';
 export type { KafkaSasl, KafkaTls } from '../kafka/settings.js';
 export { SecretValue } from '../secret-value.js';
 export type { EventType, Json, JsonObject } from '../terms.js';

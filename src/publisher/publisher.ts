@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { compileCatalogue, createFieldFinder, loadCatalogue, shippedCatalogue } from '../catalog/index.js';
 import type { CloudEventMode } from '../events/secured-event.js';
-import type { SourceTopics } from '../events/source-topics.js';
+import type { SourceTopics } from '../events/decode.js';
 import { KeyRing } from '../fernet/index.js';
 import type { ConnectionSettings } from '../kafka/settings.js';
 import { createLogger } from '../observability/logger.js';

@@ -1,8 +1,8 @@
-import { withValues } from '../catalog/json-access.js';
+import { withValues } from '../catalog/json-path.js';
 import type { FieldFinder, FoundField } from '../catalog/index.js';
 import { masksSecret } from '../catalog/secret-text.js';
 import { EventError } from '../errors.js';
-import type { EntityClass } from '../events/entity-type.js';
+import type { EntityClass } from '../events/fields.js';
 import { isFor, isSealed, packEnvelope, sealText, tokenOf, unpackEnvelope } from '../fernet/index.js';
 import type { FieldPlace, KeyRing } from '../fernet/index.js';
 import { isForeignMask, isMask } from '../masks.js';

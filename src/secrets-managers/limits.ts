@@ -1,6 +1,5 @@
 import type { SecretValue } from '../secret-value.js';
-import { failure, type Failure } from './results.js';
-import type { PutItem, StoreLimits } from './port.js';
+import { failure, type Failure, type PutItem, type StoreLimits } from './port.js';
 
 export interface LimitViolation {
   readonly code: 'VALUE_TOO_LONG' | 'VALUE_REFUSED_BY_STORE' | 'SECRET_ID_INVALID';

@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import { SecretValue } from '../secret-value.js';
-import { asReference } from './results.js';
-import type { SecretStore, StoreCall, StoreError, StoreResult } from './port.js';
+import { asReference, type SecretStore, type StoreCall, type StoreError, type StoreResult } from './port.js';
 
 /** Where an installation runs. What is null is not known, which is no difference. */
 export interface Place {

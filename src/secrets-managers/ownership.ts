@@ -1,8 +1,7 @@
 import { WorkerError } from '../errors.js';
-import { failure, type Failure } from './results.js';
+import { failure, type Failure, type DeleteItem, type PutItem } from './port.js';
 import type { Installation } from '../terms.js';
 import type { Tag } from './settings.js';
-import type { DeleteItem, PutItem } from './port.js';
 
 const MANAGED_BY = 'connection-secrets-worker';
 const MANAGED_BY_KEY = 'managed-by';

@@ -1,10 +1,9 @@
 import { WorkerError, EventError, type ErrorCode } from '../errors.js';
-import type { MonotonicClock } from '../pipeline/claim.js';
-import type { ClaimGuard } from '../pipeline/claim-guard.js';
+import type { MonotonicClock, ClaimGuard } from '../pipeline/claim.js';
 import type { ManagerSource, PlanContext } from '../pipeline/context.js';
 import { decideMove, type MovePlan } from '../pipeline/move.js';
 import { carriedSecretIds } from '../pipeline/plan.js';
-import type { GivenUp } from '../pipeline/stored-secrets.js';
+import type { GivenUp } from '../pipeline/state-change.js';
 import type { Acted, Claimed, UnderClaim } from '../pipeline/under-claim.js';
 import { Writer } from '../pipeline/writer.js';
 

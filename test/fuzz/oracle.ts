@@ -1,8 +1,7 @@
 import { inspect } from 'node:util';
 import { ERROR_CODES, EventError, type ErrorCode } from '../../src/errors.js';
-import type { FailureLog } from '../../src/observability/failure-log.js';
+import { type FailureLog, EventLog } from '../../src/observability/event-log.js';
 import { createLogger } from '../../src/observability/index.js';
-import { EventLog } from '../../src/observability/event-log.js';
 import { decodeRecord, type Decoded } from '../../src/events/decode.js';
 import { decodeSecuredEvent } from '../../src/events/decode-secured.js';
 import { decideEvent, type WritePlan } from '../../src/pipeline/plan.js';
@@ -11,9 +10,8 @@ import type { Changes, Decision, LockedState } from '../../src/pipeline/ledger.j
 import { outgoingRecord } from '../../src/pipeline/outbox.js';
 import { knownFields, prepareEvent, type PreparedEvent } from '../../src/pipeline/prepare.js';
 import { connectionOf } from '../../src/pipeline/undecodable.js';
-import { refusal, type Unprocessed } from '../../src/pipeline/unprocessed.js';
+import { refusal, type Unprocessed, recordHash } from '../../src/pipeline/unprocessed.js';
 import { toReference } from '../../src/pipeline/references.js';
-import { recordHash } from '../../src/pipeline/record-hash.js';
 import type { OutgoingRecord } from '../../src/transport.js';
 import type { Json, RecordOutcome, SourceRecord } from '../../src/terms.js';
 import { requireDeadLetterSchema, requireSecuredSchema } from '../harness/schemas.js';

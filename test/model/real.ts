@@ -6,9 +6,8 @@ import { sha256Hex } from '../../src/hash.js';
 import { createSecretIdBuilder } from '../../src/ids/index.js';
 import type { PlanContext } from '../../src/pipeline/context.js';
 import type { Changes, DeadLetterHead, LockedState, StoredChanges } from '../../src/pipeline/ledger.js';
-import { fingerprintOf } from '../../src/pipeline/fingerprint.js';
+import { fingerprintOf, referenceRow } from '../../src/pipeline/references.js';
 import { prepareEvent, type PreparedEvent } from '../../src/pipeline/prepare.js';
-import { referenceRow } from '../../src/pipeline/references.js';
 import { InMemoryStore, IN_MEMORY_LIMITS } from '../../src/secrets-managers/in-memory/store.js';
 import {
   CONNECTION,

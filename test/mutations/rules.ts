@@ -102,7 +102,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'claim check before a write',
     without: 'a request to the store starts whatever became of the claim',
-    file: 'src/pipeline/claim-guard.ts',
+    file: 'src/pipeline/claim.ts',
     text: '      requireTimeFor(holder.claim, storeTimeoutMs, clock());\n',
     instead: '',
     tests: [PROTOCOL, 'test/unit/pipeline/claim.test.ts'],
@@ -138,7 +138,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: '`writing` rule: a commit',
     without: 'a commit does not retire names that were left as `writing`',
-    file: 'src/pipeline/stored-secrets.ts',
+    file: 'src/pipeline/state-change.ts',
     text: `.filter(({ state }) => state === 'live' || state === 'writing')`,
     instead: `.filter(({ state }) => state === 'live')`,
     tests: [PROTOCOL],
@@ -165,7 +165,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'suspect: the mark',
     without: 'a name that another claim was writing is not in doubt',
-    file: 'src/pipeline/stored-secrets.ts',
+    file: 'src/pipeline/state-change.ts',
     text: `return state === 'writing' ? this.#state.nowMs + this.#context.rules.lateRequestMs : suspectUntilMs;`,
     instead: `return state === 'writing' ? null : suspectUntilMs;`,
     tests: [PROTOCOL],
@@ -174,7 +174,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'suspect: what was given up',
     without: 'what an event had written before it was refused stays in the store',
-    file: 'src/pipeline/stored-secrets.ts',
+    file: 'src/pipeline/state-change.ts',
     text: `const isOther = answer === 'applied' && isLive;`,
     instead: `const isOther = answer === 'applied' && !isLive;`,
     tests: [PROTOCOL],
@@ -274,7 +274,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'mask definition: other programs’',
     without: 'a mask that another program writes is stored as the new password',
-    file: 'src/pipeline/incoming.ts',
+    file: 'src/pipeline/prepare.ts',
     text: ` || isForeignMask(text) || masksSecret(text)) return foreignMask(field);`,
     instead: `) return foreignMask(field);`,
     tests: [MASKS],
@@ -292,7 +292,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'sealed values only',
     without: 'a plain value passes under SOURCE_VALUES=sealed',
-    file: 'src/pipeline/sealed-only.ts',
+    file: 'src/pipeline/prepare.ts',
     text: `return isPlain ? { kind: 'refused', error: notSealed(field.pointer) } : incoming;`,
     instead: `return isPlain ? incoming : incoming;`,
     tests: ['test/components/secrets/source-values.test.ts'],
@@ -400,7 +400,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'token binding: its place',
     without: 'a publisher’s token is opened in the field of another connection',
-    file: 'src/pipeline/publisher-token.ts',
+    file: 'src/pipeline/prepare.ts',
     text: 'if (!isFor(envelope, { connectionId, path: pointer })) {',
     instead: `if (pointer === '') {`,
     tests: [TOKENS, 'test/unit/pipeline/publisher-token.test.ts'],
@@ -409,7 +409,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'token binding: only bound ones',
     without: 'a token that names no field is opened wherever it stands',
-    file: 'src/pipeline/publisher-token.ts',
+    file: 'src/pipeline/prepare.ts',
     text: `    if (rules.publisherTokens === 'bound')\n`,
     instead: `    if (text === given)\n`,
     tests: [TOKENS, 'test/unit/pipeline/publisher-token.test.ts'],
@@ -445,7 +445,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'reference judge: what goes out',
     without: 'a reference that an earlier version took in is published again',
-    file: 'src/pipeline/secured-record.ts',
+    file: 'src/pipeline/outbox.ts',
     text: `  for (const row of references) throwRefusal(refusalOfStored(row, foreign, context), row.pointer);\n`,
     instead: '',
     tests: ['test/integration/pipeline/references.test.ts'],
@@ -463,7 +463,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'reference judge: every field',
     without: 'a reference in a field that is not taken for a secret goes out as it is',
-    file: 'src/pipeline/secured-record.ts',
+    file: 'src/pipeline/outbox.ts',
     text: `  refusePlainReferences(entity, ownIds, foreign, context.ids);\n`,
     instead: '',
     tests: ['test/integration/pipeline/references.test.ts'],

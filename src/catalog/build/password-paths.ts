@@ -1,4 +1,4 @@
-import { escapeKey } from '../path.js';
+import { escapeKey } from '../json-path.js';
 import type { LocatedSchema, SchemaFiles } from './schema-files.js';
 import type { Json, JsonObject } from '../../terms.js';
 

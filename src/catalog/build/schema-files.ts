@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
-import { parsePointer } from '../json-pointer.js';
+import { parsePointer } from '../json-path.js';
 import { ConfigurationError } from '../../errors.js';
 import type { Json } from '../../terms.js';
 

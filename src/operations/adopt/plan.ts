@@ -3,14 +3,12 @@ import { fieldsAfter, holdersOf, keptEventsAfter, referrersOf } from '../../data
 import type { Database } from '../../database/database.js';
 import type { DeadLetterRow } from '../../database/rows.js';
 import { EventError, WorkerError, type ErrorCode } from '../../errors.js';
-import { decodeRecord } from '../../events/decode.js';
-import type { SourceTopics } from '../../events/source-topics.js';
+import { decodeRecord, type SourceTopics } from '../../events/decode.js';
 import { keptTimeMs } from '../../pipeline/blocking.js';
 import type { PlanContext } from '../../pipeline/context.js';
 import { ownIdOf } from '../../pipeline/field-rules.js';
-import type { Incoming } from '../../pipeline/incoming.js';
+import { type Incoming, prepareEvent, type PreparedEvent } from '../../pipeline/prepare.js';
 import { openKept } from '../../pipeline/pipeline.js';
-import { prepareEvent, type PreparedEvent } from '../../pipeline/prepare.js';
 import { toReference } from '../../pipeline/references.js';
 import { refuseWrite } from '../../secrets-managers/check-store.js';
 import { judgeClaims, type AdoptVerdict, type Claimant, type ClaimKind, type InStore } from './claims.js';

@@ -7,7 +7,7 @@ import { ConfigurationError, WorkerError } from '../../errors.js';
 import type { Logger } from '../../observability/index.js';
 import { planAdoption, type AdoptPlan } from './plan.js';
 import { operatorName } from '../../operator.js';
-import { adoptionGrant } from '../../pipeline/adoption.js';
+import { adoptionGrant } from '../../pipeline/state-change.js';
 import { heldBack, openOutlet } from '../outlet.js';
 import { readDatabase } from '../open-database.js';
 

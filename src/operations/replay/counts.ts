@@ -1,5 +1,4 @@
-import { OutcomeCounts } from '../../observability/outcome-counts.js';
-import type { EventCounters } from '../../observability/event-log.js';
+import { OutcomeCounts, type EventCounters } from '../../observability/event-log.js';
 import type { HandledRecord } from '../../pipeline/observer.js';
 
 /** What a replay has done so far, over all of its runs. */

@@ -1,5 +1,4 @@
-import type { SourceTopics } from '../../events/source-topics.js';
-import { decodeRecord } from '../../events/decode.js';
+import { type SourceTopics, decodeRecord } from '../../events/decode.js';
 import type { SourceRecord } from '../../terms.js';
 import type { RecordSink } from '../../transport.js';
 import type { ReplaySelection } from './plan.js';

@@ -1,9 +1,7 @@
-import { decodeRecord } from '../../events/decode.js';
+import { decodeRecord, type SourceTopics } from '../../events/decode.js';
 import { compareEvents } from '../../events/order.js';
-import type { SourceTopics } from '../../events/source-topics.js';
 import type { PlanContext } from '../../pipeline/context.js';
-import { setsField } from '../../pipeline/incoming.js';
-import { prepareEvent, type PreparedEvent } from '../../pipeline/prepare.js';
+import { setsField, prepareEvent, type PreparedEvent } from '../../pipeline/prepare.js';
 import type { SourceRecord } from '../../terms.js';
 import type { RecordSink } from '../../transport.js';
 import type { Progress } from '../progress.js';

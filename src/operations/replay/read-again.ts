@@ -1,5 +1,5 @@
 import { SourceConsumer } from '../../../consumers/source-events.js';
-import type { SourceTopics } from '../../events/source-topics.js';
+import type { SourceTopics } from '../../events/decode.js';
 import { ConfigurationError, WorkerError } from '../../errors.js';
 import { pause } from '../../pause.js';
 import type { KafkaSettings } from '../../kafka/settings.js';

@@ -20,7 +20,7 @@ import type { Logger } from '../../observability/index.js';
 import type { ClaimRequest } from '../../pipeline/ledger.js';
 import { Relay } from '../../pipeline/relay.js';
 import { UnderClaim } from '../../pipeline/under-claim.js';
-import { readingsOfState, type SecuredContext } from '../../pipeline/secured-record.js';
+import { readingsOfState, type SecuredContext } from '../../pipeline/outbox.js';
 import { kafkaSettings } from '../../kafka/settings-from-config.js';
 import type { ManagerName } from '../../terms.js';
 import type { Outlet } from '../../transport.js';

@@ -1,5 +1,5 @@
 import type { ReferenceRow, StoredSecretRow } from '../../database/rows.js';
-import { fingerprintOf } from '../../pipeline/fingerprint.js';
+import { fingerprintOf } from '../../pipeline/references.js';
 import { ownershipText } from '../../secrets-managers/ownership.js';
 import type { Description, Fetched, StoreResult } from '../../secrets-managers/port.js';
 import type { SecretValue } from '../../secret-value.js';

@@ -1,5 +1,4 @@
-import { failure, type Failure } from '../results.js';
-import type { StoreErrorClass } from '../port.js';
+import { failure, type Failure, type StoreErrorClass } from '../port.js';
 
 /**
  * Names of errors as the services and the SDK give them. Branching is by name: emulators send other HTTP statuses, and

@@ -1,4 +1,4 @@
-import { onAbort } from '../on-abort.js';
+import { onAbort } from '../write-limiter.js';
 import { bindAttempt, NotSentError, type Attempt } from './attempt.js';
 import { classify, incompleteAnswer, type AskedAt, type AwsFailure } from './errors.js';
 import type { StoreCall } from '../port.js';

@@ -6,10 +6,18 @@ import {
   type SecretValueEntry,
 } from '@aws-sdk/client-secrets-manager';
 import { SecretValue } from '../../secret-value.js';
-import { failure, mapLimited, notFound, success, versionGone } from '../results.js';
+import {
+  failure,
+  mapLimited,
+  notFound,
+  success,
+  versionGone,
+  type Fetched,
+  type StoreCall,
+  type StoreResult,
+} from '../port.js';
 import type { AwsFailure } from '../aws-client/errors.js';
 import { hasNothing, type AwsRequester } from '../aws-client/requester.js';
-import type { Fetched, StoreCall, StoreResult } from '../port.js';
 import { CURRENT, type SecretsManagerRequests } from './requests.js';
 
 const IDS_PER_CALL = 20;

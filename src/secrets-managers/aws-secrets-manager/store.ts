@@ -10,23 +10,21 @@ import {
   secretIdOf,
   success,
   withSecretId,
-} from '../results.js';
+  type Description,
+  type Fetched,
+  type GetItem,
+  type OwnedSecrets,
+  type PutItem,
+  type RestoreItem,
+  type SecretStore,
+  type StoreCall,
+  type Stored,
+  type StoreResult,
+  type DeleteItem,
+} from '../port.js';
 import { SECRETS_MANAGER_LIMITS } from './limits.js';
 import type { AwsFailure } from '../aws-client/errors.js';
 import type { Answer } from '../aws-client/requester.js';
-import type {
-  Description,
-  Fetched,
-  GetItem,
-  OwnedSecrets,
-  PutItem,
-  RestoreItem,
-  SecretStore,
-  StoreCall,
-  Stored,
-  StoreResult,
-  DeleteItem,
-} from '../port.js';
 import type { SecretsManagerReader, WantedSecret } from './reader.js';
 import type { SecretsManagerRequests } from './requests.js';
 

@@ -1,7 +1,15 @@
 import type { Parameter } from '@aws-sdk/client-ssm';
 import { SecretValue } from '../../secret-value.js';
-import { failure, mapLimited, notFound, success, versionGone } from '../results.js';
-import type { Fetched, StoreCall, StoreResult } from '../port.js';
+import {
+  failure,
+  mapLimited,
+  notFound,
+  success,
+  versionGone,
+  type Fetched,
+  type StoreCall,
+  type StoreResult,
+} from '../port.js';
 import type { SsmRequests } from './requests.js';
 
 const NAMES_PER_CALL = 10;

@@ -12,25 +12,23 @@ import {
   success,
   versionGone,
   withSecretId,
-} from '../results.js';
+  type Description,
+  type Fetched,
+  type GetItem,
+  type ListedSecret,
+  type ListPage,
+  type OwnedSecrets,
+  type PutItem,
+  type RestoreItem,
+  type SecretStore,
+  type StoreCall,
+  type Stored,
+  type StoreLimits,
+  type StoreResult,
+  type DeleteItem,
+} from '../port.js';
 import type { AwsFailure } from '../aws-client/errors.js';
 import type { Answer } from '../aws-client/requester.js';
-import type {
-  Description,
-  Fetched,
-  GetItem,
-  ListedSecret,
-  ListPage,
-  OwnedSecrets,
-  PutItem,
-  RestoreItem,
-  SecretStore,
-  StoreCall,
-  Stored,
-  StoreLimits,
-  StoreResult,
-  DeleteItem,
-} from '../port.js';
 import type { SsmReader, WantedParameter } from './reader.js';
 import type { SsmRequests } from './requests.js';
 

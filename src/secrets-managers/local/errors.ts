@@ -1,4 +1,4 @@
-import { failure, type Failure } from '../results.js';
+import { failure, type Failure } from '../port.js';
 
 /** Only the name of an error goes on: SQLite's texts can quote statements. */
 export function vaultFailure(error: unknown): Failure {

@@ -13,25 +13,23 @@ import {
   success,
   versionGone,
   withSecretId,
-} from '../results.js';
+  type Description,
+  type Fetched,
+  type GetItem,
+  type ListPage,
+  type OwnedSecrets,
+  type PutItem,
+  type RestoreItem,
+  type SecretStore,
+  type StoreCall,
+  type Stored,
+  type StoreLimits,
+  type StoreResult,
+  type DeleteItem,
+} from '../port.js';
 import { isVaultError, vaultFailure } from './errors.js';
 import { openVaultFile } from './vault-file.js';
 import { Vault, type VaultVersion } from './vault.js';
-import type {
-  Description,
-  Fetched,
-  GetItem,
-  ListPage,
-  OwnedSecrets,
-  PutItem,
-  RestoreItem,
-  SecretStore,
-  StoreCall,
-  Stored,
-  StoreLimits,
-  StoreResult,
-  DeleteItem,
-} from '../port.js';
 import type { SealingKeys } from '../settings.js';
 
 const PROVIDER = 'local';

@@ -1,16 +1,18 @@
 import type { Reference } from '../../terms.js';
-import { failure, secretIdOf, success } from '../results.js';
-import type {
-  Description,
-  Fetched,
-  GetItem,
-  PutItem,
-  RestoreItem,
-  SecretStore,
-  StoreCall,
-  Stored,
-  StoreResult,
-  DeleteItem,
+import {
+  failure,
+  secretIdOf,
+  success,
+  type Description,
+  type Fetched,
+  type GetItem,
+  type PutItem,
+  type RestoreItem,
+  type SecretStore,
+  type StoreCall,
+  type Stored,
+  type StoreResult,
+  type DeleteItem,
 } from '../port.js';
 
 /**

@@ -2,19 +2,24 @@ import { sha256Hex } from '../../hash.js';
 import { SecretValue } from '../../secret-value.js';
 import { FERNET_PREFIX, type Reference } from '../../terms.js';
 import { refusedByLimits } from '../limits.js';
-import { aborted, failure, notFound, secretIdOf, success, tokenOf } from '../results.js';
-import type {
-  Description,
-  Fetched,
-  GetItem,
-  PutItem,
-  RestoreItem,
-  SecretStore,
-  StoreCall,
-  Stored,
-  StoreLimits,
-  StoreResult,
-  DeleteItem,
+import {
+  aborted,
+  failure,
+  notFound,
+  secretIdOf,
+  success,
+  tokenOf,
+  type Description,
+  type Fetched,
+  type GetItem,
+  type PutItem,
+  type RestoreItem,
+  type SecretStore,
+  type StoreCall,
+  type Stored,
+  type StoreLimits,
+  type StoreResult,
+  type DeleteItem,
 } from '../port.js';
 import type { SealingKeys } from '../settings.js';
 

@@ -17,7 +17,7 @@ import {
   sourceRecord,
 } from './events.js';
 import { runPipe } from '../../../src/pipe/run-pipe.js';
-import { recordDigest } from '../../../src/pipeline/record-hash.js';
+import { recordDigest } from '../../../src/pipeline/unprocessed.js';
 import { openBench, type Bench, type BenchWorker } from './fixture.js';
 
 /** A key that somebody takes off a list. */

@@ -1,15 +1,16 @@
 import { SecretValue } from '../../../src/secret-value.js';
-import { failure, success } from '../../../src/secrets-managers/results.js';
-import { InMemoryStore, IN_MEMORY_LIMITS } from '../../../src/secrets-managers/in-memory/store.js';
-import type {
-  PutItem,
-  SecretsManager,
-  SecretStore,
-  StoreCall,
-  Stored,
-  StoreLimits,
-  StoreResult,
+import {
+  failure,
+  success,
+  type PutItem,
+  type SecretsManager,
+  type SecretStore,
+  type StoreCall,
+  type Stored,
+  type StoreLimits,
+  type StoreResult,
 } from '../../../src/secrets-managers/port.js';
+import { InMemoryStore, IN_MEMORY_LIMITS } from '../../../src/secrets-managers/in-memory/store.js';
 import type { ManagerName } from '../../../src/terms.js';
 import { testOwnership } from '../../harness/ownership.js';
 

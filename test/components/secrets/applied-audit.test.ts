@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { NamedFields } from '../../../src/pipeline/named-fields.js';
+import type { NamedFields } from '../../../src/pipeline/notes.js';
 import type { Json, JsonObject } from '../../../src/terms.js';
 import {
   changeEvent,

@@ -6,7 +6,7 @@ import { openWorker, type Worker } from '../../../src/app.js';
 import { loadConfig } from '../../../src/config.js';
 import { DatabaseLedger } from '../../../src/database/ledger.js';
 import { Janitor } from '../../../src/upkeep/janitor.js';
-import { ClaimGuard } from '../../../src/pipeline/claim-guard.js';
+import { ClaimGuard } from '../../../src/pipeline/claim.js';
 import type { HandledRecord } from '../../../src/pipeline/observer.js';
 import { UnderClaim } from '../../../src/pipeline/under-claim.js';
 import { SecretValue } from '../../../src/secret-value.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { NamedFields } from '../../../src/pipeline/named-fields.js';
+import type { NamedFields } from '../../../src/pipeline/notes.js';
 import type { Json } from '../../../src/terms.js';
 import { eventRecord, MASKED, PASSWORD_ID, PASSWORD_PATH, type EventSpec } from '../pipeline/events.js';
 import { Bench } from './fixture.js';

@@ -6,12 +6,12 @@ import {
   type Catalogue,
   type CatalogueOptions,
 } from '../../../src/catalog/index.js';
-import { escapeKey, parsePath } from '../../../src/catalog/path.js';
+import { escapeKey, parsePath } from '../../../src/catalog/json-path.js';
 import { DatabaseLedger } from '../../../src/database/ledger.js';
 import { cleanSegment } from '../../../src/ids/index.js';
-import { ClaimGuard } from '../../../src/pipeline/claim-guard.js';
+import { ClaimGuard } from '../../../src/pipeline/claim.js';
 import { EventProcessor } from '../../../src/pipeline/event-processor.js';
-import { Lanes } from '../../../src/pipeline/lanes.js';
+import { Lanes } from '../../../src/pipeline/group.js';
 import { Pipeline } from '../../../src/pipeline/pipeline.js';
 import { UnderClaim } from '../../../src/pipeline/under-claim.js';
 import { UndecodableProcessor } from '../../../src/pipeline/undecodable.js';

@@ -4,8 +4,7 @@ import { securedEvents } from '../../../producers/secured.js';
 import { KafkaOutlet } from '../../../producers/outlet.js';
 import { ping } from '../../../src/kafka/admin.js';
 import type { KafkaOutletOptions } from '../../../producers/outlet.js';
-import { byteSize } from '../../../src/events/record-size.js';
-import type { OutgoingRecord, Stream } from '../../../src/transport.js';
+import { byteSize, type OutgoingRecord, type Stream } from '../../../src/transport.js';
 import {
   createTopics,
   describeWith,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { formatPointer } from '../../../src/catalog/json-pointer.js';
+import { formatPointer } from '../../../src/catalog/json-path.js';
 import { describeEngines } from '../database/support.js';
 import { eventRecord, MASKED } from '../../components/pipeline/events.js';
 import { openBench, type BenchWorker } from '../../components/pipeline/fixture.js';

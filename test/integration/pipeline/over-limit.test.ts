@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { findKept, scheduleRetry } from '../../../src/database/dead-letters.js';
-import { recordDigest } from '../../../src/pipeline/record-hash.js';
+import { recordDigest } from '../../../src/pipeline/unprocessed.js';
 import { findTokens, rawToken, replaceToken } from '../../../src/database/tokens.js';
 import { unpackRecord } from '../../../src/events/dead-letter.js';
 import { KeyRing, tokenOf } from '../../../src/fernet/index.js';

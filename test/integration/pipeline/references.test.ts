@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { rememberOwnPrefix } from '../../../src/database/own-prefixes.js';
-import { refersToAny } from '../../../src/pipeline/plain-references.js';
+import { refersToAny } from '../../../src/pipeline/reference-refusals.js';
 import { generateKey, KeyRing } from '../../../src/fernet/index.js';
 import { sha256Hex } from '../../../src/hash.js';
 import { createSecretIdBuilder } from '../../../src/ids/index.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { escapeKey, parsePath } from '../../../src/catalog/path.js';
+import { escapeKey, parsePath } from '../../../src/catalog/json-path.js';
 import { formatPointer, parsePointer, readAt, withValues } from '../../../src/catalog/index.js';
 import type { Catalogue, FindTarget, FoundField, JsonPath } from '../../../src/catalog/index.js';
 import type { Json, JsonObject } from '../../../src/terms.js';

@@ -5,7 +5,7 @@ import { EXIT, type Cli } from '../../../src/cli/cli.js';
 import { exitCodeOf, reportError, shownError } from '../../../src/cli/errors.js';
 import { asDatabaseError, DatabaseError } from '../../../src/database/errors.js';
 import { pointInTime, retention, wholeNumber } from '../../../src/cli/parse.js';
-import { OutcomeCounts } from '../../../src/observability/outcome-counts.js';
+import { OutcomeCounts } from '../../../src/observability/event-log.js';
 import { runProgram } from '../../../src/cli/program.js';
 import { formatTable, printable } from '../../../src/cli/text.js';
 import { untilAborted } from '../../../src/cli/until-aborted.js';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { rowChunks, valueChunks } from '../../../src/database/chunks.js';
+import { rowChunks, valueChunks } from '../../../src/database/row-sql.js';
 
 const lengths = (chunks: Iterable<unknown[]>): number[] => [...chunks].map((chunk) => chunk.length);
 

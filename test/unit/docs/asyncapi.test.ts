@@ -5,7 +5,7 @@ import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { describe, expect, it } from 'vitest';
 import { generateKey } from '../../../src/fernet/index.js';
-import { topicOfEventType } from '../../../src/events/source-topics.js';
+import { topicOfEventType } from '../../../src/events/decode.js';
 import { createChangeSealer } from '../../../src/publisher/index.js';
 import type { EventType, Json, JsonObject } from '../../../src/terms.js';
 import { asyncApi, messagesOf, problemOf, requireMessage } from '../../harness/asyncapi.js';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { EventError } from '../../../src/errors.js';
 import { encodeDeadLetter, packRecord, unpackRecord } from '../../../src/events/dead-letter.js';
 import type { DeadLetterNotice } from '../../../src/events/dead-letter.js';
-import { byteSize } from '../../../src/events/record-size.js';
+import { byteSize } from '../../../src/transport.js';
 import type { SourceRecord } from '../../../src/terms.js';
 import { change, record, schema } from './support.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { eventHash } from '../../../src/events/event-id.js';
+import { eventHash } from '../../../src/events/fields.js';
 import { SERVICE_KINDS, STATELESS_TYPES } from '../../../src/terms.js';
 import type { Json } from '../../../src/terms.js';
 import {

@@ -2,8 +2,7 @@ import fc from 'fast-check';
 import { LIMITS } from '../../../src/limits.js';
 import { describe, expect, it } from 'vitest';
 import { EventError } from '../../../src/errors.js';
-import { parseJson } from '../../../src/events/json.js';
-import { isExactNumber } from '../../../src/events/json-scan.js';
+import { parseJson, isExactNumber } from '../../../src/events/json.js';
 
 const MOST = LIMITS.jsonValues;
 

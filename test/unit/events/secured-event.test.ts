@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { EventError } from '../../../src/errors.js';
 import { decodeSecuredEvent } from '../../../src/events/decode-secured.js';
-import { byteSize } from '../../../src/events/record-size.js';
+import { byteSize, type OutgoingRecord } from '../../../src/transport.js';
 import { encodeSecuredEvent } from '../../../src/events/secured-event.js';
 import type { JsonObject, SecuredEvent } from '../../../src/terms.js';
-import type { OutgoingRecord } from '../../../src/transport.js';
 import { record, schema, securedEvent } from './support.js';
 
 const DELETED = securedEvent({

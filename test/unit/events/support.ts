@@ -1,7 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { decodeRecord } from '../../../src/events/decode.js';
-import type { Decoded } from '../../../src/events/decode.js';
-import type { SourceTopics } from '../../../src/events/source-topics.js';
+import { decodeRecord, type Decoded, type SourceTopics } from '../../../src/events/decode.js';
 import type { EventErrorCode } from '../../../src/errors.js';
 import type { Json, JsonObject, SecuredEvent, SourceEvent, SourceRecord } from '../../../src/terms.js';
 

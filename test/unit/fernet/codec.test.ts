@@ -9,8 +9,9 @@ import {
   sealBytes,
   timeBytes,
   type AgeLimit,
+  FernetError,
+  type FernetReason,
 } from '../../../src/fernet/codec.js';
-import { FernetError, type FernetReason } from '../../../src/fernet/fernet-error.js';
 import { generateKey, KeyRing } from '../../../src/fernet/key-ring.js';
 
 interface Vector {

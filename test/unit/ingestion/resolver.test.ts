@@ -1,8 +1,7 @@
 import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { generateKey, KeyRing, sealText } from '../../../src/fernet/index.js';
-import { failure } from '../../../src/secrets-managers/results.js';
-import type { StoreErrorClass } from '../../../src/secrets-managers/port.js';
+import { failure, type StoreErrorClass } from '../../../src/secrets-managers/port.js';
 import {
   createResolver,
   NotAReferenceError,

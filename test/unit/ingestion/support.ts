@@ -1,5 +1,4 @@
-import { failure, success } from '../../../src/secrets-managers/results.js';
-import type { StoreResult } from '../../../src/secrets-managers/port.js';
+import { failure, success, type StoreResult } from '../../../src/secrets-managers/port.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import type { SecretReader } from '../../../src/ingestion/index.js';
 import type { SecuredEvent } from '../../../src/terms.js';

@@ -4,7 +4,7 @@ import { longPipeLine } from '../../../src/events/pipe-line.js';
 import { unpackRecord, packRecord } from '../../../src/events/dead-letter.js';
 import { decodeRecord } from '../../../src/events/decode.js';
 import { LIMITS } from '../../../src/limits.js';
-import { LineCollector, splitLines, type LongLine } from '../../../src/pipe/lines.js';
+import { LineCollector, splitLines, type LongLine } from '../../../src/pipe/run-pipe.js';
 import { schema } from '../../harness/schemas.js';
 import { TOPICS } from '../events/support.js';
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { WorkerError } from '../../../src/errors.js';
-import { requireTimeFor, type Claim } from '../../../src/pipeline/claim.js';
-import { ClaimGuard } from '../../../src/pipeline/claim-guard.js';
+import { requireTimeFor, type Claim, ClaimGuard } from '../../../src/pipeline/claim.js';
 
 const claim: Claim = { connectionId: 'c', owner: 'o', epoch: 1, deadlineMs: 1_000 };
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Lanes } from '../../../src/pipeline/lanes.js';
+import { Lanes } from '../../../src/pipeline/group.js';
 
 it('one key: one after another, in order; different keys: at the same time', async () => {
   const lanes = new Lanes();

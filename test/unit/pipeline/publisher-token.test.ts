@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EventError } from '../../../src/errors.js';
 import { generateKey, KeyRing, packEnvelope, sealText, toSealed } from '../../../src/fernet/index.js';
-import { openPublished, type TokenOpener } from '../../../src/pipeline/publisher-token.js';
+import { openPublished, type TokenOpener } from '../../../src/pipeline/prepare.js';
 import { sealedFor } from '../../harness/index.js';
 
 const [KEY, OTHER_KEY] = [generateKey(), generateKey()];

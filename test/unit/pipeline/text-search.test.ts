@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { TextSearch } from '../../../src/pipeline/text-search.js';
+import { TextSearch } from '../../../src/pipeline/quotes.js';
 
 /** One text after the other, at every place. */
 function bySearching(texts: readonly string[], text: string): boolean[] {

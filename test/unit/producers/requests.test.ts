@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { cutIntoRequests } from '../../../producers/requests.js';
 import type { TopicRecord } from '../../../producers/requests.js';
-import { byteSize } from '../../../src/events/record-size.js';
+import { byteSize } from '../../../src/transport.js';
 
 const record = (bytes: number, topic = 'secured'): TopicRecord => ({
   topic,

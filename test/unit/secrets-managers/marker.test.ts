@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { WorkerError } from '../../../src/errors.js';
 import { InMemoryStore } from '../../../src/secrets-managers/in-memory/store.js';
 import { readMarker, writeMarker, type StoreMarker } from '../../../src/secrets-managers/marker.js';
-import { failure } from '../../../src/secrets-managers/results.js';
-import type { SecretStore } from '../../../src/secrets-managers/port.js';
+import { failure, type SecretStore } from '../../../src/secrets-managers/port.js';
 import { testOwnership, TEST_INSTALLATION } from '../../harness/ownership.js';
 
 const ID = '/openmetadata/connection-secrets-worker/installation';

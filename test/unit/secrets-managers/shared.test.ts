@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { classify } from '../../../src/secrets-managers/aws-client/errors.js';
 import { limitViolation } from '../../../src/secrets-managers/limits.js';
 import { ownerOf, Ownership } from '../../../src/secrets-managers/ownership.js';
-import { mapLimited } from '../../../src/secrets-managers/results.js';
+import { mapLimited } from '../../../src/secrets-managers/port.js';
 import { ssmLimits } from '../../../src/secrets-managers/aws-ssm/limits.js';
 import { SecretValue } from '../../../src/secret-value.js';
 

@@ -1,5 +1,4 @@
-import type { EventCounters } from '../../../observability/event-log.js';
-import { OutcomeCounts } from '../../../observability/outcome-counts.js';
+import { type EventCounters, OutcomeCounts } from '../../../observability/event-log.js';
 import type { HandledRecord } from '../../../pipeline/observer.js';
 import type { RecordOutcome } from '../../../terms.js';
 

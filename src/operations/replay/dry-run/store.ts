@@ -1,12 +1,13 @@
 import { SecretValue } from '../../../secret-value.js';
-import type {
-  Fetched,
-  SecretsManager,
-  SecretStore,
-  Stored,
-  StoreResult,
+import {
+  type Fetched,
+  type SecretsManager,
+  type SecretStore,
+  type Stored,
+  type StoreResult,
+  failure,
+  success,
 } from '../../../secrets-managers/port.js';
-import { failure, success } from '../../../secrets-managers/results.js';
 import { SECRET_PREFIX } from '../../../terms.js';
 
 /** Keeps nothing, asks nobody, and says yes: what the real store would refuse, only the real store knows. */

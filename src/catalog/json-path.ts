@@ -1,6 +1,70 @@
 import { WorkerError } from '../errors.js';
 import type { Json, JsonObject } from '../terms.js';
-import { formatPointer } from './json-pointer.js';
+
+/** JSON Pointers (RFC 6901): how secured events, errors and logs name a place in an entity. */
+
+/** Writes a path of keys and array positions as a pointer; the empty path is the empty string, the whole document. */
+export function formatPointer(path: readonly (string | number)[]): string {
+  let pointer = '';
+  for (const segment of path) {
+    pointer += `/${String(segment).replace(/~/g, '~0').replace(/\//g, '~1')}`;
+  }
+  return pointer;
+}
+
+/** Reads a pointer into its keys; array positions stay text. Null where the text is not a pointer (RFC 6901 §3). */
+export function parsePointer(pointer: string): string[] | null {
+  if (pointer === '') return [];
+  if (!pointer.startsWith('/') || /~(?![01])/.test(pointer)) return null;
+  return pointer
+    .slice(1)
+    .split('/')
+    .map((token) => token.replace(/~1/g, '/').replace(/~0/g, '~'));
+}
+
+/**
+ * How the catalogue writes where a secret field lies: keys with dots between them, as OpenMetadata's documentation does.
+ * `[]` behind a key says "each element of the array", `*` says "any key", and a backslash keeps a character that belongs
+ * to the key: `schemaRegistryConfig.basic\.auth\.user\.info`.
+ */
+
+/** The segment that stands for any key of a map. */
+export const ANY_KEY: unique symbol = Symbol('any key');
+
+export type PathSegment = string | typeof ANY_KEY;
+
+/**
+ * Reads a catalogue path into its segments; `[]` marks are dropped, because the finder descends into arrays wherever
+ * it meets them. Returns null where the text is not a path (empty, an empty segment, a backslash at the end).
+ */
+export function parsePath(text: string): PathSegment[] | null {
+  const segments: PathSegment[] = [];
+  for (const raw of splitAtDots(text)) {
+    const key = raw.replace(/(?:\[\])+$/, '');
+    if (key === '' || /(?<!\\)(?:\\\\)*\\$/.test(key)) return null;
+    segments.push(key === '*' ? ANY_KEY : key.replace(/\\(.)/gsu, '$1'));
+  }
+  return segments;
+}
+
+/** Writes one key so that {@link parsePath} reads the same key. */
+export function escapeKey(key: string): string {
+  return key.replace(/[.\\[\]*]/g, '\\$&');
+}
+
+function splitAtDots(text: string): string[] {
+  const parts: string[] = [];
+  let start = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    if (text[at] === '\\') at += 1;
+    else if (text[at] === '.') {
+      parts.push(text.slice(start, at));
+      start = at + 1;
+    }
+  }
+  parts.push(text.slice(start));
+  return parts;
+}
 
 /** Keys and array positions from an entity down to one of its values. */
 export type JsonPath = readonly (string | number)[];
