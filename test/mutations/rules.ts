@@ -394,7 +394,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/app-installation.ts',
     text: `      if (found !== null) requireSame(at, found, marker);\n`,
     instead: '',
-    tests: ['test/integration/operations/installation.test.ts'],
+    tests: ['test/long/operations/installation.test.ts'],
     model: null,
   },
   {

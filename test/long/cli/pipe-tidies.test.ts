@@ -14,7 +14,7 @@ import {
   waitFor,
 } from '../../harness/index.js';
 import type { TestProcess } from '../../harness/start-process.js';
-import { changeEvent, CONNECTION_ID, type ChangeEventOptions } from './support.js';
+import { changeEvent, CONNECTION_ID, type ChangeEventOptions } from '../../components/cli/support.js';
 
 const CLAIM_MS = 3_000;
 /** Longer than a claim and the second run's own writes, shorter than the time for which a secret is in doubt. */

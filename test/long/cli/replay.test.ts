@@ -26,7 +26,7 @@ import {
   runReplay,
   securedOf,
   type ReplayWorld,
-} from './replay-support.js';
+} from '../../integration/cli/replay-support.js';
 
 const REVISIONS = 'SELECT id, revision FROM connection ORDER BY id';
 

@@ -8,7 +8,7 @@ import { changedBy, operatorName } from '../../../src/operator.js';
 import { docBlock, expectShown, runBlock } from '../../harness/doc-blocks.js';
 import { awsClients, queryDatabase, runCli, startCli, waitFor, type CliResult } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
-import { idOf, lines, localSetup, MARKER, type Lines } from './support.js';
+import { idOf, lines, localSetup, MARKER, type Lines } from '../../components/cli/support.js';
 
 function setup(env: Readonly<Record<string, string>> = {}) {
   const { dir, databaseFile, env: local } = localSetup();
