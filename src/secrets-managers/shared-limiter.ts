@@ -150,7 +150,7 @@ export class SharedLimiter {
     const freeMs = elapsedMs - (waitedMs - this.#waitedMs);
     if (isFirst) this.#demand = waiting;
     else if (freeMs <= elapsedMs * (1 - SATURATED)) this.#demand = limit;
-    else this.#demand += NEWEST * ((this.#admitted * 1_000) / freeMs - this.#demand);
+    else this.#demand += NEWEST * (Math.min(limit, (this.#admitted * 1_000) / freeMs) - this.#demand);
     this.#admitted = 0;
     this.#measuredAtMs = nowMs;
     this.#waitedMs = waitedMs;

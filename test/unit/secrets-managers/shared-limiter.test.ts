@@ -82,6 +82,29 @@ describe('SharedLimiter', () => {
     expect(fleet.throttles).toBe(0);
   });
 
+  it('one that has nothing more to write leaves its share in a few seconds, and has it back in two', async () => {
+    const table = new Table();
+    const { fleet } = table;
+    const [a, b] = [table.worker(), table.worker(8)];
+    let isResting = false;
+    const write = (): void => {
+      if (isResting) return;
+      // Sixty a second without a limit: that is no more use than the limit is.
+      void a.limiter.acquire(SIGNAL).then(() => fleet.clock.schedule(write, 16));
+    };
+    write();
+    await fleet.run(10_000);
+    expect(a.limiter.ratePerSecond).toBe(QUOTA / 2);
+    isResting = true;
+    await fleet.run(5_000);
+    expect(b.limiter.ratePerSecond).toBeGreaterThan(0.75 * QUOTA);
+    const late = Array.from({ length: 100 }, () => a.limiter.acquire(SIGNAL));
+    await fleet.run(2_500);
+    expect([a, b].map(({ limiter }) => limiter.ratePerSecond)).toEqual([QUOTA / 2, QUOTA / 2]);
+    await Promise.all([...late, fleet.run(10_000)]);
+    expect(fleet.throttles).toBe(0);
+  });
+
   it('one that ends gives its share back at once, one that is killed when it expires', async () => {
     const table = new Table();
     const { fleet } = table;
