@@ -1,6 +1,15 @@
 // Compiles the program into dist/, which is replaced only when that succeeded: tests that run meanwhile keep the old one.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -13,6 +22,7 @@ const BIN = join('src', 'cli', 'main.js');
 try {
   compile();
   copyData();
+  recordCommit();
   makeExecutable();
   replaceDist();
 } catch (error) {
@@ -38,6 +48,13 @@ function copyData() {
     mkdirSync(dirname(target), { recursive: true });
     cpSync(join(ROOT, 'src', file), target);
   }
+}
+
+/** For `connection-secrets version`. Outside of a repository there is none. */
+function recordCommit() {
+  if (!existsSync(join(ROOT, '.git'))) return;
+  const { status, stdout } = spawnSync('git', ['rev-parse', 'HEAD'], { cwd: ROOT, encoding: 'utf8' });
+  if (status === 0) writeFileSync(join(NEW, 'build.json'), `${JSON.stringify({ commit: stdout.trim() })}\n`);
 }
 
 function makeExecutable() {

@@ -4,6 +4,7 @@ import { adopt } from './adopt.js';
 import { audit } from './audit.js';
 import { catalog } from './catalog.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
+import { completion } from './completion.js';
 import { connections } from './connections.js';
 import { database } from './database.js';
 import { deadLetters } from './dead-letters.js';
@@ -19,6 +20,7 @@ import { rotateKeys } from './rotate-keys.js';
 import { start } from './start.js';
 import { topics } from './topics.js';
 import { verify } from './verify.js';
+import { version } from './version.js';
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 (pipe) some lines became dead letters.
@@ -41,6 +43,8 @@ const COMMANDS = [
   topics,
   catalog,
   generateKey,
+  version,
+  completion,
 ];
 
 /** Runs one command line (without the names of node and of the file) to its end. */
@@ -50,7 +54,7 @@ export async function runProgram(args: readonly string[], cli: Cli): Promise<Exi
     .description('Moves the passwords of connections out of events and into the store you control.')
     .version(programVersion())
     .exitOverride()
-    .helpCommand(false)
+    .helpCommand('help [command...]', 'the same as --help of the command')
     .configureOutput({
       writeOut: (text) => cli.stdout.write(text),
       writeErr: (text) => cli.stderr.write(text),
@@ -60,9 +64,18 @@ export async function runProgram(args: readonly string[], cli: Cli): Promise<Exi
     .addHelpText('after', examples('generate-key', 'doctor', 'start') + '\n' + EXIT_CODES);
   for (const define of COMMANDS) define(program, cli, (ended) => (code = ended));
   try {
-    await program.parseAsync([...args], { from: 'user' });
+    await program.parseAsync(askedFor(args, program), { from: 'user' });
     return code;
   } catch (error) {
     return reportError(error, cli, args.includes('--json'));
   }
+}
+
+/** `help audit list` as `audit list --help`: commander's own help knows no command below another. */
+function askedFor([first, ...words]: readonly string[], program: Command): string[] {
+  if (first !== 'help') return first === undefined ? [] : [first, ...words];
+  let at: Command | undefined = program;
+  for (const word of words) at = at?.commands.find((one) => one.name() === word);
+  // Without --help an unknown command is named as such.
+  return at === undefined ? words : [...words, '--help'];
 }

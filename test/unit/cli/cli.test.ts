@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { PassThrough } from 'node:stream';
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
@@ -44,6 +45,8 @@ describe('help', () => {
     [['verify']],
     [['rotate-keys']],
     [['generate-key']],
+    [['version']],
+    [['completion', 'bash']],
   ])('of %j has examples and ends with 0', async (args) => {
     const cli = fakeCli();
     expect(await runProgram([...args, '--help'], cli)).toBe(EXIT.ok);
@@ -57,6 +60,70 @@ describe('help', () => {
     expect(cli.text('stdout')).toContain('Exit codes: 0 done, 1 failed, 2 wrong use or configuration');
     expect(await runProgram(['--version'], cli)).toBe(EXIT.ok);
     expect(cli.text('stdout')).toMatch(/^\d+\.\d+\.\d+/);
+  });
+});
+
+describe('help of a command', () => {
+  it('is the same as its --help', async () => {
+    const [help, option] = [fakeCli(), fakeCli()];
+    expect(await runProgram(['help', 'audit', 'list'], help)).toBe(EXIT.ok);
+    expect(await runProgram(['audit', 'list', '--help'], option)).toBe(EXIT.ok);
+    const text = help.text('stdout');
+    expect(text).toContain('Usage: connection-secrets audit list');
+    expect(text).toBe(option.text('stdout'));
+  });
+
+  it('that does not exist is an error', async () => {
+    const cli = fakeCli();
+    expect(await runProgram(['help', 'audti'], cli)).toBe(EXIT.usage);
+    expect(cli.text('stderr')).toContain('unknown command');
+  });
+});
+
+describe('version', () => {
+  it('names Node.js and each library that talks to another system', async () => {
+    const cli = fakeCli();
+    expect(await runProgram(['version', '--json'], cli)).toBe(EXIT.ok);
+    const { node, libraries } = JSON.parse(cli.text('stdout')) as { node: string; libraries: object };
+    expect(node).toBe(process.version);
+    expect(Object.values(libraries)).toHaveLength(7);
+    for (const version of Object.values(libraries)) expect(version).toMatch(/^\d+\.\d+\.\d+/);
+  });
+});
+
+describe('completion', () => {
+  const completed = async (...words: string[]): Promise<string[]> => {
+    const cli = fakeCli();
+    expect(await runProgram(['completion', 'bash'], cli)).toBe(EXIT.ok);
+    const line = ['connection-secrets', ...words].map((word) => `'${word}'`).join(' ');
+    const script = `${cli.text('stdout')}\nCOMP_WORDS=(${line}); COMP_CWORD=${words.length}; _connection_secrets; echo "\${COMPREPLY[@]}"`;
+    return execFileSync('bash', ['-c', script], { encoding: 'utf8' }).trim().split(' ');
+  };
+
+  it('in bash knows commands, those below them, and options, also behind an argument', async () => {
+    expect(await completed('ro')).toEqual(['rotate-keys']);
+    expect(await completed('dead-letters', 're')).toEqual(['retry']);
+    expect(await completed('audit', 'list', '--a')).toEqual(['--action', '--actor']);
+    expect(await completed('connections', 'show', 'some-id', '--j')).toEqual(['--json']);
+    expect(await completed('nonsense', 'sta')).toEqual(['start']);
+  });
+
+  it('for zsh is the same through its own loader, and for fish a line for each option', async () => {
+    const [zsh, fish] = [fakeCli(), fakeCli()];
+    await runProgram(['completion', 'zsh'], zsh);
+    expect(zsh.text('stdout')).toMatch(
+      /^autoload -U \+X bashcompinit && bashcompinit\n_connection_secrets\(\)/,
+    );
+    await runProgram(['completion', 'fish'], fish);
+    expect(fish.text('stdout')).toContain(
+      "complete -c connection-secrets -n '__fish_seen_subcommand_from audit; and __fish_seen_subcommand_from list' -l actor\n",
+    );
+  });
+
+  it('of another shell is refused', async () => {
+    const cli = fakeCli();
+    expect(await runProgram(['completion', 'tcsh'], cli)).toBe(EXIT.usage);
+    expect(cli.text('stderr')).toContain('bash, zsh, fish');
   });
 });
 
