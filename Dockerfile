@@ -1,7 +1,8 @@
-ARG NODE_IMAGE=node:24.21.0-bookworm-slim
+ARG NODE_IMAGE=node:22.23.3-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
-# better-sqlite3 compiles where no ready-made binary fits.
+# better-sqlite3 compiles where no ready-made binary fits. Nothing of the compiler is in the image: its newest version is right.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 make g++ \
  && rm -rf /var/lib/apt/lists/*

@@ -40,8 +40,8 @@ export const ERROR_CODES = {
   ),
   NATIVE_MODULE_UNUSABLE: entry(
     'configuration',
-    'The native module of SQLite was built for another Node.js or machine, or was not built.',
-    'Install with the Node.js that runs the program: `npm ci`, or `npm rebuild better-sqlite3`.',
+    'The native module of SQLite does not run in this Node.js, was built for another one, or was not built.',
+    'Run Node.js 22 (or 20.19), and install with it: `npm ci`, or `npm rebuild better-sqlite3`.',
   ),
   KEY_MISMATCH: entry(
     'configuration',

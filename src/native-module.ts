@@ -1,6 +1,21 @@
 import { ConfigurationError } from './errors.js';
 
 /**
+ * The first Node.js under which better-sqlite3 12 aborts the process: when a statement is collected, Node.js asserts what
+ * does not hold there. Version 13 does not, and needs Node.js 22.
+ */
+const FIRST_THAT_ABORTS = 24;
+
+/** @throws ConfigurationError NATIVE_MODULE_UNUSABLE where SQLite would abort the process sooner or later */
+export function requireSqlite(): void {
+  if (Number.parseInt(process.version.slice(1)) < FIRST_THAT_ABORTS) return;
+  throw new ConfigurationError(
+    'NATIVE_MODULE_UNUSABLE',
+    `SQLite does not run in Node.js ${process.version}: better-sqlite3 12 aborts the process there`,
+  );
+}
+
+/**
  * SQLite is a native module: it runs under the Node.js that it was built for, or under none where its build is missing.
  *
  * @returns the error as NATIVE_MODULE_UNUSABLE where the module could not be loaded; null for any other error

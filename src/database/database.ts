@@ -3,7 +3,7 @@ import { MIGRATIONS } from '../../migrations/index.js';
 import { dialectOfAddress, tlsOptions, type DatabaseSettings } from './database-settings.js';
 import type { ServerAddress } from '../config.js';
 import { ConfigurationError } from '../errors.js';
-import { nativeModuleError } from '../native-module.js';
+import { nativeModuleError, requireSqlite } from '../native-module.js';
 import type { Dialect } from './dialect.js';
 import { asDatabaseError, DatabaseError } from './errors.js';
 import { lockSqliteFile, type SqliteFileLock, sqliteTransaction } from './sqlite-lock.js';
@@ -62,6 +62,7 @@ export class Database {
   static async open(settings: DatabaseSettings, options: OpenOptions): Promise<Database> {
     const { address } = settings;
     const { access } = options;
+    if (address.type === 'sqlite') requireSqlite();
     const dialect = dialectOfAddress(address);
     const tables = tablesOf(dialect);
     const lock = address.type === 'sqlite' && access === 'write' ? lockSqliteFile(address.file) : null;

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../../errors.js';
-import { nativeModuleError } from '../../native-module.js';
+import { nativeModuleError, requireSqlite } from '../../native-module.js';
 import { SecretValue } from '../../secret-value.js';
 import type { Reference } from '../../terms.js';
 import { refusedByLimits } from '../limits.js';
@@ -224,6 +224,7 @@ export function openLocalStore(
 
 /** The vault itself, for sealing its tokens anew. Errors as {@link openLocalStore}. */
 export function openVault(file: string, busyTimeoutMs: number): Vault {
+  requireSqlite();
   try {
     return new Vault(openVaultFile(file, busyTimeoutMs));
   } catch (error) {
