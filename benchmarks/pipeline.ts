@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { openWorker } from '../src/app.js';
+import { openWorker } from '../src/worker/worker.js';
 import { loadConfig } from '../src/config.js';
 import { WorkerError } from '../src/errors.js';
 import type { SourceRecord } from '../src/terms.js';

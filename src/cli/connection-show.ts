@@ -1,4 +1,4 @@
-import { openFieldFinder } from '../app.js';
+import { openFieldFinder } from '../worker/worker.js';
 import { withValues } from '../catalog/index.js';
 import type { Config, KeyConfig } from '../config.js';
 import type { Database } from '../database/database.js';

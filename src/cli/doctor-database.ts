@@ -1,4 +1,4 @@
-import { changeProblem } from '../app-manager.js';
+import { changeProblem } from '../worker/manager.js';
 import type { Config } from '../config.js';
 import { schemaStatus } from '../database/schema.js';
 import { knownMissed } from '../database/missed-records.js';

@@ -1,5 +1,5 @@
-import { openMigratedDatabase } from '../app.js';
-import { markStoresAnew, readCurrentMarker } from '../app-installation.js';
+import { openMigratedDatabase } from '../worker/worker.js';
+import { markStoresAnew, readCurrentMarker } from '../worker/installation.js';
 import { loadConfig, type Config } from '../config.js';
 import { COMMAND_LOCK_WAIT_MS, type Database } from '../database/database.js';
 import { becomeCopy, keepsUnder, takeOver } from '../database/installation.js';

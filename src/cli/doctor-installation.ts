@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { openSecretsManager } from '../app.js';
-import { judgeStores, type StoreWork } from '../app-installation.js';
+import { openSecretsManager } from '../worker/worker.js';
+import { judgeStores, type StoreWork } from '../worker/installation.js';
 import type { Config } from '../config.js';
 import type { Database } from '../database/database.js';
 import { schemaStatus } from '../database/schema.js';

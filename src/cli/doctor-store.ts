@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { openFieldFinder, openSecretsManager } from '../app.js';
+import { openFieldFinder, openSecretsManager } from '../worker/worker.js';
 import type { Config } from '../config.js';
 import { checkStore } from '../secrets-managers/check-store.js';
 import { attempt, ok, warned, type CheckResult } from './doctor-check.js';

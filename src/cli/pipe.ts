@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { Worker } from '../app.js';
+import type { Worker } from '../worker/worker.js';
 import { loadConfig } from '../config.js';
 import { WorkerError } from '../errors.js';
 import { EventLog, FailureLog, logTidied, OutcomeCounts } from '../observability/event-log.js';
@@ -33,7 +33,7 @@ async function runPipeCommand(cli: Cli, options: PipeOptions, signal: AbortSigna
   const config = loadConfig(cli.env, { need: ['keys'] });
   const logger = createLogger({ level: config.log.level, to: 'stderr' });
   for (const warning of config.warnings) logger.warn({ warning }, 'configuration');
-  const { openWorker } = await import('../app.js');
+  const { openWorker } = await import('../worker/worker.js');
   const { LineOutlet, openFileSink, streamSink } = await import('../pipe/file-outlet.js');
   const { recordDigest } = await import('../pipeline/unprocessed.js');
   const { openInput, runPipe } = await import('../pipe/run-pipe.js');

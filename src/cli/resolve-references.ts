@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { openSecretsManager } from '../app.js';
+import { openSecretsManager } from '../worker/worker.js';
 import type { Config } from '../config.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import { isSealed, tokenOf } from '../fernet/index.js';

@@ -24,7 +24,7 @@ export const start = command<{ readonly allowGroupChange?: boolean }>({
       const { secretsManager, database } = config;
       logger.info({ version, manager: secretsManager.name, database: database.address.type }, 'starting');
       try {
-        const { runService } = await import('../service/service.js');
+        const { runService } = await import('../worker/service.js');
         await runService({ config, logger, version, allowGroupChange, stop });
       } catch (error) {
         logger.fatal({ error }, 'ended');

@@ -1,4 +1,4 @@
-import { openSecretsManager, ownNamesOf } from '../app.js';
+import { openSecretsManager, ownNamesOf } from '../worker/worker.js';
 import type { Config } from '../config.js';
 import type { DatabaseIdentity } from '../database/settings.js';
 import type { SecuredContext } from '../pipeline/outbox.js';

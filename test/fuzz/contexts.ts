@@ -1,4 +1,4 @@
-import { openFieldFinder } from '../../src/app.js';
+import { openFieldFinder } from '../../src/worker/worker.js';
 import { loadConfig } from '../../src/config.js';
 import type { ConnectionRow, StoredSecretRow } from '../../src/database/rows.js';
 import { createSecretIdBuilder } from '../../src/ids/index.js';

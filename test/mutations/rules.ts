@@ -391,7 +391,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'installation marker',
     without: 'a copy of the database works on the original’s store',
-    file: 'src/app-installation.ts',
+    file: 'src/worker/installation.ts',
     text: `      if (found !== null) requireSame(at, found, marker);\n`,
     instead: '',
     tests: ['test/long/operations/installation.test.ts'],

@@ -1,4 +1,4 @@
-import { openSecretsManager, openWorker, planContext } from '../../app.js';
+import { openSecretsManager, openWorker, planContext } from '../../worker/worker.js';
 import { COMMAND_LOCK_WAIT_MS } from '../../database/database.js';
 import type { Config } from '../../config.js';
 import { countKept } from '../../database/claimants.js';

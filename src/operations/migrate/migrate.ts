@@ -1,4 +1,4 @@
-import type { Worker } from '../../app.js';
+import type { Worker } from '../../worker/worker.js';
 import { countElsewhere } from '../../database/find-pending.js';
 import { countUnsent } from '../../database/migration-sources.js';
 import type { OperationState } from '../../database/operations.js';

@@ -1,6 +1,6 @@
-import { judgeStores } from '../../app-installation.js';
-import { requireLasting } from '../../app-manager.js';
-import { openWorker, planContext, openSecretsManager } from '../../app.js';
+import { judgeStores } from '../../worker/installation.js';
+import { requireLasting } from '../../worker/manager.js';
+import { openWorker, planContext, openSecretsManager } from '../../worker/worker.js';
 import type { Config } from '../../config.js';
 import { countByManager } from '../../database/find-pending.js';
 import { COMMAND_LOCK_WAIT_MS, type Database } from '../../database/database.js';

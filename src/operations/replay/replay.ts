@@ -1,6 +1,6 @@
 import { deadLetters } from '../../../producers/dead-letters.js';
 import { securedEvents } from '../../../producers/secured.js';
-import { openWorker, type Worker } from '../../app.js';
+import { openWorker, type Worker } from '../../worker/worker.js';
 import type { Config } from '../../config.js';
 import { setHandledFrom } from '../../database/handled-from.js';
 import { WorkerError } from '../../errors.js';

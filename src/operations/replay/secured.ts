@@ -1,6 +1,6 @@
 import { deadLetters } from '../../../producers/dead-letters.js';
 import { securedEvents } from '../../../producers/secured.js';
-import { openMigratedDatabase } from '../../app.js';
+import { openMigratedDatabase } from '../../worker/worker.js';
 import type { Config } from '../../config.js';
 import {
   connectionsAfter,

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { openSecretsManager } from '../../app.js';
-import { requireOwnStores } from '../../app-installation.js';
-import { WriteLimits } from '../../app-write-limits.js';
+import { openSecretsManager } from '../../worker/worker.js';
+import { requireOwnStores } from '../../worker/installation.js';
+import { WriteLimits } from '../../worker/write-limits.js';
 import type { Config } from '../../config.js';
 import type { Database } from '../../database/database.js';
 import { DatabaseLedger } from '../../database/ledger.js';

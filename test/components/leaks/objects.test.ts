@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { openWorker } from '../../../src/app.js';
+import { openWorker } from '../../../src/worker/worker.js';
 import { loadConfig } from '../../../src/config.js';
 import { decodeRecord } from '../../../src/events/decode.js';
 import { createResolver } from '../../../src/ingestion/index.js';

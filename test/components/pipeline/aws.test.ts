@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openWorker, type Worker } from '../../../src/app.js';
+import { openWorker, type Worker } from '../../../src/worker/worker.js';
 import { loadConfig } from '../../../src/config.js';
 import { createDatabase, disposeLater } from '../../harness/index.js';
 import { startAwsStandin, type AwsStandin } from '../../harness/aws-standin/index.js';

@@ -8,7 +8,7 @@ import { TEST_CHANGE } from '../migration/test-change.js';
 import { changeActiveManager, loadIdentity } from '../../../src/database/settings.js';
 import { Janitor } from '../../../src/upkeep/janitor.js';
 import { Mover } from '../../../src/upkeep/mover.js';
-import { openFieldFinder } from '../../../src/app.js';
+import { openFieldFinder } from '../../../src/worker/worker.js';
 import { ConfigurationError, type WorkerError } from '../../../src/errors.js';
 import { createSecretIdBuilder } from '../../../src/ids/index.js';
 import { ClaimGuard } from '../../../src/pipeline/claim.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openMigratedDatabase } from '../../../src/app.js';
+import { openMigratedDatabase } from '../../../src/worker/worker.js';
 import { loadConfig } from '../../../src/config.js';
 import { revertSchema } from '../../../src/database/schema.js';
 import { generateKey, KeyRing } from '../../../src/fernet/index.js';

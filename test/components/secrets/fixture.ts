@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import pino from 'pino';
 import { expect } from 'vitest';
-import { openWorker, type Worker } from '../../../src/app.js';
+import { openWorker, type Worker } from '../../../src/worker/worker.js';
 import { loadConfig } from '../../../src/config.js';
 import { DatabaseLedger } from '../../../src/database/ledger.js';
 import { Janitor } from '../../../src/upkeep/janitor.js';

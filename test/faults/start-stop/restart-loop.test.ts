@@ -1,6 +1,6 @@
 import { PutParameterCommand, DeleteParameterCommand } from '@aws-sdk/client-ssm';
 import { expect, it } from 'vitest';
-import { openMigratedDatabase } from '../../../src/app.js';
+import { openMigratedDatabase } from '../../../src/worker/worker.js';
 import { loadConfig } from '../../../src/config.js';
 import { loadIdentity } from '../../../src/database/settings.js';
 import { ERROR_CODES, type EventErrorCode } from '../../../src/errors.js';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { openMigratedDatabase } from '../../../src/app.js';
+import { openMigratedDatabase } from '../../../src/worker/worker.js';
 import { Database } from '../../../src/database/database.js';
 import { migrateSchema, revertSchema, schemaStatus } from '../../../src/database/schema.js';
 import { loadIdentity } from '../../../src/database/settings.js';

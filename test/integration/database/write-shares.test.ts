@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { WriteLimits } from '../../../src/app-write-limits.js';
+import { WriteLimits } from '../../../src/worker/write-limits.js';
 import type { Database } from '../../../src/database/database.js';
 import type { WriteShareEntry } from '../../../src/database/rows.js';
 import { migrateSchema } from '../../../src/database/schema.js';

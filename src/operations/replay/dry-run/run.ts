@@ -1,4 +1,4 @@
-import { openSecretsManager, openWorker } from '../../../app.js';
+import { openSecretsManager, openWorker } from '../../../worker/worker.js';
 import type { Config } from '../../../config.js';
 import { connectionsById, isSetUp, StateCopy } from '../../../database/copy-state.js';
 import { Database } from '../../../database/database.js';

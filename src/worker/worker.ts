@@ -4,41 +4,41 @@ import {
   loadCatalogue,
   shippedCatalogue,
   type FieldFinder,
-} from './catalog/index.js';
-import type { Config, KeyConfig } from './config.js';
-import { Database } from './database/database.js';
-import { DatabaseLedger, type LedgerOptions } from './database/ledger.js';
-import { migrateSchema, requireCurrentSchema } from './database/schema.js';
-import { requireOwnStores } from './app-installation.js';
-import { loadActiveIdentity, type ManagerChange } from './app-manager.js';
-import { WriteLimits } from './app-write-limits.js';
-import { rememberOwnPrefix, type RefersToOwn } from './database/own-prefixes.js';
-import { loadIdentity, type DatabaseIdentity } from './database/settings.js';
-import { pruneOldRows } from './database/retention.js';
-import type { ConfigurationError, WorkerError } from './errors.js';
-import { cleanSegment, createSecretIdBuilder, ownPrefixOf } from './ids/index.js';
-import { Janitor, OURSELVES } from './upkeep/janitor.js';
-import { Lanes } from './pipeline/group.js';
-import { Mover } from './upkeep/mover.js';
-import { RestOfMigration } from './upkeep/rest.js';
-import { changedBy, operatorName } from './operator.js';
-import { ClaimGuard, LATE_REQUEST_CLAIMS } from './pipeline/claim.js';
-import type { ManagerSource, PlanContext } from './pipeline/context.js';
-import { EventProcessor } from './pipeline/event-processor.js';
-import type { Ledger } from './pipeline/ledger.js';
-import type { PipelineObserver } from './pipeline/observer.js';
-import { refersToAny, type OwnNames } from './pipeline/reference-refusals.js';
-import { Pipeline } from './pipeline/pipeline.js';
-import { Relay } from './pipeline/relay.js';
-import { UnderClaim } from './pipeline/under-claim.js';
-import { UndecodableProcessor } from './pipeline/undecodable.js';
-import { checkStore } from './secrets-managers/check-store.js';
-import { ManagerPool } from './secrets-managers/pool.js';
-import type { SecretsManager } from './secrets-managers/port.js';
-import { createSecretsManager } from './secrets-managers/registry.js';
-import type { ManagerSettings, StoreRequest } from './secrets-managers/settings.js';
-import type { Installation, ManagerName } from './terms.js';
-import type { Outlet } from './transport.js';
+} from '../catalog/index.js';
+import type { Config, KeyConfig } from '../config.js';
+import { Database } from '../database/database.js';
+import { DatabaseLedger, type LedgerOptions } from '../database/ledger.js';
+import { rememberOwnPrefix, type RefersToOwn } from '../database/own-prefixes.js';
+import { pruneOldRows } from '../database/retention.js';
+import { migrateSchema, requireCurrentSchema } from '../database/schema.js';
+import { loadIdentity, type DatabaseIdentity } from '../database/settings.js';
+import type { ConfigurationError, WorkerError } from '../errors.js';
+import { cleanSegment, createSecretIdBuilder, ownPrefixOf } from '../ids/index.js';
+import { changedBy, operatorName } from '../operator.js';
+import { ClaimGuard, LATE_REQUEST_CLAIMS } from '../pipeline/claim.js';
+import type { ManagerSource, PlanContext } from '../pipeline/context.js';
+import { EventProcessor } from '../pipeline/event-processor.js';
+import { Lanes } from '../pipeline/group.js';
+import type { Ledger } from '../pipeline/ledger.js';
+import type { PipelineObserver } from '../pipeline/observer.js';
+import { Pipeline } from '../pipeline/pipeline.js';
+import { refersToAny, type OwnNames } from '../pipeline/reference-refusals.js';
+import { Relay } from '../pipeline/relay.js';
+import { UndecodableProcessor } from '../pipeline/undecodable.js';
+import { UnderClaim } from '../pipeline/under-claim.js';
+import { checkStore } from '../secrets-managers/check-store.js';
+import { ManagerPool } from '../secrets-managers/pool.js';
+import type { SecretsManager } from '../secrets-managers/port.js';
+import { createSecretsManager } from '../secrets-managers/registry.js';
+import type { ManagerSettings, StoreRequest } from '../secrets-managers/settings.js';
+import type { Installation, ManagerName } from '../terms.js';
+import type { Outlet } from '../transport.js';
+import { Janitor, OURSELVES } from '../upkeep/janitor.js';
+import { Mover } from '../upkeep/mover.js';
+import { RestOfMigration } from '../upkeep/rest.js';
+import { requireOwnStores } from './installation.js';
+import { loadActiveIdentity, type ManagerChange } from './manager.js';
+import { WriteLimits } from './write-limits.js';
 
 /**
  * Records under way for each of `WORKER_CONCURRENCY`. With a store the others are claimed, committed or published

@@ -1,12 +1,12 @@
-import { WorkerError } from '../errors.js';
 import type { SourceConsumerState } from '../../consumers/source-events.js';
+import { WorkerError } from '../errors.js';
 import { checkStore } from '../secrets-managers/check-store.js';
 import type { SecretStore } from '../secrets-managers/port.js';
 import { withDeadline } from '../with-deadline.js';
 import type { PeriodicTask } from './periodic.js';
 import { codeOf, type Part, type Readiness } from './readiness.js';
 
-export interface CheckParts {
+interface CheckParts {
   readonly readiness: Readiness;
   pingDatabase(): Promise<void>;
   pingBroker(deadlineMs: number): Promise<void>;

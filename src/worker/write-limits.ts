@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { Database } from './database/database.js';
-import { changeWriteShares } from './database/write-shares.js';
-import { SharedLimiter } from './secrets-managers/shared-limiter.js';
-import { WriteLimiter } from './secrets-managers/write-limiter.js';
-import type { ManagerName } from './terms.js';
+import type { Database } from '../database/database.js';
+import { changeWriteShares } from '../database/write-shares.js';
+import { SharedLimiter } from '../secrets-managers/shared-limiter.js';
+import { WriteLimiter } from '../secrets-managers/write-limiter.js';
+import type { ManagerName } from '../terms.js';
 
-export interface WriteLimitsOptions {
+interface WriteLimitsOptions {
   readonly database: Database;
   /** Of each store, for all processes of this database together. */
   readonly writesPerSecond: number;

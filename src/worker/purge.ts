@@ -1,19 +1,25 @@
+import type { Database } from '../database/database.js';
 import {
   databaseTimeMs,
   handledFrom,
   reasonToKeepRecords,
   rememberHandledFrom,
 } from '../database/handled-from.js';
-import type { Database } from '../database/database.js';
 import { loadCheckpoints, type LogCheckpoint } from '../database/missed-records.js';
+import {
+  deleteRecords,
+  groupsBehind,
+  readPartitionFacts,
+  type PartitionFacts,
+  type RecordsBelow,
+  type TopicPartition,
+} from '../kafka/partitions.js';
 import type { KafkaSettings } from '../kafka/settings.js';
 import type { Logger } from '../observability/index.js';
 import { checkpointOf, findMissed } from './missed.js';
 import type { PeriodicTask } from './periodic.js';
-import { deleteRecords, groupsBehind, readPartitionFacts } from '../kafka/partitions.js';
-import type { PartitionFacts, RecordsBelow, TopicPartition } from '../kafka/partitions.js';
 
-export interface PurgeParts {
+interface PurgeParts {
   readonly database: Database;
   readonly settings: KafkaSettings;
   readonly logger: Logger;

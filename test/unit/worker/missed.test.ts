@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { judgePosition } from '../../../src/kafka/topic-checks.js';
-import { findMissed } from '../../../src/service/missed.js';
+import { findMissed } from '../../../src/worker/missed.js';
 
 const AT = { atMs: 1, first: 60 };
 const facts = (low: number, high: number, committed: number | null, first = high) => ({

@@ -1,23 +1,27 @@
+import type { BatchReport } from '../../consumers/batches.js';
+import type { Database } from '../database/database.js';
 import {
   loadCheckpoints,
   loadGroupPositions,
   recordMissed,
   saveCheckpoints,
   saveGroupPositions,
+  type GroupPosition,
 } from '../database/missed-records.js';
-import type { GroupPosition } from '../database/missed-records.js';
-import type { Database } from '../database/database.js';
 import { WorkerError } from '../errors.js';
+import {
+  readPartitionFacts,
+  type PartitionFacts,
+  type RecordsBelow,
+  type TopicPartition,
+} from '../kafka/partitions.js';
 import type { KafkaSettings } from '../kafka/settings.js';
 import type { Logger, Metrics } from '../observability/index.js';
-import type { BatchReport } from '../../consumers/batches.js';
 import { checkpointOf, findMissed, type Missed } from './missed.js';
 import type { PeriodicTask } from './periodic.js';
 import type { Warnings } from './readiness.js';
-import { readPartitionFacts } from '../kafka/partitions.js';
-import type { PartitionFacts, RecordsBelow, TopicPartition } from '../kafka/partitions.js';
 
-export interface PositionParts {
+interface PositionParts {
   readonly database: Database;
   readonly settings: KafkaSettings;
   readonly logger: Logger;

@@ -1,27 +1,26 @@
-import { SourceConsumer } from '../../consumers/source-events.js';
+import { SourceConsumer, type SourceConsumerOptions } from '../../consumers/source-events.js';
 import { deadLetters } from '../../producers/dead-letters.js';
+import { KafkaOutlet } from '../../producers/outlet.js';
 import { securedEvents } from '../../producers/secured.js';
-import { openWorker, type Worker } from '../app.js';
 import type { Config } from '../config.js';
+import { claimGroupId } from '../database/group-id.js';
 import { WorkerError } from '../errors.js';
 import { openHttpServer, type HttpServer } from '../http/server.js';
+import { ping, readClusterId } from '../kafka/admin.js';
+import { kafkaSettings } from '../kafka/settings-from-config.js';
+import type { KafkaSettings } from '../kafka/settings.js';
 import { checkTopics, judgeTopicProblems } from '../kafka/topic-checks.js';
 import { sourceTopics } from '../kafka/topics.js';
-import { KafkaOutlet } from '../../producers/outlet.js';
-import { ping, readClusterId } from '../kafka/admin.js';
-import type { KafkaSettings } from '../kafka/settings.js';
-import type { SourceConsumerOptions } from '../../consumers/source-events.js';
 import { EventLog, FailureLog, Metrics, logTidied, type Logger } from '../observability/index.js';
 import { readBacklog } from './backlog.js';
 import { readinessChecks } from './checks.js';
-import { claimGroupId } from '../database/group-id.js';
-import { kafkaSettings } from '../kafka/settings-from-config.js';
 import { migrationTask } from './migration.js';
 import { Periodic, type PeriodicTask } from './periodic.js';
 import { Positions } from './positions.js';
 import { purgeTask, rememberStart } from './purge.js';
 import { PARTS, Readiness, type Part } from './readiness.js';
 import { untilAvailable } from './until-available.js';
+import { openWorker, type Worker } from './worker.js';
 
 export interface ServiceOptions {
   readonly config: Config;

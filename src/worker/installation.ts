@@ -1,14 +1,14 @@
-import type { Config } from './config.js';
-import type { Database } from './database/database.js';
-import { readMarkedStores, rememberMarkedStore, type MarkedStore } from './database/installation.js';
-import { databasePlace } from './database/place.js';
-import type { DatabaseIdentity } from './database/settings.js';
-import { managersInUse } from './database/verify-pages.js';
-import { ConfigurationError, WorkerError } from './errors.js';
-import { markerIdOf } from './ids/index.js';
-import type { ManagerSource } from './pipeline/context.js';
-import { readMarker, writeMarker, type Place, type StoreMarker } from './secrets-managers/marker.js';
-import type { SecretStore } from './secrets-managers/port.js';
+import type { Config } from '../config.js';
+import type { Database } from '../database/database.js';
+import { readMarkedStores, rememberMarkedStore, type MarkedStore } from '../database/installation.js';
+import { databasePlace } from '../database/place.js';
+import type { DatabaseIdentity } from '../database/settings.js';
+import { managersInUse } from '../database/verify-pages.js';
+import { ConfigurationError, WorkerError } from '../errors.js';
+import { markerIdOf } from '../ids/index.js';
+import type { ManagerSource } from '../pipeline/context.js';
+import { readMarker, writeMarker, type Place, type StoreMarker } from '../secrets-managers/marker.js';
+import type { SecretStore } from '../secrets-managers/port.js';
 
 export interface StoreWork {
   readonly config: Pick<Config<'keys'>, 'database' | 'secretsManager'>;

@@ -4,9 +4,9 @@ import { WorkerError } from '../../../src/errors.js';
 import { rememberHandledFrom } from '../../../src/database/handled-from.js';
 import { createLogger } from '../../../src/observability/logger.js';
 import { Metrics } from '../../../src/observability/index.js';
-import { Positions } from '../../../src/service/positions.js';
-import { purgeTask } from '../../../src/service/purge.js';
-import { Warnings } from '../../../src/service/readiness.js';
+import { Positions } from '../../../src/worker/positions.js';
+import { purgeTask } from '../../../src/worker/purge.js';
+import { Warnings } from '../../../src/worker/readiness.js';
 import type { RecordsBelow } from '../../../src/kafka/partitions.js';
 import type { SourceConsumer } from '../../../consumers/source-events.js';
 import {

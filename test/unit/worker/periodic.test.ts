@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WorkerError } from '../../../src/errors.js';
-import { Periodic, type PeriodicTask } from '../../../src/service/periodic.js';
-import { Readiness } from '../../../src/service/readiness.js';
-import { readinessChecks } from '../../../src/service/checks.js';
-import { untilAvailable } from '../../../src/service/until-available.js';
+import { Periodic, type PeriodicTask } from '../../../src/worker/periodic.js';
+import { Readiness } from '../../../src/worker/readiness.js';
+import { readinessChecks } from '../../../src/worker/checks.js';
+import { untilAvailable } from '../../../src/worker/until-available.js';
 import { withDeadline } from '../../../src/with-deadline.js';
 
 const away = new WorkerError('DATABASE_UNAVAILABLE', 'away');

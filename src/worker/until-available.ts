@@ -1,7 +1,7 @@
 import { WorkerError } from '../errors.js';
 import { pause } from '../pause.js';
 
-export interface WaitHooks {
+interface WaitHooks {
   readonly signal: AbortSignal;
   readonly onFailure: (error: WorkerError) => void;
 }

@@ -1,7 +1,7 @@
 import type { PartitionFacts } from '../kafka/partitions.js';
 
 /** Where the first record of a time was, when it was asked for. */
-export interface Checkpoint {
+interface Checkpoint {
   readonly atMs: number;
   /** Its offset, or the one that it would have got. */
   readonly first: number;

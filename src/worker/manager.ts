@@ -1,14 +1,14 @@
-import type { Config } from './config.js';
-import type { Database } from './database/database.js';
-import { changeActiveManager, loadIdentity, type DatabaseIdentity } from './database/settings.js';
-import { ConfigurationError } from './errors.js';
-import { configuredMigration } from './upkeep/migration-record.js';
-import type { ManagerName } from './terms.js';
+import type { Config } from '../config.js';
+import type { Database } from '../database/database.js';
+import { changeActiveManager, loadIdentity, type DatabaseIdentity } from '../database/settings.js';
+import { ConfigurationError } from '../errors.js';
+import type { ManagerName } from '../terms.js';
+import { configuredMigration } from '../upkeep/migration-record.js';
 
 /** How a process may change the active manager: by its configuration alone, or because somebody has said so. */
 export type ManagerChange = 'configured' | 'explicit';
 
-export interface ActiveManagerOptions {
+interface ActiveManagerOptions {
   readonly change: ManagerChange;
   /** Throws where the new manager cannot be used; then nothing is changed, and the former one goes on. */
   readonly requireUsable: (name: ManagerName, identity: DatabaseIdentity) => Promise<unknown>;

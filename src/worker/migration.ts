@@ -1,13 +1,13 @@
-import type { Worker } from '../app.js';
 import { WorkerError } from '../errors.js';
 import type { FailureLog, Logger, Metrics } from '../observability/index.js';
 import type { MigrationCounts } from '../upkeep/rest.js';
 import type { PeriodicTask } from './periodic.js';
+import type { Worker } from './worker.js';
 
 const MIGRATION_EVERY_MS = 2_000;
 const PROGRESS_EVERY_MS = 10_000;
 
-export interface MigrationTaskParts {
+interface MigrationTaskParts {
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'migrated'>;
   readonly failures: Pick<FailureLog, 'failed'>;

@@ -1,11 +1,10 @@
-import type { ErrorCode } from '../errors.js';
-import { WorkerError } from '../errors.js';
+import { type ErrorCode, WorkerError } from '../errors.js';
 import type { PartReport, ReadinessReport, ReadinessWarning } from '../http/server.js';
 
 /** The parts that a worker needs to get on. `consumer`: joined the group, and no partition held. */
 export const PARTS = ['database', 'store', 'broker', 'consumer'] as const;
 export type Part = (typeof PARTS)[number];
-export type Phase = 'starting' | 'running' | 'stopping';
+type Phase = 'starting' | 'running' | 'stopping';
 
 /** So many are told of, the newest ones. */
 const MOST_WARNINGS = 20;

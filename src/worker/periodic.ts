@@ -9,7 +9,7 @@ export interface PeriodicTask {
   run(signal: AbortSignal): Promise<unknown>;
 }
 
-export interface PeriodicHooks {
+interface PeriodicHooks {
   onSuccess?(task: string): void;
   /** Passing: the task is run again, later each time. */
   onFailure(task: string, error: WorkerError): void;
