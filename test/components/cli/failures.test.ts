@@ -45,9 +45,10 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   'dead-letters discard': ['--all'],
   'migrate-secrets': ['--to', 'local'],
   'catalog build': ['--schemas', '/nowhere', '--out', '-'],
+  completion: ['bash'],
 };
 const DOING_GROUPS = new Set(['replay', 'migrate-secrets']);
-const HAS_NO_JSON = new Set(['start', 'pipe', 'catalog build']);
+const HAS_NO_JSON = new Set(['start', 'pipe', 'catalog build', 'completion']);
 const TABLE = documented();
 const commands = [...TABLE.keys()];
 

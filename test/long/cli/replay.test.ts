@@ -237,12 +237,15 @@ describeWith(['kafka', 'postgres'], 'replay', ({ kafka }) => {
 
   it('goes on after a kill where it was, and after Ctrl-C', async () => {
     const world = await replayWorld(kafka, 'postgres');
-    const total = 1_500;
-    await publishEvents(
-      world.topics.created,
-      Array.from({ length: total }, (_, number) => ({ number, at: 0 })),
-    );
-    const slow = ['replay', '--concurrency', '2'];
+    // Sixteen at a time take long enough to be interrupted twice.
+    const total = 4_000;
+    // One send takes no more than a megabyte.
+    for (let from = 0; from < total; from += 1_000)
+      await publishEvents(
+        world.topics.created,
+        Array.from({ length: 1_000 }, (_, at) => ({ number: from + at, at: 0 })),
+      );
+    const slow = ['replay', '--concurrency', '1'];
     const running = startCli(slow, world.env);
     const positionOf = async (): Promise<number> => {
       const [row] = await rowsOf(world, 'SELECT progress FROM operation');
