@@ -103,6 +103,7 @@ describe('the package, as a stranger installs it', () => {
     const expected = [
       /^(CHANGELOG|README)\.md$|^LICENSE$|^package\.json$/,
       /^dist\/(consumers|migrations|producers|src)\/.*(?<!\.test)\.(js|d\.ts)$/,
+      /^dist\/build\.json$/,
       /^dist\/src\/catalog\/data\/[^/]+\.json$/,
       /^docs\/[\w-]+\.(md|yaml)$/,
       /^docs\/schemas\/[\w.-]+\.json$/,
