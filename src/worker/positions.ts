@@ -139,8 +139,13 @@ export class Positions {
       metrics.lagUnknown();
       throw error;
     }
-    for (const { topic, partition, committed, low, high } of facts)
-      metrics.lag({ topic, partition }, high - Math.max(low, committed ?? low));
+    for (const fact of facts) {
+      const { low, high, committed } = fact;
+      const key = keyOf(fact);
+      // What is handled here, and waits for this round to be committed.
+      const passed = this.#assigned.has(key) ? (this.#reached.get(key) ?? 0) : 0;
+      metrics.lag(placeOf(fact), high - Math.min(high, Math.max(low, committed ?? low, passed)));
+    }
     const isNew = facts.some(
       (fact) => (before.get(keyOf(fact))?.first ?? 0) === 0 && checkpointOf(fact, nowMs).first > 0,
     );

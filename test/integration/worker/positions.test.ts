@@ -321,6 +321,17 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     expect(await audit()).toHaveLength(1);
   });
 
+  it('what this worker has read and not committed yet counts as read', async () => {
+    const { topic, positions, metrics } = await bench(27);
+    const place = { topic, partition: 0 };
+    positions.assigned([place]);
+    positions.read({ ...place, highWatermark: 27, lastOffset: 19 });
+    await positions.beforeCommit(place);
+    expect(await metrics.render()).toContain(
+      `connection_secrets_consumer_lag_records{topic="${topic}",partition="0"} 7`,
+    );
+  });
+
   it('the lag of partitions that nobody has is told, from what is committed', async () => {
     const { topic, positions, metrics } = await bench(27);
     await positions.run();
