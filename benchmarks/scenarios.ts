@@ -77,7 +77,6 @@ async function throughKafka(brokers: string, { workers, events, env }: KafkaLoad
     Object.values(topics).map((topic) => ({ topic, partitions: PARTITIONS })),
     { brokers },
   );
-  await produceEvents(brokers, topics['created'] ?? '', events);
   const settings = {
     ...env,
     KAFKA_BROKERS: brokers,
@@ -94,9 +93,22 @@ async function throughKafka(brokers: string, { workers, events, env }: KafkaLoad
     HTTP_PORT: '0',
   };
   const processes = Array.from({ length: workers }, () => startCli(['start'], settings));
+  await untilAllAreMembers(brokers, name, workers);
+  await produceEvents(brokers, topics['created'] ?? '', events);
   const rate = await rateOf(brokers, topics['secured'] ?? '', events);
   await Promise.all(processes.map((one) => one.stop(30_000)));
   return rate;
+}
+
+async function untilAllAreMembers(brokers: string, groupId: string, workers: number): Promise<void> {
+  const admin = quietKafka(brokers).admin();
+  await admin.connect();
+  for (let isStable = false; !isStable;) {
+    await delay(200);
+    const [group] = (await admin.describeGroups([groupId])).groups;
+    isStable = group?.state === 'Stable' && group.members.length === workers;
+  }
+  await admin.disconnect();
 }
 
 async function produceEvents(brokers: string, topic: string, events: number): Promise<void> {
@@ -108,7 +120,7 @@ async function produceEvents(brokers: string, topic: string, events: number): Pr
     await produce(topic, records.slice(from, from + 1_000), { brokers });
 }
 
-/** Counted from a tenth on: by then every worker has its partitions, or nearly. */
+/** Counted from a tenth on: by then everything is warm. */
 async function rateOf(brokers: string, topic: string, events: number): Promise<number> {
   let from: { readonly atMs: number; readonly count: number } | null = null;
   for (;;) {
@@ -156,7 +168,7 @@ export async function kafka(brokers: string, events: number): Promise<Figure[]> 
     const what = `Kafka, db, postgres, ${workers} worker${workers > 1 ? 's' : ''} ÷ passed through`;
     figures.push({ what, figure: `${rate.toFixed(0)}/s = **${(rate / base).toFixed(3)}**` });
   }
-  return [...figures, ...(await twoWorkers(brokers, events / 5))];
+  return [...figures, ...(await twoWorkers(brokers, events / 2))];
 }
 
 /** Few lanes: it is the store that limits them, as one at some distance does. */

@@ -43,11 +43,11 @@ import { WriteLimits } from './write-limits.js';
 /**
  * Records under way for each of `WORKER_CONCURRENCY`. With a store the others are claimed, committed or published
  * meanwhile: so few that a claim seldom runs out before its turn, however slow the store is; if it does, its turn renews
- * it. Without one they share transactions: sixteen alone would make sixteen times as many statements as 256.
+ * it. Without one they share transactions: sixteen alone would make sixteen times as many statements.
  */
-const RECORDS_A_LANE = { store: 4, database: 16 };
-/** More than this a transaction does not take. */
-const RECORDS_OF_A_GROUP = 256;
+const RECORDS_A_LANE = { store: 4, database: 32 };
+/** Two transactions are under way at once, and neither takes more than 256. */
+const RECORDS_OF_TWO_GROUPS = 512;
 /** Connections moved at the same time, beside the events. */
 const MIGRATION_LANES = 4;
 
@@ -224,7 +224,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
           ? config.worker.concurrency * RECORDS_A_LANE.store
           : Math.max(
               config.worker.concurrency,
-              Math.min(config.worker.concurrency * RECORDS_A_LANE.database, RECORDS_OF_A_GROUP),
+              Math.min(config.worker.concurrency * RECORDS_A_LANE.database, RECORDS_OF_TWO_GROUPS),
             ),
       prune: (signal) => pruneOldRows(database, config.database, signal),
       close,
