@@ -10,8 +10,10 @@ import {
 } from '../database/missed-records.js';
 import { WorkerError } from '../errors.js';
 import {
+  partitionKey,
   readPartitionFacts,
   type PartitionFacts,
+  type PartitionKey,
   type RecordsBelow,
   type TopicPartition,
 } from '../kafka/partitions.js';
@@ -79,8 +81,13 @@ export class Positions {
 
   /** This worker has these partitions now. Where the group has no offset, kafkajs begins with the oldest record there is. */
   assigned(partitions: readonly TopicPartition[]): void {
+    const before = this.#assigned;
     this.#assigned = new Set(partitions.map(keyOf));
-    for (const key of this.#assigned) this.#unseen.set(key, this.#unseen.get(key) ?? null);
+    for (const key of this.#assigned) {
+      // What this worker knows from earlier may be of another log by now.
+      if (!before.has(key)) this.#reached.delete(key);
+      this.#unseen.set(key, this.#unseen.get(key) ?? null);
+    }
   }
 
   /** The next record of this worker is gone. It reads on behind the gap at once. */
@@ -153,8 +160,10 @@ export class Positions {
     for (const fact of facts) {
       const key = keyOf(fact);
       const known = positions.get(key) ?? null;
-      const missed = findMissed({ ...fact, committed: fact.committed ?? known }, before.get(key) ?? null);
       const from = unseen.get(key) ?? null;
+      // kafkajs overwrites the group's offset at a gap. What this worker had handled by then is not missed.
+      const committed = fact.committed ?? (from === null ? known : Math.max(from, known ?? 0));
+      const missed = findMissed({ ...fact, committed }, before.get(key) ?? null);
       if (missed !== null) await this.#tell(fact, missed);
       else if (from !== null && from < fact.low)
         await this.#tell(fact, { reason: 'expired', from, to: fact.low });
@@ -162,6 +171,7 @@ export class Positions {
       if (fact.committed !== null) this.#reached.set(key, fact.committed);
       const isOther = missed?.reason === 'recreated';
       const isBack = isOther && (await this.#parts.rewind({ ...placeOf(fact), offset: missed.from }));
+      if (isBack) this.#reached.set(key, missed.from);
       // All of one time where one is new, for each time is asked for. The beginning of a log tells it from no other.
       const { first } = checkpointOf(fact, nowMs);
       if (isBack || (isNew && missed === null && first > 0))
@@ -198,6 +208,6 @@ function placeOf({ topic, partition }: TopicPartition): TopicPartition {
   return { topic, partition };
 }
 
-function keyOf({ topic, partition }: TopicPartition): string {
-  return `${topic}|${partition}`;
+function keyOf({ topic, partition }: TopicPartition): PartitionKey {
+  return partitionKey(topic, partition);
 }

@@ -7,7 +7,7 @@ import { Metrics } from '../../../src/observability/index.js';
 import { Positions } from '../../../src/worker/positions.js';
 import { purgeTask } from '../../../src/worker/purge.js';
 import { Warnings } from '../../../src/worker/readiness.js';
-import type { RecordsBelow } from '../../../src/kafka/partitions.js';
+import type { RecordsBelow, TopicPartition } from '../../../src/kafka/partitions.js';
 import type { SourceConsumer } from '../../../consumers/source-events.js';
 import {
   committedOffsets,
@@ -195,33 +195,40 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     expect(await audit()).toMatchObject([{ detail: expect.stringContaining('made again') as unknown }]);
   });
 
-  it('records that expire under a worker that reads on behind them are told, too', async () => {
-    const { topic, settings, positions, audit } = await bench(20);
-    const handler = new FakeHandler();
-    handler.behaviour = ({ record: { offset } }) => (offset === 19 ? 'wait' : undefined);
-    await positions.run();
-    startConsumer(settings, [topic], handler, {
-      onBatch: (report) => positions.read(report),
-      onOutOfRange: (place) => positions.outOfRange(place),
-    });
-    await waitFor(() => handler.find(0, 19), { what: 'the last record to be begun' });
-    await produce(topic, texts('more', 40), { brokers });
-    const admin = quietKafka(brokers).admin();
-    await admin.connect();
-    await admin.fetchTopicOffsets(topic);
-    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '50' }] });
-    await admin.disconnect();
-    handler.find(0, 19)?.resolve();
-    await waitFor(async () => (await committedOffsets(settings.groupId, topic)).get(0) === 60, {
-      what: 'the commit of all',
-      timeoutMs: 30_000,
-    });
-    await positions.run();
-    await positions.run();
-    expect(await audit()).toMatchObject([
-      { detail: expect.stringContaining('offsets 20 to 49 (30 records)') as unknown },
-    ]);
-  });
+  it.each([
+    ['in the next round', false],
+    ['before its next commit', true],
+  ])(
+    'records that expire under a worker that reads on behind them are told exactly, %s',
+    async (_when, isHeld) => {
+      const { topic, settings, positions, audit } = await bench(20);
+      const handler = new FakeHandler();
+      handler.behaviour = ({ record: { offset } }) => (offset === 19 ? 'wait' : undefined);
+      await positions.run();
+      startConsumer(settings, [topic], handler, {
+        onBatch: (report) => positions.read(report),
+        onOutOfRange: (place) => positions.outOfRange(place),
+        ...(isHeld ? { beforeCommit: (place: TopicPartition) => positions.beforeCommit(place) } : {}),
+      });
+      await waitFor(() => handler.find(0, 19), { what: 'the last record to be begun' });
+      await produce(topic, texts('more', 40), { brokers });
+      const admin = quietKafka(brokers).admin();
+      await admin.connect();
+      await admin.fetchTopicOffsets(topic);
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '50' }] });
+      await admin.disconnect();
+      handler.find(0, 19)?.resolve();
+      await waitFor(async () => (await committedOffsets(settings.groupId, topic)).get(0) === 60, {
+        what: 'the commit of all',
+        timeoutMs: 30_000,
+      });
+      await positions.run();
+      await positions.run();
+      expect(await audit()).toMatchObject([
+        { detail: expect.stringContaining('offsets 20 to 49 (30 records)') as unknown },
+      ]);
+    },
+  );
 
   it.each([
     ['under a running worker', 10],
