@@ -58,7 +58,7 @@ function userInfoHolds(rest: string, isWeb: boolean, judge: Judge): boolean {
 /** What RFC 3986 allows in front of the `@`: every reader takes it for user and password, digits or not. */
 const USER_INFO = /^[\w.~!$&'()*+,;=:%-]*$/;
 
-/** `https://TOKEN@host`: nobody's name is so long and has digits in it. */
+/** `https://TOKEN@host`. A user name is seldom this long with digits in it, so the text counts as a token. */
 function tokenAsUser(rest: string, judge: Judge): boolean {
   const token = /^([A-Za-z0-9_-]{20,})@[\w[]/.exec(rest)?.[1] ?? '';
   return /\d/.test(token) && /[A-Za-z]/.test(token) && judge(token);

@@ -26,12 +26,11 @@ export const version = command({
   examples: ['version', 'version --json'],
   run: () => {
     const libraries = Object.fromEntries(LIBRARIES.map((name) => [name, versionOf(name)]));
-    const json = { version: programVersion(), commit: commitOf(), node: process.version, libraries };
-    const lines = { ...json, libraries: undefined, ...libraries };
-    const text = Object.entries(lines).flatMap(([name, known]) =>
-      known === undefined ? [] : [`${name.padEnd(32)} ${known ?? 'not known'}`],
+    const own = { version: programVersion(), commit: commitOf(), node: process.version };
+    const text = Object.entries({ ...own, ...libraries }).map(
+      ([name, known]) => `${name.padEnd(32)} ${known ?? 'not known'}`,
     );
-    return Promise.resolve({ json, text: () => text.join('\n') });
+    return Promise.resolve({ json: { ...own, libraries }, text: () => text.join('\n') });
   },
 });
 

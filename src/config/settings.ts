@@ -333,8 +333,8 @@ export const SETTINGS = {
   WORKER_CONCURRENCY: work(wholeNumber(1, 1_000), {
     meaning:
       'Connections whose values are written to the store at the same time; four times as many are claimed, committed ' +
-      'and published meanwhile. Without a store 32 times as many connections are worked on at the same ' +
-      'time, but no more than 512, or as many as it says. An event counts as one, and one more for each 64 KiB.',
+      'and published meanwhile. Without a store: 32 times as many connections at the same ' +
+      'time, up to 512; a number above 512 counts as it is. An event counts as one, and one more for each 64 KiB.',
     default: '16',
   }),
   CLAIM_MS: work(wholeNumber(1_000, 3_600_000), {

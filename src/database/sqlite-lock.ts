@@ -11,9 +11,9 @@ interface SqliteDriver {
 }
 
 /**
- * Runs `work` in one transaction of SQLite, which ends a transaction by itself where its disk is full or fails. TypeORM's
- * own roll-back fails then, it goes on counting that transaction as open, and nests all later ones in it: one of those
- * that fails would leave it open for good, and nothing would be committed any more.
+ * Runs `work` in one transaction of SQLite. SQLite ends a transaction by itself if the disk is full or fails. TypeORM's
+ * roll-back fails then: it still counts the transaction as open and nests all later ones in it. If one of those failed,
+ * the outer one would stay open, and nothing would be committed any more.
  */
 export async function sqliteTransaction<T>(
   dataSource: DataSource,

@@ -57,7 +57,7 @@ async function tryChange<T extends { readonly shares: readonly WriteShareEntry[]
 
 const NONE = '[]';
 
-/** What cannot be read is nobody's share: everybody writes his own anew within a second. */
+/** A text that is no list of shares counts as an empty one: each process writes its share again within a second. */
 function entriesOf(value: string): WriteShareEntry[] {
   try {
     const parsed: unknown = JSON.parse(value);

@@ -109,7 +109,7 @@ const ALLOWED_CHARACTERS: Readonly<Record<IdStyle, string>> = {
 /**
  * Why an entity's ids could be meant for another entity, too; null: they are its alone. An id is made of a name with
  * losses: `Fin`, `fin` and `f.in` may share one, and a name with a separator in it reaches into the ids of another.
- * Whoever adopts a secret by its name must be the only one who can mean it.
+ * A connection may adopt a secret by its name only if no other connection can have that name.
  */
 function sharedNameReason(style: IdStyle, kindSegment: string, entityName: string): string | null {
   if (kindSegment === 'pipeline')

@@ -214,8 +214,8 @@ function noticeOf(
 }
 
 /**
- * Losses that a new state puts an end to: their field was written, refers to something else, or is not set any more. A
- * field that is only masked is as lost as before.
+ * Dead letters of lost secrets that a new state settles: their field was written, refers to something else, or is no longer
+ * set. A field that is only masked is as lost as before.
  */
 export function endedLosses(
   next: {

@@ -39,7 +39,7 @@ export function fairShares(quota: number, wanted: readonly number[]): number[] {
 
 /**
  * A process takes its fair share, but never more than what the others have left: the sum of what is granted stays within
- * the quota at any moment. Whoever has too much gives it up when it comes here itself, or when its share expires.
+ * the quota at any moment. A process that holds too much gives it up at its next heartbeat, or when its share expires.
  *
  * Where processes are configured to different limits, the quota is the largest, and nobody takes more than its own.
  */
@@ -59,7 +59,7 @@ export function takeShare(
     quota,
     all.map(({ limit, wanted }) => Math.min(limit, wanted)),
   );
-  // What nobody wants is there for whoever wants it next, without asking first.
+  // What is left over is shared out too, so that a process can write more at once without asking first.
   const spare = Math.max(0, quota - sum(shares)) / all.length;
   const fair = Math.min(own.limit, (shares[0] ?? 0) + spare);
   const free = quota - sum(others.map(({ granted }) => granted));

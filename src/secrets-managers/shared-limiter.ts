@@ -7,7 +7,7 @@ export const BEAT_MS = 1_000;
 const RETRY_MS = 250;
 /** A share that is not renewed lasts so long, milliseconds. */
 export const LEASE_MS = 3_000;
-/** Who has asked for nothing for so long gives his share back, milliseconds. */
+/** A process that has asked for nothing for so long gives its share back, milliseconds. */
 export const IDLE_MS = 10_000;
 /** For so long a process that ends waits for the database to take its share back, milliseconds. */
 const CLOSE_MS = 1_000;
@@ -15,7 +15,7 @@ const CLOSE_MS = 1_000;
 const HEADROOM = 1.25;
 /** How much the newest measurement counts. */
 const NEWEST = 0.5;
-/** Whoever had to wait for this part of the time takes whatever he gets. */
+/** Writes that waited for this part of the time show that the process could use the whole limit. */
 const SATURATED = 0.9;
 /** Of the limit: what is always asked for, so that a first write need not wait for a look. */
 const LEAST_SHARE = 1 / 64;
@@ -84,7 +84,7 @@ export class SharedLimiter {
     this.#limiter.throttled();
   }
 
-  /** Gives the share back. Whoever still waits is not admitted any more. */
+  /** Gives the share back. Writes that still wait are not admitted any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#endPause?.();

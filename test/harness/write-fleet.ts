@@ -49,7 +49,7 @@ export class WriteFleet {
       writesPerSecond,
       process: freshName('worker'),
       changeShares: async (change) => {
-        // A killed one waits for ever, and is forgotten.
+        // A killed worker gets no answer.
         if (isKilled) return new Promise(() => undefined);
         this.#answersAwaited += 1;
         try {
