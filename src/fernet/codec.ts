@@ -14,22 +14,13 @@ import {
  *
  * - `not-base64`: not canonical base64url (other characters, wrong padding, non-zero trailing bits)
  * - `too-short`: fewer bytes than version, time, IV, one block and MAC need
- * - `mac`: no key of the list made this token, or it was changed
- * - `version`: made by the right key, but the version byte is not 0x80
- * - `block-size`, `padding`: made by the right key, but not a whole, correctly padded AES-CBC text
- * - `expired`, `future`: only where an age limit was asked for
- * - `not-text`: what is to be sealed has lone surrogates, or what was sealed is not UTF-8
+ * - `mac`: no key of the list made this token, or somebody changed it
+ * - `version`: one of the keys made it, but the version byte is not 0x80
+ * - `block-size`, `padding`: one of the keys made it, but its ciphertext is not a whole, correctly padded AES-CBC text
+ * - `not-text`: the text to seal has lone surrogates, or the bytes that were sealed are not UTF-8
  */
 export type FernetReason =
-  | 'not-base64'
-  | 'too-short'
-  | 'mac'
-  | 'version'
-  | 'block-size'
-  | 'padding'
-  | 'expired'
-  | 'future'
-  | 'not-text';
+  'not-base64' | 'too-short' | 'mac' | 'version' | 'block-size' | 'padding' | 'not-text';
 
 /** A token that cannot be opened, or a text that cannot be sealed. Carries the reason, never a token or a text. */
 export class FernetError extends Error {
@@ -46,15 +37,15 @@ const URL_ALPHABET = /^[A-Za-z0-9_-]*={0,2}$/;
 const STANDARD_ALPHABET = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /**
- * Bytes of canonical base64url, padded or not; null for anything else. Canonical: each byte string has exactly one
- * text (and its padded form). Node's decoder alone skips what it does not know and ignores trailing bits, so that one
- * token would have many spellings.
+ * Bytes of canonical base64url, padded or not; null for anything else. Canonical means that each byte string has exactly
+ * one text (and its padded form). Node's decoder alone would accept many spellings of one token: it skips unknown
+ * characters and ignores trailing bits.
  */
 function decodeBase64Url(text: string): Buffer | null {
   return URL_ALPHABET.test(text) ? decodeCanonical(text, 'base64url') : null;
 }
 
-/** Like {@link decodeBase64Url}, and the standard alphabet as well (not both in one text): how keys are written. */
+/** Like {@link decodeBase64Url}, but for keys, which people also write in the standard alphabet (not both in one text). */
 export function decodeBase64Either(text: string): Buffer | null {
   if (URL_ALPHABET.test(text)) return decodeCanonical(text, 'base64url');
   return STANDARD_ALPHABET.test(text) ? decodeCanonical(text, 'base64') : null;
@@ -75,13 +66,10 @@ const IV_OFFSET = 9;
 const TEXT_OFFSET = 25;
 const BLOCK_BYTES = 16;
 const MAC_BYTES = 32;
-const MAX_CLOCK_SKEW_SECONDS = 60;
-/** ignoreBOM keeps a leading U+FEFF: it is part of the value. */
+/** `ignoreBOM` keeps a leading U+FEFF: it is part of the value. */
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/**
- * One Fernet key. The bytes live in `KeyObject`s, which neither `util.inspect` nor `JSON.stringify` print.
- */
+/** One Fernet key. The bytes live in `KeyObject`s, which neither `util.inspect` nor `JSON.stringify` print. */
 export class FernetKey {
   readonly #signing: KeyObject;
   readonly #encryption: KeyObject;
@@ -91,15 +79,15 @@ export class FernetKey {
     this.#encryption = createSecretKey(bytes.subarray(16));
   }
 
-  /** @returns the key, or null where the text is not 32 bytes in canonical base64 or base64url. */
+  /** @returns the key; null if the text is not 32 bytes in canonical base64 or base64url */
   static parse(text: string): FernetKey | null {
     const bytes = decodeBase64Either(text);
     return bytes !== null && bytes.length === KEY_BYTES ? new FernetKey(bytes) : null;
   }
 
   /**
-   * Another key that follows from this one (HKDF-SHA256, RFC 5869, without salt), so that tokens of one purpose are no
-   * tokens of another.
+   * Derives the key for one purpose (HKDF-SHA256, RFC 5869, without salt), so that a token made for one purpose cannot be
+   * used for another.
    */
   derive(label: string): FernetKey {
     const bytes = hkdfSync('sha256', this.#bytes(), Buffer.alloc(0), label, KEY_BYTES);
@@ -117,7 +105,7 @@ export class FernetKey {
     return Buffer.concat([cipher.update(text), cipher.final()]);
   }
 
-  /** Throws a driver error on wrong padding. */
+  /** @throws Error from OpenSSL if the padding is wrong */
   decrypt(ciphertext: Buffer, iv: Buffer): Buffer {
     const decipher = createDecipheriv('aes-128-cbc', this.#encryption, iv);
     return Buffer.concat([decipher.update(ciphertext), decipher.final()]);
@@ -133,11 +121,11 @@ export class FernetKey {
   }
 }
 
-/** A call into the kernel for each token takes longer than its encryption. */
+/** Random bytes for many tokens: one call into the kernel takes longer than encrypting a token. */
 const randomPool = Buffer.alloc(256 * BLOCK_BYTES);
 let nextRandom = randomPool.length;
 
-/** 16 random bytes that nobody else gets, and that stay nowhere else. */
+/** Hands out 16 random bytes, once: it wipes them in the pool. */
 function freshIv(): Buffer {
   if (nextRandom === randomPool.length) {
     randomFillSync(randomPool);
@@ -150,13 +138,7 @@ function freshIv(): Buffer {
   return iv;
 }
 
-/** An age limit; stored tokens have none. Without one neither the past nor the future is looked at. */
-export interface AgeLimit {
-  readonly ttlSeconds: number;
-  readonly nowMs: number;
-}
-
-/** A token whose bytes are taken apart; not yet known to be genuine. */
+/** A token taken apart. Nobody has checked yet whether it is genuine. */
 interface ParsedToken {
   /** Everything the MAC covers. */
   readonly signed: Buffer;
@@ -186,7 +168,7 @@ export function timeBytes(nowMs: number): Buffer {
 export function parseToken(token: string): ParsedToken {
   const bytes = decodeBase64Url(token);
   if (bytes === null) throw new FernetError('not-base64');
-  // A token without a whole block of text is still a token as far as its MAC goes: the MAC is judged before the rest.
+  // A token without a whole block of ciphertext passes here: openToken checks the MAC before it looks at the rest.
   if (bytes.length < TEXT_OFFSET + MAC_BYTES) throw new FernetError('too-short');
   const end = bytes.length - MAC_BYTES;
   return { signed: bytes.subarray(0, end), mac: bytes.subarray(end) };
@@ -197,41 +179,33 @@ export function tokenTime(token: ParsedToken): Buffer {
   return token.signed.subarray(1, IV_OFFSET);
 }
 
-/** Index of the key that made the token; null where none did. */
+/** Index of the key that made the token; null if none of them did. */
 export function makerOf(token: ParsedToken, keys: readonly FernetKey[]): number | null {
   const index = keys.findIndex((key) => timingSafeEqual(key.mac(token.signed), token.mac));
   return index < 0 ? null : index;
 }
 
 /**
- * Opens a token with whichever key made it: MAC first, then version, age, size and padding (so that nothing of a
- * forged token is ever decrypted or looked at).
+ * Opens a token with the key that made it (Fernet specification, section "Verifying"). Checks the MAC first, so that
+ * nothing of a forged token is ever decrypted. Sets no age limit: stored tokens do not expire.
  *
  * @throws FernetError with the reason
  */
-export function openToken(token: ParsedToken, keys: readonly FernetKey[], age?: AgeLimit): Buffer {
+export function openToken(token: ParsedToken, keys: readonly FernetKey[]): Buffer {
   const key = keys[makerOf(token, keys) ?? -1];
   if (key === undefined) throw new FernetError('mac');
   if (token.signed[0] !== VERSION) throw new FernetError('version');
-  if (age !== undefined) checkAge(token, age);
   const ciphertext = token.signed.subarray(TEXT_OFFSET);
   if (ciphertext.length === 0 || ciphertext.length % BLOCK_BYTES !== 0) throw new FernetError('block-size');
   try {
     return key.decrypt(ciphertext, token.signed.subarray(IV_OFFSET, TEXT_OFFSET));
   } catch {
-    // OpenSSL's text is of no use to anybody: with the size checked, only the padding can be wrong.
+    // OpenSSL's own text adds nothing: the size is right, so only the padding can be wrong.
     throw new FernetError('padding');
   }
 }
 
-function checkAge(token: ParsedToken, { ttlSeconds, nowMs }: AgeLimit): void {
-  const sealedAt = Number(tokenTime(token).readBigUInt64BE());
-  const now = nowMs / 1000;
-  if (sealedAt + ttlSeconds < now) throw new FernetError('expired');
-  if (sealedAt > now + MAX_CLOCK_SKEW_SECONDS) throw new FernetError('future');
-}
-
-/** @throws FernetError `not-text` for lone surrogates: UTF-8 would replace them, and another text would come back. */
+/** @throws FernetError `not-text` for lone surrogates: UTF-8 would replace them, and opening would give another text */
 export function encodeText(text: string): Buffer {
   if (/\p{Surrogate}/u.test(text)) throw new FernetError('not-text');
   return Buffer.from(text, 'utf8');

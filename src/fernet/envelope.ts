@@ -1,22 +1,22 @@
-/** What a publisher's token begins with once it is open; the number is the version of what follows. */
+/** The opened text of a publisher's token begins with this. The number is the version of the format. */
 const ENVELOPE_PREFIX = 'csw1:';
-/** JSON of more characters is no field of any event that a broker takes. */
+/** No broker takes an event with a longer field. */
 const MAX_ENVELOPE_CHARACTERS = 16 * 1024 * 1024;
 const MEMBERS = 'connectionId,path,value';
 
-/** The one field that a publisher's token is good for. */
+/** The one field for which a publisher's token is valid. */
 export interface FieldPlace {
   readonly connectionId: string;
   /** JSON Pointer into the entity as it is published. */
   readonly path: string;
 }
 
-/** What a publisher seals: a value, and the field it is meant for. */
+/** What a publisher seals: a value and the field it belongs to. */
 export interface Envelope extends FieldPlace {
   readonly value: string;
 }
 
-/** The text to be sealed for one field: without the place inside, a token would do for any field it is copied to. */
+/** The text to seal for one field. It names the field, so that nobody can copy the token into another field. */
 export function packEnvelope({ connectionId, path, value }: Envelope): string {
   return ENVELOPE_PREFIX + JSON.stringify({ connectionId, path, value });
 }
@@ -26,7 +26,7 @@ export function isEnvelope(text: string): boolean {
   return text.startsWith(ENVELOPE_PREFIX);
 }
 
-/** Null for anything but exactly what {@link packEnvelope} writes, members in any order. */
+/** Reads what {@link packEnvelope} writes, with the members in any order. Null for anything else. */
 export function unpackEnvelope(text: string): Envelope | null {
   if (!isEnvelope(text) || text.length > MAX_ENVELOPE_CHARACTERS) return null;
   const parsed = parseOrNull(text.slice(ENVELOPE_PREFIX.length));
@@ -37,7 +37,7 @@ export function unpackEnvelope(text: string): Envelope | null {
   return { connectionId, path, value };
 }
 
-/** Whether an envelope was made for this very field. */
+/** Whether somebody made the envelope for this very field. */
 export function isFor(envelope: FieldPlace, place: FieldPlace): boolean {
   return envelope.connectionId === place.connectionId && envelope.path === place.path;
 }
@@ -46,6 +46,6 @@ function parseOrNull(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return null; // a parser's message quotes what it was given
+    return null; // the parser's message quotes the text, so nobody gets to see it
   }
 }

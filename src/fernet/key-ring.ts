@@ -16,17 +16,17 @@ import {
   tokenTime,
 } from './codec.js';
 
-/** A raw token in the form entities carry it. */
+/** A raw token in the form in which entities carry it. */
 export function toSealed(token: string): `fernet:${string}` {
   return `${FERNET_PREFIX}${token}` as const;
 }
 
-/** Whether a text says of itself that it is sealed; whether it can be opened is another question. */
+/** Whether a text begins as a sealed one does. That does not say whether a key opens it. */
 export function isSealed(text: string): text is `fernet:${string}` {
   return text.startsWith(FERNET_PREFIX);
 }
 
-/** The raw token of a sealed text. @throws FernetError `not-base64` where the prefix is missing */
+/** The raw token of a sealed text. @throws FernetError `not-base64` if the prefix is missing */
 export function tokenOf(sealed: string): string {
   if (!isSealed(sealed)) throw new FernetError('not-base64');
   return sealed.slice(FERNET_PREFIX.length);
@@ -42,33 +42,31 @@ export function openSealed(ring: KeyRing, sealed: string): string {
   return ring.open(tokenOf(sealed));
 }
 
-/** Keys that stand in public documents: whoever runs with one has no encryption at all. */
+/** Keys printed in public documents. Whoever seals with one of them protects nothing. */
 const PUBLIC_SAMPLE_KEYS = [
   'jJ/9sz0g0OHxsfxOoSfdFdmk3ysNmPRnH3TUAbz3IHA=', // OpenMetadata's default configuration
   'cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=', // the Fernet specification
 ];
 
 /**
- * A list of Fernet keys: the first seals, all open. Does not print itself.
+ * A list of Fernet keys: the first seals, all open. Printing a ring never shows a key.
  *
- * Tokens are raw (`gAAAA…`); the `fernet:` prefix is handled in sealed-text.ts.
+ * Its tokens are raw (`gAAAA…`); the functions above add and remove the `fernet:` prefix.
  */
 export class KeyRing {
-  readonly #keys: readonly FernetKey[];
-  readonly #first: FernetKey;
-  /** Keys that are not in the list and open all the same: what was sealed otherwise before. */
+  readonly #keys: readonly [FernetKey, ...FernetKey[]];
+  /** Keys outside of the list that only open: earlier versions sealed with them. */
   readonly #former: readonly FernetKey[];
-  /** The setting it was read from, for messages. */
+  /** The setting that the keys come from, for messages. */
   readonly name: string;
 
   private constructor(
     name: string,
-    [first, ...others]: readonly [FernetKey, ...FernetKey[]],
+    keys: readonly [FernetKey, ...FernetKey[]],
     former: readonly FernetKey[] = [],
   ) {
     this.name = name;
-    this.#first = first;
-    this.#keys = [first, ...others];
+    this.#keys = keys;
     this.#former = former;
   }
 
@@ -97,20 +95,19 @@ export class KeyRing {
   }
 
   /**
-   * The list for one purpose: a key for each of this list's, in its order, that follows from it. Whoever gets hold of such
-   * a key, or of a token under it, has nothing of the others.
+   * The list for one purpose: each key derived for that purpose, in the same order. Whoever learns a derived key cannot
+   * open the tokens of any other purpose.
    */
   derive(purpose: string): KeyRing {
     const derived = (key: FernetKey): FernetKey => key.derive(`connection-secrets-worker/${purpose}`);
-    const [, ...others] = this.#keys;
-    return new KeyRing(this.name, [derived(this.#first), ...others.map(derived)]);
+    const [first, ...others] = this.#keys;
+    return new KeyRing(this.name, [derived(first), ...others.map(derived)]);
   }
 
-  /** The same list, which opens also what these have sealed; nothing is sealed with their keys. */
+  /** The same list, which also opens what these lists sealed. It never seals with their keys. */
   openingAlso(...rings: readonly KeyRing[]): KeyRing {
-    const [, ...others] = this.#keys;
     const former = rings.flatMap((ring) => [...ring.#keys, ...ring.#former]);
-    return new KeyRing(this.name, [this.#first, ...others], [...this.#former, ...former]);
+    return new KeyRing(this.name, this.#keys, [...this.#former, ...former]);
   }
 
   /** Positions (from 1) of keys that both lists have. */
@@ -121,17 +118,17 @@ export class KeyRing {
     );
   }
 
-  /** Keys of the list. */
+  /** How many keys the list has. */
   get size(): number {
     return this.#keys.length;
   }
 
-  /** Identifies the sealing key: 16 hex digits of a digest; says nothing about the key. */
+  /** Id of the key that seals: 16 hexadecimal digits of a digest, which do not reveal the key. */
   get primaryKeyId(): string {
-    return keyId(this.#first);
+    return keyId(this.#keys[0]);
   }
 
-  /** Ids of all keys, in their order. */
+  /** Ids of all keys, in the order of the list. */
   get keyIds(): readonly string[] {
     return this.#keys.map(keyId);
   }
@@ -142,7 +139,7 @@ export class KeyRing {
    * @throws FernetError `not-text` for a text with lone surrogates
    */
   seal(text: string, nowMs: number = Date.now()): string {
-    return sealBytes(encodeText(text), this.#first, timeBytes(nowMs));
+    return sealBytes(encodeText(text), this.#keys[0], timeBytes(nowMs));
   }
 
   /** @throws FernetError */
@@ -150,11 +147,11 @@ export class KeyRing {
     return decodeText(openToken(parseToken(token), this.#all));
   }
 
-  /** Re-encrypts under the first key; the token's time is kept. @throws FernetError */
+  /** Seals the text of a token anew with the first key, under the same time. @throws FernetError */
   rotate(token: string): string {
     const parsed = parseToken(token);
     const text = openToken(parsed, this.#all);
-    return sealBytes(text, this.#first, tokenTime(parsed));
+    return sealBytes(text, this.#keys[0], tokenTime(parsed));
   }
 
   /** Whether {@link open} would succeed. */
@@ -168,7 +165,7 @@ export class KeyRing {
     }
   }
 
-  /** Index (from 0) of the key that made the token; null where none did or it is no token. 0: nothing to rotate. */
+  /** Index (from 0) of the key that made the token; null if no key did, or it is no token. With 0 there is nothing to rotate. */
   indexOf(token: string): number | null {
     try {
       return makerOf(parseToken(token), this.#all);
@@ -219,7 +216,7 @@ function parseKey(text: string): FernetKey | string {
 }
 
 function keyId(key: FernetKey): string {
-  // A MAC under the key first, so that the id is no plain digest of the key's bytes.
+  // The MAC comes first, so that the id is not a plain digest of the key's bytes.
   return createHash('sha256')
     .update(key.mac(Buffer.from('connection-secrets key id')))
     .digest('hex')

@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { KeyRing } from './key-ring.js';
 
-/** What became of one key: our tokens opened by npm `fernet`, and its tokens opened by us. */
-export interface RefereeKeyResult {
+/** `differs`: the other library opened another text than was sealed. `failed`: it could not open the token. */
+type RoundTrip = 'agrees' | 'differs' | 'failed';
+
+/** The result for one key. `ours`: npm `fernet` opened our token. `theirs`: we opened its token. */
+interface RefereeKeyResult {
   readonly keyId: string;
-  readonly ours: 'agrees' | 'differs' | 'failed';
-  readonly theirs: 'agrees' | 'differs' | 'failed';
+  readonly ours: RoundTrip;
+  readonly theirs: RoundTrip;
 }
 
-export interface RefereeResult {
+interface RefereeResult {
   readonly ok: boolean;
   /** The setting the keys came from. */
   readonly name: string;
@@ -16,10 +19,10 @@ export interface RefereeResult {
 }
 
 /**
- * Checks our codec against the npm package `fernet` (an independent implementation) under every key of a ring: sealed
- * with one, opened with the other, both ways. The texts are random; nothing configured is sealed.
+ * Checks our codec against the npm package `fernet`, an independent implementation. With every key of a ring, each of
+ * the two opens what the other one sealed: a random text.
  *
- * The package is loaded here and nowhere else: it is slow, accepts invalid tokens and changes `String.prototype`.
+ * Only this function loads the package: it is slow, accepts invalid tokens and changes `String.prototype`.
  */
 export async function refereeCheck(ring: KeyRing): Promise<RefereeResult> {
   const { default: npmFernet } = await import('fernet');
@@ -29,7 +32,7 @@ export async function refereeCheck(ring: KeyRing): Promise<RefereeResult> {
     const secret = new npmFernet.Secret(keyText);
     return {
       keyId: ring.keyIds[index] ?? '',
-      // ttl 0: its default age limit of 60 s would refuse on a clock that is a minute off.
+      // ttl 0 turns its age limit of 60 s off, which would refuse tokens where the clock is a minute off.
       ours: verdict(text, () => new npmFernet.Token({ secret, token: single.seal(text), ttl: 0 }).decode()),
       theirs: verdict(text, () => single.open(new npmFernet.Token({ secret, ttl: 0 }).encode(text))),
     };
@@ -38,11 +41,10 @@ export async function refereeCheck(ring: KeyRing): Promise<RefereeResult> {
   return { ok, name: ring.name, keys };
 }
 
-function verdict(expected: string, roundTrip: () => string): 'agrees' | 'differs' | 'failed' {
+function verdict(expected: string, roundTrip: () => string): RoundTrip {
   try {
     return roundTrip() === expected ? 'agrees' : 'differs';
   } catch {
-    // Neither library's text is worth showing: the verdict is.
-    return 'failed';
+    return 'failed'; // the caller shows this verdict, so the library's own text is not needed
   }
 }

@@ -2,8 +2,8 @@ import type { IdStyle } from '../secrets-managers/port.js';
 import { ownPrefixOf } from './secret-id.js';
 
 /**
- * The id under which a store remembers who works on it: below our own prefix, which our permissions cover, where the kind
- * of a connection stands in every other id. No kind is called so.
+ * The id of the marker, which tells a store which installation works on it. It lies below our own prefix, because our
+ * permissions cover that. Every other id has a kind of connection in the marker's place, and no kind has its name.
  */
 export function markerIdOf(style: IdStyle, prefix: string, cluster: string): string {
   const own = ownPrefixOf(style, prefix, cluster);

@@ -1,36 +1,39 @@
 /**
- * The one judge of references: whether a connection may name this secret. Everybody who takes a reference in asks it, and
- * everybody who sends a stored one out again.
+ * Decides whether a connection may name a secret. This is the only place that does: every reference passes it when it
+ * comes in, and again when we publish it.
  *
- * A reference is dangerous by what some reader makes of it, not by how it is written. So it is judged in every reading
- * that a known reader or store has ({@link readingsOf}), and refused where no two readers need agree.
+ * What makes a reference dangerous is not how it is written but which secret some reader takes it for. So we judge it in
+ * every reading that a known reader or store has ({@link readingsOf}), and refuse it if readers may disagree.
  */
 
 /**
- * `owned`: this connection's own. `invalid`: not every reader reads the same in it. `foreign`: another connection's, or
- * under a prefix of ours. `not-allowed`: outside of `ALLOWED_REFERENCE_PREFIXES`. `external`: a user's own business.
+ * - `owned`: the secret is this connection's own
+ * - `invalid`: readers may disagree on which secret it names
+ * - `foreign`: it names another connection's secret, or a name under one of our prefixes
+ * - `not-allowed`: it lies outside of `ALLOWED_REFERENCE_PREFIXES`
+ * - `external`: it names a secret that users manage themselves
  */
 export type Verdict = 'owned' | 'invalid' | 'foreign' | 'not-allowed' | 'external';
 
-/** Who has a name, as far as the database knows. */
-export interface Holders {
-  /** By the id exactly as we write it. */
+/** Which connection has a secret, as far as the database knows. */
+interface Holders {
+  /** @param secretId exactly as we write it */
   isOwn(secretId: string): boolean;
-  /** Asked for each of {@link readingsOf}. */
-  isOthers(secretId: string): boolean;
+  /** @param reading one of {@link readingsOf} */
+  isOthers(reading: string): boolean;
 }
 
-export interface JudgeRules {
-  /** What our ids begin with, and began with before: of every cluster name, prefix and style that was ever in use. */
+interface JudgeRules {
+  /** Prefixes of our ids: those of today, and those of every earlier cluster name, prefix and style. */
   readonly ownPrefixes: readonly string[];
-  /** Empty: no list. */
+  /** Empty: every prefix is allowed. */
   readonly allowedPrefixes: readonly string[];
 }
 
 /** Characters. The longest ARN of a name that any store takes is shorter. */
 export const MAX_REFERENCE_LENGTH = 2_048;
 
-/** Ownership comes before the list: a prefix that somebody allows gives no access to a connection's own secrets. */
+/** Ownership comes before the list: allowing a prefix does not give a connection access to the secrets of another one. */
 export function judgeReference(secretId: string, holders: Holders, rules: JudgeRules): Verdict {
   if (holders.isOwn(secretId)) return 'owned';
   if (!isReadAlike(secretId)) return 'invalid';
@@ -44,18 +47,18 @@ export function judgeReference(secretId: string, holders: Holders, rules: JudgeR
 }
 
 /**
- * Names that stores have. What is outside of them, readers change on the way: white space is trimmed, percent signs are
- * decoded, letters outside of ASCII have several forms.
+ * The characters of names in stores. Readers may change any other character on the way: they trim white space, decode
+ * percent signs, and letters outside of ASCII have several forms.
  */
 const NAME = /^[A-Za-z0-9/_+=.@!#:-]+$/;
-/** Its name has no colon: what follows one would be a JSON key or a version of another reader's. */
+/** The name has no colon, because some readers take what follows one for a JSON key or a version. */
 const SECRETS_MANAGER_ARN =
   /^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:(?<name>[A-Za-z0-9/_+=.@!#-]+)$/;
 const PARAMETER_ARN = /^arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter(?<name>\/[A-Za-z0-9/_.:-]+)$/;
 
 /**
- * Whether all readers see one name. OpenMetadata's Python reader removes every `secret:`, wherever it stands: what is
- * left may be anything, but for a whole ARN of Secrets Manager, which it breaks.
+ * Whether all readers see the same name. OpenMetadata's Python reader removes every `secret:`, wherever it stands, so the
+ * rest could name any secret. A whole ARN of Secrets Manager is safe: without its `secret:` it names nothing.
  */
 function isReadAlike(secretId: string): boolean {
   if (secretId.length > MAX_REFERENCE_LENGTH || !NAME.test(secretId)) return false;
@@ -65,10 +68,13 @@ function isReadAlike(secretId: string): boolean {
 }
 
 /**
- * The names that a store may be asked for by this id: as it is; the name within an ARN, with and without the six
- * characters that Secrets Manager puts behind a name; without a version or label behind a colon; the secret that
- * Parameter Store reads through `/aws/reference/secretsmanager/`; each as a path from the root, with dots resolved and
- * empty levels dropped, and in small letters, too. None of what is too long to be a name.
+ * Every name that some reader may take this id for. Empty if the id is too long to be a name. The names are:
+ *
+ * - the id itself
+ * - the name within an ARN, with and without the six characters that Secrets Manager appends
+ * - the part before a colon, which begins a version or label
+ * - the secret that Parameter Store reads through `/aws/reference/secretsmanager/`
+ * - each of these as a path from the root, with dots resolved and empty levels dropped, and in lower case
  */
 export function readingsOf(secretId: string): readonly string[] {
   if (secretId.length > MAX_REFERENCE_LENGTH) return [];
@@ -96,7 +102,7 @@ function namesWithin(text: string): string[] {
   return names;
 }
 
-/** Whether the store could take this name for one under one of our prefixes. It errs towards yes. */
+/** Whether a store could take this name for one under one of our prefixes. In doubt it says yes. */
 function isUnder(reading: string, ownPrefixes: readonly string[]): boolean {
   const text = reading.toLowerCase();
   const paths = pathsOf(text).map((path) => `${path}/`);
@@ -104,14 +110,14 @@ function isUnder(reading: string, ownPrefixes: readonly string[]): boolean {
   return ownPrefixes.some((own) =>
     own.startsWith('/')
       ? paths.some((path) => path.startsWith(own))
-      : // Names without slashes: Google Cloud takes `projects/…/secrets/NAME`, Azure a URL.
+      : // Google Cloud also takes `projects/…/secrets/NAME`, and Azure a URL: the name is one part of them.
         parts.some((part) => part.startsWith(own)),
   );
 }
 
 /**
- * The absolute paths a name may mean: as it is (AWS takes dots for ordinary characters), and with `.` and `..` resolved
- * as stores behind HTTP do. Empty levels are dropped: some readers do.
+ * The absolute paths that a name may mean: as it is, because AWS takes dots for ordinary characters, and with `.` and `..`
+ * resolved, as stores behind HTTP do. Empty levels are dropped, as some readers do.
  */
 function pathsOf(text: string): string[] {
   const levels = text.split('/').filter((level) => level !== '');
@@ -124,8 +130,8 @@ function pathsOf(text: string): string[] {
 }
 
 /**
- * Whether an id is within `ALLOWED_REFERENCE_PREFIXES`: begins with one of them, character for character, and has none
- * of the spellings by which a lenient store would leave that prefix again.
+ * Whether an id begins with one of `ALLOWED_REFERENCE_PREFIXES`, character for character. It must not contain `//`, `.` or
+ * `..` as a level, by which a lenient store would leave that prefix again.
  */
 function isAllowedReference(secretId: string, allowedPrefixes: readonly string[]): boolean {
   if (/\/\/|(^|\/)\.{1,2}(\/|$)/.test(secretId)) return false;

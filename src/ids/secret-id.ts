@@ -1,21 +1,23 @@
+import { formatPointer } from '../catalog/json-path.js';
 import { EventError, ConfigurationError } from '../errors.js';
 import { sha256Hex } from '../hash.js';
 import type { IdStyle } from '../secrets-managers/port.js';
-import { type EntityRoot, type Kind, SERVICE_KINDS } from '../terms.js';
+import { SERVICE_KINDS } from '../terms.js';
 
-/** How a store's names are written (docs/secrets-managers.md). */
+/** How a store writes its names (docs/secrets-managers.md). */
 interface StyleRules {
   readonly separator: string;
-  /** Between prefix and cluster, where there is a prefix. */
+  /** Between prefix and cluster, if there is a prefix. */
   readonly prefixSeparator: string;
   readonly leading: string;
-  /** One code point that is cleaned; always global and by code point. */
+  /** Matches one code point that the store does not take; flags `gu`. */
   readonly outside: RegExp;
   readonly replacement: string;
-  /** The store's own limit of a name, in characters. */
+  /** The longest name that the store takes, in characters. */
   readonly maxIdLength: number;
-  /** `strict` only: one code point that does not stand for itself, and the character that begins an escape. */
+  /** `strict` only: matches one code point that has to be escaped; flags `gu`. */
   readonly strictOutside: RegExp;
+  /** `strict` only: the character that begins an escape. */
   readonly strictEscape: string;
 }
 
@@ -63,24 +65,25 @@ const STYLES: Readonly<Record<IdStyle, StyleRules>> = {
 };
 
 /**
- * One segment (an entity name or one key) as the style cleans it: one replacement per code point, then lower-cased.
- * In this order, so that lower-casing only ever sees ASCII: `İ` is one `_`, not `i_`, on every platform and locale.
+ * Cleans one segment (an entity name or one key): replaces each code point that the store does not take, then lower-cases.
+ * In this order, so that lower-casing only sees ASCII: `İ` is one `_`, not `i_`, on every platform and locale.
  *
- * Array elements are keyed by this text. A slash within a segment stays in the style `slash`, as OpenMetadata leaves it.
+ * The cleaned name of an array element is also its identity. The style `slash` leaves a slash within a segment, as
+ * OpenMetadata does.
  */
 export function cleanSegment(style: IdStyle, text: string): string {
   const { outside, replacement } = STYLES[style];
   return text.replace(outside, replacement).toLowerCase();
 }
 
-/** Whether a cleaned segment would leave no trace in the id. */
+/** Whether nothing of a cleaned segment would be left in the id. */
 function isCleanedToNothing(style: IdStyle, cleaned: string): boolean {
   if (style === 'slash') return /^\/*$/.test(cleaned);
   // Kubernetes collapses runs of dashes and trims: a segment of dashes alone vanishes.
   return style === 'kubernetes' ? /^-*$/.test(cleaned) : cleaned === '';
 }
 
-/** What every id of this worker begins with, up to and including the separator before the kind. */
+/** The text that every id of this worker begins with, up to and including the separator before the kind. */
 export function ownPrefixOf(style: IdStyle, prefix: string, cluster: string): string {
   const { leading, prefixSeparator, separator } = STYLES[style];
   const scope = prefix === '' ? cluster : `${prefix}${prefixSeparator}${cluster}`;
@@ -88,8 +91,8 @@ export function ownPrefixOf(style: IdStyle, prefix: string, cluster: string): st
 }
 
 /**
- * What is wrong with a prefix or cluster name, or null. Both stand in every id as they are (but for case), so they
- * must survive the style's cleaning, and must not make an empty level.
+ * What is wrong with a prefix or cluster name, or null. Ids contain both unchanged, except for case. So the style's
+ * cleaning must leave them as they are, and they must not make an empty level.
  */
 export function scopeNameProblem(style: IdStyle, name: string): string | null {
   if (name.replaceAll(STYLES[style].replacement || '\0', '').search(STYLES[style].outside) >= 0)
@@ -107,58 +110,51 @@ const ALLOWED_CHARACTERS: Readonly<Record<IdStyle, string>> = {
 };
 
 /**
- * Why an entity's ids could be meant for another entity, too; null: they are its alone. An id is made of a name with
- * losses: `Fin`, `fin` and `f.in` may share one, and a name with a separator in it reaches into the ids of another.
+ * Why an entity's ids could also be those of another entity; null if they could not. Making an id loses part of the name:
+ * `Fin`, `fin` and `f.in` may share one, and a name with a separator in it may reach into the ids of another entity.
  * A connection may adopt a secret by its name only if no other connection can have that name.
  */
-function sharedNameReason(style: IdStyle, kindSegment: string, entityName: string): string | null {
-  if (kindSegment === 'pipeline')
-    return 'pipeline services and ingestion pipelines share these ids, and ingestion pipelines of several services may have one name';
-  if (entityName !== cleanSegment(style, entityName)) return 'the id does not keep the name as it is';
+function sharedNameReason(style: IdStyle, kind: string, entityName: string): string | null {
+  if (kind === 'pipeline')
+    return 'pipeline services and ingestion pipelines share these ids, and ingestion pipelines of several services may have the same name';
+  if (entityName !== cleanSegment(style, entityName)) return 'the id does not contain the name unchanged';
   if (entityName.includes(STYLES[style].separator))
     return `the name contains ${STYLES[style].separator}, which separates the parts of an id`;
   return null;
 }
 
-export interface SecretIdParts {
+interface SecretIdParts {
   readonly style: IdStyle;
   /** Empty: the id has no segment for it. */
   readonly prefix: string;
   readonly cluster: string;
-  /** From {@link kindSegment}. */
-  readonly kindSegment: string;
+  /** A `Kind`: the kind of service, `bot` or `workflow`. Ingestion pipelines have `pipeline`, like pipeline services. */
+  readonly kind: string;
   readonly entityName: string;
-  /** Keys below the place where the ids of its kind begin, one segment each; an array element is its cleaned name or its position. */
+  /**
+   * Keys below the place where the ids of its kind begin, one segment each. The segment of an array element is its cleaned
+   * name or its position.
+   */
   readonly fieldPath: readonly string[];
 }
 
 /**
  * The id of a secret as OpenMetadata builds it: `/<prefix>/<cluster>/<kind>/<entity name>/<field path>`, lower-cased,
- * in the store's alphabet. Lossy: different names can give one id, which the owner check of the database refuses.
+ * in the store's alphabet. Different names can give the same id; the database refuses a second owner of an id.
  *
- * @throws EventError SECRET_ID_INVALID where the entity name or a key has nothing left after cleaning
+ * @throws EventError SECRET_ID_INVALID if cleaning leaves nothing of the entity name or of a key
  */
 export function buildSecretId(parts: SecretIdParts): string {
   const { style, prefix, cluster, entityName, fieldPath } = parts;
   const segments = [
-    cleanSegment(style, parts.kindSegment),
+    cleanSegment(style, parts.kind),
     requireSegment(style, entityName, 'the entity name'),
-    ...fieldPath.map((key) => requireSegment(style, key, `a key of the field at ${pointerOf(fieldPath)}`)),
+    ...fieldPath.map((key) =>
+      requireSegment(style, key, `a key of the field at ${formatPointer(fieldPath)}`),
+    ),
   ];
   const id = ownPrefixOf(style, prefix, cluster) + segments.join(STYLES[style].separator);
   return style === 'kubernetes' ? kubernetesName(id) : id;
-}
-
-/** The segment after the cluster: the service kind, `bot`, `workflow`; ingestion pipelines have `pipeline`. */
-export function kindSegment(kind: Kind, root: EntityRoot): string {
-  if (root === 'ingestionPipeline') return 'pipeline';
-  if (root === 'workflow') return 'workflow';
-  return root === 'bot' ? 'bot' : kind.toLowerCase();
-}
-
-/** JSON Pointer (RFC 6901) of a field path, for messages: relative to the root the path starts at. */
-export function pointerOf(fieldPath: readonly string[]): string {
-  return fieldPath.map((key) => `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
 function requireSegment(style: IdStyle, text: string, what: string): string {
@@ -172,51 +168,47 @@ function requireSegment(style: IdStyle, text: string, what: string): string {
   return cleaned;
 }
 
-/** RFC 1123 subdomain as OpenMetadata makes it: runs collapsed, trimmed, cut at the limit, trimmed again. */
+/** RFC 1123 subdomain as OpenMetadata makes it: collapse runs of dashes, trim, cut at the limit, trim again. */
 function kubernetesName(id: string): string {
   const collapsed = id.replace(/-{2,}/g, '-').replace(/^-|-$/g, '');
   return collapsed.slice(0, STYLES.kubernetes.maxIdLength).replace(/-$/, '');
 }
 
-/** `h` and 64 hex digits after the escape character. */
+/** The escape character, `h` and 64 hexadecimal digits. */
 const HASH_MARK_LENGTH = 66;
 
-interface StrictIdParts {
-  readonly style: IdStyle;
-  readonly prefix: string;
-  readonly cluster: string;
-  readonly kindSegment: string;
-  readonly entityName: string;
-  readonly fieldPath: readonly string[];
+interface StrictIdParts extends SecretIdParts {
   /**
-   * Id of the entity. Names are unique only within a kind of service; two ingestion pipelines, or a pipeline service
-   * and an ingestion pipeline, may share one. With the id two connections never share a secret id.
+   * Id of the entity. Names are unique only within a kind of service: two ingestion pipelines, or a pipeline service and
+   * an ingestion pipeline, may have the same name. With the connection's id in it, no two connections share a secret id.
    */
   readonly connectionId: string | null;
-  /** In characters; what is longer ends in a hash. */
+  /** In characters. A longer id is cut and ends in a hash. */
   readonly maxIdLength: number;
-  /** Levels of the id, where the store counts them; what has more ends in a hash. */
+  /** For stores that limit the levels of a name. An id with more is cut and ends in a hash. */
   readonly maxIdLevels: number | null;
 }
 
 /**
  * The id of a secret in the style `strict`: different names, paths or connections never give the same id.
  *
- * It begins like any other, `/<prefix>/<cluster>/<kind>/`. Then follow the entity name and each key, one segment each,
- * in lower-case letters, digits and (style `slash`) dashes, so that stores that ignore case tell them apart as well.
- * Every other code point is an escape, begun by E (`_` in the style `slash`, `q` elsewhere, which is itself escaped):
+ * It begins like any other id, `/<prefix>/<cluster>/<kind>/`. The entity name and each key follow, one segment each.
+ * Lower-case letters, digits and (in the style `slash`) dashes stand for themselves, so that a store that ignores case
+ * tells the ids apart, too. Every other code point is escaped. An escape begins with E, which is `_` in the style `slash`
+ * and `q` in the others:
  *
  * | written | stands for |
  * |---|---|
  * | `E E l` | the capital letter of `l` (a-z): `authType` is `auth__type` |
  * | `E x x` | the code point with these two hex digits (below U+0100): `_` is `_5f`, `.` is `_2e` |
  * | `E u x… E` | any other code point in hex, lone surrogates included: `é` is `_e9`, `日` is `_u65e5_` |
- * | `E i …` | ends the entity name; the connection's id follows, encoded alike |
+ * | `E i …` | ends the entity name; the connection's id follows, encoded in the same way |
  * | `E h` + 64 hex digits | ends an id that was cut: SHA-256 of the whole uncut id |
  *
- * No escape is the beginning of another, and separators occur between segments only: the encoding can be undone, so it
- * is injective; of ids that are cut, the hash tells them apart. Unicode is not normalised. A dash that would stand
- * seventh from the end is escaped too: Secrets Manager takes `-` and six characters for the end of an ARN.
+ * No escape is the beginning of another, and separators occur between segments only. So the encoding can be undone, and
+ * different parts never give the same id. The hash does that for ids that are cut. Unicode is not normalised. A dash that
+ * would be the seventh character from the end is escaped, too: Secrets Manager would take it and the six characters
+ * behind it for the end of an ARN.
  *
  * @throws EventError SECRET_ID_INVALID for an empty entity name or key
  */
@@ -224,14 +216,14 @@ function buildStrictId(parts: StrictIdParts): string {
   const { style, fieldPath, connectionId } = parts;
   const { separator, strictEscape } = STYLES[style];
   const name = requireText(parts.entityName, 'the entity name');
-  const keys = fieldPath.map((key) => requireText(key, `a key of the field at ${pointerOf(fieldPath)}`));
+  const keys = fieldPath.map((key) => requireText(key, `a key of the field at ${formatPointer(fieldPath)}`));
   const owner = connectionId === null ? '' : `${strictEscape}i${encodeSegment(style, connectionId)}`;
   const segments = [encodeSegment(style, name) + owner, ...keys.map((key) => encodeSegment(style, key))];
-  const head = ownPrefixOf(style, parts.prefix, parts.cluster) + parts.kindSegment.toLowerCase() + separator;
+  const head = ownPrefixOf(style, parts.prefix, parts.cluster) + parts.kind.toLowerCase() + separator;
   return cut(head, segments, parts);
 }
 
-/** The length that prefix, cluster and kind may take up so that a cut id still has room for its hash. */
+/** How many characters prefix, cluster and kind may have so that a cut id still has room for its hash. */
 function strictRoomLength(maxIdLength: number): number {
   return maxIdLength - HASH_MARK_LENGTH;
 }
@@ -250,15 +242,15 @@ function cut(head: string, segments: readonly string[], parts: StrictIdParts): s
 }
 
 /**
- * Takes off an escape that the cut went through: its rest together with the hash mark could read as another escape,
- * and somebody could choose a name whose uncut id is this one.
+ * Removes an escape that the cut went through. Otherwise its rest and the hash mark could read as another escape, and
+ * somebody could choose a name whose uncut id is this one.
  */
 function wholeEscapes(escape: string, text: string): string {
   const tokens = `[^${escape}]|${escape}(?:${escape}[a-z]|[0-9a-f]{2}|u[0-9a-f]+${escape}|i)`;
   return new RegExp(`^(?:${tokens})*`).exec(text)?.[0] ?? '';
 }
 
-/** Secrets Manager takes `-` and six characters at a name's end for the end of an ARN. */
+/** Escapes a dash that Secrets Manager would take, with the six characters behind it, for the end of an ARN. */
 function withoutArnEnding(style: IdStyle, text: string): string {
   return text.replace(/-(?=.{6}$)/, style === 'slash' ? `${STYLES.slash.strictEscape}2d` : '-');
 }
@@ -272,7 +264,7 @@ function encodeSegment(style: IdStyle, text: string): string {
   return text.replace(strictOutside, (character) => encodeCharacter(strictEscape, character));
 }
 
-/** @param character one code point, or a lone surrogate (which is one to a `u` pattern) */
+/** @param character one code point, or a lone surrogate, which a `u` pattern takes for one */
 function encodeCharacter(escape: string, character: string): string {
   if (character >= 'A' && character <= 'Z') return escape + escape + character.toLowerCase();
   const hex = (character.codePointAt(0) ?? 0).toString(16);
@@ -284,34 +276,34 @@ function requireText(text: string, what: string): string {
   return text;
 }
 
-export interface SecretIdBuilderOptions {
+interface SecretIdBuilderOptions {
   readonly idStyle: IdStyle;
   /** `SECRET_ID_STYLE=strict`. */
   readonly strict: boolean;
   readonly prefix: string;
   readonly cluster: string;
-  /** The store's limit, in characters; the style's own limit holds as well. */
+  /** The store's limit, in characters; the style's own limit applies, too. */
   readonly maxIdLength: number;
-  /** The store's limit of levels; `strict` keeps within it. */
+  /** The store's limit of levels. Only `strict` observes it. */
   readonly maxIdLevels?: number;
-  /** What ids began with before the cluster name, the prefix or the style was changed. */
+  /** Prefixes of ids from before the cluster name, the prefix or the style was changed. */
   readonly formerPrefixes?: readonly string[];
 }
 
 /** Builds the ids of one configured store. */
 export interface SecretIdBuilder {
   /**
-   * @param kindSegment from `kindSegment()`
+   * @param kind a `Kind`
    * @param fieldPath keys below the place where the ids of its kind begin
-   * @param connectionId the entity's id; used by `strict` only, which needs it to tell same-named entities apart
+   * @param connectionId the entity's id; only `strict` uses it, to tell entities of one name apart
    * @throws EventError SECRET_ID_INVALID
    */
-  build(kindSegment: string, entityName: string, fieldPath: readonly string[], connectionId?: string): string;
-  /** Why other entities than this one could mean its ids; null: none could. */
-  sharedNameReason(kindSegment: string, entityName: string): string | null;
-  /** What every id begins with, e.g. `/openmetadata/`. */
+  build(kind: string, entityName: string, fieldPath: readonly string[], connectionId?: string): string;
+  /** Why other entities could have the same ids; null: none could. */
+  sharedNameReason(kind: string, entityName: string): string | null;
+  /** The text that every id begins with, e.g. `/openmetadata/`. */
   readonly ownPrefix: string;
-  /** {@link ownPrefix} and the former ones: nobody may refer to a name under them. */
+  /** {@link ownPrefix} and the former ones. No reference of a user may name a secret under them. */
   readonly ownPrefixes: readonly string[];
 }
 
@@ -326,11 +318,11 @@ export function createSecretIdBuilder(options: SecretIdBuilderOptions): SecretId
   const limits = { maxIdLength, maxIdLevels: options.maxIdLevels ?? null };
   return {
     ownPrefix,
-    // A strict id contains the connection's.
-    sharedNameReason: (kindSegment, name) => (strict ? null : sharedNameReason(style, kindSegment, name)),
+    // A strict id contains the connection's id, so no other entity can have it.
+    sharedNameReason: (kind, name) => (strict ? null : sharedNameReason(style, kind, name)),
     ownPrefixes: [...new Set([ownPrefix, ...(options.formerPrefixes ?? [])])],
-    build: (kindSegment, entityName, fieldPath, connectionId) => {
-      const names = { kindSegment, entityName, fieldPath };
+    build: (kind, entityName, fieldPath, connectionId) => {
+      const names = { kind, entityName, fieldPath };
       return strict
         ? buildStrictId({ ...scope, ...limits, ...names, connectionId: connectionId ?? null })
         : buildSecretId({ ...scope, ...names });
@@ -341,7 +333,7 @@ export function createSecretIdBuilder(options: SecretIdBuilderOptions): SecretId
 /**
  * What is wrong with SECRET_MANAGER_PREFIX and OPENMETADATA_CLUSTER_NAME, or null.
  *
- * @param roomLength characters that prefix, cluster and the longest kind may take up
+ * @param roomLength how many characters prefix, cluster and the longest kind may have together
  */
 function scopeProblem(style: IdStyle, prefix: string, cluster: string, roomLength: number): string | null {
   if (cluster === '') return 'OPENMETADATA_CLUSTER_NAME: must not be empty';
@@ -352,5 +344,5 @@ function scopeProblem(style: IdStyle, prefix: string, cluster: string, roomLengt
   const longestKind = Math.max(...SERVICE_KINDS.map((kind) => kind.length), 'workflow'.length);
   const head = ownPrefixOf(style, prefix, cluster).length + longestKind + STYLES[style].separator.length;
   if (head < roomLength) return null;
-  return 'SECRET_MANAGER_PREFIX, OPENMETADATA_CLUSTER_NAME: together too long for the names of this store';
+  return 'SECRET_MANAGER_PREFIX, OPENMETADATA_CLUSTER_NAME: together they are too long for the names of this store';
 }

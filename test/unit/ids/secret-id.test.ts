@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { EventError } from '../../../src/errors.js';
-import { buildSecretId, cleanSegment, createSecretIdBuilder, kindSegment } from '../../../src/ids/index.js';
+import { buildSecretId, cleanSegment, createSecretIdBuilder } from '../../../src/ids/index.js';
 import type { IdStyle } from '../../../src/secrets-managers/port.js';
 import { randomName, seededRandom } from './random-names.js';
 
@@ -17,7 +17,7 @@ const { vectors } = JSON.parse(readFileSync(new URL('./data/vectors.json', impor
   vectors: Vector[];
 };
 
-const base = { prefix: '', cluster: 'openmetadata', kindSegment: 'database' } as const;
+const base = { prefix: '', cluster: 'openmetadata', kind: 'database' } as const;
 const idOf = (style: IdStyle, entityName: string, ...fieldPath: string[]): string =>
   buildSecretId({ ...base, style, entityName, fieldPath });
 
@@ -29,9 +29,7 @@ describe('the vectors', () => {
     '$style $expected',
     ({ style, prefix, cluster, parts: [kind, entityName], field, expected }) => {
       const fieldPath = field === '' ? [] : field.split('.');
-      expect(buildSecretId({ style, prefix, cluster, kindSegment: kind, entityName, fieldPath })).toBe(
-        expected,
-      );
+      expect(buildSecretId({ style, prefix, cluster, kind, entityName, fieldPath })).toBe(expected);
     },
   );
 });
@@ -76,14 +74,6 @@ describe('cleaning', () => {
     expect(id).toBe(`openmetadata-database-${'a'.repeat(length)}`);
     expect(idOf('kubernetes', 'a'.repeat(400)).length).toBe(253);
   });
-});
-
-it('names the kind segment of every root', () => {
-  expect(kindSegment('database', 'service')).toBe('database');
-  expect(kindSegment('pipeline', 'service')).toBe('pipeline');
-  expect(kindSegment('pipeline', 'ingestionPipeline')).toBe('pipeline');
-  expect(kindSegment('bot', 'bot')).toBe('bot');
-  expect(kindSegment('workflow', 'workflow')).toBe('workflow');
 });
 
 describe('a second implementation, written from the design alone', () => {
@@ -133,7 +123,7 @@ describe('a second implementation, written from the design alone', () => {
             style,
             prefix,
             cluster: 'om',
-            kindSegment: 'database',
+            kind: 'database',
             entityName: name,
             fieldPath: path,
           });
