@@ -7,7 +7,7 @@ import { PartitionRun } from './partition-run.js';
 import type { RunContext } from './partition-run.js';
 import type { PartitionControl, PausedPartitions } from './paused-partitions.js';
 
-/** How far a partition is read, for the lag. `lastOffset` is the last one finished. */
+/** How far this worker has come in a partition, for the lag. `lastOffset` is the last finished record. */
 export interface BatchReport {
   readonly topic: string;
   readonly partition: number;
@@ -25,10 +25,10 @@ export interface BatchesContext {
   readonly onBatch?: ((report: BatchReport) => void) | undefined;
 }
 
-/** A batch begins records for this long; what was begun then has some time to finish before its partition is paused. */
+/** A run begins records for `TAKE_MS`. At `HAND_OVER_MS` it pauses its partition if records are still in flight. */
 const TAKE_MS = 1_800;
 const HAND_OVER_MS = 2_200;
-/** How long what is under way may take when the group shares out its partitions anew. */
+/** When the group begins a rebalance, the records in flight have this long to finish. */
 const DRAIN_MS = 2_000;
 const TICK_MS = 200;
 
@@ -37,9 +37,9 @@ interface Problem {
 }
 
 /**
- * What kafkajs calls with each batch. Takes what it can finish in about two seconds and returns: kafkajs fetches the
- * rest again. What is not finished or committed by then, or failed, pauses its partition (see {@link PausedPartitions})
- * while the others go on.
+ * Handles the batches that kafkajs fetches. A call handles what it can finish in about two seconds and returns; kafkajs
+ * fetches the rest again. If a record failed, or is not finished or committed by then, the call pauses the partition
+ * (see {@link PausedPartitions}). The other partitions go on.
  */
 export class Batches {
   readonly #active = new Set<PartitionRun>();
@@ -53,7 +53,7 @@ export class Batches {
     const { topic, partition } = payload.batch;
     const { control, paused, failures } = this.#context;
     const key = partitionKey(topic, partition);
-    if (this.#isBehindRange(payload) || paused.has(key) || this.#context.halted()) {
+    if (this.#isPastRange(payload) || paused.has(key) || this.#context.halted()) {
       control.pause({ topic, partition });
       return;
     }
@@ -72,20 +72,20 @@ export class Batches {
     return [...this.#active];
   }
 
-  /** After joining: what belongs to others now is aborted. */
+  /** Called after each join: aborts the runs of partitions that other members have now. */
   reassigned(): void {
     for (const run of this.#active) {
       if (!this.#context.membership.owns(run.key)) run.abort();
     }
   }
 
-  /** The partition is read from another place: what is under way of it counts for nothing. */
+  /** Aborts the runs of a partition that will be read from another offset. */
   drop(key: PartitionKey): void {
     for (const run of this.#active) if (run.key === key) run.abort();
   }
 
-  /** What lies behind the end of a range is not read on; everything before it has been. */
-  #isBehindRange({ batch: { topic, partition, messages } }: EachBatchPayload): boolean {
+  /** Whether the batch begins after the end of the range. Then everything before the end is read. */
+  #isPastRange({ batch: { topic, partition, messages } }: EachBatchPayload): boolean {
     const { range } = this.#context.run;
     if (range === undefined) return false;
     const end = range.end({ topic, partition });
@@ -95,7 +95,7 @@ export class Batches {
     return true;
   }
 
-  /** @returns what kafkajs has to be told: an error of a heartbeat makes it join again */
+  /** @returns the error of a heartbeat. The caller throws it, so that kafkajs rejoins the group */
   async #drive(run: PartitionRun, payload: EachBatchPayload): Promise<Problem | null> {
     const startedAt = performance.now();
     let handOverAt = startedAt + HAND_OVER_MS;

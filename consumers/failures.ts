@@ -5,11 +5,11 @@ import type { BackoffOptions } from '../src/kafka/backoff.js';
 import type { PartitionKey } from '../src/kafka/partitions.js';
 import type { PartitionRun } from './partition-run.js';
 
-/** A partition that does not get on: for readiness and metrics. */
+/** A partition whose next record fails: for readiness and metrics. */
 export interface FailingPartition {
   readonly topic: string;
   readonly partition: number;
-  /** The record that fails. */
+  /** The first offset that is not handled. */
   readonly offset: number;
   readonly code: ErrorCode;
   /** Milliseconds since the epoch. */
@@ -18,10 +18,10 @@ export interface FailingPartition {
   readonly attempts: number;
 }
 
-/** One line per partition and this long at most, however often it is tried. */
+/** A failing partition is logged at most once in this time. */
 const LOG_EVERY_MS = 30_000;
 
-/** Which partitions fail, since when and how often; tells when to try again. */
+/** Knows which partitions fail, since when and how often, and computes the back-off. */
 export class PartitionFailures {
   readonly #failing = new Map<PartitionKey, FailingPartition>();
   readonly #loggedAtMs = new Map<PartitionKey, number>();
@@ -42,7 +42,7 @@ export class PartitionFailures {
   }
 
   /**
-   * Takes down the failure of a run.
+   * Records the failure of a run.
    * @returns milliseconds until the next attempt
    */
   record(run: Pick<PartitionRun, 'key' | 'topic' | 'partition' | 'position'>, code: ErrorCode): number {
@@ -52,7 +52,9 @@ export class PartitionFailures {
       topic: run.topic,
       partition: run.partition,
       offset: run.position,
-      code: causeOf(code, before?.code),
+      // A request of unknown outcome keeps its claim until it expires. Attempts before that fail with CLAIM_LOST, which
+      // would hide the cause: the earlier code stays.
+      code: code === 'CLAIM_LOST' ? (before?.code ?? code) : code,
       sinceMs: before?.sinceMs ?? nowMs,
       attempts: (before?.attempts ?? 0) + 1,
     };
@@ -62,16 +64,19 @@ export class PartitionFailures {
     return delayMs;
   }
 
-  /** The partition got on: the next failure is a first one again. */
+  /** The partition made progress: its next failure counts as the first one. */
   clear(key: PartitionKey): void {
     const failing = this.#failing.get(key);
     if (failing === undefined) return;
     this.#failing.delete(key);
     const { topic, partition, attempts, sinceMs } = failing;
-    this.#logger.info({ topic, partition, attempts, durationMs: Date.now() - sinceMs }, 'partition goes on');
+    this.#logger.info(
+      { topic, partition, attempts, durationMs: Date.now() - sinceMs },
+      'the partition works again',
+    );
   }
 
-  /** The partition is somebody else's concern now. */
+  /** Another member has the partition now, or it will be read from another offset. */
   forget(key: PartitionKey): void {
     this.#failing.delete(key);
     this.#loggedAtMs.delete(key);
@@ -81,14 +86,6 @@ export class PartitionFailures {
     const loggedAtMs = this.#loggedAtMs.get(key);
     if (loggedAtMs !== undefined && nowMs - loggedAtMs < LOG_EVERY_MS) return;
     this.#loggedAtMs.set(key, nowMs);
-    this.#logger.warn({ ...failing, delayMs }, 'partition is held and tried again');
+    this.#logger.warn({ ...failing, delayMs }, 'a record fails: its partition is paused and tried again');
   }
-}
-
-/**
- * After a request of unknown outcome the claim runs out instead of being released, and the next attempts meet it: what
- * is the matter is still what was the matter before.
- */
-function causeOf(code: ErrorCode, before: ErrorCode | undefined): ErrorCode {
-  return code === 'CLAIM_LOST' ? (before ?? code) : code;
 }

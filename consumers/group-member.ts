@@ -19,19 +19,19 @@ import type { KafkaSettings } from '../src/kafka/settings.js';
 import { joinTimeoutOf, JoinWatch } from './join-watch.js';
 import { Membership } from './membership.js';
 
-/** More than a process has partitions: kafkajs takes the number when it starts, assignments change later. */
+/** More than one process ever has: kafkajs reads this number once, at start, and assignments change later. */
 const PARTITIONS_AT_ONCE = 256;
 const MAX_WAIT_MS = 250;
 const JOIN_TIMEOUT_MS = 60_000;
 const WATCH_INTERVAL_MS = 5_000;
 const CONNECT_BACKOFF: BackoffOptions = { minMs: 500, maxMs: 15_000 };
 const CONNECT_LOG_EVERY_MS = 30_000;
-/** kafkajs tells of a coordinator that is still starting after its own retries, every dozen seconds. */
+/** kafkajs reports a starting coordinator only after its own retries, about every twelve seconds. */
 const COORDINATOR_MS = 30_000;
 const SILENT_MS = 30_000;
 const DISCONNECT_MS = 5_000;
 
-/** What kafkajs's consumer is configured with. */
+/** The configuration of kafkajs's consumer. */
 export function toConsumerConfig(settings: KafkaSettings): ConsumerConfig {
   return {
     groupId: settings.groupId,
@@ -48,25 +48,22 @@ export interface GroupMemberOptions {
   readonly settings: KafkaSettings;
   readonly topics: readonly string[];
   readonly logger: Logger;
-  /** What kafkajs calls with each batch. It fetches again when all partitions' calls have returned. */
+  /** kafkajs calls this with each batch. It fetches again when the calls of all partitions have returned. */
   readonly eachBatch: EachBatchHandler;
-  /** A batch of transaction markers or compacted records only: kafkajs skips these itself. */
+  /** Called for a batch of transaction markers or compacted records only: kafkajs does not pass it to `eachBatch`. */
   readonly onEmptyBatch?: (batch: ConsumerEndBatchProcessEvent['payload']) => void;
-  /** After each joining, inside of kafkajs, before the first fetch under the new assignment. */
+  /** Called after each join, before the first fetch under the new assignment. */
   readonly onJoined: () => void;
   readonly onOutOfRange?: ((of: TopicPartition) => void) | undefined;
-  /** This member cannot go on as it is: to be told again until it is a member, or halted. */
+  /** Called when this member cannot go on by itself; again and again until it has joined or is halted. */
   readonly onFatal: (error: WorkerError) => void;
-  /**
-   * How long the broker may answer without this member getting into its group: at least; 60,000 by default.
-   * See {@link joinTimeoutOf}.
-   */
+  /** The shortest join time-out, milliseconds; 60,000 by default. See {@link joinTimeoutOf}. */
   readonly joinTimeoutMs?: number;
 }
 
 /**
- * One member of a consumer group: connects, joins, notices when it gets stuck, connects again, leaves. An unreachable
- * broker, or a group coordinator that is still starting, is waited for. What is done with the records is the caller's.
+ * One member of a consumer group: connects, joins, notices when it gets stuck, reconnects, leaves. It waits for an
+ * unreachable broker and for a group coordinator that is still starting. The caller handles the records.
  */
 export class GroupMember {
   readonly membership = new Membership();
@@ -76,9 +73,9 @@ export class GroupMember {
   #client: KafkaClient;
   #consumer: Consumer | null = null;
   #lastError: string | null = null;
-  /** Which run of {@link #connect} counts: an earlier one may hang inside of kafkajs and come back. */
+  /** Number of the newest {@link #connect}. An earlier one may hang inside kafkajs and return late: it does nothing then. */
   #connecting = 0;
-  /** Attempts to connect since this was last a member. */
+  /** Attempts to connect since this member was last in its group. */
   #attempts = 0;
   #loggedAtMs = -Infinity;
   /** When the group coordinator was last seen to be starting, by the monotonic clock. */
@@ -102,18 +99,18 @@ export class GroupMember {
     });
   }
 
-  /** A member, and fetching: kafkajs can hang in its own clean-up while it still counts as joined. */
+  /** Whether this member is in its group and fetches: kafkajs can hang in its own clean-up and still count as joined. */
   get alive(): boolean {
     const silentMs = performance.now() - this.#aliveAtMs;
     return this.membership.joined && silentMs < Math.max(SILENT_MS, this.#options.settings.sessionTimeoutMs);
   }
 
-  /** Kafka's name of what went wrong last; null since it is a member. */
+  /** Kafka's name of the last error; null after a join. */
   get lastError(): string | null {
     return this.#lastError;
   }
 
-  /** kafkajs's own; null while there is none. */
+  /** kafkajs's consumer; null while there is none. */
   get consumer(): Consumer | null {
     return this.#consumer;
   }
@@ -123,14 +120,14 @@ export class GroupMember {
     void this.#connect();
   }
 
-  /** Leaves in any case and joins again, over new connections: whatever is left of the old ones can do nothing. */
+  /** Drops the old connections, which may be stuck, and joins again over new ones. */
   async rejoin(): Promise<void> {
     const stuck = this.#client;
     this.#client = this.#newClient();
     await this.#reconnect(stuck);
   }
 
-  /** Connects no more. A member stays one, with its heartbeats, until {@link leave}; it fetches nothing. */
+  /** Stops fetching and reconnecting. A member stays in its group, with heartbeats, until {@link leave}. */
   halt(): void {
     this.#halting.abort();
     this.#watch.stop();
@@ -143,7 +140,7 @@ export class GroupMember {
       if (consumer !== null) await withDeadline(consumer.disconnect(), DISCONNECT_MS);
     } catch (error) {
       const fields = { error: brokerErrorName(error) };
-      this.#options.logger.warn(fields, 'the group was not left in order: its session runs out');
+      this.#options.logger.warn(fields, 'could not leave the group: the session will expire');
     } finally {
       this.#client.close();
       this.#consumer = null;
@@ -152,24 +149,24 @@ export class GroupMember {
   }
 
   pause({ topic, partition }: TopicPartition): void {
-    this.#tell((consumer) => consumer.pause([{ topic, partitions: [partition] }]));
+    this.#control((consumer) => consumer.pause([{ topic, partitions: [partition] }]));
   }
 
   resume({ topic, partition }: TopicPartition): void {
-    this.#tell((consumer) => consumer.resume([{ topic, partitions: [partition] }]));
+    this.#control((consumer) => consumer.resume([{ topic, partitions: [partition] }]));
   }
 
   seek({ topic, partition }: TopicPartition, offset: number): void {
-    this.#tell((consumer) => consumer.seek({ topic, partition, offset: String(offset) }));
+    this.#control((consumer) => consumer.seek({ topic, partition, offset: String(offset) }));
   }
 
-  /** kafkajs throws while its consumer starts anew. Nothing is lost: it starts from what is committed then. */
-  #tell(say: (consumer: Consumer) => void): void {
+  /** kafkajs throws while it restarts its consumer. That is harmless: it then reads from the committed offsets. */
+  #control(call: (consumer: Consumer) => void): void {
     if (this.#consumer === null) return;
     try {
-      say(this.#consumer);
+      call(this.#consumer);
     } catch (error) {
-      this.#options.logger.debug({ error: brokerErrorName(error) }, 'the consumer is starting anew');
+      this.#options.logger.debug({ error: brokerErrorName(error) }, 'kafkajs is restarting its consumer');
     }
   }
 
@@ -182,7 +179,7 @@ export class GroupMember {
     return this.#halting.signal.aborted;
   }
 
-  /** Until it works: an unreachable broker is waited for, at start and later. */
+  /** Tries until it is connected, at start and later. */
   async #connect(): Promise<void> {
     const mine = (this.#connecting += 1);
     const isWanted = (): boolean => mine === this.#connecting && !this.#halted;
@@ -202,7 +199,7 @@ export class GroupMember {
     }
   }
 
-  /** Of several at a time the last one counts. */
+  /** If several calls overlap, only the newest goes on. */
   async #reconnect(stuck?: KafkaClient): Promise<void> {
     const mine = (this.#connecting += 1);
     await this.#discard();
@@ -240,7 +237,7 @@ export class GroupMember {
     });
   }
 
-  /** kafkajs's consumer cannot be used again after a failed start. */
+  /** A kafkajs consumer cannot be used again after a failed start. */
   async #discard(): Promise<void> {
     const consumer = this.#consumer;
     this.#consumer = null;

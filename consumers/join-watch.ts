@@ -3,23 +3,23 @@ import { isAccessName, isUnreachable } from '../src/kafka/errors.js';
 import type { KafkaSettings } from '../src/kafka/settings.js';
 
 export interface JoinWatchOptions {
-  /** Whether the consumer is a living member of its group. */
+  /** Whether the consumer is in its group and fetches. */
   readonly joined: () => boolean;
-  /** Whether the broker's group coordinator is still starting, which is waited for. */
+  /** Whether the group coordinator is still starting: that time does not count. */
   readonly waiting: () => boolean;
-  /** The name of what went wrong last, for the message. */
+  /** Kafka's name of the last error, for the message. */
   readonly lastError: () => string | null;
-  /** Resolves where a broker answers. */
+  /** Resolves if a broker answers. */
   readonly probe: () => Promise<void>;
   readonly timeoutMs: number;
   readonly intervalMs: number;
-  /** Told again each time that it takes so long. */
+  /** Called each time that `timeoutMs` pass without a join. */
   readonly onFatal: (error: WorkerError) => void;
 }
 
 /**
- * Join time-out, milliseconds: at least `leastMs`; members that are slow to come back are waited for, and
- * then a leader that has died meanwhile.
+ * Join time-out in milliseconds, at least `leastMs`: the broker may wait first for slow members (rebalance time-out)
+ * and then for a leader that has died meanwhile (session time-out).
  */
 export function joinTimeoutOf(
   { sessionTimeoutMs, rebalanceTimeoutMs }: Pick<KafkaSettings, 'sessionTimeoutMs' | 'rebalanceTimeoutMs'>,
@@ -29,8 +29,8 @@ export function joinTimeoutOf(
 }
 
 /**
- * kafkajs can get stuck outside of its group without a word. This looks from outside: where the broker answers and
- * the consumer does not get into its group for `timeoutMs`, a new process is the better bet.
+ * kafkajs can get stuck outside of its group without any error. This watch notices it: if a broker answers but the
+ * consumer does not join its group for `timeoutMs`, it calls `onFatal`.
  */
 export class JoinWatch {
   readonly #options: JoinWatchOptions;

@@ -1,17 +1,17 @@
-/** How many records may be under way at once, over all partitions of this process; a large one counts as several. */
+/** Limits the records in flight over all partitions of this process. A large record counts as several. */
 export class Limit {
   #taken = 0;
 
   constructor(readonly limit: number) {}
 
-  /** Of a record that counts for more than the limit: takes it while nothing else is under way. */
+  /** Takes `weight` places if they are free. A record over the limit gets them when nothing else is in flight. */
   tryTake(weight: number): boolean {
     if (this.#taken > 0 && this.#taken + weight > this.limit) return false;
     this.#taken += weight;
     return true;
   }
 
-  /** Takes more even if the limit is reached: a partition with nothing under way gets it, so that none starves. */
+  /** Takes places even over the limit: for a partition with no record in flight, so that none starves. */
   takeBeyond(weight: number): void {
     this.#taken += weight;
   }
@@ -21,7 +21,7 @@ export class Limit {
   }
 }
 
-/** Wakes all that wait: something changed, look again. */
+/** Callers wait here until something has changed, then look again. */
 export class WakeUp {
   #waiting = new Set<() => void>();
 

@@ -1,7 +1,7 @@
 import { partitionKey } from '../src/kafka/partitions.js';
 import type { PartitionKey, TopicPartition } from '../src/kafka/partitions.js';
 
-/** Which partitions the group has given to this process. */
+/** The partitions that the group has assigned to this process. */
 export class Membership {
   #assigned: ReadonlySet<PartitionKey> = new Set();
   #partitions: readonly TopicPartition[] = [];
@@ -28,12 +28,12 @@ export class Membership {
     this.#joined = true;
   }
 
-  /** The group shares out anew: what we had stays ours until we have joined again. */
+  /** A rebalance has begun. This process keeps its partitions until it has joined again. */
   rejoining(): void {
     this.#joined = false;
   }
 
-  /** We have left the group, or were left: nothing is ours. */
+  /** This process has left the group, or was removed from it: it has no partitions. */
   leave(): void {
     this.#joined = false;
     this.#assigned = new Set();

@@ -9,17 +9,15 @@ import type { WakeUp, Limit } from './limit.js';
 import { toSourceRecord } from './records.js';
 import { Watermark } from './watermark.js';
 
-/**
- * A part of each partition, read once. The caller keeps the positions. Nothing is committed, so no group's offsets change.
- */
+/** A part of each partition, read once. The caller keeps the positions; no group's offsets are committed. */
 export interface ReadRange {
-  /** Where to read on: everything before this offset is finished. */
+  /** The next offset to read: everything before it is finished. */
   position(of: TopicPartition): number;
-  /** Records from this offset on are not read; 0: nothing of this partition is. */
+  /** The first offset that is not read; 0 if nothing of this partition is read. */
   end(of: TopicPartition): number;
-  /** The next record has this offset: Kafka has none between the position and it. */
+  /** Reports that Kafka has no record between the position and this offset. */
   skipTo(of: TopicPartition, offset: number): void;
-  /** Everything before `position` is finished; never goes back. */
+  /** Reports that everything before `position` is finished. Never goes back. */
   advance(of: TopicPartition, position: number): void;
 }
 
@@ -28,34 +26,34 @@ export interface RunContext {
   readonly limit: Limit;
   /** Woken whenever a record of any partition finishes. */
   readonly wakeUp: WakeUp;
-  /** Left out: positions are the group's offsets. */
+  /** If left out, the run commits the group's offsets. */
   readonly range?: ReadRange | undefined;
   /** As in `SourceConsumerOptions`. */
   readonly beforeCommit?: ((of: TopicPartition) => Promise<void>) | undefined;
-  /** A rejection that no repetition will cure. */
+  /** Called with an error that no retry cures. */
   readonly onFatal: (error: WorkerError) => void;
 }
 
 /**
- * One batch of one partition on its way through the handler. It may outlive the call of kafkajs that brought it: what
- * is slow goes on in the background while its partition is paused and the others are read.
+ * Runs one batch of one partition through the handler. It may outlive kafkajs's call: slow records go on in the
+ * background while their partition is paused and kafkajs reads the others.
  */
 export class PartitionRun {
   readonly key: PartitionKey;
   readonly topic: string;
   readonly partition: number;
-  /** Where this run began: nothing is to be committed while the position is still here. */
+  /** Offset of the first record. While the position is still here, there is nothing to commit. */
   readonly startOffset: number;
-  /** The first failure that is worth another attempt. Nothing is begun after it. */
+  /** The first failure that is worth another attempt. The run begins no record after it. */
   failure: WorkerError | null = null;
   readonly #payload: EachBatchPayload;
   readonly #messages: readonly KafkaMessage[];
-  /** Behind the last record of this run: the gap after it belongs to what is done. */
+  /** Offset after the last record and after the gap behind it (compaction, transaction markers). */
   readonly #endOffset: number;
   readonly #context: RunContext;
   readonly #watermark: Watermark;
   readonly #abort = new AbortController();
-  /** After a failure one record is tried alone before the others follow. */
+  /** After a failure the run tries one record alone before it begins the others. */
   #alone: boolean;
   #committed: number;
   #lastCommit: Promise<void> = Promise.resolve();
@@ -87,7 +85,7 @@ export class PartitionRun {
     return this.#watermark.position;
   }
 
-  /** Up to here the group's offset is known to be; where this run began, until it has committed. */
+  /** The offset that this run has committed; {@link startOffset} before its first commit. */
   get committed(): number {
     return this.#committed;
   }
@@ -96,7 +94,7 @@ export class PartitionRun {
     return this.#inFlight;
   }
 
-  /** Whether records are left that this run may still begin. */
+  /** Whether this run may still begin a record. */
   get hasMore(): boolean {
     return (
       this.#next < this.#messages.length &&
@@ -115,7 +113,7 @@ export class PartitionRun {
     }
   }
 
-  /** The partition belongs to somebody else now: what is under way is told to stop, and what becomes of it ignored. */
+  /** Stops the records in flight and ignores their results: another member has the partition, or it is read elsewhere. */
   abort(): void {
     this.#abort.abort();
   }
@@ -124,7 +122,7 @@ export class PartitionRun {
     return this.#abort.signal.aborted;
   }
 
-  /** From here on what is under way counts no longer against the limit: this one can begin nothing meanwhile. */
+  /** Gives the places of the records in flight to other runs: this one begins no records any more. */
   moveToBackground(): void {
     if (!this.#counted) return;
     this.#counted = false;
@@ -132,12 +130,12 @@ export class PartitionRun {
     this.#context.wakeUp.wake();
   }
 
-  /** Tells kafkajs where to read on. Nothing happens where nothing is finished: it reads the same offset again. */
+  /** Tells kafkajs where to read on. If nothing is finished, kafkajs reads the same offset again. */
   resolve(): void {
     if (this.position > this.startOffset) this.#payload.resolveOffset(String(this.position - 1));
   }
 
-  /** Commits what is finished and not yet committed, one commit after the other. */
+  /** Commits the position. Commits of one run never overlap. */
   async commit(): Promise<void> {
     const attempt = this.#lastCommit.then(async () => this.#commitOnce());
     this.#lastCommit = attempt.catch(() => undefined);
@@ -154,10 +152,10 @@ export class PartitionRun {
       return;
     }
     await this.#context.beforeCommit?.({ topic, partition });
-    // Meanwhile the partition may have gone to somebody else, or be read from another place.
+    // In the meantime another member may have got the partition, or it is read from another offset.
     if (this.aborted) return;
     const partitions = [{ partition, offset: String(position) }];
-    // Not `consumer.commitOffsets`: that one does nothing, silently, once the consumer is being stopped.
+    // Not `consumer.commitOffsets`: it silently does nothing once the consumer is stopping.
     await this.#payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });
     this.#committed = position;
   }
@@ -220,7 +218,7 @@ export class PartitionRun {
   }
 }
 
-/** We do not skip the batch: another replica may have it whole. The operator of Kafka decides. */
+/** We never skip a damaged batch: another replica may have it intact. Kafka's operator decides. */
 function damaged({ topic, partition, offset }: SourceRecord, { firstOffset }: Unread): WorkerError {
   return new WorkerError(
     'BATCH_DAMAGED',

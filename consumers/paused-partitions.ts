@@ -8,7 +8,7 @@ import type { WakeUp } from './limit.js';
 import type { Membership } from './membership.js';
 import type { PartitionRun } from './partition-run.js';
 
-/** What kafkajs is told of a partition; nothing where there is no consumer, or it is starting anew. */
+/** Pauses, resumes and seeks in kafkajs. Does nothing while kafkajs has no consumer, or restarts it. */
 export interface PartitionControl {
   pause(of: TopicPartition): void;
   resume(of: TopicPartition): void;
@@ -21,7 +21,7 @@ export interface PausedContext {
   readonly failures: PartitionFailures;
   readonly wakeUp: WakeUp;
   readonly logger: Logger;
-  /** While true nothing that is paused is resumed: the consumer is about to stop. */
+  /** While true, no partition is resumed: the consumer is about to stop. */
   readonly halted: () => boolean;
   readonly onFatal: (error: WorkerError) => void;
   readonly onPause?: ((event: TopicPartition & { code: ErrorCode; delayMs: number }) => void) | undefined;
@@ -30,9 +30,9 @@ export interface PausedContext {
 
 interface Pause {
   readonly run: PartitionRun;
-  /** Set once by the first failure; null where the run is merely slow, or not committed. */
+  /** The back-off after a failure; null if the run is only slow, or its commit failed. */
   delayMs: number | null;
-  /** Where its partition is read on. */
+  /** Where kafkajs reads on after the pause. */
   from: 'position' | 'committed';
   timer: NodeJS.Timeout | null;
 }
@@ -41,12 +41,14 @@ const LOOK_AGAIN_MS = 1_000;
 const COMMIT_AGAIN_MS = 1_000;
 
 /**
- * Partitions that kafkajs must not fetch at present: one whose record failed (until its backoff is over), one whose
- * records take longer than a batch may (until they are finished) and one whose offset was not taken (until it is). So no
- * partition keeps the others waiting: kafkajs has one fetcher per broker, which waits for all handlers before it fetches
- * again.
+ * The partitions that kafkajs must not fetch now:
  *
- * A partition never has two runs: it is resumed when everything that was begun has finished.
+ * - a record failed: until the back-off is over
+ * - records take longer than a batch may: until they are finished
+ * - a commit failed: for a second, then it is read again from its committed offset
+ *
+ * Otherwise one partition would delay all others: kafkajs has one fetcher per broker, which waits for all handlers before
+ * it fetches again. A partition never has two runs: it is resumed when no record of its run is in flight.
  */
 export class PausedPartitions {
   readonly #paused = new Map<PartitionKey, Pause>();
@@ -74,8 +76,8 @@ export class PausedPartitions {
   }
 
   /**
-   * After joining: what went to others is aborted and forgotten, what stayed ours stays paused. kafkajs forgets that
-   * when it starts anew, and is told again before it can fetch.
+   * Called after each join. Aborts the runs of partitions that other members have now. Pauses the other partitions
+   * again: kafkajs forgets its pauses when it restarts its consumer.
    */
   reassigned(): void {
     for (const pause of [...this.#paused.values()]) {
@@ -90,7 +92,7 @@ export class PausedPartitions {
     }
   }
 
-  /** The partition is read from another place: its pause ends, at once where nothing is under way. */
+  /** Aborts the run of a partition that will be read from another offset. The pause ends when no record is in flight. */
   drop(key: PartitionKey): void {
     const pause = this.#paused.get(key);
     if (pause === undefined) return;
@@ -98,7 +100,7 @@ export class PausedPartitions {
     if (pause.run.inFlight === 0) this.#resume(pause);
   }
 
-  /** No pause ends by itself after this. */
+  /** Stops the timers: no pause ends by itself after this. */
   freeze(): void {
     for (const pause of this.#paused.values()) {
       if (pause.timer !== null) clearTimeout(pause.timer);
@@ -106,8 +108,9 @@ export class PausedPartitions {
   }
 
   /**
-   * Commits what a run has finished, where its partition is still ours. Losing that race is harmless.
-   * @returns false: it is ours, and its offset was not taken
+   * Commits what a run has finished, if its partition is still ours. A commit that loses a race with a rebalance is
+   * harmless.
+   * @returns false if the commit failed and the partition is still ours
    */
   async commit(run: PartitionRun): Promise<boolean> {
     if (!this.#owned(run)) return true;
@@ -120,7 +123,7 @@ export class PausedPartitions {
       const { topic, partition } = run;
       const name = isTransient ? error.code : brokerErrorName(error);
       const fields = { topic, partition, offset: run.position, error: name };
-      this.#context.logger.debug(fields, 'offset not committed yet');
+      this.#context.logger.debug(fields, 'the offset could not be committed yet');
       return !this.#owned(run);
     }
   }
@@ -143,7 +146,7 @@ export class PausedPartitions {
     while (run.inFlight > 0) await this.#context.wakeUp.wait(LOOK_AGAIN_MS);
     this.#noteFailure(pause);
     try {
-      // What was not taken is read again, as duplicates: there may never be a later record whose commit covers it.
+      // After a failed commit the records are read again, as duplicates: perhaps no later commit would cover them.
       if (!(await this.commit(run))) pause.from = 'committed';
     } catch (error) {
       this.#context.onFatal(fatalError(error));
@@ -165,7 +168,7 @@ export class PausedPartitions {
     this.#paused.delete(run.key);
     const { topic, partition } = run;
     const { control, onResume } = this.#context;
-    // A partition that was away in between starts from what is committed instead.
+    // A partition that another member had in between starts from its committed offset instead.
     if (this.#owned(run)) control.seek({ topic, partition }, run[pause.from]);
     control.resume({ topic, partition });
     if (pause.delayMs !== null) onResume?.({ topic, partition });

@@ -3,7 +3,7 @@ import { withDeadline } from '../src/kafka/deadline.js';
 import { brokerErrorName } from '../src/kafka/errors.js';
 import { Watermark } from './watermark.js';
 
-/** How far one assigned partition is read, handled and committed. A new one is made after every joining of the group. */
+/** How far one assigned partition is read, handled and committed. Each join begins with new ones. */
 export class Progress {
   readonly topic: string;
   readonly partition: number;
@@ -11,7 +11,7 @@ export class Progress {
   #lastRead: number;
   #committed: number;
   #open = 0;
-  /** Offset behind the last record that was there when the partition came to us; null: that is not asked for, or over. */
+  /** Offset after the last record that existed when we got the partition; null if not asked for, or read to its end. */
   backlogEnd: number | null = null;
 
   /** @param start offset of the first record that was read */
@@ -23,7 +23,7 @@ export class Progress {
     this.#committed = start;
   }
 
-  /** Records read and not yet dealt with. */
+  /** Records that are read and not yet handled. */
   get open(): number {
     return this.#open;
   }
@@ -32,7 +32,7 @@ export class Progress {
     return this.#lastRead;
   }
 
-  /** Whether what was there at the beginning is not yet read to its end. */
+  /** Whether records that existed when we got the partition are still to be read. */
   get isInBacklog(): boolean {
     return this.backlogEnd !== null && this.#lastRead + 1 < this.backlogEnd;
   }
@@ -41,7 +41,7 @@ export class Progress {
     return offset <= this.#lastRead;
   }
 
-  /** @returns what to call, once, when the record is dealt with */
+  /** @returns a callback: call it once, when the record is handled */
   begin(offset: number, changed: () => void): () => void {
     this.#watermark.begin(offset);
     this.#lastRead = offset;
@@ -58,7 +58,7 @@ export class Progress {
     this.#watermark.end(nextOffset);
   }
 
-  /** What may be committed and is not yet; null: nothing. */
+  /** The offset to commit; null if it is committed already. */
   get toCommit(): number | null {
     const { position } = this.#watermark;
     return position > this.#committed ? position : null;
@@ -77,9 +77,9 @@ interface PartitionOffset {
 }
 
 export interface OffsetCommitsOptions {
-  /** The partitions that are ours now. */
+  /** The partitions that this process has now. */
   readonly owned: () => readonly Progress[];
-  /** Null: there is no connection. */
+  /** Null while there is no connection. */
   readonly commit: (offsets: PartitionOffset[]) => Promise<void> | null;
   readonly logger: Logger;
 }
@@ -87,7 +87,7 @@ export interface OffsetCommitsOptions {
 const COMMIT_MS = 5_000;
 const COMMIT_AGAIN_MS = 1_000;
 
-/** Commits what is done: one request at a time, of everything that finished meanwhile. */
+/** Commits offsets, one request at a time. A request covers everything that finished before it. */
 export class OffsetCommits {
   readonly #options: OffsetCommitsOptions;
   #running: Promise<void> | null = null;
@@ -98,13 +98,13 @@ export class OffsetCommits {
     this.#options = options;
   }
 
-  /** Something is done. */
+  /** To be called when a record is handled. */
   schedule(): void {
     if (this.#running !== null || this.#timer !== null || this.#closed) return;
     this.#running = this.#run();
   }
 
-  /** Commits what is left; nothing more after it. */
+  /** Commits what is left, and nothing more after it. */
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -113,7 +113,7 @@ export class OffsetCommits {
   }
 
   async #run(): Promise<void> {
-    // What finishes in the same turn goes along.
+    // Records that finish in the same turn of the event loop go into one request.
     await Promise.resolve();
     const isCommitted = await this.#commit();
     this.#running = null;
@@ -136,7 +136,7 @@ export class OffsetCommits {
     });
   }
 
-  /** @returns whether nothing is left that has to be tried again. Losing the race with a rebalance is harmless */
+  /** @returns false if it has to be tried again. A commit that loses a race with a rebalance is harmless */
   async #commit(): Promise<boolean> {
     const ready = this.#ready();
     if (ready.length === 0) return true;
@@ -153,7 +153,7 @@ export class OffsetCommits {
       return true;
     } catch (error) {
       const fields = { error: brokerErrorName(error) };
-      this.#options.logger.debug(fields, 'offsets not committed: a later commit covers them');
+      this.#options.logger.debug(fields, 'the offsets were not committed: a later commit covers them');
       return false;
     }
   }

@@ -11,45 +11,45 @@ import { toSourceRecord } from './records.js';
 export interface ReadRecord {
   readonly record: SourceRecord;
   readonly origin: string;
-  /** It was there when the partition came to us. */
+  /** It existed when we got the partition. */
   readonly isBacklog: boolean;
-  /** To be called once, when the record is dealt with. */
+  /** To be called once, when the record is handled. */
   readonly done: () => void;
 }
 
 export interface SecuredConsumerOptions {
   readonly settings: KafkaSettings;
   readonly topic: string;
-  /** Takes a record and returns; `done` is to be called when it is dealt with, which may be much later. */
+  /** Takes a record and returns at once. It calls `done` when the record is handled, which may be much later. */
   readonly onRecord: (given: ReadRecord) => void;
   /**
-   * Whether what lies behind the group when it gets a partition is read to its end, without regard to `maxOpen`, before
-   * {@link SecuredConsumerOptions.onEnd} tells so.
+   * Whether the records that exist when we get a partition are read to their end first, whatever `maxOpen` says. Then
+   * `onEnd` is called.
    */
   readonly toTheEndFirst: boolean;
   readonly onEnd: (origin: string) => void;
-  /** What came from there belongs to another member of the group now. */
+  /** Another member of the group has this partition now. */
   readonly onLost: (origin: string) => void;
-  /** So many records of one partition may be open before it is read no further. */
+  /** A partition with this many unhandled records is not read further. */
   readonly maxOpen: number;
   readonly logger: Logger;
 }
 
 export interface SecuredConsumerState {
-  /** A member of the group, and reading. */
+  /** Whether this is a member of the group and reads. */
   readonly joined: boolean;
   readonly partitions: readonly TopicPartition[];
-  /** Kafka's name of what went wrong last; null once it works. */
+  /** Kafka's name of the last error; null while it reads. */
   readonly lastError: string | null;
 }
 
-/** What lies at the end of a partition may be no record (a transaction's marker): after so long without one it is the end. */
+/** The last offsets may have no record (transaction markers). After this long without a record the end is reached. */
 const END_QUIET_MS = 3_000;
 
 /**
- * `connection.secured` for those who connect to the data sources, as a member of a consumer group. Unlike the worker's own
- * consumer it reads on while records are still being handled, so that one connection that cannot be handled holds up no
- * other; committed is only what everything before is dealt with. Nothing ends it but {@link leave}.
+ * Reads `connection.secured` for the ingestion library, as a member of a consumer group. Unlike the worker's own consumer
+ * it reads on while records are being handled: one connection that cannot be handled delays no other. It commits an
+ * offset only when every record before it is handled. It runs until {@link leave}.
  */
 export class SecuredConsumer {
   readonly #options: SecuredConsumerOptions;
@@ -67,9 +67,9 @@ export class SecuredConsumer {
       ...{ settings, topics: [topic], logger },
       eachBatch: async (payload) => this.#read(payload),
       onJoined: () => this.#joined(),
-      // A library does not end its process.
+      // A library must not end the process: it joins again.
       onFatal: ({ code, message }) => {
-        logger.warn({ code, reason: message }, 'joining the group anew');
+        logger.warn({ code, reason: message }, 'joining the group again');
         void this.#member.rejoin();
       },
     });
@@ -90,19 +90,19 @@ export class SecuredConsumer {
     return { joined: alive, partitions: membership.partitions, lastError: alive ? null : lastError };
   }
 
-  /** Reads nothing more; heartbeats go on until {@link leave}. */
+  /** Stops reading. Heartbeats go on until {@link leave}. */
   halt(): void {
     this.#halted = true;
     this.#member.halt();
   }
 
-  /** Commits what is done and leaves the group. */
+  /** Commits what is handled and leaves the group. */
   async leave(): Promise<void> {
     await this.#commits.close();
     await this.#member.leave();
   }
 
-  /** Every partition is read again from what is committed. */
+  /** After a join kafkajs reads every partition from its committed offset. */
   #joined(): void {
     const before = [...this.#progress.keys()];
     this.#progress = new Map();
@@ -115,7 +115,7 @@ export class SecuredConsumer {
     }
   }
 
-  /** Awaits nothing: kafkajs fetches again when all partitions' handlers have returned. */
+  /** Awaits nothing: kafkajs fetches again when the handlers of all partitions have returned. */
   #read(payload: EachBatchPayload): void {
     const { topic, partition, messages } = payload.batch;
     const origin = partitionKey(topic, partition);

@@ -21,29 +21,29 @@ export interface SourceConsumerOptions {
   readonly settings: KafkaSettings;
   readonly topics: readonly string[];
   readonly handler: RecordSink;
-  /** How many records may be with the handler at once, over all partitions. */
+  /** How many records may be in flight at once, over all partitions. */
   readonly concurrency: number;
   readonly logger: Logger;
-  /** Called once: this consumer cannot go on, the process is to end. */
+  /** Called once, when this consumer cannot go on: the process must end. */
   readonly onFatal: (error: WorkerError) => void;
-  /** After each joining of the group: what this process has now. */
+  /** Called after each join, with the partitions of this process. */
   readonly onAssignment?: (partitions: readonly TopicPartition[]) => void;
   readonly onBatch?: (report: BatchReport) => void;
-  /** Records were deleted before this consumer came to them: it reads on behind them. */
+  /** Records were deleted before this consumer had read them: it reads on behind them. */
   readonly onOutOfRange?: (of: TopicPartition) => void;
-  /** What has to be done before an offset of this partition is committed. A `transient` rejection: it is tried again. */
+  /** Awaited before each commit of this partition. After a `transient` rejection the commit is tried again. */
   readonly beforeCommit?: (of: TopicPartition) => Promise<void>;
   readonly onPause?: (event: TopicPartition & { code: ErrorCode; delayMs: number }) => void;
   readonly onResume?: (event: TopicPartition) => void;
-  /** Between attempts of a failing partition; 100 to 30,000 ms by default. */
+  /** The back-off of a failing partition; 100 to 30,000 ms by default. */
   readonly backoff?: BackoffOptions;
-  /** Reads a part of the topics, by positions of the caller's own: no group's offsets are read or written. */
+  /** Reads only this part of the topics. No group's offsets are read or committed. */
   readonly range?: ReadRange;
   /** As in {@link GroupMember}'s options. */
   readonly joinTimeoutMs?: number;
 }
 
-/** For readiness: joined, and no partition failing. */
+/** For readiness: this process is ready if it has joined and no partition fails. */
 export interface SourceConsumerState {
   readonly joined: boolean;
   readonly partitions: readonly TopicPartition[];
@@ -53,9 +53,8 @@ export interface SourceConsumerState {
 const ABORT_MS = 1_000;
 
 /**
- * `connection.created`, `connection.updated` and `connection.deleted` → one handler. The event itself says what it means
- * (its `eventType`), so all three topics go the same way, and may be one topic. With a `range` a part of them is read
- * again.
+ * Reads `connection.created`, `connection.updated` and `connection.deleted` and passes every record to one handler. They
+ * may be one topic: an event's `eventType` says what it means. With a `range` it reads a part of the topics again.
  */
 export class SourceConsumer {
   readonly #options: SourceConsumerOptions;
@@ -107,7 +106,7 @@ export class SourceConsumer {
     this.#batches = new Batches({ ...shared, run, paused: this.#paused, onBatch });
   }
 
-  /** Begins to connect and returns. A broker that is not there yet is waited for. */
+  /** Begins to connect and returns. It waits for a broker that is not there yet. */
   start(): void {
     this.#member.start();
   }
@@ -117,7 +116,10 @@ export class SourceConsumer {
     return { joined: alive, partitions: membership.partitions, failing: this.#failures.list() };
   }
 
-  /** Reads a partition again from there, and says so to the group; false: not done, or the partition is not ours. */
+  /**
+   * Reads a partition again from an offset, and commits that offset for the group.
+   * @returns false if the partition is not ours, or kafkajs could not do it now
+   */
   async rewind({ topic, partition, offset }: RecordsBelow): Promise<boolean> {
     const key = partitionKey(topic, partition);
     const { consumer, membership } = this.#member;
@@ -132,16 +134,16 @@ export class SourceConsumer {
       await consumer.commitOffsets([to]);
       return true;
     } catch (error) {
-      // It is starting anew, or loses its partitions: the next look finds the same, here or at another member.
+      // kafkajs restarts its consumer, or loses its partitions. The caller tries again, here or in another member.
       const fields = { topic, partition, offset, error: brokerErrorName(error) };
-      this.#options.logger.warn(fields, 'a partition could not be read from its beginning yet');
+      this.#options.logger.warn(fields, 'a partition could not be set back yet');
       return false;
     }
   }
 
   /**
-   * Takes nothing new, lets what is under way finish for up to `graceMs`, tells the rest to abort, commits what is
-   * finished and leaves the group. Takes a few seconds longer than `graceMs` at most and does not reject.
+   * Begins no record any more, waits up to `graceMs` for those in flight, commits what is finished, aborts the rest and
+   * leaves the group. Takes at most a few seconds longer than `graceMs` and does not reject.
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
@@ -149,7 +151,7 @@ export class SourceConsumer {
     const runs = (): PartitionRun[] => [...this.#batches.runs(), ...this.#paused.runs()];
     await this.#settled(runs, graceMs);
     const late = runs().filter((run) => run.inFlight > 0);
-    // What is finished is committed before the rest is told to stop: an aborted run commits nothing.
+    // Before the abort: an aborted run commits nothing.
     await Promise.allSettled(runs().map(async (run) => withDeadline(this.#paused.commit(run), ABORT_MS)));
     for (const run of late) run.abort();
     await this.#settled(runs, ABORT_MS);
@@ -160,7 +162,7 @@ export class SourceConsumer {
     return this.#stopped || this.#fatal;
   }
 
-  /** Nothing new is begun. */
+  /** No record is begun after this. */
   #halt(): void {
     this.#paused.freeze();
     this.#member.halt();
@@ -193,7 +195,7 @@ export class SourceConsumer {
     this.#guarded(this.#options.onAssignment)(membership.partitions);
   }
 
-  /** A range's positions are the caller's: kafkajs would begin where the group's offsets are, or at the beginning. */
+  /** A range has its own positions: kafkajs would begin at the group's offsets. */
   #seekInRange(): void {
     const { range } = this.#options;
     if (range === undefined) return;
@@ -204,7 +206,7 @@ export class SourceConsumer {
     }
   }
 
-  /** What a caller's hook throws is a defect, and must not go off inside of kafkajs. */
+  /** A hook that throws is a defect: it ends this consumer, and must not throw inside kafkajs. */
   #guarded<T>(hook: ((event: T) => void) | undefined): (event: T) => void {
     return (event) => {
       try {

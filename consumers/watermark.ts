@@ -1,11 +1,11 @@
 /**
- * How far one partition is done: records finish in any order, an offset may be committed only when everything before
- * it is finished. Kafka keeps one number per partition, so this is the number.
+ * The offset of one partition that may be committed. Records finish in any order, and Kafka keeps one offset per
+ * partition: everything before it must be finished.
  *
- * Offsets have gaps (compaction, transaction markers); only the ones that {@link begin} names are waited for.
+ * Offsets have gaps (compaction, transaction markers): only those passed to {@link begin} count.
  */
 export class Watermark {
-  /** Offsets begun and not yet passed, rising; `head` is the first of them still in the way. */
+  /** The offsets begun, rising. `#head` is the index of the first one that is not finished. */
   #begun: number[] = [];
   #head = 0;
   readonly #completed = new Set<number>();
@@ -17,7 +17,7 @@ export class Watermark {
     this.#position = start;
   }
 
-  /** Everything before this offset is finished: what to commit, and where to read on after a failure. */
+  /** Everything before this offset is finished: commit it, and read on here after a failure. */
   get position(): number {
     return this.#position;
   }
@@ -37,8 +37,8 @@ export class Watermark {
   }
 
   /**
-   * Tells that no record follows up to `nextOffset`, exclusive: the gap behind the last record belongs to what is done
-   * as soon as all that was begun is.
+   * Reports that no record follows before `nextOffset`. When all begun records are finished, the position moves there,
+   * over the gap.
    */
   end(nextOffset: number): void {
     this.#end = nextOffset;
