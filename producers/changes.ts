@@ -11,14 +11,14 @@ interface Waiting {
   readonly reject: (error: WorkerError) => void;
 }
 
-/** What several calls have is sent together up to this size: a broker's default limit of a batch is 1 MiB. */
+/** Calls are sent together up to this size: a broker's default limit of a batch is 1 MiB. */
 const TOGETHER_BYTES = 768 * 1024;
 const RETRIES = 5;
 
 /**
- * `connection.created`, `connection.updated` and `connection.deleted` for who publishes changes: records go out in the
- * order of the calls, one request at a time. Of two changes of one entity the second is never in the topic without, or
- * before, the first one having been tried.
+ * Sends `connection.created`, `connection.updated` and `connection.deleted` for the publisher library, in the order of
+ * the calls and one request at a time. So of two changes of one entity, the second is never sent before the first was
+ * tried.
  */
 export class ChangeProducer {
   readonly #options: Omit<KafkaProducerOptions, 'retries'>;
@@ -43,14 +43,14 @@ export class ChangeProducer {
     });
   }
 
-  /** Waits for everything that was handed over. */
+  /** Waits for all records that `send` has taken, then closes every connection. */
   async close(): Promise<void> {
     this.#closed = true;
     while (this.#sending !== null) await this.#sending;
     await this.#producer.close(this.#options.settings.requestTimeoutMs);
   }
 
-  /** Between the last look at the queue and the mark that nobody is sending, nothing is awaited. */
+  /** Awaits nothing between its last look at the queue and `#sending = null`: else a record could stay in the queue. */
   async #drain(): Promise<void> {
     await Promise.resolve();
     while (this.#queue.length > 0) {
@@ -66,7 +66,7 @@ export class ChangeProducer {
     this.#sending = null;
   }
 
-  /** As many calls as go together, without those that are refused. */
+  /** Takes the calls that are sent together, and rejects those with a record that is too large. */
   #takeRound(): Waiting[] {
     let bytes = 0;
     let count = 0;

@@ -1,35 +1,29 @@
 import type { Logger } from 'pino';
-import { WorkerError } from '../src/errors.js';
 import type { KafkaSettings } from '../src/kafka/settings.js';
+import type { TopicNames } from '../src/kafka/topics.js';
 import type { Outlet, OutgoingRecord, Stream } from '../src/transport.js';
 import { KafkaProducer } from './producer.js';
 
-/** Which topic a stream goes to. */
-export interface StreamBinding {
-  readonly stream: Stream;
-  readonly topic: string;
-}
-
 export interface KafkaOutletOptions {
   readonly settings: KafkaSettings;
-  readonly bindings: readonly StreamBinding[];
+  readonly topics: Pick<TopicNames, 'secured' | 'deadLetter'>;
   readonly logger: Logger;
   readonly maxRequestBytes?: number;
 }
 
 /**
- * Writes streams to topics. One attempt per send: whether there is another is the caller's decision, whose claim may have
- * run out.
+ * Writes each stream to its topic: `connection.secured` (every applied event, keyed by the connection's id) and
+ * `connection.dead-letter`. Each send is one attempt: only the caller knows whether its claim allows another one.
  */
 export class KafkaOutlet implements Outlet {
   readonly requestTimeoutMs: number;
-  readonly #topics: ReadonlyMap<Stream, string>;
+  readonly #topics: Readonly<Record<Stream, string>>;
   readonly #producer: KafkaProducer;
   #limitsKnown = false;
 
-  constructor({ bindings, ...options }: KafkaOutletOptions) {
+  constructor({ topics, ...options }: KafkaOutletOptions) {
     this.requestTimeoutMs = options.settings.requestTimeoutMs;
-    this.#topics = new Map(bindings.map(({ stream, topic }) => [stream, topic]));
+    this.#topics = { secured: topics.secured, 'dead-letter': topics.deadLetter };
     this.#producer = new KafkaProducer({
       ...options,
       sendTimeoutMs: this.requestTimeoutMs,
@@ -41,28 +35,22 @@ export class KafkaOutlet implements Outlet {
   }
 
   maxRecordBytes(stream: Stream): number {
-    return this.#producer.maxRecordBytes(this.#topicOf(stream));
+    return this.#producer.maxRecordBytes(this.#topics[stream]);
   }
 
-  /** Does not reject: a broker that is not there yet is asked again before the first send. */
+  /** Asks the broker for the record sizes. Does not reject: if it fails, the next connection asks again. */
   async readLimits(): Promise<void> {
-    this.#limitsKnown = await this.#producer.readLimits([...this.#topics.values()]);
+    this.#limitsKnown = await this.#producer.readLimits(Object.values(this.#topics));
   }
 
   async send(records: readonly OutgoingRecord[]): Promise<void> {
     await this.#producer.send(
-      records.map(({ stream, ...record }) => ({ ...record, topic: this.#topicOf(stream) })),
+      records.map(({ stream, ...record }) => ({ ...record, topic: this.#topics[stream] })),
     );
   }
 
-  /** Waits for what is being sent, for up to `deadlineMs`, then closes every connection. */
+  /** Waits up to `deadlineMs` for the sends in flight, then closes every connection. */
   close(deadlineMs: number): Promise<void> {
     return this.#producer.close(deadlineMs);
-  }
-
-  #topicOf(stream: Stream): string {
-    const topic = this.#topics.get(stream);
-    if (topic === undefined) throw new WorkerError('INTERNAL', `no topic is bound to the stream ${stream}`);
-    return topic;
   }
 }

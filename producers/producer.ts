@@ -17,11 +17,11 @@ export interface KafkaProducerOptions {
   readonly logger: Logger;
   /** The longest one send may take, connecting and all attempts included. */
   readonly sendTimeoutMs: number;
-  /** kafkajs's own, within one send; with any, requests to one broker wait for each other, so that order holds. */
+  /** kafkajs's retries within one send. If not 0, requests to one broker wait for each other, to keep the order. */
   readonly retries: number;
-  /** Whenever it has connected to the brokers. */
+  /** Called after each connection to the brokers. */
   readonly onConnect?: () => void;
-  /** One produce request is at most this large (a broker's `socket.request.max.bytes` is 100 MiB by default). */
+  /** The largest produce request, in bytes; 32 MiB by default (a broker's `socket.request.max.bytes`: 100 MiB). */
   readonly maxRequestBytes?: number;
 }
 
@@ -30,16 +30,17 @@ const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 const TOO_LARGE: ReadonlySet<string> = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
 
+/** One connection to the brokers. */
 interface Line {
   readonly client: KafkaClient;
   readonly producer: Producer;
 }
 
-/** Writes records to topics, acknowledged by all in-sync replicas. Connects when it has to, and again after a failure. */
+/** Writes records to topics, acknowledged by all in-sync replicas. Connects when needed, and again after a failure. */
 export class KafkaProducer {
   readonly #options: KafkaProducerOptions;
   readonly #maxRequestBytes: number;
-  /** Of topics that were asked for. */
+  /** `max.message.bytes` by topic, as far as it is known. */
   readonly #maxMessageBytes = new Map<string, number>();
   readonly #sending = new Set<Promise<void>>();
   #line: Promise<Line> | null = null;
@@ -52,14 +53,14 @@ export class KafkaProducer {
     this.#maxRequestBytes = options.maxRequestBytes ?? MAX_REQUEST_BYTES;
   }
 
-  /** The largest record, as {@link byteSize} counts; by Kafka's default where the topic's limit is not known. */
+  /** The largest record, as {@link byteSize} counts. Kafka's default if the topic's limit is not known. */
   maxRecordBytes(topic: string): number {
     return Math.min(this.#batchBytes(topic), this.#maxRequestBytes);
   }
 
   /**
-   * Asks how large records of these topics may be. Does not reject: what the broker does not tell is as it was.
-   * @returns whether it told
+   * Asks the broker how large records of these topics may be. Does not reject: without an answer the known limits stay.
+   * @returns whether the broker has answered
    */
   async readLimits(topics: readonly string[]): Promise<boolean> {
     const { settings, logger } = this.#options;
@@ -69,12 +70,12 @@ export class KafkaProducer {
       return true;
     } catch (error) {
       const fields = { error: brokerErrorName(error) };
-      logger.warn(fields, 'record sizes of the topics are not known: using the default');
+      logger.warn(fields, 'the largest record sizes of the topics are not known: the default is used');
       return false;
     }
   }
 
-  /** Names a record that is larger than its topic is known to take; null: there is none. */
+  /** An error that names the first record over its topic's known limit; null if there is none. */
   refusal(records: readonly TopicRecord[]): EventError | null {
     for (const record of records) {
       const limit = Math.min(this.#maxMessageBytes.get(record.topic) ?? Infinity, this.#maxRequestBytes);
@@ -87,8 +88,9 @@ export class KafkaProducer {
   }
 
   /**
-   * Resolves when all of them are written, in this order per key. A {@link refusal} comes before anything is sent.
-   * @throws EventError OUTPUT_TOO_LARGE; WorkerError BROKER_UNAVAILABLE, BROKER_ACCESS: some may have been written
+   * Resolves when all records are written, in this order per key.
+   * @throws EventError OUTPUT_TOO_LARGE: see {@link refusal}; nothing was sent
+   * @throws WorkerError BROKER_UNAVAILABLE, BROKER_ACCESS: some records may have been written
    */
   async send(records: readonly TopicRecord[]): Promise<void> {
     if (this.#closed) throw new WorkerError('BROKER_UNAVAILABLE', 'sending failed: the producer is closed');
@@ -104,7 +106,7 @@ export class KafkaProducer {
     }
   }
 
-  /** Waits for what is being sent, for up to `deadlineMs`, then closes every connection. */
+  /** Waits up to `deadlineMs` for the sends in flight, then closes every connection. */
   async close(deadlineMs: number): Promise<void> {
     this.#closed = true;
     const line = this.#line;
@@ -123,7 +125,7 @@ export class KafkaProducer {
   async #sendAll(records: readonly TopicRecord[]): Promise<void> {
     const line = this.#open();
     const expired = new AbortController();
-    // Past the deadline the sockets go, so that nothing lands late: behind what is sent next, or what others send.
+    // At the deadline we close the sockets: a late request must not land behind newer records.
     const expire = (): void => {
       expired.abort();
       this.#drop(line);
@@ -169,7 +171,7 @@ export class KafkaProducer {
     }
   }
 
-  /** The limit is lower than was thought: the next attempt is cut, or refused, by the new one, told or not. */
+  /** The topic's limit is lower than the known one: the next attempt uses the new one. */
   #learnLimits(refused: readonly TopicRecord[]): void {
     const [first, ...others] = refused;
     if (first === undefined) return;
@@ -177,7 +179,7 @@ export class KafkaProducer {
     void this.readLimits([...new Set(refused.map(({ topic }) => topic))]);
   }
 
-  /** The one connection to the brokers, made when it is needed and again after it was dropped. */
+  /** The one connection to the brokers: made when needed, and again after it was dropped. */
   #open(): Promise<Line> {
     if (this.#line !== null) return this.#line;
     const opening = this.#connect();
@@ -194,7 +196,7 @@ export class KafkaProducer {
     const producer = client.kafka.producer({
       allowAutoTopicCreation: false,
       createPartitioner: Partitioners.DefaultPartitioner,
-      // A stale picture of the cluster is refreshed by kafkajs before it gives up, for the next send.
+      // Before kafkajs gives up, it refreshes its metadata of the cluster for the next send.
       retry: { retries, initialRetryTime: 200, maxRetryTime: 5_000 },
       ...(retries > 0 ? { maxInFlightRequests: 1 } : {}),
     });

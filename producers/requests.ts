@@ -8,15 +8,15 @@ export interface TopicRecord {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** How much one produce request may hold: per topic (a broker measures batches, not records) and altogether. */
+/** How many bytes one produce request may hold: per topic (a broker limits batches, not records) and in all. */
 export interface RequestLimits {
   batchBytes(topic: string): number;
   readonly requestBytes: number;
 }
 
 /**
- * Cuts records into requests that the broker takes, in order. All records of one topic could fall into one batch of one
- * partition, so each topic's share of a request stays below its limit. A record that is too large by itself gets a
+ * Cuts records into requests that the broker accepts, and keeps their order. All records of one topic may fall into one
+ * batch of one partition, so each topic's share of a request stays within its limit. A record over the limit gets a
  * request of its own.
  */
 export function cutIntoRequests(

@@ -1,6 +1,4 @@
-import { deadLetters } from '../../producers/dead-letters.js';
 import { KafkaOutlet } from '../../producers/outlet.js';
-import { securedEvents } from '../../producers/secured.js';
 import type { Config } from '../config.js';
 import { WorkerError } from '../errors.js';
 import { readClusterId } from '../kafka/admin.js';
@@ -30,7 +28,7 @@ export async function openOutlet(config: Config<'keys'>, logger: Logger): Promis
   const settings = kafkaSettings({ kafka, claims });
   const outlet = new KafkaOutlet({
     settings,
-    bindings: [securedEvents(topics), deadLetters(topics)],
+    topics,
     logger,
   });
   await outlet.readLimits();

@@ -1,7 +1,5 @@
 import { SourceConsumer, type SourceConsumerOptions } from '../../consumers/source-events.js';
-import { deadLetters } from '../../producers/dead-letters.js';
 import { KafkaOutlet } from '../../producers/outlet.js';
-import { securedEvents } from '../../producers/secured.js';
 import type { Config } from '../config.js';
 import { claimGroupId } from '../database/group-id.js';
 import { WorkerError } from '../errors.js';
@@ -159,7 +157,7 @@ class Service {
     const { config, logger } = this.#options;
     const outlet = new KafkaOutlet({
       settings: this.#settings,
-      bindings: [securedEvents(config.topics), deadLetters(config.topics)],
+      topics: config.topics,
       logger,
     });
     this.#outlet = outlet;

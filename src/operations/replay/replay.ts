@@ -1,5 +1,3 @@
-import { deadLetters } from '../../../producers/dead-letters.js';
-import { securedEvents } from '../../../producers/secured.js';
 import { openWorker, type Worker } from '../../worker/worker.js';
 import type { Config } from '../../config.js';
 import { setHandledFrom } from '../../database/handled-from.js';
@@ -48,7 +46,7 @@ export async function replay(options: ReplayOptions): Promise<EventsReplay> {
   const settings = kafkaSettings(config);
   const outlet = new KafkaOutlet({
     settings,
-    bindings: [securedEvents(config.topics), deadLetters(config.topics)],
+    topics: config.topics,
     logger,
   });
   const failures = new FailureLog(logger);

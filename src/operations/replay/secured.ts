@@ -1,5 +1,3 @@
-import { deadLetters } from '../../../producers/dead-letters.js';
-import { securedEvents } from '../../../producers/secured.js';
 import { openMigratedDatabase } from '../../worker/worker.js';
 import type { Config } from '../../config.js';
 import {
@@ -55,9 +53,7 @@ const LONGEST_DELAY_MS = 10_000;
 export async function replaySecured(options: SecuredOptions): Promise<SecuredReplay> {
   const { config, logger } = options;
   const settings = kafkaSettings(config);
-  // Unsent dead letters of a connection go before its state.
-  const bindings = [securedEvents(config.topics), deadLetters(config.topics)];
-  const outlet = new KafkaOutlet({ settings, bindings, logger });
+  const outlet = new KafkaOutlet({ settings, topics: config.topics, logger });
   try {
     judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
     await outlet.readLimits();

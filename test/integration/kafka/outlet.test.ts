@@ -1,6 +1,4 @@
 import { beforeEach, expect, it } from 'vitest';
-import { deadLetters } from '../../../producers/dead-letters.js';
-import { securedEvents } from '../../../producers/secured.js';
 import { KafkaOutlet } from '../../../producers/outlet.js';
 import { ping } from '../../../src/kafka/admin.js';
 import type { KafkaOutletOptions } from '../../../producers/outlet.js';
@@ -29,7 +27,7 @@ function outletTo(
 ): KafkaOutlet {
   const outlet = new KafkaOutlet({
     settings: kafkaSettings(brokers),
-    bindings: [securedEvents(topics), deadLetters(topics)],
+    topics,
     logger: SILENT,
     ...changes,
   });

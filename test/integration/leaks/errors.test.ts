@@ -180,7 +180,7 @@ describeWith(['kafka'], 'a record that cannot be sent', ({ kafka }) => {
     const logger = createLogger({ level: 'trace', stream: { write: (line) => void lines.push(line) } });
     const outlet = new KafkaOutlet({
       settings: kafkaSettings(brokers, { requestTimeoutMs: 3_000 }),
-      bindings: [{ stream: 'secured', topic: 'no-such-topic-here' }],
+      topics: { secured: 'no-such-topic-here', deadLetter: 'no-such-topic-here' },
       logger,
     });
     onTestFinished(() => outlet.close(500));

@@ -5,8 +5,6 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { beforeAll, expect, it } from 'vitest';
-import { deadLetters } from '../../../producers/dead-letters.js';
-import { securedEvents } from '../../../producers/secured.js';
 import { loadConfig } from '../../../src/config.js';
 import { KafkaOutlet } from '../../../producers/outlet.js';
 import { createTopics } from '../../../src/kafka/topics.js';
@@ -60,7 +58,7 @@ function namesOf(suffix: string): Parameters<typeof createTopics>[1]['names'] {
 function outletTo(settings: KafkaSettings, names: ReturnType<typeof namesOf>, logger: Logger): KafkaOutlet {
   const outlet = new KafkaOutlet({
     settings,
-    bindings: [securedEvents(names), deadLetters(names)],
+    topics: names,
     logger,
   });
   disposeLater(() => outlet.close(1_000));

@@ -7,9 +7,7 @@ import { migrateSchema } from '../../../database/schema.js';
 import { openIdentity } from '../../../database/settings.js';
 import { ConfigurationError } from '../../../errors.js';
 import { checkTopics, judgeTopicProblems } from '../../../kafka/topic-checks.js';
-import { deadLetters } from '../../../../producers/dead-letters.js';
 import { KafkaOutlet } from '../../../../producers/outlet.js';
-import { securedEvents } from '../../../../producers/secured.js';
 import { EventLog, FailureLog, type Logger } from '../../../observability/index.js';
 import { kafkaSettings } from '../../../kafka/settings-from-config.js';
 import type { Outlet } from '../../../transport.js';
@@ -114,8 +112,7 @@ async function requireDigests(database: Database, keys: Config<'keys'>['keys']):
 /** Says how large records may be, and drops them. */
 async function mutedOutlet({ config, logger }: DryRunOptions): Promise<Outlet> {
   const settings = kafkaSettings(config);
-  const bindings = [securedEvents(config.topics), deadLetters(config.topics)];
-  const real = new KafkaOutlet({ settings, bindings, logger });
+  const real = new KafkaOutlet({ settings, topics: config.topics, logger });
   await real.readLimits();
   await real.close(CLOSE_DEADLINE_MS);
   return {
