@@ -1,4 +1,5 @@
-// Compiles the program into dist/, which is replaced only when that succeeded: tests that run meanwhile keep the old one.
+// Compiles the program into dist/ and bundles the packages of packages/ from it. Both are replaced only when that
+// succeeded: tests that run meanwhile keep the old ones.
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -24,6 +25,7 @@ try {
   copyData();
   recordCommit();
   makeExecutable();
+  await packages();
   replaceDist();
 } catch (error) {
   process.stderr.write(`build: ${error instanceof Error ? error.message : String(error)}\n`);
@@ -48,6 +50,13 @@ function copyData() {
     mkdirSync(dirname(target), { recursive: true });
     cpSync(join(ROOT, 'src', file), target);
   }
+}
+
+/** The image has the program only. */
+async function packages() {
+  if (!existsSync(join(ROOT, 'packages'))) return;
+  const { buildPackages } = await import('./build-packages.mjs');
+  await buildPackages(ROOT, NEW);
 }
 
 /** For `connection-secrets version`. Outside of a repository there is none. */

@@ -26,7 +26,8 @@ const READ = { 'urlsafe-base64@1.0.0': 'MIT' };
 
 const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'));
 const rows = Object.entries(packages)
-  .filter(([path, { dev, devOptional, optional }]) => path !== '' && !dev && !devOptional && !optional)
+  .filter(([path]) => path.startsWith('node_modules/'))
+  .filter(([, { link, dev, devOptional, optional }]) => !link && !dev && !devOptional && !optional)
   .map(([path, { version }]) => ({ name: path.slice(path.lastIndexOf('node_modules/') + 13), version, path }))
   .map((row) => ({ ...row, licence: READ[`${row.name}@${row.version}`] ?? licenceOf(row.path) }))
   .toSorted((a, b) => a.name.localeCompare(b.name));

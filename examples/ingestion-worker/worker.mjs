@@ -8,12 +8,7 @@
  * Environment: KAFKA_BROKERS, and how to reach the store (docs/ingestion.md). Ends with Ctrl-C.
  */
 import pg from 'pg';
-import {
-  createResolver,
-  ingestionFromEnv,
-  reveal,
-  subscribeSecured,
-} from 'connection-secrets-worker/ingestion';
+import { createResolver, ingestionFromEnv, reveal, subscribeSecured } from '@connection-secrets/ingestion';
 
 const settings = ingestionFromEnv(process.env);
 const resolver = createResolver(settings.resolver);

@@ -8,7 +8,7 @@
  * they leave this process. Environment: KAFKA_BROKERS, PUBLISHER_FERNET_KEY (docs/publishing.md).
  */
 import { readFileSync } from 'node:fs';
-import { createPublisher, publisherFromEnv } from 'connection-secrets-worker/publisher';
+import { createPublisher, publisherFromEnv } from '@connection-secrets/publisher';
 
 const [eventType, file] = process.argv.slice(2);
 if (eventType === undefined || file === undefined) {

@@ -1,4 +1,4 @@
-/** `connection-secrets-worker/ingestion`: for programs that connect to the data sources. docs/ingestion.md. */
+/** `@connection-secrets/ingestion`: for programs that connect to the data sources. docs/ingestion.md. */
 export { ConfigurationError, EventError, WorkerError } from '../errors.js';
 export type { KafkaSasl, KafkaTls } from '../kafka/settings.js';
 export { SecretValue } from '../secret-value.js';

@@ -1,4 +1,4 @@
-/** `connection-secrets-worker/publisher`: for the metadata server that publishes its changes. docs/publishing.md. */
+/** `@connection-secrets/publisher`: for the metadata server that publishes its changes. docs/publishing.md. */
 export { ConfigurationError, EventError, WorkerError } from '../errors.js';
 export type { CloudEventMode } from '../events/secured-event.js';
 export type { SourceTopics } from '../events/decode.js';

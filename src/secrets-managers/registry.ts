@@ -4,6 +4,7 @@ import { Ownership } from './ownership.js';
 import { NonManagedStore } from './non-managed/store.js';
 import { SEALED_LIMITS, SealedStore } from './sealed/store.js';
 import type { SecretsManager, SecretStore, StoreLimits } from './port.js';
+import { AWS_PACKAGES, loaded } from './sdk.js';
 import type { ManagerDeps, ManagerSettings } from './settings.js';
 
 /** An opened AWS store with what the manager tells of it. */
@@ -21,17 +22,19 @@ type Open = (settings: ManagerSettings, deps: ManagerDeps) => Promise<SecretsMan
 
 /** SDKs and drivers are loaded by the manager that needs them: nobody pays for what he does not use. */
 const openSecretsManager = async (settings: ManagerSettings, deps: ManagerDeps): Promise<OpenedStore> => {
-  const [{ openSecretsManagerStore, SECRETS_MANAGER_PROVIDER }, { SECRETS_MANAGER_LIMITS }] =
-    await Promise.all([import('./aws-secrets-manager/open.js'), import('./aws-secrets-manager/limits.js')]);
+  const [{ openSecretsManagerStore, SECRETS_MANAGER_PROVIDER }, { SECRETS_MANAGER_LIMITS }] = await loaded(
+    Promise.all([import('./aws-secrets-manager/open.js'), import('./aws-secrets-manager/limits.js')]),
+    ['@aws-sdk/client-secrets-manager', ...AWS_PACKAGES],
+  );
   const opened = await openSecretsManagerStore(settings, deps);
   return { ...opened, provider: SECRETS_MANAGER_PROVIDER, limits: SECRETS_MANAGER_LIMITS };
 };
 
 const openSsm = async (settings: ManagerSettings, deps: ManagerDeps): Promise<OpenedStore> => {
-  const [{ openSsmStore, SSM_PROVIDER }, { ssmLimits }] = await Promise.all([
-    import('./aws-ssm/open.js'),
-    import('./aws-ssm/limits.js'),
-  ]);
+  const [{ openSsmStore, SSM_PROVIDER }, { ssmLimits }] = await loaded(
+    Promise.all([import('./aws-ssm/open.js'), import('./aws-ssm/limits.js')]),
+    ['@aws-sdk/client-ssm', ...AWS_PACKAGES],
+  );
   const opened = await openSsmStore(settings, deps);
   return { ...opened, provider: SSM_PROVIDER, limits: ssmLimits(settings.ssmTier) };
 };
@@ -88,7 +91,7 @@ const openInMemory: Open = (settings) =>
   });
 
 const openLocal: Open = async (settings, deps) => {
-  const { openLocalStore, LOCAL_LIMITS } = await import('./local/store.js');
+  const { openLocalStore, LOCAL_LIMITS } = await loaded(import('./local/store.js'), ['better-sqlite3']);
   return {
     name: 'local',
     provider: 'local',

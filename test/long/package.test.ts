@@ -6,34 +6,17 @@ import { runCommand } from '../harness/run-command.js';
 
 const NAME = 'connection-secrets-worker';
 
-/** A program of somebody else that uses what both libraries promise. */
+/** A program of somebody else that uses what the package promises. */
 const PROGRAM = `
-import { createResolver, ingestionFromEnv, reveal, SecretValue, subscribeSecured, UnresolvedReferenceError } from '${NAME}/ingestion';
-import type { FilledObject, Resolver, SecuredDelivery, Subscription } from '${NAME}/ingestion';
-import { createChangeSealer, createPublisher, publisherFromEnv } from '${NAME}/publisher';
-import type { ChangeRecord, EntityChange, Publisher } from '${NAME}/publisher';
+import { ERROR_CODES, SecretValue, WorkerError } from '${NAME}';
+import type { ErrorCode, SecuredEvent } from '${NAME}';
 
-const aws = { region: 'eu-west-1', accessKeyId: 'id', secretAccessKey: new SecretValue('x') };
-export const resolver: Resolver = createResolver({ aws });
-export async function handle({ resolve, event }: SecuredDelivery): Promise<number> {
-  try {
-    const filled: FilledObject | null = await resolve();
-    if (filled !== null) reveal(filled);
-  } catch (error) {
-    if (error instanceof UnresolvedReferenceError && error.isFinal) return 0;
-    throw error;
-  }
-  return event.revision;
-}
-export const subscribe = (): Subscription =>
-  subscribeSecured({ ...ingestionFromEnv({ KAFKA_BROKERS: 'h:1' }).subscription, resolver }, async (delivery) => {
-    await handle(delivery);
-  });
-export const change: EntityChange = { eventType: 'entityUpdated', entityType: 'databaseService', entity: { id: '1', name: 'n' } };
-export const seal = (fernetKeys: string): ChangeRecord => createChangeSealer({ fernetKeys }).seal(change);
-export const publisher = (): Publisher => createPublisher(publisherFromEnv({}));
-// @ts-expect-error a text is no reference's value
-export const wrong: string = await resolver.resolve('secret:/a');
+export const shown: string = new SecretValue('x').reveal();
+export const codeOf = (error: unknown): ErrorCode | null => (error instanceof WorkerError ? error.code : null);
+export const revisionOf = (event: SecuredEvent): number => event.revision;
+export const remedy: string = ERROR_CODES.CONFIG_INVALID.remedy;
+// @ts-expect-error a secret is no text
+export const wrong: string = new SecretValue('x');
 `;
 
 interface Manifest {
@@ -75,11 +58,11 @@ describe('the package, as a stranger installs it', () => {
     JSON.parse(readFileSync(join(project, 'node_modules', NAME, 'package.json'), 'utf8')) as Manifest;
   const print = (names: string): string => `console.log(Object.keys(${names}).sort().join());`;
 
-  it.each(['', '/ingestion', '/publisher'])('gives %j to import and to require', async (entry) => {
-    const imported = `import * as all from '${NAME}${entry}'; ${print('all')}`;
+  it('gives its words and errors to import and to require', async () => {
+    const imported = `import * as all from '${NAME}'; ${print('all')}`;
     const names = await node('--input-type=module', '-e', imported);
     expect(names).toContain('SecretValue');
-    const required = await node('-e', print(`require('${NAME}${entry}')`));
+    const required = await node('-e', print(`require('${NAME}')`));
     expect(required.trim().split(',')).toEqual(expect.arrayContaining(names.trim().split(',')));
   });
 

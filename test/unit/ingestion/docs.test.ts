@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as ingestion from '../../../src/ingestion/index.js';
+import { docBlock } from '../../harness/doc-blocks.js';
 
 const read = (file: string): string => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
 
@@ -22,12 +23,14 @@ describe('docs/ingestion.md and docs/publishing.md', () => {
     for (const error of made) expect(documented.get(error.name)).toBe(error.code);
   });
 
-  it('are entrances of the package', () => {
-    const { exports } = JSON.parse(read('package.json')) as { exports: Record<string, unknown> };
-    for (const name of ['ingestion', 'publisher'])
-      expect(exports[`./${name}`]).toEqual({
-        types: `./dist/src/${name}/index.d.ts`,
-        default: `./dist/src/${name}/index.js`,
-      });
+  it('name the SDKs that the package leaves to its user, and no other package', () => {
+    const [, packages = ''] =
+      /^npm install (.*)\n$/.exec(docBlock('docs/ingestion.md', 'sh', '@aws-sdk/client-ssm').text) ?? [];
+    const { peerDependencies } = JSON.parse(read('packages/ingestion/package.json')) as {
+      peerDependencies: Record<string, string>;
+    };
+    const wanted = Object.keys(peerDependencies).filter((name) => name !== 'better-sqlite3');
+    expect(packages.split(' ')).toEqual(wanted);
+    expect(read('packages/ingestion/README.md')).toContain(packages);
   });
 });
