@@ -128,14 +128,22 @@ export interface SourceRecord {
   readonly unread?: Unread;
 }
 
+/**
+ * The reasons why a record comes without its value. `damaged`: its batch cannot be decompressed. `row-bytes`: it was read,
+ * but it is more than the database takes in one row. The others: it is over a limit of src/limits.ts.
+ */
+export const UNREAD_REASONS = [
+  'record-bytes',
+  'record-headers',
+  'batch-bytes',
+  'batch-records',
+  'damaged',
+  'row-bytes',
+] as const;
+
 /** Why a record comes without its value, and how much there was of what. */
 export interface Unread {
-  /**
-   * Over one of the limits of src/limits.ts, not to be decompressed (`damaged`), or read, but more than the database takes
-   * in one row (`row-bytes`).
-   */
-  readonly reason:
-    'record-bytes' | 'record-headers' | 'batch-bytes' | 'batch-records' | 'damaged' | 'row-bytes';
+  readonly reason: (typeof UNREAD_REASONS)[number];
   /** Bytes, headers or records; of a batch the bytes as they are compressed. */
   readonly size: number;
   /** Of what it stands for; the last one is the record's own. */

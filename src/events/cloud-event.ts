@@ -3,16 +3,19 @@ import type { JsonObject, SourceRecord } from '../terms.js';
 import { invalid, isObject, member } from './fields.js';
 import type { Reading } from './json.js';
 
-/** Context attributes of a CloudEvent (CloudEvents 1.0 §3), each null where absent. */
+/** CloudEvents content mode (Kafka protocol binding 1.0.2 §3). */
+export type CloudEventMode = 'structured' | 'binary';
+
+/** The context attributes of a CloudEvent that we read (CloudEvents 1.0 §3); null if absent. */
 export interface CloudEventContext {
   readonly id: string | null;
   readonly source: string | null;
   readonly type: string | null;
-  /** As written; checked only where it is needed. */
+  /** As written. `eventTimeMs` checks it if it needs it. */
   readonly time: string | null;
 }
 
-/** A change event taken out of its envelope. */
+/** A change event without its envelope. */
 export interface OpenedEnvelope {
   readonly change: JsonObject;
   /** JSON Pointer of the change event within the record's value: empty, or `/data`. */
@@ -23,11 +26,12 @@ export interface OpenedEnvelope {
 
 const MAX_ATTRIBUTE_CHARACTERS = 4096;
 const STRUCTURED = 'application/cloudevents';
+const STRUCTURED_JSON = `${STRUCTURED}+json`;
 const BATCH = 'application/cloudevents-batch';
 
 /**
- * Takes the change event out of a record's value: CloudEvents 1.0 in structured or binary mode (Kafka protocol binding
- * 1.0.2 §3), or bare. Header names are compared without regard to case.
+ * Takes the change event out of a record's value, which is a CloudEvent 1.0 in structured or binary mode (Kafka protocol
+ * binding 1.0.2 §3), or the bare change event. Header names are compared without regard to case.
  *
  * @throws EventError `EVENT_NOT_DECODABLE`, `EVENT_TOO_LARGE`, `EVENT_TOO_DEEP`, `EVENT_INVALID`
  */
@@ -37,7 +41,7 @@ export function openEnvelope(value: Buffer, record: SourceRecord, reading: Readi
   refuseCharset(media.charset);
   if (media.type.startsWith(BATCH)) throw batched();
   if (media.type.startsWith(STRUCTURED)) {
-    if (media.type !== `${STRUCTURED}+json` && media.type !== STRUCTURED) {
+    if (media.type !== STRUCTURED_JSON && media.type !== STRUCTURED) {
       throw new EventError('EVENT_NOT_DECODABLE', 'the CloudEvent is in a format other than JSON', null);
     }
     return structured(objectOf(reading.json(value, ''), ''), reading);
@@ -48,7 +52,7 @@ export function openEnvelope(value: Buffer, record: SourceRecord, reading: Readi
   return looksStructured(object) ? structured(object, reading) : { change: object, base: '', context: null };
 }
 
-/** Text of a header by its lower-cased name; of two that differ only in case the first one counts. */
+/** The texts of the headers by their lower-cased names. If two names differ only in case, the first one counts. */
 function headerTexts(record: SourceRecord): Map<string, string> {
   const texts = new Map<string, string>();
   for (const [name, value] of Object.entries(record.headers)) {
@@ -70,7 +74,10 @@ function refuseCharset(charset: string | null): void {
 }
 
 function batched(): EventError {
-  return new EventError('EVENT_INVALID', 'batched CloudEvents are not accepted: one event in one record');
+  return new EventError(
+    'EVENT_INVALID',
+    'a batch of CloudEvents is not accepted: publish one event in one record',
+  );
 }
 
 function looksStructured(object: JsonObject): boolean {
@@ -96,7 +103,7 @@ function structured(envelope: JsonObject, reading: Reading): OpenedEnvelope {
   return { change: changeOf(data, '/data', reading), base: '/data', context };
 }
 
-/** As the protocol binding writes it, or with a hyphen, as HTTP and some clients do. */
+/** The protocol binding writes `ce_` before the name. HTTP and some clients write `ce-`. */
 function attributeHeader(headers: Map<string, string>, name: string): string | null {
   return headers.get(`ce_${name}`) ?? headers.get(`ce-${name}`) ?? null;
 }
@@ -134,6 +141,28 @@ function attributeText(value: unknown, at: string): string | null {
     throw invalid(at, `must not be longer than ${String(MAX_ATTRIBUTE_CHARACTERS)} characters`);
   }
   return value;
+}
+
+/** Writes a CloudEvent 1.0 (Kafka protocol binding 1.0.2 §3). */
+export function encodeCloudEvent(
+  attributes: Readonly<Record<'id' | 'source' | 'type' | 'subject' | 'time', string>>,
+  data: object,
+  mode: CloudEventMode,
+): { readonly value: Buffer; readonly headers: Record<string, string> } {
+  const context = { specversion: '1.0', ...attributes };
+  if (mode === 'structured') {
+    const envelope = { ...context, datacontenttype: 'application/json', data };
+    return { value: asJson(envelope), headers: { 'content-type': `${STRUCTURED_JSON}; charset=UTF-8` } };
+  }
+  const headers = Object.entries(context).map(([name, text]) => [`ce_${name}`, text] as const);
+  return {
+    value: asJson(data),
+    headers: { 'content-type': 'application/json', ...Object.fromEntries(headers) },
+  };
+}
+
+function asJson(value: object): Buffer {
+  return Buffer.from(JSON.stringify(value), 'utf8');
 }
 
 function refuseVersion(version: string | null): void {

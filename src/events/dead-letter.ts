@@ -1,27 +1,29 @@
 import { EventError } from '../errors.js';
 import type { EventErrorCode } from '../errors.js';
+import { UNREAD_REASONS } from '../terms.js';
 import type { Json, JsonObject, SourcePosition, SourceRecord, Unread } from '../terms.js';
 import { type OutgoingRecord, byteSize } from '../transport.js';
 import { isObject, member } from './fields.js';
 import { parseJson } from './json.js';
 
-/** A dead letter as the topic shows it (docs/events.md). */
+/** What the topic says of a dead letter (docs/events.md). */
 export interface DeadLetterNotice {
   readonly code: EventErrorCode;
   readonly source: SourcePosition;
-  /** Null where it could not be read. */
+  /** Null if it could not be read. */
   readonly eventId: string | null;
+  /** Null if it could not be read. */
   readonly connectionId: string | null;
-  /** RFC 3339, UTC: when it became a dead letter. */
+  /** When it became a dead letter: RFC 3339, UTC. */
   readonly time: string;
 }
 
 /**
- * A record of the dead-letter topic: docs/schemas/dead-letter.headers.json. Key = connection id. The value is the
- * sealed payload, or null where the record would be longer than `maxBytes`: the table keeps it then, which the header
- * `payload` says.
+ * A record of the dead-letter topic: docs/schemas/dead-letter.headers.json. Its key is the connection's id, its value the
+ * sealed payload. If the record would be longer than `maxBytes`, its value is null and its header `payload` says `table`:
+ * only the database has the payload then.
  *
- * @param sealedPayload `fernet:` token of `packRecord`'s bytes; null: no source record is behind it
+ * @param sealedPayload `fernet:` token of `packRecord`'s bytes; null if the dead letter has no source record
  */
 export function encodeDeadLetter(
   notice: DeadLetterNotice,
@@ -55,8 +57,8 @@ function headersOf(notice: DeadLetterNotice): Record<string, string> {
 }
 
 /**
- * A source record as bytes to be sealed, exactly as it came, so that a retry handles what the first attempt did:
- * docs/schemas/dead-letter.payload.json. These bytes carry plain values: seal them, never store or log them.
+ * A source record as bytes, exactly as it came, so that a retry handles what the first attempt handled:
+ * docs/schemas/dead-letter.payload.json. These bytes carry plain values: seal them, never store or log them as they are.
  */
 export function packRecord(record: SourceRecord): Buffer {
   const headers = Object.entries(record.headers).map(([name, value]) => [name, value.toString('base64')]);
@@ -74,10 +76,10 @@ export function packRecord(record: SourceRecord): Buffer {
   return Buffer.from(JSON.stringify(payload), 'utf8');
 }
 
-/** What was kept under wider limits, before these, is still read. */
+/** Without the limits of today, because earlier versions stored larger records. */
 const PACKED_LIMITS = { maxDepth: 2, maxValues: Infinity, maxBytes: Infinity };
 
-/** The reverse of `packRecord`. @throws EventError `EVENT_NOT_DECODABLE`: not what `packRecord` writes */
+/** Reads what `packRecord` wrote. @throws EventError `EVENT_NOT_DECODABLE` for anything else */
 export function unpackRecord(bytes: Buffer): SourceRecord {
   const payload = parseJson(bytes, PACKED_LIMITS);
   if (!isObject(payload)) throw damaged();
@@ -114,15 +116,6 @@ function unreadOf(value: Json): Unread {
     ...(typeof digest === 'string' ? { digest } : {}),
   };
 }
-
-const UNREAD_REASONS = [
-  'record-bytes',
-  'record-headers',
-  'batch-bytes',
-  'batch-records',
-  'damaged',
-  'row-bytes',
-] as const;
 
 function numberOf(payload: JsonObject, name: string): number {
   const value = member(payload, name);

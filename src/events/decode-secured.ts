@@ -19,8 +19,8 @@ import { LIMITS } from '../limits.js';
 import { SECURED_EVENT_TYPE } from './secured-event.js';
 
 /**
- * A secured event is larger than the change event it comes from: the envelope is around the entity, and each secret field
- * is listed. Every event that the worker accepts can be read again.
+ * Wide enough for the secured event of every change event that the worker accepts. It is larger than the change event: it
+ * has an envelope around the entity, and lists each secret field.
  */
 const SECURED_LIMITS: JsonLimits = {
   maxDepth: LIMITS.jsonDepth + 2,
@@ -29,8 +29,9 @@ const SECURED_LIMITS: JsonLimits = {
 };
 
 /**
- * Reads a record of `connection.secured`, structured or binary; null for a tombstone (an empty value). Members that a
- * newer worker may have added are ignored; its words (manager, operation, provider, entity type) are passed on as text.
+ * Reads a record of `connection.secured`, structured or binary; null for a tombstone (an empty value). It ignores members
+ * that a newer worker may have added, and passes on such a worker's words (manager, operation, provider, entity type) as
+ * text.
  *
  * @throws EventError `EVENT_NOT_DECODABLE`, `EVENT_TOO_LARGE`, `EVENT_TOO_DEEP`, `NUMBER_NOT_EXACT`, `EVENT_INVALID`: names the member
  */

@@ -32,14 +32,14 @@ import {
 } from './fields.js';
 import { pointer, Reading } from './json.js';
 
-/** Names of the three source topics; two or all of them may be one and the same. */
+/** Names of the three source topics. Two or all of them may be the same topic. */
 export interface SourceTopics {
   readonly created: string;
   readonly updated: string;
   readonly deleted: string;
 }
 
-/** What a topic says of its events; null where it serves several meanings, or is none of ours. */
+/** The type of the events in a topic; null if the topic has events of several types, or is none of ours. */
 function eventTypeOfTopic(topic: string, topics: SourceTopics): EventType | null {
   const meanings: EventType[] = [];
   if (topic === topics.created) meanings.push('entityCreated');
@@ -48,7 +48,7 @@ function eventTypeOfTopic(topic: string, topics: SourceTopics): EventType | null
   return meanings.length === 1 ? (meanings[0] ?? null) : null;
 }
 
-/** The topic an event of this type belongs to. */
+/** The topic for events of this type. */
 export function topicOfEventType(eventType: EventType, topics: SourceTopics): string {
   switch (eventType) {
     case 'entityCreated':
@@ -63,8 +63,9 @@ export function topicOfEventType(eventType: EventType, topics: SourceTopics): st
 }
 
 /**
- * What a CloudEvent type means: an event type itself, or `connection.created`, … between dots or alone
- * (`com.acme.connection.created.v1`); null for any other, and where it says two things.
+ * The event type that a CloudEvent type stands for. It is an event type itself, or contains `connection.created`,
+ * `connection.updated` or `connection.deleted` as a part (`com.acme.connection.created.v1`). Null if it contains none of
+ * them, or several.
  */
 export function eventTypeOfCloudEvent(type: string): EventType | null {
   const own = CLOUD_EVENT_TYPES.get(type);
@@ -91,27 +92,27 @@ export { eventHash, reusedHash } from './fields.js';
 /** What a record turned out to be. */
 export type Decoded =
   | { readonly kind: 'event'; readonly event: SourceEvent }
-  /** A null or empty value: acknowledged and counted, never a deletion. */
+  /** A null or empty value. The worker counts it and goes on: it never deletes a connection. */
   | { readonly kind: 'tombstone'; readonly key: string | null }
-  /** An event that tells of something else than a new state: acknowledged and counted. */
+  /** An event that carries no new state. The worker counts it and goes on. */
   | { readonly kind: 'ignored'; readonly key: string | null }
-  /** To become a dead letter. Ids are given where they could still be read without doubt. */
+  /** It becomes a dead letter, with the ids that could be read without doubt. */
   | {
       readonly kind: 'undecodable';
       readonly error: EventError;
-      /** The record key, where it can be a connection id. */
+      /** The record's key, if it can be a connection id. */
       readonly key: string | null;
       readonly eventId: string | null;
       readonly connectionId: string | null;
-      /** The event's own time; the record's, where that cannot be read or is refused. */
+      /** The event's own time; the record's time if the event's cannot be read or is refused. */
       readonly timestampMs: number;
-      /** Set where all of it could be read, and only its time is refused. */
+      /** Set if the whole event could be read and only its time is refused. */
       readonly untimed?: SourceEvent;
     };
 
-/** `CLOCK_SKEW_SECONDS` where nobody set it. */
+/** Default of `CLOCK_SKEW_SECONDS`. */
 const CLOCK_SKEW_MS = 300_000;
-/** Earlier than this is a time in seconds, taken for milliseconds. */
+/** An earlier time is probably in seconds, not in milliseconds. */
 const YEAR_2000_MS = 946_684_800_000;
 
 interface Ids {
@@ -121,11 +122,11 @@ interface Ids {
 }
 
 /**
- * Reads one record of the source topics (docs/events.md): a CloudEvent or a bare change event. Never throws: what cannot
- * be read or is refused comes back as `undecodable`, with an error that names members, never values.
+ * Reads one record of the source topics (docs/events.md): a CloudEvent or a bare change event. Never throws: a record that
+ * it cannot read or refuses comes back as `undecodable`, with an error that names members, never values.
  *
  * @param nowMs the present, milliseconds since the epoch
- * @param clockSkewMs an event that is further ahead of it is refused
+ * @param clockSkewMs how far an event's time may be ahead of it, milliseconds
  */
 export function decodeRecord(
   record: SourceRecord,
@@ -167,13 +168,16 @@ function notRead({ topic, partition, offset }: SourceRecord, unread: Unread): Ev
     'batch-bytes': `a batch of ${size} bytes has more than ${LIMITS.batchBytes} once decompressed`,
     'batch-records': `the batch has ${size} records, more than ${LIMITS.batchRecords}`,
     damaged: `the batch of ${size} bytes cannot be decompressed`,
-    'row-bytes': `the database refuses a row with the record, which has ${size} bytes`,
+    'row-bytes': `the record has ${size} bytes, and the database takes no row that large`,
   }[reason];
   const code = reason === 'row-bytes' ? 'EVENT_NOT_STORABLE' : 'EVENT_TOO_LARGE';
   return new EventError(code, `${message}: kept without its payload, which is at ${at}`);
 }
 
-/** A defect must not stop the partition, and its text may quote the event: the record becomes a dead letter. */
+/**
+ * Any other error is a defect of ours. It must not stop the partition, so the record becomes a dead letter. Its text is
+ * not passed on: it may quote the event.
+ */
 function asEventError(thrown: unknown): EventError {
   if (thrown instanceof EventError) return thrown;
   return new EventError('EVENT_NOT_DECODABLE', 'the record could not be read');
@@ -192,7 +196,7 @@ function readEvent(source: Source, ids: Ids): SourceEvent {
   peek(change, context, record, ids);
   const entity = readEntity(change, base, reading);
   const connectionId = readConnectionId(change, entity, base, record, ids);
-  // Only now, so that the refusal can name its connection and its event.
+  // Not earlier, so that the dead letter can name its connection and its event.
   if (reading.problem !== null) throw reading.problem;
 
   const eventType = readEventType(change, base, context, record.topic, source.topics);
@@ -224,17 +228,18 @@ function implausible(timestampMs: number, latestMs: number, at: string): EventEr
     new EventError('TIMESTAMP_IMPLAUSIBLE', `the event ${what}`, at);
   if (timestampMs > latestMs)
     return refusal('is further ahead of this machine’s clock than CLOCK_SKEW_SECONDS allows');
-  if (timestampMs < YEAR_2000_MS) return refusal('is from before the year 2000: is its time in seconds?');
+  if (timestampMs < YEAR_2000_MS)
+    return refusal('is from before the year 2000: its time may be in seconds and must be in milliseconds');
   return null;
 }
 
-/** Whether its type says that it tells of something else. */
+/** Whether the event's type says that it carries no new state. */
 function carriesNoState({ change, context }: OpenedEnvelope): boolean {
   const type = member(change, 'eventType') ?? context?.type;
   return STATELESS_TYPES.some((one) => one === type);
 }
 
-/** What can be said of a record before anything of it is checked. */
+/** Notes the ids of an event before it is checked, for the case that it is refused. */
 function peek(change: JsonObject, context: CloudEventContext | null, record: SourceRecord, ids: Ids): void {
   const entity = member(change, 'entity');
   const candidates = [member(change, 'entityId'), isObject(entity) ? member(entity, 'id') : null];
@@ -252,7 +257,7 @@ function readConnectionId(
   const outer = optionalConnectionId(change, 'entityId', base);
   const inner = entity && optionalConnectionId(entity, 'id', pointer(base, 'entity'));
   if (outer !== null && inner !== null && outer !== inner) {
-    ids.connectionId = null; // whose event this is stays unknown
+    ids.connectionId = null; // nobody can tell which connection the event belongs to
     throw invalid(pointer(base, 'entityId'), 'differs from entity.id');
   }
   ids.connectionId = outer ?? inner ?? keyText(record.key);
@@ -276,11 +281,12 @@ function readEventType(
   }
   if (context?.type != null) {
     const meant = eventTypeOfCloudEvent(context.type);
-    if (meant === null) throw invalid(at, 'is missing, and the CloudEvent type is none that stands for one');
+    if (meant === null)
+      throw invalid(at, 'is missing, and the CloudEvent type does not stand for an event type');
     return meant;
   }
   const meant = eventTypeOfTopic(topic, topics);
-  if (meant === null) throw invalid(at, 'is missing, and the topic does not tell');
+  if (meant === null) throw invalid(at, 'is missing, and the topic does not tell which it is');
   return meant;
 }
 
@@ -306,11 +312,11 @@ function requireEntity(
     return;
   }
   if (entityClass.root === 'bot') requireBot(entity, deletion, at);
-  // A deletion stores and emits nothing of its entity, so its shape is no reason to keep the secrets.
+  // We neither store nor publish the entity of a deletion, so its shape must not prevent deleting the secrets.
   if (!deletion) requireConnectionShape(entity, entityClass.root, at);
 }
 
-/** The deletion of a user who is not said to be a human is accepted: it stores nothing, and may be a bot's. */
+/** A deletion need not say whether the user is a bot: it stores nothing, and a bot's secrets must go. */
 function requireBot(entity: JsonObject, deletion: boolean, at: string): void {
   const isBot = member(entity, 'isBot');
   if (isBot === true || (deletion && isBot === null)) return;

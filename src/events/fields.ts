@@ -11,7 +11,7 @@ import {
 import type { CloudEventContext, OpenedEnvelope } from './cloud-event.js';
 import { pointer, type Reading } from './json.js';
 
-/** Limits on what names an event, a connection or a person; in characters. */
+/** Limits for ids and names of events, connections and persons, in characters. */
 const MAX_ID_CHARACTERS = 255;
 export const MAX_NAME_CHARACTERS = 512;
 export const MAX_QUALIFIED_NAME_CHARACTERS = 3072;
@@ -23,14 +23,14 @@ export function isConnectionId(value: unknown): value is string {
   return typeof value === 'string' && CONNECTION_ID.test(value);
 }
 
-/** The record key as text where it can be a connection id, else null (binary, empty, over-long keys). */
+/** The record's key as text if it can be a connection id; null for a binary, empty or too long key. */
 export function keyText(key: Buffer | null): string | null {
   if (key === null || key.length > MAX_ID_CHARACTERS) return null;
   const text = key.toString('latin1');
   return isConnectionId(text) ? text : null;
 }
 
-/** An own member; absent and null are the same. */
+/** An own member; null if it is absent. */
 export function member(object: JsonObject, name: string): Exclude<Json, null> | null {
   return Object.hasOwn(object, name) ? (object[name] ?? null) : null;
 }
@@ -39,13 +39,13 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** @throws EventError `EVENT_INVALID`, naming the member and what it has to be */
+/** An error that names the member and says what it must be. */
 export function invalid(at: string, expected: string): EventError {
   return new EventError('EVENT_INVALID', `${at} ${expected}`, at);
 }
 
 /**
- * A text member, or null where it is absent.
+ * A text member; null if it is absent.
  *
  * @throws EventError `EVENT_INVALID`: not a string, empty, longer than `maxCharacters`, or with a NUL character
  */
@@ -66,34 +66,34 @@ export function optionalText(
   return value;
 }
 
-/** @throws EventError `EVENT_INVALID`: absent, or as `optionalText` */
+/** @throws EventError `EVENT_INVALID`: absent, or what `optionalText` refuses */
 export function requiredText(object: JsonObject, name: string, base: string, maxCharacters: number): string {
   const value = optionalText(object, name, base, maxCharacters);
   if (value === null) throw invalid(pointer(base, name), 'is missing');
   return value;
 }
 
-/** @throws EventError `EVENT_INVALID`: neither absent nor a connection id */
+/** A connection id; null if it is absent. @throws EventError `EVENT_INVALID`: anything else */
 export function optionalConnectionId(object: JsonObject, name: string, base: string): string | null {
   const value = member(object, name);
   if (value === null || isConnectionId(value)) return value;
   throw invalid(pointer(base, name), `must be 1 to ${String(MAX_ID_CHARACTERS)} printable ASCII characters`);
 }
 
-/** An object member, or null where it is absent. @throws EventError `EVENT_INVALID`: anything else */
+/** An object member; null if it is absent. @throws EventError `EVENT_INVALID`: anything else */
 export function optionalObject(object: JsonObject, name: string, base: string): JsonObject | null {
   const value = member(object, name);
   if (value === null || isObject(value)) return value;
   throw invalid(pointer(base, name), 'must be an object');
 }
 
-/** A number member, or null where it is absent or something else. */
+/** A number member; null if it is absent or something else. */
 export function lenientNumber(object: JsonObject, name: string): number | null {
   const value = member(object, name);
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
 
-/** Milliseconds since the epoch, or null where absent. @throws EventError `EVENT_INVALID`: anything else */
+/** Milliseconds since the epoch; null if absent. @throws EventError `EVENT_INVALID`: anything else */
 function optionalTimestampMs(object: JsonObject, name: string, base: string): number | null {
   const value = member(object, name);
   if (value === null) return null;
@@ -105,7 +105,7 @@ function isTimestampMs(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** What an entity type means for where secrets are looked for and how their ids begin. */
+/** What follows from an entity's type: where its secrets are and how their ids begin. */
 export interface EntityClass {
   /** The entity type in OpenMetadata's own spelling: `databaseService`, `mlmodelService`, `user`, … */
   readonly entityType: string;
@@ -126,19 +126,20 @@ function entityClasses(): Map<string, EntityClass> {
 const CLASSES = entityClasses();
 
 /**
- * The class of an entity type, upper and lower case being the same (publishers write `mlmodelService` and
- * `mlModelService`); null where its secrets are not kept here.
+ * The class of an entity type, without regard to case, because publishers write both `mlmodelService` and
+ * `mlModelService`. Null if the worker does not secure entities of that type.
  */
 export function classOf(entityType: string): EntityClass | null {
   return CLASSES.get(entityType.toLowerCase()) ?? null;
 }
 
 /**
- * The event id: the change event's own; else the CloudEvent's, which is unique only together with its source; else the
- * record's place and the event's time. (The time, because a topic that is deleted and created again starts again at the
- * same place: those must not pass for redeliveries.) A line of a pipe has its content in place of a place.
+ * The event's id. It is the change event's own id; else the CloudEvent's id with its source, because it is unique only
+ * together with that; else the record's place and the event's time. The time belongs to it because a topic that is deleted
+ * and created again begins at the same offset, and its new events must not count as redeliveries. For a line of a pipe the
+ * digest of its content stands for the place.
  *
- * @throws EventError `EVENT_INVALID`: an `id` that is no text of 1 to 255 characters
+ * @throws EventError `EVENT_INVALID`: the `id` is not a text of 1 to 255 characters
  */
 export function eventIdOf(
   change: JsonObject,
@@ -151,13 +152,13 @@ export function eventIdOf(
   return own ?? cloudEventId(context) ?? `${placeOf(record, timestampMs)}@${String(timestampMs)}`;
 }
 
-/** Of a line without a time of its own the number as well: the same again, further down, is another change. */
+/** If a line has no time of its own, its number is part of its place: the same line further down is another change. */
 function placeOf({ topic, partition, offset, digest, timestampMs }: SourceRecord, eventMs: number): string {
   if (digest === undefined) return `${topic}/${String(partition)}/${String(offset)}`;
   return eventMs === timestampMs ? `line/${digest}/${String(offset)}` : `line/${digest}`;
 }
 
-/** The id a record carries, without checks that throw; null where it carries none that would be accepted. */
+/** The id that an event carries; null if it carries none or an invalid one. Never throws. */
 export function peekEventId(change: JsonObject, context: CloudEventContext | null): string | null {
   try {
     return optionalText(change, 'id', '', MAX_ID_CHARACTERS) ?? cloudEventId(context);
@@ -173,15 +174,15 @@ function cloudEventId(context: CloudEventContext | null): string | null {
 }
 
 /**
- * What the inbox knows an event by: SHA-256 (64 hexadecimal digits) of `<connectionId>\n<eventId>`. Of fixed length and
- * ASCII, so it can be a key in every database; of both ids, so that two connections never share one.
+ * The key of an event in the inbox: SHA-256 (64 hexadecimal digits) of `<connectionId>\n<eventId>`. It is short ASCII, so
+ * it can be a key in every database. It contains both ids, so that two connections never share one.
  */
 export function eventHash(connectionId: string, eventId: string): string {
   return sha256Hex(`${connectionId}\n${eventId}`);
 }
 
 /**
- * What an event is known by whose id is another event's of this connection.
+ * The key of an event whose id another event of its connection already has.
  *
  * @param digest keyed digest of its content
  */
@@ -195,7 +196,7 @@ const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2}
  * When the change was made, milliseconds since the epoch: the change event's `timestamp`, else the entity's
  * `updatedAt`, else the CloudEvent's time, else the record's.
  *
- * @throws EventError `EVENT_INVALID`: the first of them that is there is no time, or none is there
+ * @throws EventError `EVENT_INVALID`: none of them is there, or the first that is there is not a time
  */
 export function eventTimeMs(
   change: JsonObject,
@@ -213,11 +214,11 @@ export function eventTimeMs(
   throw invalid(pointer(base, 'timestamp'), 'is missing, and the record has no time');
 }
 
-/** RFC 3339, as CloudEvents writes times; finer parts than milliseconds are cut off. */
+/** RFC 3339, as CloudEvents writes times. Cuts off what is finer than milliseconds. */
 function parseTime(text: string): number {
   const time = text.toUpperCase();
   const ms = RFC_3339.test(time) ? Date.parse(time) : Number.NaN;
-  if (!isTimestampMs(ms)) throw invalid('time', 'of the CloudEvent must be an RFC 3339 time since 1970');
+  if (!isTimestampMs(ms)) throw invalid('time', 'of the CloudEvent must be an RFC 3339 time from 1970 on');
   return ms;
 }
 
@@ -225,15 +226,15 @@ function parseTime(text: string): number {
 const HISTORY_MEMBERS = ['changeDescription', 'incrementalChangeDescription'] as const;
 
 /**
- * The full state a change event carries, as an object or as a JSON string of one, without its history; null where it
+ * The full state that a change event carries, as an object or as a JSON string of one, without its history; null if it
  * carries none.
  *
  * @throws EventError `EVENT_NOT_DECODABLE`, `EVENT_TOO_DEEP`, `EVENT_INVALID`
  */
 export function readEntity(change: JsonObject, base: string, reading: Reading): JsonObject | null {
   const at = pointer(base, 'entity');
-  const member_ = member(change, 'entity');
-  const entity = typeof member_ === 'string' ? reading.json(member_, at) : member_;
+  const carried = member(change, 'entity');
+  const entity = typeof carried === 'string' ? reading.json(carried, at) : carried;
   if (entity === null) return null;
   if (!isObject(entity)) throw invalid(at, 'must be an object, or a JSON string of one');
   dropHistory(entity);
@@ -241,8 +242,8 @@ export function readEntity(change: JsonObject, base: string, reading: Reading): 
 }
 
 /**
- * Removes every `changeDescription` and `incrementalChangeDescription`, at any depth, in place: the tree was parsed a
- * moment ago and is nobody else's. Recursion is bounded by the depth limit of the parser.
+ * Removes every `changeDescription` and `incrementalChangeDescription`, at any depth, in place: the caller has just parsed
+ * the tree, and nobody else has it. The parser's depth limit bounds the recursion.
  */
 export function dropHistory(value: Json): void {
   if (typeof value !== 'object' || value === null) return;
@@ -254,7 +255,7 @@ export function dropHistory(value: Json): void {
   Object.values(value).forEach(dropHistory);
 }
 
-/** Where each root keeps its secrets: every step on the way is an object, or absent. */
+/** Where entities of each root have their secrets. Every step on the way must be an object or absent. */
 const CONNECTION_PATHS: Readonly<Record<EntityRoot, readonly (readonly string[])[]>> = {
   service: [['connection', 'config']],
   bot: [['authenticationMechanism', 'config']],
@@ -263,8 +264,8 @@ const CONNECTION_PATHS: Readonly<Record<EntityRoot, readonly (readonly string[])
 };
 
 /**
- * Refuses an entity whose secrets sit in something other than an object: a connection as one long text would pass
- * through with its password in the clear, since no field of it could be told.
+ * Refuses an entity whose secrets are not in an object. A connection written as one long text has no fields that we could
+ * find, so its password would go out in the clear.
  *
  * @throws EventError `EVENT_INVALID`
  */

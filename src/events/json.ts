@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { formatPointer } from '../catalog/json-path.js';
 import { EventError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { Json } from '../terms.js';
@@ -13,23 +14,23 @@ export const DEFAULT_JSON_LIMITS: JsonLimits = {
   maxBytes: LIMITS.recordBytes,
 };
 
-/** A JSON text that was read although something in it is refused: enough to say whose event it is. */
+/** A JSON text that was read even if something in it is refused, so that the dead letter can name the connection. */
 export interface JsonReading {
   readonly value: Json;
-  /** Why the text is refused; null where nothing is. */
+  /** Why the text is refused; null if it is not. */
   readonly problem: EventError | null;
-  /** A key comes twice: which of the two values is meant is unknown, so nothing read from it can be trusted. */
+  /** A key comes twice. Nobody knows which of the two values is meant, so nothing of the text can be trusted. */
   readonly ambiguous: boolean;
-  /** The text without byte order mark, to which the positions in `scan` belong. */
+  /** The text without byte order mark. The positions in `scan` belong to it. */
   readonly text: string;
   readonly scan: JsonScan;
 }
 
 /**
- * Parses one JSON text strictly (RFC 8259, the interoperable part of it, I-JSON of RFC 7493). A leading byte order mark
- * is skipped. Every key, `__proto__` and `constructor` included, becomes an ordinary own property.
+ * Parses one JSON text strictly: I-JSON (RFC 7493), the interoperable part of RFC 8259. Skips a leading byte order mark.
+ * Every key, `__proto__` and `constructor` included, becomes an ordinary own property.
  *
- * @param at JSON Pointer of where the text stands, for messages
+ * @param at JSON Pointer of the text's place, for messages
  * @throws EventError `EVENT_NOT_DECODABLE`: not UTF-8, not JSON; `EVENT_TOO_LARGE`, `EVENT_TOO_DEEP`; `NUMBER_NOT_EXACT`: a
  *   number that a double cannot hold without losing digits; `EVENT_INVALID`: duplicate key, lone surrogate. Messages
  *   name the place, never a value.
@@ -41,7 +42,7 @@ export function parseJson(input: Buffer | string, limits: JsonLimits = DEFAULT_J
 }
 
 /**
- * As `parseJson`, but a text that is JSON and only breaks a stricter rule is returned together with the refusal.
+ * As `parseJson`, but a text that is JSON and only breaks one of the stricter rules comes back together with the refusal.
  *
  * @throws EventError `EVENT_NOT_DECODABLE`, `EVENT_TOO_LARGE`, `EVENT_TOO_DEEP`
  */
@@ -51,7 +52,7 @@ export function readJson(
   at = '',
 ): JsonReading {
   const text = jsonText(input, limits, at);
-  const scan = scanJson(text, limits);
+  const scan = new Scanner(text, limits).run();
   if (scan.exceeds === 'values') {
     const message = `${where(at)} has more than ${String(limits.maxValues)} values`;
     throw new EventError('EVENT_TOO_LARGE', message, at || null);
@@ -85,7 +86,7 @@ function parseNative(text: string, at: string): Json {
     // JSON.parse defines own properties (never through setters), so `__proto__` is a name like any other.
     return JSON.parse(text) as Json;
   } catch {
-    // The parser's message quotes the text, so it is not passed on, not even as a cause.
+    // The parser's message quotes the text, so we do not pass it on, not even as a cause.
     throw notDecodable(`${where(at)} is not JSON`, at);
   }
 }
@@ -109,22 +110,22 @@ function where(at: string): string {
   return at === '' ? 'the value' : at;
 }
 
-/** What JSON allows and we do not. */
+/** What JSON allows and we refuse. */
 type JsonFlaw = 'number' | 'duplicate' | 'surrogate';
 
 export interface JsonScan {
-  /** Which limit the text is over; the scan stopped there. */
+  /** The limit that the text is over. The scan stopped there. */
   readonly exceeds: 'depth' | 'values' | null;
-  /** The first flaw, with the JSON Pointer of the place. */
+  /** The first flaw, with the JSON Pointer of its place. */
   readonly flaw: { readonly kind: JsonFlaw; readonly at: string } | null;
-  /** Start and end (exclusive) of each member's value where the text is an object; white space not trimmed. */
+  /** If the text is an object: start and end (exclusive) of each member's value, with the white space around it. */
   readonly members: ReadonlyMap<string, readonly [start: number, end: number]>;
 }
 
 interface ScanLimits {
   /** Levels of objects and arrays. */
   readonly maxDepth: number;
-  /** Objects, arrays, texts, numbers and words together: each costs memory, however short it is written. */
+  /** Objects, arrays, texts, numbers and words together. Each costs memory, however short its text is. */
   readonly maxValues: number;
 }
 
@@ -132,20 +133,15 @@ interface Frame {
   /** Null for an array. */
   readonly keys: Set<string> | null;
   expectsKey: boolean;
-  /** Member that is being read; in an array its index. */
+  /** The member that is being read; in an array its index. */
   place: string | number;
 }
 
 /**
- * One linear pass over a JSON text, without recursion, for what `JSON.parse` does not tell: depth, how many values,
- * numbers that lose
- * digits, duplicate keys, lone surrogates. It is no validator: where the text is not JSON its answer means nothing but
- * `exceeds`, so parse before trusting the rest.
+ * One linear pass over a JSON text, without recursion, for what `JSON.parse` does not tell: depth, number of values,
+ * numbers that lose digits, duplicate keys, lone surrogates. It is no validator: if the text is not JSON, only `exceeds`
+ * means anything. So parse the text before you trust the rest.
  */
-function scanJson(text: string, limits: ScanLimits): JsonScan {
-  return new Scanner(text, limits).run();
-}
-
 class Scanner {
   readonly #text: string;
   readonly #limits: ScanLimits;
@@ -183,7 +179,7 @@ class Scanner {
       } else if (code === COLON && this.#frames.length === 1) {
         this.#valueStart = index + 1;
       }
-      // Counted by what begins one: what opens, and commas. Too high by the empty ones, which cost as much.
+      // Each opening bracket and each comma begins a value. Empty objects and arrays count twice, which does no harm.
       if (this.#values > this.#limits.maxValues) return this.#result('values');
       index += 1;
     }
@@ -226,7 +222,7 @@ class Scanner {
     frame.expectsKey = false;
     if (hasLoneSurrogate(raw)) {
       frame.place = '';
-      // The key itself cannot be written down: the object that has it is named.
+      // Nobody can write the key down, so the error names the object that has it.
       this.#report('surrogate', this.#place(this.#frames.length - 1));
       return;
     }
@@ -256,11 +252,11 @@ class Scanner {
 }
 
 /**
- * Whether a JSON number survives being held as a double and written again: the same significant digits, no overflow,
- * no underflow. `0.1`, `1.0` and `1e2` do; `9007199254740993` and `1e400` do not.
+ * Whether a JSON number stays the same if it is read as a double and written again: the same significant digits, no
+ * overflow, no underflow. `0.1`, `1.0` and `1e2` do; `9007199254740993` and `1e400` do not.
  */
 export function isExactNumber(text: string): boolean {
-  // Fifteen significant digits always survive (IEEE 754 binary64, DBL_DIG), which is nearly every number there is.
+  // Fifteen significant digits always survive (IEEE 754 binary64, DBL_DIG). That settles nearly every number.
   if (text.length <= 15 && !text.includes('e') && !text.includes('E')) return true;
   const value = Number(text);
   return Number.isFinite(value) && significantDigits(text) === significantDigits(String(value));
@@ -269,7 +265,7 @@ export function isExactNumber(text: string): boolean {
 function significantDigits(text: string): string {
   const exponent = text.search(/[eE]/);
   const digits = (exponent < 0 ? text : text.slice(0, exponent)).replace('-', '').replace('.', '');
-  // Loops, because /0+$/ takes quadratic time on a long row of zeros in front of another digit.
+  // Loops, because /0+$/ takes quadratic time for a long row of zeros before another digit.
   let start = 0;
   let end = digits.length;
   while (start < end && digits.charCodeAt(start) === ZERO) start += 1;
@@ -329,7 +325,7 @@ const LOWER_E = 0x65;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** The JSON texts of one record: remembers the first refusal, so that ids can still be read before it is thrown. */
+/** Reads the JSON texts of one record. Remembers the first refusal, so that the ids can be read before it is thrown. */
 export class Reading {
   #problem: EventError | null = null;
   #ambiguous = false;
@@ -348,31 +344,21 @@ export class Reading {
     return this.#problem;
   }
 
-  /** Some key came twice: ids read from this record may be the wrong ones. */
+  /** A key came twice, so ids read from this record may be the wrong ones. */
   get ambiguous(): boolean {
     return this.#ambiguous;
   }
 }
 
-/** Longest pointer put into an error: keys come from outside and may be megabytes long. */
+/** The longest pointer in an error: keys come from outside and may be megabytes long. */
 const MAX_POINTER_CHARACTERS = 300;
 
 /**
- * JSON Pointer (RFC 6901) of a place, for error messages: names only. The middle of a very long one is cut out, and
- * characters that would break a line of a log are replaced.
+ * JSON Pointer (RFC 6901) of a place, for error messages. Cuts out the middle of a very long one, and replaces characters
+ * that would break a line of a log.
  */
 export function pointer(base: string, ...segments: readonly (string | number)[]): string {
-  let text = base;
-  for (const segment of segments) text += '/' + escapeSegment(segment);
-  return clip(text);
-}
-
-/** One reference token of a JSON Pointer: `~` and `/` escaped as RFC 6901 §3 says. */
-function escapeSegment(segment: string | number): string {
-  return String(segment).replaceAll('~', '~0').replaceAll('/', '~1');
-}
-
-function clip(text: string): string {
+  const text = base + formatPointer(segments);
   const printable = text.length > 4 * MAX_POINTER_CHARACTERS ? shorten(text) : text;
   // eslint-disable-next-line no-control-regex -- control characters are exactly what must not reach a log line
   return shorten(printable.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?'));

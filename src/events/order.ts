@@ -1,30 +1,29 @@
 import { createHmac } from 'node:crypto';
 import type { EventOrder, EventType, Json, SourceEvent } from '../terms.js';
 
-export type Comparison = -1 | 0 | 1;
+type Comparison = -1 | 0 | 1;
 
-/** What two states of one connection are compared by. */
-export interface OrderedEvent {
+/** What decides which of two states of one connection is newer. */
+interface OrderedEvent {
   readonly order: EventOrder;
   readonly eventType: EventType;
 }
 
 /**
- * Which of two states of one connection is newer: by time, then version (none is lowest), then offset
- * within one partition, then digest. 0: the same state, a duplicate.
+ * Which of two states of one connection is newer: by time, then version (an event without a version is oldest), then
+ * offset within one partition, then digest. 1 if `a` is newer, -1 if `b` is. 0: they are the same state, a duplicate.
  *
- * Every worker answers alike, and swapped arguments give the opposite answer. It is not transitive in one corner: of
- * three *different* states with the same millisecond and the same version, two in one partition and one in another, the
- * offset orders the two and the digest the other pairs, which can make a circle. Nothing in such events says which is
- * the newest, so each answer keeps the promise that no older state overwrites a newer one: the publisher gave them one
- * time and one version. The applied state then depends on which arrived last, and is one of the three. Use it to compare
- * an event with the applied one, never to sort.
+ * Every worker gives the same answer, and swapped arguments give the opposite one. But the order is not transitive. Take
+ * three different states with the same millisecond and the same version, two in one partition and one in another: the
+ * offset orders the first two, the digest orders the other pairs, and that can make a circle. Nothing in such events says
+ * which is the newest, so no answer lets an older state overwrite a newer one. The state that ends up applied is one of
+ * the three and depends on which arrives last. So use this to compare an event with the applied one, never to sort.
  */
 export function compareOrder(a: EventOrder, b: EventOrder): Comparison {
   return compareTime(a, b) || comparePlace(a, b);
 }
 
-/** As `compareOrder`, but of equal time and version a hard deletion is the newer one: nothing follows it. */
+/** As `compareOrder`, but if time and version are equal, a hard deletion is newer: nothing can follow it. */
 export function compareEvents(a: OrderedEvent, b: OrderedEvent): Comparison {
   return (
     compareTime(a.order, b.order) ||
@@ -38,7 +37,7 @@ function compareTime(a: EventOrder, b: EventOrder): Comparison {
 }
 
 function comparePlace(a: EventOrder, b: EventOrder): Comparison {
-  // The same content again is the same state, wherever it lies.
+  // The same content is the same state, in whatever partition it lies.
   if (a.digest === b.digest) return 0;
   const onePartition = a.topic === b.topic && a.partition === b.partition;
   return (onePartition ? compare(a.offset, b.offset) : 0) || compare(a.digest, b.digest);
@@ -50,12 +49,12 @@ function compare<T extends number | string>(a: T, b: T): Comparison {
 }
 
 /**
- * Keyed digest of an event's content: HMAC-SHA256 in hexadecimal (64 digits) over a canonical form of event type and
- * entity, in which the order of keys and the spelling of numbers do not count. Keyed, because a plain hash of a state
- * whose every other member is known would let a password be guessed.
+ * Keyed digest of an event's content: HMAC-SHA256 (64 hexadecimal digits) of event type and entity in a canonical form, in
+ * which the order of keys and the spelling of numbers do not matter. It has a key because somebody who knows all other
+ * members could guess a password from a plain hash.
  *
- * @param key the fingerprint key; this use of it is told apart from others by a prefix
- * @param instead texts that stand for others
+ * @param key the fingerprint key; a prefix separates this use of it from others
+ * @param instead texts of the entity, and the texts that replace them in the digest
  */
 export function contentDigest(
   key: Buffer,
@@ -65,7 +64,7 @@ export function contentDigest(
   const hmac = createHmac('sha256', key);
   hmac.update(`content-digest/1\n${event.eventType}\n`, 'utf8');
   let chunk = '';
-  // Put together into larger parts: a digest takes few long texts faster than many short ones.
+  // Collected into larger parts, because a few long updates are faster than many short ones.
   canonicalPieces(
     event.entity,
     (piece) => {
@@ -81,7 +80,7 @@ export function contentDigest(
 
 const CHUNK_CHARACTERS = 65_536;
 
-/** JSON with the keys of each object sorted by code unit and without white space. For trees from `parseJson`. */
+/** JSON without white space, with the keys of each object sorted by code unit. For trees from `parseJson`. */
 export function canonicalJson(value: Json): string {
   const pieces: string[] = [];
   canonicalPieces(value, (piece) => pieces.push(piece));

@@ -5,10 +5,10 @@ import { isObject, MAX_NAME_CHARACTERS, member } from './fields.js';
 import { DEFAULT_JSON_LIMITS, readJson, type JsonReading, type JsonScan } from './json.js';
 import { eventTypeOfCloudEvent, topicOfEventType, type SourceTopics } from './decode.js';
 
-/** The topic of a line that does not tell what happened: decoding then refuses it, as it has to. */
-export const UNKNOWN_PIPE_TOPIC = 'pipe';
+/** The topic of a line that does not say what happened. `decodeRecord` refuses it. */
+const UNKNOWN_PIPE_TOPIC = 'pipe';
 
-/** Somewhat more than an event may have, for the record around it: the event's own limits are for decoding to hold. */
+/** Wider than the limits of an event, because a record may be around it. `decodeRecord` applies the event's own limits. */
 const LINE_LIMITS = {
   maxBytes: Infinity,
   maxDepth: DEFAULT_JSON_LIMITS.maxDepth + 1,
@@ -16,15 +16,15 @@ const LINE_LIMITS = {
 };
 
 /**
- * One line of `pipe` as a source record: partition 0, the line number as offset. A line is a bare change
- * event, a CloudEvent, or a record `{"topic", "key"?, "headers"?, "value"}`, other members of which are ignored. The
- * bytes of an event are passed on as they are written. Null for a blank line, which counts as an offset all the same.
+ * One line of `pipe` as a source record, with partition 0 and the line number as its offset. A line is a bare change
+ * event, a CloudEvent, or a record `{"topic", "key"?, "headers"?, "value"}` whose other members are ignored. The bytes of
+ * an event are passed on as they are written. Null for a blank line, which has an offset, too.
  *
- * Never throws: a malformed line becomes a record that `decodeRecord` refuses, so that it ends as a dead letter.
+ * Never throws: a malformed line becomes a record that `decodeRecord` refuses, so it becomes a dead letter.
  *
- * @param line without its line break; give bytes, so that a line that is not UTF-8 is noticed
+ * @param line without its line break; as bytes, so that a line that is not UTF-8 is noticed
  * @param lineNumber from 0
- * @param readAtMs the record's own time, milliseconds since the epoch: counts only for an event without any
+ * @param readAtMs the record's own time, milliseconds since the epoch; used only for an event without a time
  */
 export function parsePipeLine(
   line: Buffer | string,
@@ -43,7 +43,7 @@ export function parsePipeLine(
   };
 }
 
-/** What stands for a line over the limit, of which nothing is kept. Decoding refuses it. */
+/** The record of a line over the limit, whose text is not kept in memory. `decodeRecord` refuses it. */
 export function longPipeLine(
   line: { readonly size: number; readonly digest: string },
   lineNumber: number,
@@ -65,7 +65,7 @@ function readLine(bytes: Buffer): JsonReading | null {
   try {
     return readJson(bytes, LINE_LIMITS);
   } catch (error) {
-    if (error instanceof EventError) return null; // decoding finds the same and says so
+    if (error instanceof EventError) return null; // decodeRecord finds the same error and reports it
     throw error;
   }
 }
@@ -76,7 +76,7 @@ function isBlank(bytes: Buffer): boolean {
   return bytes.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d || byte === 0x0a);
 }
 
-/** The line as a record, or null where it is none or a malformed one. */
+/** The line as a record; null if it is not a record, or a malformed one. */
 function recordOf(line: JsonReading): Content | null {
   const { value: object } = line;
   if (!isObject(object) || isFlawedRecord(line.scan.flaw)) return null;
@@ -89,25 +89,25 @@ function recordOf(line: JsonReading): Content | null {
   return { topic, key: key === null ? null : Buffer.from(key, 'utf8'), value, headers };
 }
 
-/** Whether a secured event can name it as its source: Kafka's own topics are shorter and plainer. */
+/** Whether a secured event could name this topic as its source. The names of Kafka topics always can. */
 function isTopic(topic: Json | undefined): topic is string {
   return (
     typeof topic === 'string' && topic !== '' && topic.length <= MAX_NAME_CHARACTERS && !topic.includes('\0')
   );
 }
 
-/** A flaw within the event is for decoding to name; one of the record around it makes the line malformed. */
+/** A flaw of the record around an event makes the line malformed. `decodeRecord` reports a flaw within the event. */
 function isFlawedRecord(flaw: JsonScan['flaw']): boolean {
   if (flaw === null || flaw.at.startsWith('/value/')) return false;
   return flaw.at !== '/value' || flaw.kind === 'duplicate';
 }
 
-/** Undefined where the value is a text that cannot be written in UTF-8. */
+/** Undefined if the value is a text that UTF-8 cannot write. */
 function valueOf(object: JsonObject, line: JsonReading): Buffer | null | undefined {
   const { value } = object;
   if (value === null) return null;
   if (typeof value === 'string') return line.problem === null ? Buffer.from(value, 'utf8') : undefined;
-  // As it stands, not parsed and written again: decoding must see the numbers and keys that were written.
+  // The text itself, not parsed and written again: decodeRecord must see the numbers and keys as they were written.
   const span = line.scan.members.get('value');
   return span && Buffer.from(line.text.slice(...span).trim(), 'utf8');
 }

@@ -1,47 +1,26 @@
 import type { SecuredEvent } from '../terms.js';
 import type { OutgoingRecord } from '../transport.js';
-
-/** CloudEvents content mode (Kafka protocol binding 1.0.2 §3). */
-export type CloudEventMode = 'structured' | 'binary';
+import { encodeCloudEvent, type CloudEventMode } from './cloud-event.js';
 
 export const SECURED_EVENT_TYPE = 'connection.secured';
-export const SECURED_EVENT_SOURCE = '/connection-secrets';
-
-/** The CloudEvent's id: `<connectionId>:<generation>:<revision>`. */
-export function securedEventId(
-  event: Pick<SecuredEvent, 'connectionId' | 'generation' | 'revision'>,
-): string {
-  return `${event.connectionId}:${String(event.generation)}:${String(event.revision)}`;
-}
 
 /**
- * A secured event as a CloudEvents 1.0 record: docs/schemas/connection.secured.cloudevent.json in
- * structured mode, docs/schemas/connection.secured.json with `ce_*` headers in binary mode. Key = connection id.
+ * A secured event as a CloudEvents 1.0 record: docs/schemas/connection.secured.cloudevent.json in structured mode,
+ * docs/schemas/connection.secured.json with `ce_*` headers in binary mode. The record's key is the connection's id.
  */
 export function encodeSecuredEvent(event: SecuredEvent, mode: CloudEventMode = 'structured'): OutgoingRecord {
+  const { connectionId, generation, revision, time } = event;
   const attributes = {
-    specversion: '1.0',
-    id: securedEventId(event),
-    source: SECURED_EVENT_SOURCE,
+    id: `${connectionId}:${String(generation)}:${String(revision)}`,
+    source: '/connection-secrets',
     type: SECURED_EVENT_TYPE,
-    subject: event.connectionId,
-    time: event.time,
+    subject: connectionId,
+    time,
   };
-  const record = { stream: 'secured', key: event.connectionId } as const;
-  if (mode === 'structured') {
-    const envelope = { ...attributes, datacontenttype: 'application/json', data: dataOf(event) };
-    return {
-      ...record,
-      value: Buffer.from(JSON.stringify(envelope), 'utf8'),
-      headers: { 'content-type': 'application/cloudevents+json; charset=UTF-8' },
-    };
-  }
-  const headers: Record<string, string> = { 'content-type': 'application/json' };
-  for (const [name, value] of Object.entries(attributes)) headers[`ce_${name}`] = value;
-  return { ...record, value: Buffer.from(JSON.stringify(dataOf(event)), 'utf8'), headers };
+  return { stream: 'secured', key: connectionId, ...encodeCloudEvent(attributes, dataOf(event), mode) };
 }
 
-/** Member by member, so that nothing else that an object happens to carry gets into the topic. */
+/** Copies member by member, so that nothing else that an object happens to carry gets into the topic. */
 function dataOf(event: SecuredEvent): SecuredEvent {
   const { provider, region, account } = event.store;
   const { eventId, topic, partition, offset } = event.source;

@@ -1,23 +1,21 @@
 import type { FieldFinder } from '../catalog/index.js';
 import { EventError } from '../errors.js';
 import { decodeRecord, topicOfEventType, type SourceTopics } from '../events/decode.js';
-import type { CloudEventMode } from '../events/secured-event.js';
+import { encodeCloudEvent, type CloudEventMode } from '../events/cloud-event.js';
 import type { KeyRing } from '../fernet/index.js';
-import type { EventType } from '../terms.js';
-import { changeEventOf } from './change.js';
-import type { ChangeEvent, EntityChange } from './change.js';
+import { changeEventOf, type EntityChange } from './change.js';
 import { sealFields } from './seal-fields.js';
 
 /** A record as it goes to Kafka. */
 export interface ChangeRecord {
   readonly topic: string;
-  /** The entity's id: all changes of an entity lie in one partition. */
+  /** The entity's id, so that all changes of an entity are in one partition. */
   readonly key: string;
   readonly value: Buffer;
   readonly headers: Readonly<Record<string, string>>;
-  /** Id of the change: what a second attempt has to carry, too. */
+  /** Id of the change. A second attempt must carry the same. */
   readonly id: string;
-  /** JSON Pointers into the entity: what was sealed here. */
+  /** JSON Pointers, into the entity, of the fields that were sealed here. */
   readonly sealedFields: readonly string[];
 }
 
@@ -31,8 +29,8 @@ export interface ChangeRecordOptions {
 }
 
 /**
- * Builds the record of one change: sealed, complete, and read once by the rules of the worker, so that what it would
- * refuse for its form is refused here.
+ * Builds the record of one change, with its secret fields sealed. It then decodes the record as the worker does, so that
+ * a change that the worker would refuse for its form is refused here.
  *
  * @throws EventError naming the member, never a value
  */
@@ -46,11 +44,17 @@ export function changeRecordOf(
   const { entity, sealed } = isBare
     ? { entity: event.entity, sealed: [] }
     : sealFields(event.entity, event.entityId, entityClass, options.finder, options.ring);
-  const topic = topicOfEventType(event.eventType, options.topics);
+  const attributes = {
+    id: event.id,
+    source: options.source,
+    type: topicOfEventType(event.eventType, SOURCE_TOPICS),
+    subject: event.entityId,
+    time: timeOf(event.timestamp),
+  };
   const record = {
-    topic,
+    topic: topicOfEventType(event.eventType, options.topics),
     key: event.entityId,
-    ...encode({ ...event, entity }, options),
+    ...encodeCloudEvent(attributes, { ...event, entity }, options.mode),
     id: event.id,
     sealedFields: sealed,
   };
@@ -58,37 +62,12 @@ export function changeRecordOf(
   return record;
 }
 
-function encode(
-  event: ChangeEvent,
-  { mode, source }: ChangeRecordOptions,
-): Pick<ChangeRecord, 'value' | 'headers'> {
-  const attributes = {
-    specversion: '1.0',
-    id: event.id,
-    source,
-    type: cloudEventType(event.eventType),
-    subject: event.entityId,
-    time: timeOf(event.timestamp),
-  };
-  if (mode === 'structured') {
-    const envelope = { ...attributes, datacontenttype: 'application/json', data: event };
-    return {
-      value: Buffer.from(JSON.stringify(envelope), 'utf8'),
-      headers: { 'content-type': 'application/cloudevents+json; charset=UTF-8' },
-    };
-  }
-  const headers: Record<string, string> = { 'content-type': 'application/json' };
-  for (const [name, text] of Object.entries(attributes)) headers[`ce_${name}`] = text;
-  return { value: Buffer.from(JSON.stringify(event), 'utf8'), headers };
-}
-
-function cloudEventType(eventType: EventType): string {
-  return topicOfEventType(eventType, {
-    created: 'connection.created',
-    updated: 'connection.updated',
-    deleted: 'connection.deleted',
-  });
-}
+/** The topics' default names, which are also the types of the CloudEvents. */
+export const SOURCE_TOPICS: SourceTopics = {
+  created: 'connection.created',
+  updated: 'connection.updated',
+  deleted: 'connection.deleted',
+};
 
 function timeOf(timestampMs: number): string {
   const time = new Date(timestampMs);

@@ -5,18 +5,18 @@ import { DEFAULT_JSON_LIMITS, parseJson } from '../events/json.js';
 import { SecretValue } from '../secret-value.js';
 import type { EventType, Json, JsonObject } from '../terms.js';
 
-/** A change of one entity, as the metadata server knows it. */
+/** A change of one entity in the metadata server. */
 export interface EntityChange {
   readonly eventType: EventType;
   /** `<kind>Service`, `user` (bots only), `ingestionPipeline`, `workflow`. */
   readonly entityType: string;
-  /** The **full** state after the change; plain password fields in it are sealed. Not needed for `entityDeleted`. */
+  /** The **full** state after the change. Its plain password fields get sealed. Not needed for `entityDeleted`. */
   readonly entity?: JsonObject;
   /** Default: `entity.id`. */
   readonly entityId?: string;
   /**
-   * Identifies the change: the same id again is taken for a redelivery. Give your own where you publish a change again
-   * after an error. Default: a random UUID.
+   * Identifies the change: the worker takes the same id for a redelivery. Set it if you publish a change again after an
+   * error. Default: a random UUID.
    */
   readonly id?: string;
   /** Time of the change, milliseconds since the epoch; decides which state is newer. Default: `entity.updatedAt`, else now. */
@@ -25,7 +25,7 @@ export interface EntityChange {
   readonly userName?: string;
 }
 
-/** The change event that goes out, before anything in it is sealed. */
+/** The change event to publish, before its fields are sealed. */
 export interface ChangeEvent {
   readonly id: string;
   readonly eventType: EventType;
@@ -38,12 +38,12 @@ export interface ChangeEvent {
   readonly entity: JsonObject | null;
 }
 
-/** All that a deletion needs to say of what is gone. */
+/** The members of a deleted entity that its event carries. */
 const NAMES_OF_DELETED = ['id', 'name', 'fullyQualifiedName', 'serviceType', 'version', 'isBot'] as const;
 
 /**
- * The change event of a change: member by member, so that nothing else that an object carries gets out. The entity is a
- * copy without `changeDescription` and its like (which hold old and new values); of a deleted one only its names.
+ * The change event of a change, copied member by member, so that nothing else that an object carries is published. The
+ * entity is a copy without its history, which holds old and new values. A deleted entity has only its names.
  *
  * @throws EventError EVENT_INVALID, EVENT_TOO_DEEP, ENTITY_TYPE_UNSUPPORTED, NUMBER_NOT_EXACT: names members, no values
  */
@@ -79,16 +79,16 @@ export function changeEventOf(
   return { event, entityClass };
 }
 
-/** The record has two levels around the entity: CloudEvent and change event. */
+/** The record has two more levels around the entity: CloudEvent and change event. */
 const ENTITY_LIMITS = { ...DEFAULT_JSON_LIMITS, maxDepth: DEFAULT_JSON_LIMITS.maxDepth - 2 };
 
-/** As a record carries it: what is not JSON (functions, undefined) is dropped, what the worker refuses is refused here. */
+/** A copy as the record will carry it: without what is not JSON (functions, undefined), and refused if the worker would. */
 function copyOf(entity: JsonObject): JsonObject {
   let text: string | undefined;
   try {
     text = JSON.stringify(entity, refuseHidden);
   } catch {
-    // Circular, a BigInt, a SecretValue: the runtime's text may quote a key.
+    // A circle, a BigInt or a SecretValue. The runtime's own text may quote a key, so it is not passed on.
     throw new EventError('EVENT_INVALID', '/entity cannot be written as JSON', '/entity');
   }
   const copy = parseJson(text ?? '', ENTITY_LIMITS, '/entity');
@@ -97,7 +97,7 @@ function copyOf(entity: JsonObject): JsonObject {
   return copy;
 }
 
-/** A SecretValue writes itself as `[secret]`, which would be sealed and kept as the password. */
+/** Refuses a SecretValue: it writes itself as `[secret]`, which would become the stored password. */
 function refuseHidden(this: unknown, key: string, value: unknown): unknown {
   const given: unknown = typeof this === 'object' && this !== null ? Reflect.get(this, key) : undefined;
   if (given instanceof SecretValue) throw new TypeError('a SecretValue has no JSON form');

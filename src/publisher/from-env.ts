@@ -5,12 +5,12 @@ import { kafkaSettings } from '../kafka/settings-from-config.js';
 import type { PublisherOptions } from './publisher.js';
 
 /**
- * Settings from environment variables, named as those of the worker (docs/configuration.md): KAFKA_…, TOPIC_CREATED,
- * TOPIC_UPDATED, TOPIC_DELETED, PUBLISHER_FERNET_KEY (needed), CATALOG_FILE, SECRET_PATHS_EXTRA, SECRET_PATHS_EXCLUDED,
- * UNKNOWN_CONNECTOR.
+ * Reads the settings from environment variables, which have the worker's names (docs/configuration.md): KAFKA_…,
+ * TOPIC_CREATED, TOPIC_UPDATED, TOPIC_DELETED, PUBLISHER_FERNET_KEY (required), CATALOG_FILE, SECRET_PATHS_EXTRA,
+ * SECRET_PATHS_EXCLUDED, SECRET_BY_NAME, UNKNOWN_CONNECTOR.
  *
  * @param env usually `process.env`
- * @throws ConfigurationError listing every mistake by the variable's name, never repeating a variable's text
+ * @throws ConfigurationError which lists every mistake by the variable's name and never repeats a variable's text
  */
 export function publisherFromEnv(env: Readonly<Record<string, string | undefined>>): PublisherOptions {
   const config = loadConfig({ ...env }, { need: ['kafka'] });
@@ -18,7 +18,7 @@ export function publisherFromEnv(env: Readonly<Record<string, string | undefined
   if (fernetKeys === undefined || fernetKeys.trim() === '') {
     throw new ConfigurationError(
       'CONFIG_INVALID',
-      'PUBLISHER_FERNET_KEY is needed. Make one with `connection-secrets generate-key`.',
+      'PUBLISHER_FERNET_KEY is required. Make a key with `connection-secrets generate-key`.',
     );
   }
   const { brokers, clientId, requestTimeoutMs, ssl, sasl } = kafkaSettings(config);

@@ -1,6 +1,6 @@
-/** `@connection-secrets/publisher`: for the metadata server that publishes its changes. docs/publishing.md. */
+/** `@connection-secrets/publisher`: for a metadata server that publishes its changes (docs/publishing.md). */
 export { ConfigurationError, EventError, WorkerError } from '../errors.js';
-export type { CloudEventMode } from '../events/secured-event.js';
+export type { CloudEventMode } from '../events/cloud-event.js';
 export type { SourceTopics } from '../events/decode.js';
 export type { KafkaSasl, KafkaTls } from '../kafka/settings.js';
 export { SecretValue } from '../secret-value.js';

@@ -1,31 +1,31 @@
 import type { Logger } from 'pino';
 import { compileCatalogue, createFieldFinder, loadCatalogue, shippedCatalogue } from '../catalog/index.js';
-import type { CloudEventMode } from '../events/secured-event.js';
+import type { CloudEventMode } from '../events/cloud-event.js';
 import type { SourceTopics } from '../events/decode.js';
 import { KeyRing } from '../fernet/index.js';
 import type { ConnectionSettings } from '../kafka/settings.js';
 import { createLogger } from '../observability/logger.js';
 import type { EntityChange } from './change.js';
-import { changeRecordOf } from './change-record.js';
+import { changeRecordOf, SOURCE_TOPICS } from './change-record.js';
 import type { ChangeRecord, ChangeRecordOptions } from './change-record.js';
 import { ChangeProducer } from '../../producers/changes.js';
 
 /** Which fields are sealed: the same settings as the worker's (docs/catalog.md). */
 export interface SealingRules {
-  /** A catalogue of one's own (`connection-secrets catalog build`); default: the one that ships. */
+  /** Your own catalogue (`connection-secrets catalog build`). Default: the one that ships. */
   readonly catalogFile?: string;
-  /** What only its name or text tells: sealed (default), or the change is refused. It never goes out in the clear. */
+  /** A secret that only its name or text tells: sealed (default), or the change is refused. It never goes out in the clear. */
   readonly byName?: 'externalise' | 'refuse';
-  /** A connector the catalogue does not know: searched by name (default), or refused. */
+  /** A connector that the catalogue does not have: searched by name (default), or the change is refused. */
   readonly unknownConnector?: 'heuristic' | 'refuse';
   /** SECRET_PATHS_EXTRA */
   readonly extraPaths?: readonly string[];
-  /** SECRET_PATHS_EXCLUDED: what lies there is plain, whatever it looks like. */
+  /** SECRET_PATHS_EXCLUDED: nothing there is sealed, whatever it looks like. */
   readonly excludedPaths?: readonly string[];
 }
 
 export interface SealerOptions {
-  /** A comma list, PUBLISHER_FERNET_KEY: the first one seals. The worker needs all that are in use. */
+  /** PUBLISHER_FERNET_KEY, keys with commas between them: the first one seals. The worker needs every key that is in use. */
   readonly fernetKeys: string;
   /** Default: `connection.created`, `connection.updated`, `connection.deleted`. */
   readonly topics?: Partial<SourceTopics>;
@@ -38,9 +38,9 @@ export interface SealerOptions {
 
 export interface PublisherOptions extends SealerOptions {
   readonly kafka: Pick<ConnectionSettings, 'brokers'> & Partial<ConnectionSettings>;
-  /** The longest `publish` waits for the brokers, all attempts included. Default 30,000. */
+  /** How long `publish` waits for the brokers at most, all attempts together, milliseconds. Default 30,000. */
   readonly sendTimeoutMs?: number;
-  /** Gets names and codes, never a value. Default: silent. */
+  /** Its lines carry names and codes, never a value. Default: silent. */
   readonly logger?: Logger;
 }
 
@@ -52,25 +52,20 @@ export interface ChangeSealer {
 
 export interface Publisher extends ChangeSealer {
   /**
-   * Seals and sends. Resolves when all in-sync replicas have the record; calls are sent in their order, nobody has to
-   * wait for one before the next.
+   * Seals and sends. Resolves when all in-sync replicas have the record. Changes are sent in the order of the calls; you
+   * need not await one before the next.
    *
-   * @returns what was sent
-   * @throws EventError where the change is refused: nothing was sent; publishing it again is of no use
-   * @throws WorkerError BROKER_UNAVAILABLE: it may have been sent or not; publish it again with the same `id`
+   * @returns the record that was sent
+   * @throws EventError if the change is refused: nothing was sent, and publishing it again does not help
+   * @throws WorkerError BROKER_UNAVAILABLE: the record may have been sent or not; publish it again with the same `id`
    */
   publish(change: EntityChange): Promise<ChangeRecord>;
-  /** Several changes together, in this order. None is sent where one is refused. */
+  /** Publishes several changes together, in this order. If one is refused, none is sent. */
   publishAll(changes: readonly EntityChange[]): Promise<readonly ChangeRecord[]>;
-  /** Waits for what is being sent, then closes the connection. */
+  /** Waits for records that are being sent, then closes the connection. */
   close(): Promise<void>;
 }
 
-const TOPICS: SourceTopics = {
-  created: 'connection.created',
-  updated: 'connection.updated',
-  deleted: 'connection.deleted',
-};
 const SEND_TIMEOUT_MS = 30_000;
 
 /** @throws ConfigurationError CONFIG_INVALID for a bad key or catalogue */
@@ -86,10 +81,10 @@ export function createChangeSealer(options: SealerOptions): ChangeSealer {
     },
   );
   const build: ChangeRecordOptions = {
-    topics: { ...TOPICS, ...options.topics },
+    topics: { ...SOURCE_TOPICS, ...options.topics },
     mode,
     source,
-    // Secret ids are the worker's business.
+    // The publisher makes no secret ids, so it cleans no segments.
     finder: createFieldFinder({ catalogue, cleanSegment: (text) => text }),
     ring: KeyRing.parse('PUBLISHER_FERNET_KEY', options.fernetKeys),
   };
@@ -97,10 +92,10 @@ export function createChangeSealer(options: SealerOptions): ChangeSealer {
 }
 
 /**
- * Makes a publisher. Connects when the first change is published.
+ * Makes a publisher. It connects when the first change is published.
  *
- * @throws ConfigurationError CONFIG_INVALID for a bad key or catalogue; UNSAFE_DEBUG_FLAG where the environment would make
- *   the Kafka client print records
+ * @throws ConfigurationError CONFIG_INVALID for a bad key or catalogue; UNSAFE_DEBUG_FLAG if the environment would make the
+ *   Kafka client print records
  */
 export function createPublisher(options: PublisherOptions): Publisher {
   const sealer = createChangeSealer(options);
@@ -115,7 +110,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     return records;
   };
   return {
-    seal: (change) => sealer.seal(change),
+    ...sealer,
     publishAll,
     publish: async (change) => {
       const record = sealer.seal(change);

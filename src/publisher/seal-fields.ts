@@ -8,18 +8,18 @@ import type { FieldPlace, KeyRing } from '../fernet/index.js';
 import { isForeignMask, isMask } from '../masks.js';
 import type { JsonObject } from '../terms.js';
 
-export interface SealedEntity {
+interface SealedEntity {
   readonly entity: JsonObject;
   /** JSON Pointers of the fields that were sealed here. */
   readonly sealed: readonly string[];
 }
 
-/** OpenMetadata's own spelling, and one it accepts. */
+/** OpenMetadata writes `secret:` and also accepts `secrets:`. */
 const REFERENCE = /^secrets?:/;
 
 /**
- * A copy of an entity in which every secret field is a `fernet:` token of its own, which says inside for which connection
- * and field it is. Masks, references, empty fields and tokens for this very field stay as they are; any other text that
+ * A copy of an entity in which each secret field is a `fernet:` token. The sealed text names the connection and the field
+ * it belongs to. Masks, references, empty fields and tokens for this very field stay as they are. Any other text that
  * looks like a token is sealed like every text.
  *
  * @throws EventError FIELD_NOT_A_STRING, EVENT_INVALID, VALUE_IS_THE_WORD_NULL, MASK_NOT_UNDERSTOOD, … naming the field
@@ -45,13 +45,13 @@ function isPlain(
   place: FieldPlace,
   ring: KeyRing,
 ): boolean {
-  // Whether it stands for a secret depends on what is stored: the worker knows.
+  // Only the worker knows whether the field has a stored secret, which such a text then stands for.
   if (value === null || value === '' || onlyIfStored) return false;
   if (isMask(value) || REFERENCE.test(value)) return false;
   if (because === 'mask' || isForeignMask(value) || masksSecret(value))
     throw new EventError(
       'MASK_NOT_UNDERSTOOD',
-      `${pointer} holds a text in which a password is hidden`,
+      `${pointer} holds a text in which a password is masked: publish the whole text`,
       pointer,
     );
   if (!value.isWellFormed()) {
@@ -63,7 +63,7 @@ function isPlain(
   return !isSealed(value) || !isSealedFor(place, tokenOf(value), ring);
 }
 
-/** Sealed before, by ourselves or another publisher with our key, for this very field. */
+/** Whether this publisher, or another one with the same key, sealed the token for this very field. */
 function isSealedFor(place: FieldPlace, token: string, ring: KeyRing): boolean {
   if (!ring.opens(token)) return false;
   const envelope = unpackEnvelope(ring.open(token));
