@@ -6,10 +6,10 @@ import { withDeadline } from './deadline.js';
 import { brokerErrorName, brokerUnavailable } from './errors.js';
 import type { ConnectionSettings, KafkaSettings } from './settings.js';
 
-/** An administrative task is several requests. */
+/** A task may send this many requests, each with its own time-out. */
 const REQUESTS = 4;
 
-/** Runs `task` with an admin client of its own, which is closed afterwards, whatever happens. */
+/** Runs `task` with its own admin client, and closes it in any case. */
 export async function withAdmin<T>(
   settings: ConnectionSettings,
   logger: Logger,
@@ -31,8 +31,8 @@ export async function withAdmin<T>(
 }
 
 /**
- * {@link withAdmin}, for those who go on with what the broker says.
- * @param call names the task in the message: `reading offsets`
+ * {@link withAdmin} with errors of ours.
+ * @param call names the task in the message, such as `reading offsets`
  * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
  */
 export async function askBroker<T>(
@@ -54,8 +54,7 @@ export interface PingOptions {
 }
 
 /**
- * Opens a connection to one broker of the list (authenticating where configured), learns its versions, closes it.
- * Rejects with the error of kafkajs.
+ * Connects to one broker of the list, logs in if configured, and disconnects. Rejects with kafkajs's error.
  */
 export async function probe(
   settings: ConnectionSettings,
@@ -73,8 +72,8 @@ export async function probe(
 }
 
 /**
- * Whether a broker answers: for readiness.
- * @throws WorkerError BROKER_UNAVAILABLE within `deadlineMs` (and little more)
+ * Checks that a broker answers: for readiness.
+ * @throws WorkerError BROKER_UNAVAILABLE, BROKER_ACCESS after little more than `deadlineMs`
  */
 export async function ping(settings: ConnectionSettings, options: PingOptions): Promise<void> {
   try {
@@ -85,7 +84,7 @@ export async function ping(settings: ConnectionSettings, options: PingOptions): 
 }
 
 /**
- * The id that the cluster gave itself when it was made.
+ * The id that the Kafka cluster has given itself.
  * @throws WorkerError BROKER_UNAVAILABLE, BROKER_ACCESS
  */
 export async function readClusterId(settings: ConnectionSettings, logger: Logger): Promise<string> {
@@ -96,14 +95,14 @@ export async function readClusterId(settings: ConnectionSettings, logger: Logger
 }
 
 export interface GroupFacts {
-  /** Members it has at present. */
+  /** Its members now. */
   readonly members: number;
-  /** Of the topics asked for, those it has committed offsets of. */
+  /** Those of the given topics in which it has committed an offset. */
   readonly topics: readonly string[];
 }
 
 /**
- * What the broker knows of the settings' own group.
+ * Asks the broker about the consumer group of the settings.
  * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
  */
 export async function readGroup(
@@ -124,11 +123,11 @@ export async function readGroup(
   });
 }
 
-/** Removes the settings' own group, which must have no members. Does not reject: an empty group expires by itself. */
+/** Deletes the consumer group of the settings, which must have no members. Does not reject: an empty group expires. */
 export async function forgetGroup(settings: KafkaSettings, logger: Logger): Promise<void> {
   try {
     await withAdmin(settings, logger, (admin) => admin.deleteGroups([settings.groupId]));
   } catch (error) {
-    logger.debug({ error: brokerErrorName(error) }, 'the group was not deleted: it expires by itself');
+    logger.debug({ error: brokerErrorName(error) }, 'the consumer group was not deleted: it will expire');
   }
 }

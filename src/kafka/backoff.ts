@@ -6,7 +6,7 @@ export interface BackoffOptions {
 export const PARTITION_BACKOFF: BackoffOptions = { minMs: 100, maxMs: 30_000 };
 
 /**
- * Exponential backoff with full jitter: anything between `minMs` and `minMs · 2^attempt`, at most `maxMs`.
+ * Exponential back-off with full jitter: between `minMs` and `minMs · 2^attempt`, at most `maxMs`.
  * Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  * @param attempt 1 for the first failure in a row
  * @param random in [0, 1)

@@ -1,24 +1,26 @@
 import { Kafka, logLevel } from 'kafkajs';
 import type { KafkaConfig, RetryOptions } from 'kafkajs';
 import type { Logger } from 'pino';
+import { ConfigurationError } from '../errors.js';
+import { unsafeFlagsIn } from '../unsafe-flags.js';
 import { installDecoder } from './decoder.js';
 import { createLogCreator } from './logging.js';
 import type { TopicPartition } from './partitions.js';
-import { refuseUnsafeFlags, toSaslOptions, toTlsOptions } from './settings.js';
+import { toSaslOptions, toTlsOptions } from './settings.js';
 import type { ConnectionSettings, KafkaSettings } from './settings.js';
 import { createSockets } from './sockets.js';
 
-// Before anything is fetched: kafkajs looks for its decoder then, once.
+// Before the first fetch: kafkajs loads its decoder only once.
 installDecoder();
 
 const CONNECTION_TIMEOUT_MS = 3_000;
 const LOGIN_TIMEOUT_MS = 10_000;
-/** What an answer may take on its way beyond what the broker holds it back. */
+/** Time for the network, beside the time for which the broker holds an answer back. */
 const NETWORK_MS = 5_000;
 
 export interface KafkaClient {
   readonly kafka: Kafka;
-  /** Closes every connection of this client at once. Nothing is sent after it. */
+  /** Closes every connection of this client at once. It sends nothing after that. */
   close(): void;
 }
 
@@ -28,11 +30,11 @@ export interface KafkaClientOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** kafkajs's own retries within one call. */
   readonly retry?: RetryOptions;
-  /** The next record of a consumer is not there any more: it goes on with the oldest one there is. */
+  /** Called when a consumer's next record no longer exists: kafkajs goes on with the oldest record. */
   readonly onOutOfRange?: ((of: TopicPartition) => void) | undefined;
 }
 
-/** What kafkajs is configured with, without sockets and log. */
+/** The configuration of kafkajs, without sockets and log. */
 export function toKafkaConfig(settings: ConnectionSettings): KafkaConfig {
   return {
     brokers: [...settings.brokers],
@@ -46,15 +48,23 @@ export function toKafkaConfig(settings: ConnectionSettings): KafkaConfig {
   };
 }
 
-/** @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make kafkajs print records */
-export function requireSafeEnvironment(env?: KafkaClientOptions['env']): void {
-  // eslint-disable-next-line no-restricted-properties -- kafkajs reads these flags from there, whatever we configure
-  refuseUnsafeFlags(env ?? process.env);
+/**
+ * Refuses to work if kafkajs would print the contents of records.
+ * @throws ConfigurationError UNSAFE_DEBUG_FLAG, naming the variable
+ */
+// eslint-disable-next-line no-restricted-properties -- kafkajs reads these flags from there, whatever we configure
+export function requireSafeEnvironment(env: KafkaClientOptions['env'] = process.env): void {
+  const [flag] = unsafeFlagsIn(env);
+  if (flag === undefined) return;
+  throw new ConfigurationError(
+    'UNSAFE_DEBUG_FLAG',
+    `${flag} is set: kafkajs would print the contents of records; unset it`,
+  );
 }
 
 /**
- * A kafkajs client that reads gzip, snappy, lz4 and zstd, logs to pino without contents and can be closed for certain.
- * @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make kafkajs print records
+ * A kafkajs client that reads gzip, snappy, lz4 and zstd, logs to pino without contents, and whose `close` always works.
+ * @throws ConfigurationError UNSAFE_DEBUG_FLAG: see {@link requireSafeEnvironment}
  */
 export function createKafkaClient(settings: ConnectionSettings, options: KafkaClientOptions): KafkaClient {
   requireSafeEnvironment(options.env);
@@ -70,9 +80,10 @@ export function createKafkaClient(settings: ConnectionSettings, options: KafkaCl
 }
 
 /**
- * The same for a member of a group. The broker holds back the answer to SyncGroup until the group's leader has shared out
- * the partitions: a leader that has died is missed after its session only, and kafkajs gives no request but JoinGroup more
- * time. A member that gave up before would come back as another one, be waited for itself, and so on.
+ * {@link createKafkaClient} for a member of a consumer group, with a longer request time-out. The broker holds back the
+ * answer to SyncGroup until the group's leader has assigned the partitions. If that leader has died, the broker notices
+ * it only when its session expires. kafkajs gives more time to JoinGroup, but not to SyncGroup: members would give up,
+ * come back as new members, and delay the rebalance for ever.
  */
 export function createGroupClient(settings: KafkaSettings, options: KafkaClientOptions): KafkaClient {
   const { requestTimeoutMs, sessionTimeoutMs } = settings;

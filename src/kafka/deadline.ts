@@ -1,13 +1,13 @@
 import { withDeadline as within } from '../with-deadline.js';
 
-/** A call took longer than it was given. */
+/** A call took longer than its deadline. */
 export class BrokerTimeout extends Error {
   override readonly name = 'BrokerTimeout';
 }
 
 /**
- * Settles as `work` does, or rejects with {@link BrokerTimeout} after `ms` milliseconds. The work itself is not
- * stopped: `onTimeout` is where the caller takes away what it works with. Its later rejection is swallowed.
+ * Settles as `work` does, or rejects with {@link BrokerTimeout} after `ms` milliseconds. The work itself goes on:
+ * in `onTimeout` the caller can close the connection that it uses. A later rejection of it is ignored.
  */
 export function withDeadline<T>(work: Promise<T>, ms: number, onTimeout?: () => void): Promise<T> {
   const late = (): BrokerTimeout => {

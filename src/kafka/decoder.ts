@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { decodeBatches, isBatches, type Spent } from './record-batches.js';
 
-/** kafkajs's reader of an answer, as far as it is used here. */
+/** kafkajs's reader of a response, as far as we use it. */
 interface AnswerReader {
   offset: number;
   readInt32(): number;
@@ -15,9 +15,9 @@ const MODULE = 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js';
 const spentOf = new WeakMap<AnswerReader, Spent>();
 
 /**
- * Puts {@link decodeBatches} in the place of kafkajs's own decoder, which has no bounds and no hook for one: a codec
- * is only given what is compressed, and every record becomes an object before anybody is asked. The version of kafkajs
- * is fixed, and a test sees whether this still takes hold. Where it cannot (a bundle), kafkajs decodes itself.
+ * Replaces kafkajs's decoder by {@link decodeBatches}. kafkajs's own has no limits and no hook for them: a codec sees only
+ * the compressed bytes, and every record becomes an object before our code runs. Our version of kafkajs is fixed, and a
+ * test checks that the replacement works. In a bundle, where this module cannot be replaced, kafkajs decodes itself.
  */
 export function installDecoder(): void {
   const load = createRequire(import.meta.url);
@@ -38,7 +38,7 @@ export function installDecoder(): void {
     if (size <= 0 || !reader.canReadBytes(size)) return [];
     const set = reader.readBytes(size);
     if (!isBatches(set)) {
-      // As brokers before 0.11 have written it.
+      // The format of brokers before 0.11.
       reader.offset = start;
       return before(reader);
     }

@@ -3,7 +3,7 @@ import { safeError } from '../observability/logger.js';
 
 /**
  * kafkajs wraps errors in errors. The innermost one says what happened; its `type` is Kafka's own name for a
- * protocol error. Only names are taken: texts of brokers and drivers stay out of logs and messages.
+ * protocol error. We take only names: the texts of brokers and drivers stay out of logs and messages.
  */
 function rootCause(error: unknown): unknown {
   let current = error;
@@ -16,7 +16,7 @@ function rootCause(error: unknown): unknown {
   return current;
 }
 
-/** What deleting records failed with is told for each partition. */
+/** An error of DeleteRecords has one error per partition: the first one. */
 function firstOfPartitions(error: unknown): unknown {
   const partitions = field(error, 'partitions');
   return Array.isArray(partitions) ? field(partitions[0], 'error') : undefined;
@@ -29,8 +29,8 @@ function field(of: unknown, name: string): unknown {
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
 
 /**
- * Kafka's name of the error (`NOT_LEADER_FOR_PARTITION`), else Node's (`ECONNREFUSED`), else the class's name. An error
- * of our own that came through kafkajs (no token to log in with) says itself what happened.
+ * Kafka's name of the error (`NOT_LEADER_FOR_PARTITION`), else Node's (`ECONNREFUSED`), else the class's name. For our
+ * own error that came through kafkajs (we have no token to log in with) it is the message.
  */
 export function brokerErrorName(error: unknown): string {
   const root = rootCause(error);
@@ -44,7 +44,7 @@ export function brokerErrorName(error: unknown): string {
   );
 }
 
-/** Where the broker did not answer at all: waited for, whatever it takes. */
+/** Errors that say that no broker answered. We wait for the broker, however long it takes. */
 const UNREACHABLE: ReadonlySet<string> = new Set([
   'KafkaJSConnectionError',
   'KafkaJSConnectionClosedError',
@@ -57,7 +57,7 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'BrokerTimeout',
 ]);
 
-/** Where the broker answers, but its group coordinator is not up yet: a fresh broker, or one that fails over. */
+/** Errors of a broker whose group coordinator is not up yet: it has just started, or fails over. */
 const COORDINATOR_STARTS: ReadonlySet<string> = new Set([
   'GROUP_COORDINATOR_NOT_AVAILABLE',
   'GROUP_LOAD_IN_PROGRESS',
@@ -76,20 +76,20 @@ function isNamedIn(names: ReadonlySet<string>, error: unknown): boolean {
   );
 }
 
-/** Whether no broker answers, or there is no token to ask it with: who gives tokens can be away as well. */
+/** Whether no broker answers, or no token could be fetched for the login. */
 export const isUnreachable = (error: unknown): boolean => {
   const root = rootCause(error);
   return root instanceof WorkerError ? root.code === 'BROKER_UNAVAILABLE' : isNamedIn(UNREACHABLE, error);
 };
 
-/** Whether the broker answers, but its group coordinator is not up yet. */
+/** Whether a broker answers, but its group coordinator is not up yet. */
 export const isCoordinatorStarting = (error: unknown): boolean => isNamedIn(COORDINATOR_STARTS, error);
 
-/** Whether it is a matter of waiting until the broker, or its group coordinator, is there. */
+/** Whether it helps to wait for the broker or its group coordinator. */
 export const isWaitingForBroker = (error: unknown): boolean =>
   isUnreachable(error) || isCoordinatorStarting(error);
 
-/** Errors that say: the group has moved on, this member's generation is over. */
+/** Errors that say that the group has rebalanced without this member. */
 const MEMBERSHIP: ReadonlySet<string> = new Set([
   'ILLEGAL_GENERATION',
   'UNKNOWN_MEMBER_ID',
@@ -99,7 +99,7 @@ const MEMBERSHIP: ReadonlySet<string> = new Set([
 
 export const isMembershipError = (error: unknown): boolean => MEMBERSHIP.has(brokerErrorName(error));
 
-/** Whether kafkajs thinks that another attempt could work. */
+/** Whether another attempt can succeed, as kafkajs sees it. */
 export function isRetriable(error: unknown): boolean {
   const root = rootCause(error);
   return field(root, 'retriable') === true || isWaitingForBroker(error);
@@ -116,10 +116,10 @@ const REFUSED: ReadonlySet<string> = new Set([
   'CLUSTER_AUTHORIZATION_FAILED',
 ]);
 
-/** Whether the broker answers and refuses, by the name that {@link brokerErrorName} gives. */
+/** Whether the broker refuses the login or a right. `name` is from {@link brokerErrorName}. */
 export const isAccessName = (name: string): boolean => REFUSED.has(name);
 
-/** A `transient` error that names the call and the broker's error, and nothing else of it. */
+/** A `transient` error with the call and the name of the broker's error, without its text. */
 export function brokerUnavailable(call: string, error: unknown): WorkerError {
   const name = brokerErrorName(error);
   return new WorkerError(
@@ -128,7 +128,7 @@ export function brokerUnavailable(call: string, error: unknown): WorkerError {
   );
 }
 
-/** What ends a consumer for good. A WorkerError of the handler comes through as it is. */
+/** The error that ends a consumer. A WorkerError of the handler stays as it is. */
 export function fatalError(error: unknown): WorkerError {
   if (error instanceof WorkerError) return error;
   const root = rootCause(error);
@@ -136,7 +136,7 @@ export function fatalError(error: unknown): WorkerError {
   return new WorkerError('INTERNAL', `the consumer stopped: ${brokerErrorName(error)}`);
 }
 
-/** A stranger's error with its class and the places in the code only: its text may quote what it was given. */
+/** An error that is not ours, reduced to its class and stack frames: its text may quote a value. */
 export function withoutText(error: unknown): Error {
   const shown = safeError(error);
   const [name, frames] = 'code' in shown ? [shown.code, []] : [shown.name, shown.frames];

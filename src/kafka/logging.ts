@@ -3,7 +3,7 @@ import type { logCreator, LogEntry } from 'kafkajs';
 import type { Logger } from 'pino';
 import type { TopicPartition } from './partitions.js';
 
-/** What is passed on of a kafkajs log entry. Everything else (payloads, buffers, stacks, error texts) is dropped. */
+/** The fields of a kafkajs log entry that we log. We drop all others (payloads, buffers, stacks, error texts). */
 const SAFE_FIELDS = [
   'groupId',
   'memberId',
@@ -25,8 +25,8 @@ const SAFE_FIELDS = [
 const REPEAT_MS = 30_000;
 
 /**
- * kafkajs puts texts of brokers into some of its lines (what a SASL server answers, what an error quotes). The words
- * before the first colon are always its own.
+ * The words of a log entry before its first colon. These are always kafkajs's own; what follows may quote a broker (a SASL
+ * server's answer, an error's text).
  */
 function ownWords(entry: LogEntry): string {
   const words = entry.log.message.split(':', 1)[0] ?? '';
@@ -43,10 +43,10 @@ function safeFields(entry: LogEntry): Record<string, string | number | boolean> 
   return kept;
 }
 
-/** kafkajs's only word of a consumer whose next record is not there any more: it goes on with the oldest one there is. */
+/** This line is kafkajs's only sign that a consumer's next record no longer exists. */
 const OUT_OF_RANGE = 'Offset out of range, resetting to default offset';
 
-/** Lets a line through once in {@link REPEAT_MS} and tells how many were held back since. */
+/** Lets a line through once in {@link REPEAT_MS}, with the number of lines held back before. Null: held back. */
 function createThrottle(nowMs: () => number): (key: string) => number | null {
   const seen = new Map<string, { untilMs: number; heldBack: number }>();
   return (key) => {
@@ -61,8 +61,8 @@ function createThrottle(nowMs: () => number): (key: string) => number | null {
 }
 
 /**
- * Sends kafkajs's log to pino: its errors and warnings as `warn` (what matters of them reaches the caller as an error
- * and is logged there), the rest as `debug`, the same line at most twice a minute, no contents.
+ * Sends kafkajs's log to pino without contents. Errors and warnings become `warn`, the same line at most twice a minute:
+ * important ones also reach the caller as an error, who logs them. The rest becomes `debug`.
  */
 export function createLogCreator(
   logger: Logger,

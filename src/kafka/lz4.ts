@@ -6,11 +6,12 @@ const STORED = 0x80000000;
 const LEAST_MATCH = 4;
 
 /**
- * Decompresses an LZ4 frame (format 1.6.x), the one format of Kafka's producers. Written here because the decoders for
- * JavaScript either have no bound on what they make, or take damaged input for whole.
+ * Decompresses an LZ4 frame (format 1.6.x), the only format of Kafka's producers. We have our own decoder because those
+ * for JavaScript either do not limit their output, or accept damaged input.
  *
- * @returns null where it would be larger than `maxBytes`
- * @throws RangeError damaged, or with a dictionary
+ * @returns null if the result would be larger than `maxBytes`
+ * @throws RangeError if the frame is damaged or uses a dictionary
+ * Source: https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
  */
 export function unpackLz4(frame: Buffer, maxBytes: number = LIMITS.batchBytes): Buffer | null {
   const blocks = readFrame(frame);
@@ -41,7 +42,7 @@ function readFrame(frame: Buffer): Block[] {
   if (flags >> 6 !== 1 || hasDictionary || largest === undefined) throw damaged();
   const [hasContentSize, hasBlockSums] = [(flags & 8) !== 0, (flags & 16) !== 0];
   const blocks: Block[] = [];
-  // Magic number, flags, block size; then the content's size, and one byte of checksum.
+  // Magic number, flags and block size; then the content size (optional) and one byte of checksum.
   let at = 6 + (hasContentSize ? 8 : 0) + 1;
   for (;;) {
     const word = frame.readUInt32LE(at);
@@ -55,7 +56,7 @@ function readFrame(frame: Buffer): Block[] {
   }
 }
 
-/** One sequence of a block: literals, then a copy of what came before. The last one has literals only. */
+/** One sequence of a block: literals, then a match (a copy of earlier output). The last sequence has literals only. */
 interface Sequence {
   literalsAt: number;
   literals: number;
@@ -117,7 +118,7 @@ function writeBlock(block: Buffer, out: Buffer, from: number): number {
   return to;
 }
 
-/** A match may overlap what it writes: it repeats then, and is copied in parts that double. */
+/** A match may overlap its own output, which then repeats: we copy it in parts that double. */
 function copyMatch(out: Buffer, to: number, { distance, match }: Sequence): number {
   if (match === 0) return to;
   const from = to - distance;

@@ -5,13 +5,13 @@ const SEPARATOR = '\u0001';
 const LENGTH_BYTES = 4;
 
 /**
- * OAUTHBEARER in place of kafkajs's own, which never reads what the broker answers: a refused token then counts as a
- * login, and the next request finds the connection closed for no reason told.
+ * OAUTHBEARER. kafkajs's own never reads the broker's answer: it takes a refused token for a login, and the next request
+ * fails because the connection is closed.
  *
- * A broker refuses in two steps: it answers with a description and no error; the client acknowledges that with one
- * separator and is then told the error, `SASL_AUTHENTICATION_FAILED`. Source: RFC 7628, sections 3.2.2 and 3.2.3.
+ * A broker refuses in two steps. It first answers with a description and no error. The client acknowledges that with one
+ * separator, and the broker then sends the error `SASL_AUTHENTICATION_FAILED`. Source: RFC 7628, sections 3.2.2 and 3.2.3.
  *
- * @param token asked for each login, also for those anew within one connection
+ * @param token called for each login, also for a new login within one connection
  */
 export function oauthBearer(token: () => Promise<SecretValue>): Mechanism {
   return {
@@ -34,13 +34,13 @@ async function authenticate(
   };
   const answerBytes = await say(`n,,${SEPARATOR}auth=Bearer ${value}${SEPARATOR}${SEPARATOR}`);
   if (answerBytes === 0) return;
-  // What the description says is the broker's text, and stays where it is.
+  // The description is the broker's text: it stays out of the log.
   logger.error('SASL OAUTHBEARER authentication failed', { broker: `${host}:${port}` });
   await say(SEPARATOR);
   throw new Error('the broker refused the token and named no error');
 }
 
-/** As Kafka's protocol has bytes: their number, big-endian, before them. */
+/** BYTES of Kafka's protocol: the length in big-endian, then the bytes. */
 function withLength(message: string): Buffer {
   const bytes = Buffer.from(message);
   const length = Buffer.alloc(LENGTH_BYTES);

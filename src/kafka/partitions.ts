@@ -12,23 +12,23 @@ export interface TopicPartition {
 export type PartitionKey = `${string}|${number}`;
 export const partitionKey = (topic: string, partition: number): PartitionKey => `${topic}|${partition}`;
 
-/** What a partition has: records from `low` on, the next one gets `high`. */
+/** The offsets of a partition: its oldest record has `low`, its next one will get `high`. */
 export interface OffsetRange extends TopicPartition {
   readonly low: number;
   readonly high: number;
-  /** The first record of the time asked for, or later; `high` where there is none. Null where none was asked for. */
+  /** Offset of the first record of the given time or later; `high` if there is none. Null if no time was given. */
   readonly fromTime: number | null;
 }
 
-/** What a partition still has, and how far the settings' group has come in it. */
+/** The offsets of a partition, and how far the consumer group of the settings has come in it. */
 export interface PartitionFacts extends TopicPartition {
-  /** The oldest record there is. */
+  /** Offset of the oldest record. */
   readonly low: number;
-  /** What the next record gets. */
+  /** Offset that the next record will get. */
   readonly high: number;
-  /** Null: the group has committed nothing. */
+  /** Null if the group has committed no offset. */
   readonly committed: number | null;
-  /** Of each time asked for: the first offset of a record that is not older; `high` or more where there is none. */
+  /** By given time: offset of the first record of that time or later; `high` or more if there is none. */
   readonly fromTimes: ReadonlyMap<number, number>;
 }
 
@@ -39,7 +39,7 @@ export interface RecordsBelow extends TopicPartition {
 
 /**
  * The offsets of all partitions of these topics, which must exist.
- * @param sinceMs asks for the first offset of a record that is not older; milliseconds since the epoch
+ * @param sinceMs the time for `fromTime`; milliseconds since the epoch
  * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
  */
 export async function readOffsetRanges(
@@ -58,7 +58,7 @@ export async function readOffsetRanges(
 }
 
 /**
- * Of all partitions of these topics, which must exist.
+ * The facts of all partitions of these topics, which must exist.
  * @param times milliseconds since the epoch
  * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
  */
@@ -84,7 +84,7 @@ async function rangesOf(
 ): Promise<Omit<PartitionFacts, 'committed'>[]> {
   const ranges: Omit<PartitionFacts, 'committed'>[] = [];
   for (const topic of topics) {
-    // The ends first: what is appended meanwhile lies behind them.
+    // The ends first: records that are appended in the meantime lie behind them.
     const offsets = await admin.fetchTopicOffsets(topic);
     const byTime = await Promise.all(
       times.map(async (atMs) => {
@@ -105,7 +105,7 @@ async function rangesOf(
 }
 
 /**
- * Deletes records for good. What is gone already stays gone; nothing at or above the offsets is touched.
+ * Deletes the records below these offsets for good. Succeeds if they are deleted already.
  * @throws WorkerError BROKER_UNAVAILABLE naming the topic and Kafka's error
  */
 export async function deleteRecords(
@@ -118,7 +118,7 @@ export async function deleteRecords(
       const partitions = below
         .filter((one) => one.topic === topic)
         .map(({ partition, offset }) => ({ partition, offset: String(offset) }));
-      // kafkajs looks for the leaders in what it knows of the cluster: this makes it ask.
+      // `deleteTopicRecords` uses the leaders that kafkajs knows: this call makes it fetch them.
       await admin.fetchTopicOffsets(topic);
       try {
         await admin.deleteTopicRecords({ topic, partitions });
@@ -129,7 +129,10 @@ export async function deleteRecords(
   });
 }
 
-/** Names of other groups that have offsets below these: they lose what they have not read. Those it may not ask are left out. */
+/**
+ * Names of other groups with a committed offset below these: they would miss records. Groups that we may not describe are
+ * left out, and all after the first {@link GROUPS_ASKED}.
+ */
 export async function groupsBehind(
   settings: KafkaSettings,
   below: readonly RecordsBelow[],
@@ -153,7 +156,7 @@ export async function groupsBehind(
   });
 }
 
-/** A cluster may have thousands; one request each. */
+/** A cluster may have thousands of groups; each needs one request. */
 const GROUPS_ASKED = 100;
 
 async function committedBy(

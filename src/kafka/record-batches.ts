@@ -2,7 +2,7 @@ import { LIMITS } from '../limits.js';
 import type { Unread } from '../terms.js';
 import { unpack } from './unpack.js';
 
-/** What kafkajs hands on as a record, and what of it was not read. */
+/** A record as kafkajs passes it on, and what of it we could not read. */
 export interface DecodedMessage {
   readonly offset: string;
   readonly timestamp: string;
@@ -12,12 +12,12 @@ export interface DecodedMessage {
   readonly attributes: number;
   readonly magicByte: 2;
   readonly isControlRecord: boolean;
-  /** kafkajs leaves out by it what an aborted transaction has written. */
+  /** By it kafkajs leaves out the records of aborted transactions. */
   readonly batchContext: { readonly producerId: string; readonly inTransaction: boolean };
   readonly unread?: Unread;
 }
 
-/** What one answer of a broker has cost so far. */
+/** The cost of one fetch response so far. */
 export interface Spent {
   bytes: number;
   records: number;
@@ -42,22 +42,23 @@ const TRANSACTIONAL = 0x10;
 const CONTROL = 0x20;
 const LONGEST_KEY_KEPT = 1_024;
 
-/** Whether these are batches of Kafka 0.11 or newer, which is all that {@link decodeBatches} reads. */
+/** Whether these are batches of Kafka 0.11 or newer: {@link decodeBatches} reads no others. */
 export const isBatches = (set: Buffer): boolean => set.length > AT.magic && set[AT.magic] === MAGIC;
 
 /**
- * The records of one partition in an answer of a broker. kafkajs's own decoder has no bounds: a batch of a few kilobytes
- * may hold gigabytes, millions of records or of headers. Here a record or a batch over a limit comes as a record without
- * a value that says so ({@link Unread}), at the place of what it stands for; so does a batch that is damaged.
+ * The records of one partition in a fetch response. kafkajs's own decoder has no limits: a batch of a few kilobytes may
+ * hold gigabytes, or millions of records or headers. Here a record over a limit comes without a value and says why
+ * ({@link Unread}). A batch that is damaged or over a limit comes as one such record.
  *
- * Batches that one answer has too many of are left to the next one, as if it ended before them.
+ * If a response holds too many batches, the rest is read with the next response, as if this one ended before it.
+ * Source: https://kafka.apache.org/documentation/#recordbatch
  */
 export async function decodeBatches(set: Buffer, spent: Spent): Promise<DecodedMessage[]> {
   const messages: DecodedMessage[] = [];
   let at = 0;
   while (set.length - at >= HEADER_BYTES) {
     const end = at + FRAME_BYTES + set.readInt32BE(at + AT.length);
-    // The last one may be cut off, and a broker's answer is no place to read from behind.
+    // The broker may cut off the last batch. A length that leads backwards is refused as well.
     if (end > set.length || end <= at + FRAME_BYTES) break;
     if (spent.bytes >= LIMITS.batchBytes || spent.records >= LIMITS.batchRecords) break;
     const batch = await decodeBatch(set.subarray(at, end));
@@ -85,12 +86,12 @@ async function decodeBatch(batch: Buffer): Promise<Decoded> {
     if (records === null) return unread(batch, { reason: 'batch-bytes', size: packed.length });
     return { messages: readRecords(batch, records, count), bytes: type === 0 ? 0 : records.length };
   } catch {
-    // What a decoder says may quote what it read.
+    // The decoder's error is dropped: its text may quote what it has read.
     return unread(batch, { reason: 'damaged', size: packed.length });
   }
 }
 
-/** One in place of all: at the last offset, so that whoever goes on behind it goes on behind the batch. */
+/** One record in place of the whole batch, at the last offset: a reader goes on behind the batch. */
 function unread(batch: Buffer, what: Pick<Unread, 'reason' | 'size'>): Decoded {
   const firstOffset = Number(batch.readBigInt64BE(0));
   const message: DecodedMessage = {
@@ -159,7 +160,7 @@ function readRecords(batch: Buffer, records: Buffer, count: number): DecodedMess
   return messages;
 }
 
-/** A header can come several times; the last one counts, as with Java's `Headers.lastHeader`. */
+/** A header can occur several times; the last one counts, as with Java's `Headers.lastHeader`. */
 function readHeaders(cursor: Cursor, count: number): Record<string, Buffer> {
   // No prototype: a header may have any name.
   const headers = Object.create(null) as Record<string, Buffer>;
@@ -171,7 +172,7 @@ function readHeaders(cursor: Cursor, count: number): Record<string, Buffer> {
   return headers;
 }
 
-/** Reads the numbers of variable length, and texts behind them, that records consist of. */
+/** Reads the parts of a record: varints (zigzag), and bytes with a varint length before them. */
 class Cursor {
   at = 0;
   readonly #buffer: Buffer;
@@ -197,14 +198,14 @@ class Cursor {
     throw new RangeError('damaged number');
   }
 
-  /** A number of things that must still be there. */
+  /** The number of bytes or headers that follow. There cannot be more of them than bytes. */
   length(): number {
     const length = this.number();
     if (length < 0 || length > this.#buffer.length - this.at) throw new RangeError('damaged length');
     return length;
   }
 
-  /** Null where the length is negative. */
+  /** Null if the length is negative. */
   bytes(): Buffer | null {
     const length = this.number();
     if (length < 0) return null;

@@ -12,7 +12,7 @@ type OauthTokenSource = Extract<SaslConfig, { mechanism: 'oauthbearer' }>['token
 const LONGEST_REQUEST_MS = 10_000;
 const TOKEN_TIMEOUT_MS = 10_000;
 
-/** The configuration as src/kafka wants it: files read, tokens fetched when they are needed. */
+/** Makes the Kafka settings of the configuration. Reads the files at once, and fetches tokens when they are needed. */
 export function kafkaSettings({
   kafka,
   claims,
@@ -44,7 +44,10 @@ function readText(name: string, file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch {
-    throw new ConfigurationError('CONFIG_INVALID', `${name}: the file cannot be read`);
+    throw new ConfigurationError(
+      'CONFIG_INVALID',
+      `${name}: the file cannot be read; check its path and permissions`,
+    );
   }
 }
 
@@ -61,14 +64,17 @@ async function readToken(source: OauthTokenSource): Promise<SecretValue> {
       try {
         return new SecretValue((await readFile(source.file, 'utf8')).trim());
       } catch {
-        throw new WorkerError('BROKER_UNAVAILABLE', 'KAFKA_SASL_OAUTHBEARER_TOKEN_FILE cannot be read');
+        throw new WorkerError(
+          'BROKER_UNAVAILABLE',
+          'KAFKA_SASL_OAUTHBEARER_TOKEN_FILE: the file cannot be read',
+        );
       }
     case 'endpoint':
       return fetchToken(source);
   }
 }
 
-/** Client credentials grant: RFC 6749, section 4.4. What the endpoint answers goes into no message. */
+/** Client credentials grant: RFC 6749, section 4.4. No message quotes the endpoint's answer. */
 async function fetchToken(source: Extract<OauthTokenSource, { from: 'endpoint' }>): Promise<SecretValue> {
   const { url, clientId, clientSecret, scope } = source;
   const failed = (reason: string): WorkerError =>
@@ -90,7 +96,7 @@ async function fetchToken(source: Extract<OauthTokenSource, { from: 'endpoint' }
     if (!response.ok) throw failed(`status ${response.status}`);
     answer = await response.json();
   } catch (error) {
-    throw error instanceof WorkerError ? error : failed('no answer that can be read');
+    throw error instanceof WorkerError ? error : failed('no answer, or none that is JSON');
   }
   const token =
     typeof answer === 'object' && answer !== null && 'access_token' in answer ? answer.access_token : null;

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { LIMITS } from '../limits.js';
 
-/** Java's producers frame snappy blocks like this (xerial): magic, version, compatible version, then blocks. */
+/** Java's producers frame snappy blocks (xerial): magic, version, compatible version, then the blocks. */
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const XERIAL_HEADER_BYTES = 16;
 const LENGTH_BYTES = 4;
@@ -14,7 +14,7 @@ function isSnappyJs(module: unknown): module is SnappyJs {
   return typeof module === 'object' && module !== null && 'uncompress' in module;
 }
 
-// The package has no types of its own.
+// The package has no types.
 function loadSnappyJs(): SnappyJs {
   const module: unknown = createRequire(import.meta.url)('snappyjs');
   if (!isSnappyJs(module)) throw new TypeError('snappyjs has no uncompress');
@@ -25,8 +25,8 @@ const snappy = loadSnappyJs();
 
 /**
  * Decompresses snappy, framed (Java) or raw (librdkafka).
- * @returns null where it would be larger than `maxBytes`
- * @throws damaged
+ * @returns null if the result would be larger than `maxBytes`
+ * @throws an error of any class if the data is damaged
  */
 export function unpackSnappy(data: Buffer, maxBytes: number = LIMITS.batchBytes): Buffer | null {
   const isFramed = data.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC);
@@ -48,7 +48,7 @@ function blocksOf(framed: Buffer): Buffer[] {
   return blocks;
 }
 
-/** What a block says that it holds: a number in front, seven bits in each byte. */
+/** The decompressed size that a block declares: a varint at its start. */
 function sizeOf(block: Buffer): number {
   let size = 0;
   for (let at = 0; at < 5; at += 1) {

@@ -5,16 +5,16 @@ import type { ISocketFactory } from 'kafkajs';
 const KEEP_ALIVE_MS = 60_000;
 
 /**
- * The sockets of one kafkajs client. kafkajs has no way to take back a request it was given, and its `disconnect`
- * can wait for ever: closing the sockets is what makes sure that nothing is sent any more.
+ * The sockets of one kafkajs client. kafkajs cannot cancel a request, and its `disconnect` may wait for ever: only closed
+ * sockets make sure that nothing more is sent.
  */
 export interface Sockets {
   readonly factory: ISocketFactory;
-  /** Destroys all sockets and every one that would still be opened. */
+  /** Destroys all sockets, and every socket that kafkajs opens later. */
   close(): void;
 }
 
-// kafkajs passes no `ssl` where none is configured, whatever its types say.
+// kafkajs passes no `ssl` if none is configured, although its types say that it does.
 function connect(
   host: string,
   port: number,
@@ -32,7 +32,7 @@ export function createSockets(): Sockets {
   const factory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
     if (closed) {
       const refused = new net.Socket();
-      // kafkajs attaches its listeners right after this returns; the error has to come after that.
+      // kafkajs adds its listeners after this function returns: the error must come later.
       setImmediate(() => refused.destroy(new Error('client is closed')));
       return refused;
     }

@@ -8,15 +8,13 @@ import { describeTopicConfigs, sourceTopics } from './topics.js';
 import type { TopicNames } from './topics.js';
 import { READ_CODECS } from './unpack.js';
 
-/** `error`: do not start; `warning`: something will go wrong one day; `info`: worth knowing. */
+/** `error`: the worker does not start; `warning`: something will go wrong one day; `info`: worth knowing. */
 export type TopicSeverity = 'error' | 'warning' | 'info';
 
 export interface TopicProblem {
   readonly severity: TopicSeverity;
   readonly topic: string;
-  /** What is wrong. */
   readonly problem: string;
-  /** What to do about it. */
   readonly remedy: string;
 }
 
@@ -29,19 +27,19 @@ export interface TopicFacts {
   /** -1: for ever. */
   readonly retentionMs: number;
   readonly maxMessageBytes: number;
-  /** Empty where the broker does not say. */
+  /** Empty if the broker does not say. */
   readonly compression: string;
 }
 
 const CONFIGS = ['cleanup.policy', 'retention.ms', 'max.message.bytes', 'compression.type'] as const;
-/** `producer`: as whoever writes has compressed it. */
+/** `producer`: in the codec of each producer. */
 const COMPRESSIONS = ['', 'producer', 'uncompressed', ...READ_CODECS];
 const DAY_MS = 86_400_000;
 const LONGEST_SOURCE_MS = 31 * DAY_MS;
 const SHORTEST_SECURED_MS = 31 * DAY_MS;
 
 /**
- * Looks at the topics as they are on the broker. An empty list: all is well.
+ * Checks the topics on the broker. Returns an empty list if all is well.
  * @throws WorkerError BROKER_UNAVAILABLE
  */
 export async function checkTopics(
@@ -56,21 +54,21 @@ export async function checkTopics(
 }
 
 /**
- * Logs what is odd about the topics and stops where something is wrong.
- * @throws ConfigurationError TOPICS_INVALID with one line for each error
+ * Logs warnings and infos about the topics.
+ * @throws ConfigurationError TOPICS_INVALID if there are errors, with one line for each
  */
 export function judgeTopicProblems(problems: readonly TopicProblem[], logger: Logger): void {
   const errors = problems.filter(({ severity }) => severity === 'error');
   for (const { severity, topic, problem, remedy } of problems) {
     if (severity === 'error') continue;
-    logger[severity === 'warning' ? 'warn' : 'info']({ topic, problem, remedy }, 'topic');
+    logger[severity === 'warning' ? 'warn' : 'info']({ topic, problem, remedy }, 'check of a topic');
   }
   if (errors.length === 0) return;
   const lines = errors.map(({ topic, problem, remedy }) => `  ${topic}: ${problem}; ${remedy}`);
   throw new ConfigurationError('TOPICS_INVALID', ['Topics are missing or unfit:', ...lines].join('\n'));
 }
 
-/** The topics can be judged without them; that nobody looked at the group is told. */
+/** If the offsets cannot be read, that is a warning of its own: the topics can be judged without them. */
 async function checkPositions(
   settings: KafkaSettings,
   topics: readonly string[],
@@ -81,13 +79,13 @@ async function checkPositions(
     return (await readPartitionFacts(settings, topics, logger)).flatMap(judgePosition);
   } catch (error) {
     if (!(error instanceof WorkerError)) throw error;
-    const problem = `the offsets of the group ${settings.groupId} cannot be read (${error.message}): whether it has missed records is not known`;
-    const remedy = 'grant Describe on the topic and on the group, or look again when the broker answers';
-    return topics.map((topic) => ({ severity: 'warning', topic, problem, remedy }));
+    const problem = `the offsets of the group ${settings.groupId} cannot be read (${error.message}): it may have missed records`;
+    const remedy = 'grant Describe on the topic and on the group, or check again when the broker answers';
+    return topics.map((topic) => warning(topic, problem, remedy));
   }
 }
 
-/** Whether the group stands where there is nothing to read: what it has missed, or will read again. */
+/** Judges the group's committed offset: has the group missed records, or will it read the log again? */
 export function judgePosition({
   topic,
   partition,
@@ -99,12 +97,12 @@ export function judgePosition({
   const problem =
     committed < low
       ? `partition ${partition}: the offsets ${committed} to ${low - 1} (${low - committed} records) were deleted before the group had read them`
-      : `partition ${partition}: the group has read up to ${committed}, the log ends at ${high}: the topic was made anew, or lost its end`;
+      : `partition ${partition}: the group has read up to ${committed}, the log ends at ${high}: the topic was recreated, or the log lost its end`;
   const remedy =
     committed < low
-      ? 'publish the entities that changed in that time again; make retention.ms longer than a worker may be away'
-      : 'nothing: a worker reads it from its beginning, the inbox knows what is handled already';
-  return [{ severity: 'warning', topic, problem, remedy }];
+      ? 'publish the entities again that changed in that time; make retention.ms longer than a worker may be down'
+      : 'nothing: a worker reads the topic from its beginning, and the inbox drops what it has handled already';
+  return [warning(topic, problem, remedy)];
 }
 
 async function readFacts(
@@ -137,7 +135,7 @@ async function readFacts(
   });
 }
 
-/** The judgement alone, without a broker. */
+/** Judges the topics by these facts alone. */
 export function judgeTopics(
   names: TopicNames,
   facts: ReadonlyMap<string, TopicFacts>,
@@ -157,12 +155,19 @@ export function judgeTopics(
   ];
 }
 
-const missing = (topic: string): TopicProblem => ({
-  severity: 'error',
-  topic,
-  problem: 'the topic does not exist, or may not be described',
-  remedy: 'run `connection-secrets topics create`, or grant Describe on the topic',
-});
+const problemOf =
+  (severity: TopicSeverity) =>
+  (topic: string, problem: string, remedy: string): TopicProblem => ({ severity, topic, problem, remedy });
+const error = problemOf('error');
+const warning = problemOf('warning');
+const info = problemOf('info');
+
+const missing = (topic: string): TopicProblem =>
+  error(
+    topic,
+    'the topic does not exist, or the worker may not describe it',
+    'run `connection-secrets topics create`, or grant Describe on the topic',
+  );
 
 function mixedStreams(names: TopicNames): TopicProblem[] {
   const taken = new Set<string>(sourceTopics(names));
@@ -172,91 +177,70 @@ function mixedStreams(names: TopicNames): TopicProblem[] {
       return [];
     }
     const problem = 'one topic is configured for two streams: the worker would read what it writes';
-    return [{ severity: 'error' as const, topic, problem, remedy: 'give each stream a topic of its own' }];
+    return [error(topic, problem, 'give each stream a topic of its own')];
   });
 }
 
 function judgeCompression(facts: TopicFacts | undefined): TopicProblem[] {
   if (facts === undefined || COMPRESSIONS.includes(facts.compression)) return [];
   return [
-    {
-      severity: 'warning',
-      topic: facts.topic,
-      problem: `compression.type is ${facts.compression}: batches that are compressed by it are not read (BATCH_DAMAGED)`,
-      remedy: `set compression.type to producer, or to one of ${READ_CODECS.join(', ')}`,
-    },
+    warning(
+      facts.topic,
+      `compression.type is ${facts.compression}: the worker cannot read batches in this codec (BATCH_DAMAGED)`,
+      `set compression.type to producer, or to one of ${READ_CODECS.join(', ')}`,
+    ),
   ];
 }
 
-function judgeSource(facts: TopicFacts): TopicProblem[] {
-  if (facts.compacted) {
-    return [
-      {
-        severity: 'error',
-        topic: facts.topic,
-        problem:
-          'cleanup.policy has compact: passwords in the clear would stay for ever, and events would be lost',
-        remedy: 'set cleanup.policy=delete and a short retention.ms',
-      },
-    ];
+function judgeSource({ topic, compacted, retentionMs }: TopicFacts): TopicProblem[] {
+  if (compacted) {
+    const problem =
+      'cleanup.policy has compact: plaintext passwords would stay for ever, and Kafka would delete events';
+    return [error(topic, problem, 'set cleanup.policy=delete and a short retention.ms')];
   }
-  if (facts.retentionMs >= 0 && facts.retentionMs <= LONGEST_SOURCE_MS) return [];
+  if (retentionMs >= 0 && retentionMs <= LONGEST_SOURCE_MS) return [];
   return [
-    {
-      severity: 'warning',
-      topic: facts.topic,
-      problem: `retention.ms is ${facts.retentionMs}: source events hold passwords in the clear`,
-      remedy: `set retention.ms to what a replay needs, at most ${LONGEST_SOURCE_MS}`,
-    },
-  ];
-}
-
-function judgeSecured(facts: TopicFacts): TopicProblem[] {
-  const { topic, retentionMs } = facts;
-  const kept = !facts.deleted || retentionMs < 0 || retentionMs >= SHORTEST_SECURED_MS;
-  if (kept) return [];
-  return [
-    {
-      severity: 'warning',
+    warning(
       topic,
-      problem: `cleanup.policy has delete and retention.ms is ${retentionMs}: connections that do not change disappear from the topic`,
-      remedy: 'set cleanup.policy=compact, or a longer retention.ms',
-    },
+      `retention.ms is ${retentionMs}: source events may hold plaintext passwords`,
+      `set retention.ms to what a replay needs, at most ${LONGEST_SOURCE_MS}`,
+    ),
   ];
 }
 
-function judgeSize(secured: TopicFacts, sources: readonly TopicFacts[]): TopicProblem[] {
-  const largest = Math.max(0, ...sources.map(({ maxMessageBytes }) => maxMessageBytes));
-  if (secured.maxMessageBytes >= largest) return [];
+function judgeSecured({ topic, deleted, retentionMs }: TopicFacts): TopicProblem[] {
+  if (!deleted || retentionMs < 0 || retentionMs >= SHORTEST_SECURED_MS) return [];
   return [
-    {
-      severity: 'warning',
-      topic: secured.topic,
-      problem: `max.message.bytes is ${secured.maxMessageBytes}, source events may have ${largest}: large ones are refused (OUTPUT_TOO_LARGE)`,
-      remedy: `set max.message.bytes=${largest}`,
-    },
+    warning(
+      topic,
+      `cleanup.policy has delete and retention.ms is ${retentionMs}: Kafka deletes connections that do not change`,
+      'set cleanup.policy=compact, or a longer retention.ms',
+    ),
   ];
 }
 
-const compactedDeadLetters = ({ topic }: TopicFacts): TopicProblem => ({
-  severity: 'warning',
-  topic,
-  problem:
-    'cleanup.policy has compact: of several dead letters of a connection only the last one stays in the topic',
-  remedy: 'set cleanup.policy=delete',
-});
+function judgeSize({ topic, maxMessageBytes }: TopicFacts, sources: readonly TopicFacts[]): TopicProblem[] {
+  const largest = Math.max(0, ...sources.map((source) => source.maxMessageBytes));
+  if (maxMessageBytes >= largest) return [];
+  const problem = `max.message.bytes is ${maxMessageBytes}, but source events may have ${largest}: the worker refuses events that become too large (OUTPUT_TOO_LARGE)`;
+  return [warning(topic, problem, `set max.message.bytes=${largest}`)];
+}
 
-function judgePartitions(sources: readonly TopicFacts[]): TopicProblem[] {
-  const [first, ...others] = sources;
-  const odd =
-    first === undefined ? undefined : others.find(({ partitions }) => partitions !== first.partitions);
+const compactedDeadLetters = ({ topic }: TopicFacts): TopicProblem =>
+  warning(
+    topic,
+    'cleanup.policy has compact: only the last dead letter of each connection stays in the topic',
+    'set cleanup.policy=delete',
+  );
+
+function judgePartitions([first, ...others]: readonly TopicFacts[]): TopicProblem[] {
+  const odd = others.find(({ partitions }) => partitions !== first?.partitions);
   if (first === undefined || odd === undefined) return [];
   return [
-    {
-      severity: 'info',
-      topic: odd.topic,
-      problem: `${odd.partitions} partitions, ${first.topic} has ${first.partitions}: events of one connection go to different workers more often`,
-      remedy: 'nothing has to be done: claims keep the order; equal numbers spare waiting',
-    },
+    info(
+      odd.topic,
+      `${odd.partitions} partitions, but ${first.topic} has ${first.partitions}: events of one connection go to different workers more often`,
+      'nothing has to be done: claims keep the order; equal numbers save waiting time',
+    ),
   ];
 }

@@ -18,21 +18,21 @@ export interface TopicPlan {
   readonly names: TopicNames;
   /** Partitions of each topic; 6 by default. */
   readonly partitions?: number;
-  /** -1, the default: what the broker has as its default. */
+  /** -1, the default: the broker's default. */
   readonly replicationFactor?: number;
-  /** How long source events, passwords in the clear among them, stay; 7 days by default. */
+  /** How long source events stay, which may hold plaintext passwords; 7 days by default. */
   readonly sourceRetentionMs?: number;
   /** `compact` (default): the newest event of each connection stays. A number: how long events stay, -1 for ever. */
   readonly securedRetention?: 'compact' | number;
   /** How long dead letters stay in their topic (the table keeps them anyway); 30 days by default. */
   readonly deadLetterRetentionMs?: number;
-  /** `max.message.bytes` of each topic; the broker's default where left out. */
+  /** `max.message.bytes` of each topic; by default the broker's. */
   readonly maxMessageBytes?: number;
 }
 
 export interface TopicCreation {
   readonly topic: string;
-  /** `existed`: it was there and is left as it is. */
+  /** `existed`: the topic was left as it is. */
   readonly outcome: 'created' | 'existed';
 }
 
@@ -49,7 +49,7 @@ export const sourceTopics = ({ created, updated, deleted }: SourceTopics): reado
   ...new Set([created, updated, deleted]),
 ];
 
-/** What `topics create` asks the broker for, each topic once. */
+/** The topics that `topics create` creates, each once. */
 export function toTopicConfigs(plan: TopicPlan): readonly ITopicConfig[] {
   const { names, securedRetention = 'compact' } = plan;
   const deletedAfter = (ms: number): Record<string, string> => ({
@@ -76,8 +76,7 @@ export function toTopicConfigs(plan: TopicPlan): readonly ITopicConfig[] {
 }
 
 /**
- * Creates what is missing and waits until it can be used. Topics that exist are reported and left as they are: run as
- * often as you like.
+ * Creates missing topics and waits until they can be used. Leaves existing topics as they are.
  * @throws WorkerError BROKER_UNAVAILABLE naming Kafka's error
  */
 export async function createTopics(
@@ -98,21 +97,24 @@ export async function createTopics(
   });
 }
 
-/** A new topic is known to the controller first, to its brokers later, and has a log to write to last of all. */
+/** The controller knows a new topic first, the brokers later; the leaders can be written to last. */
 async function waitForLeaders(admin: Admin, topics: readonly string[]): Promise<void> {
   const until = performance.now() + LEADERS_WAIT_MS;
   for (const topic of topics) {
-    while (!(await tellsOffsets(admin, topic))) {
+    while (!(await hasLeaders(admin, topic))) {
       if (performance.now() > until) {
-        throw new WorkerError('BROKER_UNAVAILABLE', 'creating topics failed: no leaders were chosen in time');
+        throw new WorkerError(
+          'BROKER_UNAVAILABLE',
+          `creating topics failed: ${topic} has no leaders yet; run it again`,
+        );
       }
       await sleep(LOOK_AGAIN_MS);
     }
   }
 }
 
-/** Only the leader of a partition can tell its offsets: if they can be read, the partition can be written to. */
-async function tellsOffsets(admin: Admin, topic: string): Promise<boolean> {
+/** Only the leader of a partition answers with its offsets: if we can read them, we can write to the partition. */
+async function hasLeaders(admin: Admin, topic: string): Promise<boolean> {
   try {
     await admin.fetchTopicOffsets(topic);
     return true;
@@ -122,7 +124,7 @@ async function tellsOffsets(admin: Admin, topic: string): Promise<boolean> {
   }
 }
 
-/** Settings of topics as the broker has them, by topic. Values are texts, as Kafka keeps them. */
+/** Topic configurations on the broker: by topic, then by name. Values are strings, as in Kafka. */
 export async function describeTopicConfigs(
   admin: Admin,
   topics: readonly string[],
@@ -144,7 +146,7 @@ export async function describeTopicConfigs(
   );
 }
 
-/** `max.message.bytes` of each topic. Rejects with kafkajs's error where a topic is missing or may not be described. */
+/** `max.message.bytes` of each topic. Rejects with kafkajs's error if a topic is missing or we may not describe it. */
 export async function readMaxMessageBytes(
   settings: ConnectionSettings,
   logger: Logger,

@@ -7,17 +7,17 @@ import { unpackZstd } from './zstd.js';
 
 const unzipped = promisify(unzip);
 
-/** Numbers of codecs in the attributes of a batch: Kafka protocol, record batch. */
+/** Codec numbers in the attributes of a batch. Source: https://kafka.apache.org/documentation/#recordbatch */
 export const CODEC = { gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const;
 
-/** The codecs that are read, by the names of Kafka's `compression.type`. */
+/** The codecs that we read, as in Kafka's `compression.type`. */
 export const READ_CODECS = Object.keys(CODEC);
 
 /**
- * Decompresses what a batch holds, never more than `maxBytes`.
- * @param type as in the attributes of a batch
- * @returns null where it would be larger
- * @throws damaged, or compressed in a way that Kafka does not know
+ * Decompresses the records of a batch.
+ * @param type codec number in the attributes of the batch
+ * @returns null if the result would be larger than `maxBytes`
+ * @throws an error of any class if the data is damaged or the codec unknown
  */
 export async function unpack(
   type: number,

@@ -8,20 +8,20 @@ const decoder = new ZSTDDecoder();
 
 /**
  * Decompresses zstd frames (RFC 8878).
- * @returns null where it would be larger than `maxBytes`
- * @throws RangeError damaged, or with a dictionary
+ * @returns null if the result would be larger than `maxBytes`
+ * @throws RangeError if a frame is damaged or uses a dictionary
  */
 export async function unpackZstd(data: Buffer, maxBytes: number = LIMITS.batchBytes): Promise<Buffer | null> {
   const bound = boundOf(data, maxBytes);
   if (bound > maxBytes + BLOCK_BYTES) return null;
   await decoder.init();
   const unpacked = decoder.decode(data, Math.max(1, bound));
-  // What the library returns for any error; a batch of records is never empty.
+  // The library returns nothing on an error. A batch of records is never empty.
   if (unpacked.length === 0) throw damaged();
   return unpacked.length > maxBytes ? null : Buffer.from(unpacked.buffer, 0, unpacked.length);
 }
 
-/** The most that frames can hold, by the headers of their blocks: what a frame says of itself may be left out. */
+/** The most bytes that the frames can hold, by their block headers. A frame may not declare its content size. */
 function boundOf(data: Buffer, enough: number): number {
   let bound = 0;
   let at = 0;
@@ -42,7 +42,7 @@ function boundOf(data: Buffer, enough: number): number {
       const header = data.readUIntLE(at, 3);
       isLast = (header & 1) === 1;
       const [type, size] = [(header >> 1) & 3, header >> 3];
-      // Stored, or one byte repeated, or compressed: that is at most a block.
+      // 0: stored; 1: one byte, repeated; 2: compressed, at most a block.
       bound += type === 2 ? BLOCK_BYTES : size;
       at += 3 + (type === 1 ? 1 : size);
     }

@@ -2,11 +2,10 @@ import { inspect } from 'node:util';
 import { Kafka, logLevel } from 'kafkajs';
 import type { AuthenticationProviderArgs } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
-import { createKafkaClient, toKafkaConfig } from '../../../src/kafka/client.js';
+import { createKafkaClient, requireSafeEnvironment, toKafkaConfig } from '../../../src/kafka/client.js';
 import { createLogger } from '../../../src/observability/logger.js';
 import { toConsumerConfig } from '../../../consumers/group-member.js';
 import { loadConfig } from '../../../src/config.js';
-import { refuseUnsafeFlags } from '../../../src/kafka/settings.js';
 import type { KafkaSettings } from '../../../src/kafka/settings.js';
 import { SecretValue } from '../../../src/secret-value.js';
 
@@ -81,11 +80,11 @@ describe('toConsumerConfig', () => {
   });
 });
 
-describe('refuseUnsafeFlags', () => {
+describe('requireSafeEnvironment', () => {
   it.each(['KAFKAJS_DEBUG_PROTOCOL_BUFFERS', 'KAFKAJS_DEBUG_EXTENDED_PROTOCOL_BUFFERS'])(
     'refuses %s',
     (name) => {
-      expect(() => refuseUnsafeFlags({ [name]: '1' })).toThrow(
+      expect(() => requireSafeEnvironment({ [name]: '1' })).toThrow(
         expect.objectContaining({
           code: 'UNSAFE_DEBUG_FLAG',
           message: expect.stringContaining(name) as string,
@@ -102,12 +101,12 @@ describe('refuseUnsafeFlags', () => {
   it.each(['1', '0', 'true', 'false', ' '])('refuses any text, as the configuration does: %j', (text) => {
     const env = { KAFKAJS_DEBUG_PROTOCOL_BUFFERS: text };
     const refused = expect.objectContaining({ code: 'UNSAFE_DEBUG_FLAG' }) as unknown;
-    expect(() => refuseUnsafeFlags(env)).toThrow(refused);
+    expect(() => requireSafeEnvironment(env)).toThrow(refused);
     expect(() => loadConfig(env, { need: [] })).toThrow(refused);
   });
 
   it('accepts what is not set, or empty', () => {
-    expect(() => refuseUnsafeFlags({})).not.toThrow();
-    expect(() => refuseUnsafeFlags({ KAFKAJS_DEBUG_PROTOCOL_BUFFERS: '' })).not.toThrow();
+    expect(() => requireSafeEnvironment({})).not.toThrow();
+    expect(() => requireSafeEnvironment({ KAFKAJS_DEBUG_PROTOCOL_BUFFERS: '' })).not.toThrow();
   });
 });
