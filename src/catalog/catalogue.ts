@@ -5,10 +5,10 @@ import { z } from 'zod';
 import { ConfigurationError } from '../errors.js';
 import { parsePath } from './json-path.js';
 
-/** Version of the file's own form; another one is refused. */
+/** Version of the file format. A file with another one is refused. */
 export const CATALOGUE_FORMAT = 1;
 
-/** Entities (and parts of entities that several of them hold) with paths of their own. */
+/** Entities with paths of their own, and parts that several entities have. */
 export const ENTITY_NAMES = [
   'user',
   'ingestionPipeline',
@@ -31,22 +31,22 @@ const catalogueSchema = z.strictObject({
   provenance: z.strictObject({
     source: z.string(),
     licence: z.string(),
-    versions: z.array(z.string()),
+    versions: z.array(z.string()).readonly(),
   }),
   connectors: z.record(connectorName, z.array(pathText)),
   entities: z.partialRecord(z.enum(ENTITY_NAMES), z.array(pathText)),
 });
 
 /**
- * Which fields schemas declare as passwords. `connectors`: key `kind/connector`, paths below `connection.config`.
+ * Which fields the schemas declare as passwords. `connectors`: key `kind/connector`, paths below `connection.config`.
  * `entities`: paths from the entity (`dbtPipeline`: below `sourceConfig.config`; `openMetadataServerConnection`: below
- * the member of that name). The form of a path is described in path.ts.
+ * the member of that name). `parsePath` describes the form of a path.
  */
 export type Catalogue = z.infer<typeof catalogueSchema>;
 
 /**
  * Checks a parsed catalogue file.
- * @throws ConfigurationError `CONFIG_INVALID` listing every wrong place by name
+ * @throws ConfigurationError `CONFIG_INVALID` naming every wrong place
  */
 export function parseCatalogue(json: unknown, file: string): Catalogue {
   const result = catalogueSchema.safeParse(json);
@@ -59,23 +59,30 @@ export function parseCatalogue(json: unknown, file: string): Catalogue {
 
 /**
  * Reads a catalogue file (`CATALOG_FILE`).
- * @throws ConfigurationError `CONFIG_INVALID` where it cannot be read, is not JSON, or is not a catalogue
+ * @throws ConfigurationError `CONFIG_INVALID` if it cannot be read, is not JSON, or is not a catalogue
  */
 export function loadCatalogue(file: string | URL): Catalogue {
-  const shown = String(file);
+  return parseCatalogue(readJsonFile('Catalogue', file), String(file));
+}
+
+/**
+ * Reads a JSON file. The errors leave out the parser's own text.
+ *
+ * @param what what the file is, for messages
+ * @throws ConfigurationError `CONFIG_INVALID` if it cannot be read or is not JSON
+ */
+export function readJsonFile(what: string, file: string | URL): unknown {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch {
-    throw new ConfigurationError('CONFIG_INVALID', `Catalogue ${shown} cannot be read.`);
+    throw new ConfigurationError('CONFIG_INVALID', `${what} ${String(file)} cannot be read.`);
   }
-  let json: unknown;
   try {
-    json = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
-    throw new ConfigurationError('CONFIG_INVALID', `Catalogue ${shown} is not JSON.`);
+    throw new ConfigurationError('CONFIG_INVALID', `${what} ${String(file)} is not JSON.`);
   }
-  return parseCatalogue(json, shown);
 }
 
 /** The catalogue that ships: the union of OpenMetadata 0.13.2, 1.2.0, 1.4.0 and 2.0.7. */

@@ -3,11 +3,11 @@ import { SERVICE_KINDS, type EntityRoot, type Json, type JsonObject, type Kind }
 import { ENTITY_NAMES, type Catalogue, type EntityName } from './catalogue.js';
 import { readAt, ANY_KEY, parsePath, type PathSegment } from './json-path.js';
 
-/** An entity whose secret fields are looked for. */
+/** An entity to search for secret fields. */
 export interface FindTarget {
   readonly root: EntityRoot;
   readonly kind: Kind;
-  /** `entity.serviceType`; a service without one is taken by its `connection.config.type`. */
+  /** `entity.serviceType`. For a service without one, `connection.config.type` counts. */
   readonly serviceType: string | null;
   readonly entity: JsonObject;
 }
@@ -17,8 +17,8 @@ const CONFIG_PATH = ['connection', 'config'] as const;
 const REQUEST_CONFIG_PATH = ['request', 'connection', 'config'] as const;
 
 /**
- * The declared places of an entity, seen from the entity.
- * @throws EventError `CONNECTOR_UNKNOWN` where the options say so
+ * The declared places of an entity, as nodes for the entity itself.
+ * @throws EventError `CONNECTOR_UNKNOWN` if unknown connectors are refused
  */
 export function declaredNodes(catalogue: CompiledCatalogue, target: FindTarget): readonly PathNode[] {
   switch (target.root) {
@@ -46,8 +46,8 @@ function serviceNodes(catalogue: CompiledCatalogue, target: FindTarget): readonl
 }
 
 /**
- * What a service connection inside another entity or connection declares by its own `type` (`serviceConnections[]`,
- * `request.connection`, `metastoreConnection`); none where the object is no connection of a known type.
+ * The declared places of a service connection inside another entity or connection, which says by its own `type` what it is
+ * (`serviceConnections[]`, `request.connection`, `metastoreConnection`). None if the object has no known type.
  */
 export function nestedNodes(
   catalogue: CompiledCatalogue,
@@ -88,7 +88,7 @@ function refuseUnknown(catalogue: CompiledCatalogue, connections: readonly Named
   if (catalogue.options.unknownConnector !== 'refuse') return;
   for (const { name, pointer } of connections) {
     if (name !== null && catalogue.connector(null, name).length > 0) continue;
-    // The name is not repeated: it is a text of the event, and a password could have slipped into it.
+    // The message leaves out the name: it is a text of the event, and may be a password in the wrong place.
     throw new EventError(
       'CONNECTOR_UNKNOWN',
       `The catalogue has no connector of the type that ${pointer} has.`,
@@ -105,7 +105,7 @@ function typeOfConnection(value: Json | undefined): string | null {
 
 const isServiceKind = (kind: Kind): boolean => (SERVICE_KINDS as readonly string[]).includes(kind);
 
-/** A chain of places that leads to a node. */
+/** The node at the beginning of a path that leads to the given node. */
 function below(path: readonly string[], node: PathNode): PathNode {
   return path.reduceRight<PathNode>(
     (inner, key) => ({ mark: 'none', children: new Map([[key, inner]]), any: null }),
@@ -113,38 +113,41 @@ function below(path: readonly string[], node: PathNode): PathNode {
   );
 }
 
-/** `SECRET_BY_NAME`, `UNKNOWN_CONNECTOR` and the paths that users add or take away. */
+/** `SECRET_BY_NAME`, `UNKNOWN_CONNECTOR` and the paths that users add or exclude. */
 export interface CatalogueOptions {
-  /** What happens to secrets that only their name or text tells: kept like declared ones, left as they are, or refused. */
+  /** What to do with secrets that only their name or text tells: treat them like declared ones, report or refuse them. */
   readonly byName: 'externalise' | 'report' | 'refuse';
-  /** A connector the catalogue does not know: searched by name, or refused. */
+  /** What to do with a connector that the catalogue does not have: search it by name, or refuse it. */
   readonly unknownConnector: 'heuristic' | 'refuse';
   /**
-   * `scope:path`, in the form of path.ts. A scope is a connector (`Mysql`, one of the catalogue; or `database/mysql`,
-   * known or not; path below `connection.config`), `*` (all connectors, known or not) or an entity (`user`, `ingestionPipeline`, `workflow`,
-   * path from the entity).
+   * `scope:path`; `parsePath` reads the path. A scope is one of:
+   *
+   * - a connector of the catalogue (`Mysql`), or any connector with its kind (`database/mysql`): path below
+   *   `connection.config`
+   * - `*`, which means all connectors, known or not: path below `connection.config`
+   * - an entity (`user`, `ingestionPipeline`, `workflow`): path from the entity
    */
   readonly extraPaths: readonly string[];
-  /** The same form: what lies there and below is plain, whatever the schema, its name or its text says. */
+  /** In the same form. Everything there and below is plain, whatever the schema, its name or its text says. */
   readonly excludedPaths: readonly string[];
 }
 
-/** One place of the declared paths, a node of a trie over keys. Arrays have no node of their own. */
+/** A node of the trie of declared paths. An array has no node of its own: its elements belong to the array's node. */
 export interface PathNode {
   readonly mark: 'none' | 'secret' | 'excluded';
   readonly children: ReadonlyMap<string, PathNode>;
-  /** Where any key leads to. */
+  /** The node that any key leads to. */
   readonly any: PathNode | null;
 }
 
-/** A catalogue as the finder uses it: every look-up is one or two map accesses. */
+/** A catalogue in the form in which the finder uses it. Every look-up is one or two map accesses. */
 export interface CompiledCatalogue {
   readonly options: Pick<CatalogueOptions, 'byName' | 'unknownConnector'>;
-  /** The places of a connector, below `connection.config`: of this kind, else of any kind; none where it is unknown. */
+  /** The nodes of a connector of this kind, else of any kind, for `connection.config`. None if it is unknown. */
   connector(kind: string | null, name: string): readonly PathNode[];
-  /** What `*` paths add to every connector. */
+  /** The nodes of the `*` paths, which belong to every connector. */
   readonly everyConnector: readonly PathNode[];
-  /** The places of an entity, from the entity. */
+  /** The nodes of an entity, for the entity itself. */
   entity(name: 'user' | 'ingestionPipeline' | 'workflow'): readonly PathNode[];
 }
 
@@ -154,17 +157,17 @@ interface MutableNode {
   any: MutableNode | null;
 }
 
-/** Any `type` of an event is looked up; a text of megabytes is no connector's name. */
+/** A longer `type` in an event is not looked up: it is no connector's name. */
 const LONGEST_CONNECTOR_NAME = 128;
 
 const newNode = (): MutableNode => ({ mark: 'none', children: new Map(), any: null });
 
-/** Connector names are compared without case and signs: `SapS4Hana`, `sapS4Hana` and `sap_s4_hana` are one. */
+/** Connector names are compared without case and signs: `SapS4Hana`, `sapS4Hana` and `sap_s4_hana` are the same. */
 const normaliseName = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 
 /**
- * Builds the look-up, once at start.
- * @throws ConfigurationError `CONFIG_INVALID` naming each extra or excluded path that has no valid form or scope
+ * Builds the look-up, once at the start.
+ * @throws ConfigurationError `CONFIG_INVALID` naming each extra or excluded path without a valid form or scope
  */
 export function compileCatalogue(catalogue: Catalogue, options: CatalogueOptions): CompiledCatalogue {
   const byKind = new Map<string, MutableNode>();
@@ -183,7 +186,7 @@ export function compileCatalogue(catalogue: Catalogue, options: CatalogueOptions
     return created;
   }
 
-  /** None for the name of a connector that the catalogue does not have: a mistyped one must not go unnoticed. */
+  /** None for a connector that the catalogue does not have, so that the caller notices a mistyped name. */
   function scopeNodes(scope: string): readonly MutableNode[] {
     if (scope === '*') return [everyConnector];
     const entity = ENTITY_SCOPES.has(scope) ? entities.get(scope) : undefined;
@@ -239,7 +242,7 @@ export function compileCatalogue(catalogue: Catalogue, options: CatalogueOptions
   };
 }
 
-/** Where the catalogue's entity parts lie in the entities that events carry. */
+/** Where the catalogue's entities and parts of entities are in the entities that events carry. */
 const PLACES: Readonly<Record<EntityName, readonly (readonly [EntityName, readonly string[]])[]>> = {
   user: [['user', []]],
   ingestionPipeline: [['ingestionPipeline', []]],
@@ -254,7 +257,7 @@ const PLACES: Readonly<Record<EntityName, readonly (readonly [EntityName, readon
 const isEmpty = (node: MutableNode): boolean =>
   node.mark === 'none' && node.children.size === 0 && node.any === null;
 
-/** The last mark stays: excluded paths come last and win. */
+/** Sets the mark of a path's last node. A later mark replaces an earlier one, so excluded paths come last. */
 function insert(root: MutableNode, segments: readonly PathSegment[], mark: 'secret' | 'excluded'): void {
   let node = root;
   for (const segment of segments) node = segment === ANY_KEY ? anyOf(node) : childOf(node, segment);
@@ -274,7 +277,7 @@ function childOf(node: MutableNode, key: string): MutableNode {
   return created;
 }
 
-/** Paths of a checked catalogue are valid; one built by hand may not be. */
+/** The paths of a catalogue from `parseCatalogue` are valid. A caller may also have built one by hand. */
 function segmentsOf(path: string): readonly PathSegment[] {
   const segments = parsePath(path);
   if (segments === null) throw new ConfigurationError('CONFIG_INVALID', `Not a catalogue path: ${path}.`);

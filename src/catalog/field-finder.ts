@@ -9,28 +9,24 @@ import {
   type FindTarget,
 } from './compile.js';
 import { findingOf, isSecretKeyText, standsForSecret, type TextFinding } from './field-rules.js';
-import { type KeyMeaning, meaningOfMember, typeOf } from './key-names.js';
+import { type KeyMeaning, meaningOfMember } from './key-names.js';
 import { isConfiguration, namesOf, pointerOf, type FieldNames, type Place } from './place.js';
 import { isSealedText, meaningOfElement } from './secret-text.js';
 
 export type { FindTarget } from './compile.js';
 
-/** Deeper entities are refused: nothing real comes near, and other programs read what we publish. */
-export const MAX_ENTITY_DEPTH = 1000;
+/** Deeper entities are refused. No real one is that deep, and other programs must be able to read what we publish. */
+const MAX_ENTITY_DEPTH = 1000;
 
 /**
  * One secret field of an entity.
  *
- * - `pointer`: RFC 6901, into the entity; `path`: the same as keys and positions
- * - `keyPath`: the field's identity over time, from the entity: elements of arrays by their cleaned name where all have
- *   one of their own, else by position
- * - `idPath`: the segments of its secret id: `keyPath` below the place where the ids of its kind begin
- * - `value`: null where the field is there and empty
- * - `because`: a schema declares it; its key says it; its text is a URL or the like; its text stands for a secret; a part of
- *   its text is hidden
- * - `positional`: the arrays on its way whose elements are told apart by position only
- * - `onlyIfStored`: it is a secret field where the connection has this field's secret already, and else left as it is: a text
- *   that nothing but its stars tells, and, with `SECRET_BY_NAME=report`, a mask or reference that no schema declares
+ * - `value`: null if the field is there and null
+ * - `because`: why it is a secret field. `declared`: a schema declares it; `name`: its key says so; `url`: its text contains
+ *   a secret; `reference`: its text stands for a secret; `mask`: a part of its text is masked
+ * - `onlyIfStored`: it is a secret field only if the connection already has a secret for it, and stays as it is otherwise.
+ *   This is so for a text that only its stars make a mask, and, with `SECRET_BY_NAME=report`, for a mask or reference that
+ *   no schema declares
  */
 export interface FoundField extends FieldNames {
   readonly value: string | null;
@@ -40,22 +36,22 @@ export interface FoundField extends FieldNames {
 
 export interface FoundFields {
   readonly fields: readonly FoundField[];
-  /** Pointers of what `SECRET_BY_NAME=report` left as it is. */
+  /** Pointers of the fields that `SECRET_BY_NAME=report` left as they are. */
   readonly reported: readonly string[];
 }
 
 export interface FieldFinder {
   /**
-   * All secret fields of an entity. Reads only; linear in the entity's size.
-   * @throws EventError `EVENT_TOO_LARGE`, `FIELD_NOT_A_STRING`, `SECRET_BY_NAME_REFUSED`, `CONNECTOR_UNKNOWN`, `EVENT_TOO_DEEP`,
-   *   `EVENT_INVALID` (a key that is itself a URL with a password)
+   * Finds all secret fields of an entity. Changes nothing; takes time linear in the entity's size.
+   * @throws EventError `EVENT_TOO_LARGE`, `FIELD_NOT_A_STRING`, `SECRET_BY_NAME_REFUSED`, `CONNECTOR_UNKNOWN`,
+   *   `EVENT_TOO_DEEP`, `EVENT_INVALID` (a key is itself a URL with a password)
    */
   find(target: FindTarget): FoundFields;
 }
 
-export interface FieldFinderParts {
+interface FieldFinderParts {
   readonly catalogue: CompiledCatalogue;
-  /** How the secret ids of the configured store write one segment; '' where nothing of it is left. Must not throw. */
+  /** Cleans one segment for the secret ids of the configured store; '' if nothing is left of it. Must not throw. */
   readonly cleanSegment: (text: string) => string;
 }
 
@@ -65,10 +61,10 @@ export function createFieldFinder(parts: FieldFinderParts): FieldFinder {
   };
 }
 
-/** What an entity is called is part of its secret ids and of every log line: never a secret field. */
+/** The names of an entity are part of its secret ids and of log lines, so they are never secret fields. */
 const IDENTITY_MEMBERS: ReadonlySet<string> = new Set(['id', 'name', 'fullyQualifiedName', 'serviceType']);
 
-/** One search through one entity, with a stack of its own instead of recursion. */
+/** One search through one entity. It uses a stack of its own instead of recursion. */
 class Search {
   private readonly fields: FoundField[] = [];
   private readonly reported: string[] = [];
@@ -105,7 +101,7 @@ class Search {
     return { fields: this.fields, reported: this.reported };
   }
 
-  /** Elements are where their array is: declared paths need not say that there is one. */
+  /** Elements have their array's nodes, because declared paths need not say where an array is. */
   private visitElements(place: Place, elements: readonly Json[]): void {
     let previous: Json = null;
     elements.forEach((element, position) => {
@@ -136,7 +132,7 @@ class Search {
       this.enter(parent, segment, value, nodes, meaning, isDeclared);
     } else if (typeof value === 'boolean' || typeof value === 'number') {
       if (isDeclared) this.refuseType(parent, segment, value);
-      // A number is no token (maxTokens), but under a password's key it is a password that would go out in clear.
+      // A number under `maxTokens` is not a token. But under a password's key it is a password.
       if (typeof value === 'number' && meaning === 'password')
         this.refuseOrReportNumber(parent, segment, value);
     } else if (isDeclared) {
@@ -160,7 +156,7 @@ class Search {
     }
     let all = nodes;
     if (!Array.isArray(value)) {
-      // Versions differ: what one declares as a string holds secrets of its own in another.
+      // A declared string may be an object in another version, which declares secrets within it.
       if (isDeclared && !nodes.some(hasBelow)) this.refuseType(parent, segment, value);
       const own = nestedNodes(this.catalogue, this.target.kind, value).filter(
         (node) => !nodes.includes(node),
@@ -178,7 +174,7 @@ class Search {
   ): void {
     const mode = this.catalogue.options.byName;
     if (value === null || value === '') {
-      // A cleared secret: nothing to hide, but the one that was there is no longer used.
+      // Somebody cleared a secret. There is nothing to hide, but the stored one is no longer used.
       if (meaning !== 'plain' && mode === 'externalise') this.add(parent, segment, value, 'name');
       return;
     }
@@ -199,8 +195,9 @@ class Search {
   }
 
   /**
-   * What came sealed was never in the clear: its publisher told that it is a secret, and nobody behind us has its key. What
-   * stands for a secret that we keep must not be taken for its text, or the secret would be given up.
+   * With `SECRET_BY_NAME=report`. A sealed text is a secret field: its publisher says so by sealing it, and readers do not
+   * have that key. A mask or a reference may stand for a secret that we have stored. If we took it for a plain text, that
+   * secret would be retired.
    */
   private addOrReport(
     parent: Place,
@@ -229,7 +226,7 @@ class Search {
     this.reported.push(pointer);
   }
 
-  /** A few thousand fields below one key of megabytes would be gigabytes of names. */
+  /** Limits the memory for names: a few thousand fields below one very long key would need gigabytes. */
   private count(pointer: string): void {
     this.nameCharacters += pointer.length;
     if (this.nameCharacters > LIMITS.fieldNames)
@@ -243,7 +240,7 @@ class Search {
     const pointer = pointerOf(parent, segment);
     throw new EventError(
       'FIELD_NOT_A_STRING',
-      `${pointer} is a password field and must be a string, not of type ${typeOf(value)}.`,
+      `${pointer} is a password field and must be a string, not of type ${Array.isArray(value) ? 'array' : typeof value}.`,
       pointer,
     );
   }
@@ -253,7 +250,7 @@ class Search {
     this.report(pointerOf(parent, segment));
   }
 
-  /** Names the object only: the key is the secret. */
+  /** The error names the object only, because the key is the secret. */
   private refuseKey(place: Place): void {
     const pointer = place.parent === null ? '' : pointerOf(place.parent, place.segment);
     if (this.catalogue.options.byName === 'report') {
@@ -262,7 +259,7 @@ class Search {
     }
     throw new EventError(
       'EVENT_INVALID',
-      `A key of ${pointer === '' ? 'the entity' : pointer} has a password in it; only values can be kept as secrets.`,
+      `A key of ${pointer === '' ? 'the entity' : pointer} contains a password. Only values can be secret fields.`,
       pointer,
     );
   }

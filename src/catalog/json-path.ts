@@ -1,18 +1,15 @@
 import { WorkerError } from '../errors.js';
 import type { Json, JsonObject } from '../terms.js';
 
-/** JSON Pointers (RFC 6901): how secured events, errors and logs name a place in an entity. */
-
-/** Writes a path of keys and array positions as a pointer; the empty path is the empty string, the whole document. */
+/**
+ * Writes a path of keys and array positions as a JSON Pointer (RFC 6901), by which secured events, errors and logs name a
+ * place in an entity. The empty path is the empty string, which means the whole document.
+ */
 export function formatPointer(path: readonly (string | number)[]): string {
-  let pointer = '';
-  for (const segment of path) {
-    pointer += `/${String(segment).replace(/~/g, '~0').replace(/\//g, '~1')}`;
-  }
-  return pointer;
+  return path.map((segment) => `/${String(segment).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
-/** Reads a pointer into its keys; array positions stay text. Null where the text is not a pointer (RFC 6901 §3). */
+/** Reads a JSON Pointer into its keys; array positions stay text. Null if the text is not a pointer (RFC 6901 §3). */
 export function parsePointer(pointer: string): string[] | null {
   if (pointer === '') return [];
   if (!pointer.startsWith('/') || /~(?![01])/.test(pointer)) return null;
@@ -22,20 +19,16 @@ export function parsePointer(pointer: string): string[] | null {
     .map((token) => token.replace(/~1/g, '/').replace(/~0/g, '~'));
 }
 
-/**
- * How the catalogue writes where a secret field lies: keys with dots between them, as OpenMetadata's documentation does.
- * `[]` behind a key says "each element of the array", `*` says "any key", and a backslash keeps a character that belongs
- * to the key: `schemaRegistryConfig.basic\.auth\.user\.info`.
- */
-
-/** The segment that stands for any key of a map. */
+/** The segment of a catalogue path that stands for any key of a map. */
 export const ANY_KEY: unique symbol = Symbol('any key');
 
 export type PathSegment = string | typeof ANY_KEY;
 
 /**
- * Reads a catalogue path into its segments; `[]` marks are dropped, because the finder descends into arrays wherever
- * it meets them. Returns null where the text is not a path (empty, an empty segment, a backslash at the end).
+ * Reads a catalogue path into its segments. The path has dots between its keys, as in OpenMetadata's documentation. `[]`
+ * behind a key means "each element of the array", `*` means "any key", and a backslash before a sign makes it part of the
+ * key: `schemaRegistryConfig.basic\.auth\.user\.info`. The segments leave out `[]`, because the finder enters every array.
+ * Null if the text is not a path: it is empty, has an empty segment, or ends in a backslash.
  */
 export function parsePath(text: string): PathSegment[] | null {
   const segments: PathSegment[] = [];
@@ -69,7 +62,7 @@ function splitAtDots(text: string): string[] {
 /** Keys and array positions from an entity down to one of its values. */
 export type JsonPath = readonly (string | number)[];
 
-/** The value at a path; undefined where there is none. Own members only, so `__proto__` is a key like any other. */
+/** The value at a path; undefined if there is none. Reads own members only, so `__proto__` is a key like any other. */
 export function readAt(root: Json, path: JsonPath): Json | undefined {
   let at: Json | undefined = root;
   for (const segment of path) {
@@ -85,8 +78,8 @@ interface Replacement {
 }
 
 /**
- * A deep copy of an entity with the values at the given paths replaced, all at once. Everything else is equal, the
- * order of keys included; the original is not touched. In linear time, without recursion, safe for `__proto__` keys.
+ * A deep copy of an entity with the values at the given paths replaced. Everything else is equal, the order of keys
+ * included, and the original stays as it is. Takes linear time, no recursion, and copies `__proto__` keys like any other.
  *
  * @throws WorkerError `INTERNAL` naming a path that the entity does not have
  */
@@ -140,7 +133,7 @@ function planOf(values: Iterable<readonly [JsonPath, Json]>): { plan: Replacemen
     if (at === plan || at.value !== null) {
       throw new WorkerError(
         'INTERNAL',
-        `A value is replaced twice, or is the whole: ${formatPointer(path)}.`,
+        `Cannot replace a value twice, or the whole entity: ${formatPointer(path)}.`,
       );
     }
     at.value = { json };

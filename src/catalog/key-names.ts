@@ -1,18 +1,18 @@
-import type { Json, JsonObject } from '../terms.js';
+import type { JsonObject } from '../terms.js';
 
 /**
- * Whether a key says that its value is a secret. The last words of a key are its noun (`clientSecret` is a secret,
- * `secretArn` is an ARN), so the rule looks at the end: a word or a pair of words that names a secret, with nothing
- * behind it but words that say how the secret is written down (`privateKeyValue`).
+ * Whether a key says that its value is a secret. The noun of a key is at its end: `clientSecret` is a secret, `secretArn`
+ * is an ARN. So the rules look for a word or a pair of words there that names a secret. Only words that say how the secret
+ * is written may follow (`privateKeyValue`).
  */
 
 /**
- * - `password`: the value is a secret whatever its type (a number under `password` or `token` is one)
+ * - `password`: the value is a secret whatever its type, also a number
  * - `secret`: a string is a secret; a number, `true` or `no` is not (`tokens: 4096`, `accountKey: 7`, `usePassword: "true"`)
  */
 export type KeyMeaning = 'plain' | 'secret' | 'password';
 
-/** Only the end of a key is looked at: no honest key is longer, and the cost per key has a bound. */
+/** Only the end of a longer key is looked at, so that no key costs much. */
 const LONGEST_KEY_END = 200;
 const CACHE_ENTRIES = 8192;
 const LONGEST_CACHED_KEY = 64;
@@ -24,20 +24,20 @@ const PASSWORD_WORDS = words(
     'passw passwrd pswd psw pword mdp motdepasse wachtwoord geheim parola haslo sifre losenord clave otp mnemonic ' +
     'пароль 密码 密碼 パスワード 비밀번호',
 );
-/** Plural words may also count: a number under them is no secret. */
+/** A plural may also be a count, so a number under it is not a secret. */
 const SECRET_WORDS = words('secrets tokens jwts credentials creds cookies pats apikeys');
-/** One of them has one value: also a number is it. */
+/** A singular is never a count, so a number under it is a secret. */
 const ONE_SECRET = words(
   'secret token jwt credential cred bearer cookie pat authorization passkey apikey secretkey accesskey encryptionkey',
 );
-/** Endings of words written together: `dbpassword`, `bindpw`, `userPwd`; also of two words that are one, as `passWord`. */
+/** The ends of words written together: `dbpassword`, `bindpw`, `userPwd`; also of one word in two, as in `passWord`. */
 const JOINED_PASSWORD = /(?:password|passwd|passphrase|passcode|passwort|kennwort|contrasena|pswd|pwd|pw)s?$/;
-/** Words that end in `pass` and are none. */
+/** Words that end in `pass` and do not name a password. */
 const OTHER_PASS =
   /(?:com|by|encom|tres|sur|over|under|out|high|low|band|multi|single|all|one|two|first|second)pass$/;
 const JOINED_SECRET = /(?:secret|token|jwt|credential|cred|cookie)s?$/;
 
-/** What stands before `key` in the name of a secret key. Not here: public, primary, foreign, partition, consumer, user. */
+/** Words before `key` that make it a secret key. Not among them: public, primary, foreign, partition, consumer, user. */
 const SECRET_KEYS = words(
   'api private priv secret access account ssl tls encryption decryption signing master shared session hmac ssh rsa dsa ' +
     'ecdsa aes pem auth app application subscription storage service security client integration license licence ' +
@@ -52,12 +52,12 @@ const OTHER_PAIRS = words(
 const JOINED_PAIRS = words(
   'jaasconfig userinfo authstring connectionstring connstring connstr serviceaccountjson keyfilejson',
 );
-/** How a secret is written down, or which of several it is. */
+/** Words that say how a secret is written, or which of several it is. */
 const FORM_WORDS = words(
   'value values text string plain plaintext raw data encoded encrypted base64 b64 pem hash current previous new old ' +
     'primary secondary backup default content contents body bytes hex der pkcs8 jwk json base',
 );
-/** Words that turn a word of the lists above into something else. */
+/** Words before `token` that make it a count. */
 const COUNTED_TOKENS = words(
   'max min maximum minimum num number count total limit stop special page next continuation sync pad eos bos prompt ' +
     'completion output input per used cached batch chunk unk sep cls',
@@ -66,26 +66,26 @@ const COUNTED = new RegExp(`^(?:${[...COUNTED_TOKENS].join('|')})tokens?$`);
 const EXCEPTIONS: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   ['token', COUNTED_TOKENS],
   ['tokens', COUNTED_TOKENS],
-  // Looker's gitCredentials is a choice (none, local path, or an object that holds its own token).
+  // Looker's gitCredentials is a choice: none, a local path, or an object that contains a token.
   ['credentials', words('git')],
   ['pass', words('by multi single two first second all')],
 ]);
-/** A key that begins so may ask for yes or no: `usePassword: "true"` keeps nothing secret, `usePassword: "x"` does. */
+/** A key that begins so may be a yes-or-no question: `usePassword: "true"` is not a secret, `usePassword: "x"` is one. */
 const QUESTIONS = words(
   'use uses used using is has have with without enable enabled disable disabled require requires required allow allows ' +
     'show hide save store remember need needs should can force check validate ask prompt no skip cache trust integrated',
 );
 
 /**
- * Names that no rule tells. The account's name stands behind `fs.azure.account.key.`; Kinesis connectors call the secret
- * itself `aws.secret.key.id`; `NEO4J_AUTH` is `user/password`.
+ * Names that none of these rules find. The account's name follows `fs.azure.account.key.`; Kinesis connectors call the
+ * secret itself `aws.secret.key.id`; `NEO4J_AUTH` is `user/password`.
  */
 const NAMED =
   /^(?:spark\.hadoop\.)?fs\.azure\.account\.key\.|(?:^|[._-])secret[._-]?key[._-]?id$|^neo4j[._-]?auth$/i;
 
 const cache = new Map<string, KeyMeaning>();
 
-/** What a key says of its value. Costs one map look-up for a key seen before. */
+/** What a key says of its value. Caches the answer. */
 export function meaningOfKey(key: string): KeyMeaning {
   const known = cache.get(key);
   if (known !== undefined) return known;
@@ -97,7 +97,7 @@ export function meaningOfKey(key: string): KeyMeaning {
   return meaning;
 }
 
-/** The same for a name cut out of a text: kept in no cache, as a piece of a value may hang on to it. */
+/** The same for a name cut out of a text. It is not cached, because a piece of a secret may be part of it. */
 export function meaningOfName(name: string): KeyMeaning {
   if (NAMED.test(name)) return 'password';
   const found = wordsOf(name);
@@ -126,7 +126,7 @@ function classify(all: readonly string[]): KeyMeaning {
   if (isPair(found)) return 'password';
   while (found.length > 1 && isForm(found[found.length - 1] ?? '')) {
     found.pop();
-    // A file's content is the secret that its name would only name.
+    // `keyFile` is a name, but `keyFileContent` is the secret itself.
     if (found.length > 1 && found[found.length - 1] === 'file') found.pop();
   }
   const last = (found.pop() ?? '').replace(/(?<=\p{L})\d+$/u, '');
@@ -134,8 +134,7 @@ function classify(all: readonly string[]): KeyMeaning {
   if (EXCEPTIONS.get(last)?.has(before) === true || isNoSecret(last)) return 'plain';
   if (PASSWORD_WORDS.has(last) || JOINED_PASSWORD.test(last) || JOINED_PASSWORD.test(before + last))
     return 'password';
-  if (last.endsWith('pass')) return 'password';
-  if (ONE_SECRET.has(last)) return 'password';
+  if (last.endsWith('pass') || ONE_SECRET.has(last)) return 'password';
   if (SECRET_WORDS.has(last) || JOINED_SECRET.test(last)) return last.endsWith('s') ? 'secret' : 'password';
   if (JOINED_KEY.test(last) || ((last === 'key' || last === 'keys') && SECRET_KEYS.has(before)))
     return 'secret';
@@ -148,20 +147,18 @@ const isPair = (found: readonly string[]): boolean =>
 const isNoSecret = (word: string): boolean =>
   OTHER_PASS.test(word) || COUNTED.test(word) || word === 'gitcredentials';
 
-const lowered = (names: string): ReadonlySet<string> => new Set(names.split(' '));
-
-/** Members, in lower case, in which a list of named values, or a secret written as an object, keeps the value itself. */
-const VALUE_MEMBERS = lowered(
+/** Members, in lower case, that contain the value in a list of named values, or in a secret written as an object. */
+const VALUE_MEMBERS = words(
   'value values text content data plaintext raw default defaultvalue stringvalue val v',
 );
-/** Members that name what a value member holds: headers, environment variables, properties, options. */
-const LABEL_MEMBERS = lowered('name key header headername property parameter field label option k');
-/** Members by which such a list says of itself that the value is a secret. */
-const FLAG_MEMBERS = lowered('secret issecret sensitive issensitive');
+/** Members, in lower case, that name the value beside them: of headers, environment variables, properties, options. */
+const LABEL_MEMBERS = words('name key header headername property parameter field label option k');
+/** Members, in lower case, that say that the value beside them is a secret. */
+const FLAG_MEMBERS = words('secret issecret sensitive issensitive');
 
 /**
- * What the key of a member says of it: by its own name, or, for `value` and its like, by the label beside it
- * (`{name: 'Authorization', value: …}`, in any case) or by the key of the object that holds it (`password: {value: …}`).
+ * What a member's key says of its value. A key such as `value` says nothing by itself: then the key of the object that
+ * contains it counts (`password: {value: …}`), or the label beside it (`{name: 'Authorization', value: …}`, in any case).
  */
 export function meaningOfMember(owner: JsonObject, key: string, ownerMeaning: KeyMeaning): KeyMeaning {
   const meaning = meaningOfKey(key);
@@ -186,19 +183,13 @@ function meaningOfLabels(owner: JsonObject): KeyMeaning {
 }
 
 /**
- * Strings that are no secret although their key may hold one: yes or no where it may ask for it, and the path of a file
- * that holds it (`GOOGLE_APPLICATION_CREDENTIALS`, `sslKey`). Under `password` they are passwords like any other.
+ * Whether a string is not a secret although its key may have one: an answer such as `yes`, or the path of a file that
+ * contains the secret (`GOOGLE_APPLICATION_CREDENTIALS`, `sslKey`). With the meaning `password` these are passwords, too.
  */
 export function isAnswer(text: string, meaning: KeyMeaning): boolean {
   return meaning !== 'password' && (SWITCH.test(text) || KEY_FILE.test(text));
 }
 const SWITCH = /^(?:true|false|yes|no|on|off|[01])$/i;
-/** From a root, a home or a variable to the name of a file: neither a key nor a token looks like that. */
+/** A path from a root, a home folder or a variable to a file. Neither a key nor a token looks like that. */
 const KEY_FILE =
   /^(?:file:|[a-z]:[\\/]|~?\/|\.{1,2}\/|\$\{?\w+\}?\/|<\w+>\/)[\w .\\/~$<>{}-]{0,500}\.(?:json|pem|key|p8|p12|pfx|jks|crt|cer|der|ppk)$/i;
-
-/** The word for messages. */
-export function typeOf(value: Json): string {
-  if (value === null) return 'null';
-  return Array.isArray(value) ? 'array' : typeof value;
-}

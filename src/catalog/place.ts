@@ -5,11 +5,11 @@ import type { KeyMeaning } from './key-names.js';
 import { holdsSecret, isStandIn } from './secret-text.js';
 
 /**
- * The keys that tell an array's elements apart: their `name`s, cleaned and lower-cased, where every
- * element has one, they are unique, none looks like a position and none carries a secret (the key becomes part of a
- * secret id). Null: the elements are told apart by position only.
+ * The keys that identify an array's elements: their `name`s, cleaned and lower-cased. Null if the elements can only be
+ * identified by position, because some element has no name, two have the same one, one looks like a position, or one
+ * contains a secret (the key becomes part of a secret id).
  *
- * @param cleanSegment how the store's secret ids write one segment
+ * @param cleanSegment cleans one segment for the store's secret ids
  */
 function arrayKeys(
   elements: readonly Json[],
@@ -26,7 +26,7 @@ function arrayKeys(
   return keys;
 }
 
-/** Separators of secret ids only: no segment of an id would be left of such a name. */
+/** A name of separators only, of which nothing would be left in a secret id. */
 const LEAVES_NOTHING = /^[/-]*$/;
 
 function nameOf(element: Json, cleanSegment: (text: string) => string): string | null {
@@ -37,31 +37,36 @@ function nameOf(element: Json, cleanSegment: (text: string) => string): string |
   return LEAVES_NOTHING.test(key) || /^\d+$/.test(key) ? null : key;
 }
 
-/** An object or array on the finder's way, with what led to it. */
+/** An object or array that the finder visits, and the way to it. */
 export interface Place {
   readonly value: Json[] | JsonObject;
   readonly parent: Place | null;
   /** Key or position in the parent; '' at the entity itself. */
   readonly segment: string | number;
-  /** The declared places that this one is. */
+  /** The nodes of the declared paths that lead here. */
   readonly nodes: readonly PathNode[];
-  /** What the key that led here says: an array's elements and an object's `value` inherit it. */
+  /** What its key says. An array's elements and an object's `value` inherit it. */
   readonly meaning: KeyMeaning;
   readonly depth: number;
-  /** Of an array, once asked for: the names of its elements, null where they are told apart by position. */
+  /** Of an array: the keys of its elements; null if only their positions identify them; undefined until `keysOf` runs. */
   keys: readonly string[] | null | undefined;
 }
 
-/** How one field is named: to people and programs, in the data, over time, and in the store. */
+/** The names of one field. */
 export interface FieldNames {
+  /** JSON Pointer (RFC 6901) into the entity. */
   readonly pointer: string;
+  /** The same, as keys and positions. */
   readonly path: readonly (string | number)[];
+  /** The field's identity over time: as `path`, but with the keys of array elements if they have some. */
   readonly keyPath: readonly string[];
+  /** The segments of its secret id: `keyPath` below the place where the ids of its kind begin. */
   readonly idPath: readonly string[];
+  /** The arrays on the way to it whose elements only their positions identify; null if there are none. */
   readonly positional: null | { readonly arrayPointers: readonly string[] };
 }
 
-/** Where the field paths of secret ids begin (docs/secrets-managers.md). */
+/** Where the field paths of secret ids begin, for each root (docs/secrets-managers.md). */
 const ID_ROOTS: Readonly<Record<EntityRoot, readonly string[]>> = {
   service: ['connection', 'config'],
   bot: ['authenticationMechanism'],
@@ -69,7 +74,7 @@ const ID_ROOTS: Readonly<Record<EntityRoot, readonly string[]>> = {
   workflow: [],
 };
 
-/** Members of an entity by which something connects; the others (description, owners, tags) are for people to read. */
+/** The members of an entity that configure connections. The others (description, owners, tags) are texts for people. */
 const CONFIGURATION: ReadonlySet<string | number> = new Set([
   'connection',
   'authenticationMechanism',
@@ -79,7 +84,7 @@ const CONFIGURATION: ReadonlySet<string | number> = new Set([
   'airflowConfig',
 ]);
 
-/** Whether a member of a place is part of what connects. */
+/** Whether a member of a place configures a connection. */
 export function isConfiguration(parent: Place, segment: string | number): boolean {
   return CONFIGURATION.has(pathTo(parent)[0]?.segment ?? segment);
 }
@@ -120,14 +125,14 @@ export function namesOf(
   };
 }
 
-/** From the entity (left out) down to the place. */
+/** The places from the entity, which is left out, down to this place. */
 function pathTo(place: Place): Place[] {
   const places: Place[] = [];
   for (let at: Place | null = place; at !== null && at.parent !== null; at = at.parent) places.push(at);
   return places.reverse();
 }
 
-/** Asked once per array, so that an array of many secrets costs linear time. */
+/** Computes an array's keys once, so that an array of many secrets takes linear time. */
 function keysOf(array: Place, cleanSegment: (text: string) => string): readonly string[] | null {
   if (array.keys === undefined) {
     // A name that is a secret itself must not become part of an id.
@@ -140,8 +145,8 @@ function keysOf(array: Place, cleanSegment: (text: string) => string): readonly 
 }
 
 /**
- * The segments of the secret id of a field that is known by its identity alone: what {@link FieldNames.idPath} was when
- * it was found, whatever today's catalogue says of it.
+ * The segments of a stored field's secret id, from its identity alone: the {@link FieldNames.idPath} that it had when it
+ * was found, whatever today's catalogue says.
  *
  * @param path the field's `keyPath` as a JSON Pointer
  */

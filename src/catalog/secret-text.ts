@@ -4,48 +4,48 @@ import { meaningOfKey, type KeyMeaning, isAnswer, meaningOfMember } from './key-
 import { addressHolds, type Judge, pairHolds, holdsToken } from './text-rules.js';
 
 /**
- * Whether a text is a secret by what it is, whatever its key: an address or connection string with a password in it, a
- * configuration with a secret's name, a key, a token. Such a text is one secret as a whole. No rule asks whether a password
- * looks real: one that is kept for nothing costs a call, one that is left out is lost. All rules run in linear time: the
- * texts come from events.
+ * Whether a text contains a secret, whatever its key: an address or connection string with a password, a configuration
+ * with a secret, a key, a token. The whole text is one secret then. No rule asks whether a password looks real: storing
+ * one for nothing costs a call, missing one publishes it. All rules run in linear time, because the texts come from
+ * events.
  */
 
-/** A text that stands in place of a secret: a mask, a reference or a sealed value. */
+/** Whether a text stands for a secret: a mask, a reference or a sealed value. */
 export function isStandIn(text: string): boolean {
   return isMask(text) || isReferenceText(text) || isSealedText(text);
 }
 
-/** A text of the form that publishers seal to; whether a key opens it is another question. */
+/** Whether a text has the form of a publisher's token. That does not say whether a key opens it. */
 export function isSealedText(text: string): boolean {
   return text.startsWith(FERNET_PREFIX) && SEALED.test(text);
 }
 
-/** Also one that is not well-formed: its field must be judged, for it may be a password that begins so. */
+/** Whether a text begins as a reference does. It may be malformed, or a password that begins so: later rules decide. */
 export function isReferenceText(text: string): boolean {
   return REFERENCE.test(text);
 }
 const REFERENCE = /^secrets?:\S/;
 const SEALED = /^fernet:[A-Za-z0-9_-]+={0,2}$/;
 
-/** A text that carries a secret in itself. */
+/** Whether a text contains a secret. */
 export function holdsSecret(text: string): boolean {
   return textHolds(text, (secret) => secret !== '', 0);
 }
 
-/** A text with a mask in place of a secret: passed on or stored, the secret would be lost. */
+/** Whether a text contains a mask in place of a secret. Storing or publishing it would lose that secret. */
 export function masksSecret(text: string): boolean {
   return textHolds(text, isAnyMask, 0);
 }
 
-/** A word of a command line whose next word is a secret: `--password`, `-api-key`. */
+/** Whether the next word of a command line is a secret: after `--password`, `-api-key`. */
 export function isSecretFlag(text: string): boolean {
   return /^--?[A-Za-z][\w.-]{1,60}$/.test(text) && meaningOfKey(text) !== 'plain';
 }
 
-/** Most strings of an entity: too short for a token, and without a sign that a password stands behind. */
+/** Most strings of an entity. Too short for a token, and without a sign that could come before a password. */
 const SHORT_WORD = /^[\w.]{1,11}$/;
 
-/** `${file:/etc/db.properties:user}`: Kafka Connect looks that up, and whatever it names is not in the text. */
+/** `${file:/etc/db.properties:user}`: Kafka Connect looks the value up, so it is not in the text. */
 const LOOKED_UP = /^\$\{[\w.-]{1,60}:[\w./-]{1,200}:[\w.-]{1,100}\}$/;
 
 function textHolds(text: string, judge: Judge, layer: number): boolean {
@@ -55,10 +55,10 @@ function textHolds(text: string, judge: Judge, layer: number): boolean {
   if (layer === MOST_LAYERS) return false;
   const json = parsedJson(text);
   if (json !== undefined && jsonHolds(json, judge, layer + 1)) return true;
-  return otherWritings(text).some((writing) => textHolds(writing, judge, layer + 1));
+  return decodings(text).some((decoded) => textHolds(decoded, judge, layer + 1));
 }
 
-/** JSON inside of a text: the rules for the members of an entity. */
+/** JSON within a text. The same rules apply as for the members of an entity. */
 function jsonHolds(root: Json[] | JsonObject, judge: Judge, layer: number): boolean {
   const stack: [Json[] | JsonObject, KeyMeaning][] = [[root, 'plain']];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
@@ -78,7 +78,7 @@ function jsonHolds(root: Json[] | JsonObject, judge: Judge, layer: number): bool
   return false;
 }
 
-/** The word behind `--password` is one; others are what their list is. */
+/** What an element's place says of it: the word after `--password` is a secret, the others inherit their list's meaning. */
 export function meaningOfElement(previous: Json, listMeaning: KeyMeaning): KeyMeaning {
   return typeof previous === 'string' && isSecretFlag(previous) ? 'secret' : listMeaning;
 }
@@ -90,26 +90,20 @@ function leafHolds(value: Json, meaning: KeyMeaning, judge: Judge, layer: number
   return textHolds(value, judge, layer);
 }
 
-/** RFC 7517: the private part of a key, or a symmetric one. */
+/** A private or symmetric key as a JSON Web Key (RFC 7517). */
 function isPrivateJwk(owner: JsonObject): boolean {
   return (
     typeof owner['kty'] === 'string' && (typeof owner['d'] === 'string' || typeof owner['k'] === 'string')
   );
 }
 
-/** What other writings of a text say: percent signs, entities, escapes, base64. Each is one pass; no writing grows a text. */
-
-/** Deeper than this nobody wraps a credential, and each layer costs a pass. */
+/** How many encodings around each other are undone. Nobody wraps a credential deeper, and each layer costs a pass. */
 const MOST_LAYERS = 3;
 
-/** The text as its writer meant it; nothing where it is no writing of another text. */
-function otherWritings(text: string): string[] {
-  const writings: string[] = [];
+/** The texts that this text may encode, with percent signs, entities, escapes or base64. None of them is longer. */
+function decodings(text: string): string[] {
   const plain = withoutEscapes(text);
-  if (plain !== text) writings.push(plain);
-  const decoded = decodedBase64(text);
-  if (decoded !== null) writings.push(decoded);
-  return writings;
+  return [plain === text ? null : plain, decodedBase64(text)].filter((decoded) => decoded !== null);
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -129,7 +123,7 @@ function withoutEscapes(text: string): string {
     plain = plain.replace(/(?:%[0-9A-F]{2})+/gi, (run) =>
       Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8'),
     );
-    // Forms write a blank as a plus.
+    // Web forms encode a blank as a plus.
     if (!hasBlanks) plain = plain.replace(/\+/g, ' ');
   }
   if (plain.includes('&'))
@@ -142,7 +136,7 @@ function withoutEscapes(text: string): string {
   return plain;
 }
 
-/** JSON, keys in PEM, `user:password`: what a base64 text is worth decoding for. */
+/** Decodes base64 of JSON, of keys in PEM and of `user:password`; null for anything else. */
 function decodedBase64(text: string): string | null {
   if (!/^\s*[\w+/-]{12}/.test(text)) return null;
   const compact = /^[\w+/=\s-]+$/.test(text) ? text.replace(/\s/g, '') : '';
@@ -154,7 +148,7 @@ function decodedBase64(text: string): string | null {
     : null;
 }
 
-/** The text as JSON; undefined where it is none, or no object or array. */
+/** The object or array that the text is in JSON; undefined if it is none. */
 function parsedJson(text: string): Json[] | JsonObject | undefined {
   if (!/^\s*[{[]/.test(text)) return undefined;
   try {

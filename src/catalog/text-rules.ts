@@ -1,17 +1,19 @@
 import { meaningOfName, isAnswer } from './key-names.js';
 
 /**
- * Passwords inside of addresses: URLs, `user:password@host`, Go's and Oracle's forms. Every rule looks at each character a
- * bounded number of times: the texts come from events.
+ * Finds secrets in texts. Every rule looks at each character a bounded number of times, because the texts come from
+ * events.
  */
 
-/** Asked of each secret that stands in a text, until one is what is looked for. */
+/** Called with each secret of a text until it says true. */
 export type Judge = (secret: string) => boolean;
 
-/** How far behind a `://` an `@` is looked for across another `://`, and how long one word without a scheme is. */
+/** Passwords in addresses: URLs, `user:password@host`, Go's and Oracle's forms. */
+
+/** The longest address that may contain another `://`, and the longest word without a scheme, in characters. */
 const LONGEST_WORD = 4096;
 const MOST_LONGER = 256;
-/** Schemes whose every reader takes digits behind the host for a port. */
+/** Schemes whose readers all take digits after the host for a port. */
 const WEB = /(?:^|[^A-Za-z0-9])(?:https?|wss?)$/i;
 
 export function addressHolds(text: string, judge: Judge): boolean {
@@ -21,7 +23,7 @@ export function addressHolds(text: string, judge: Judge): boolean {
   );
 }
 
-/** Every `://` of the text: a password may stand in any of several addresses, or in the middle of a log line. */
+/** Looks at every `://` of the text: any of several addresses may contain a password, and so may a line of a log. */
 function urlHolds(text: string, judge: Judge): boolean {
   let longer = MOST_LONGER;
   for (let at = text.indexOf('://'); at !== -1; at = text.indexOf('://', at + 3)) {
@@ -29,7 +31,7 @@ function urlHolds(text: string, judge: Judge): boolean {
     const isWeb = WEB.test(text.slice(Math.max(0, at - 6), at));
     const rest = text.slice(at + 3, next === -1 ? text.length : next);
     if (userInfoHolds(rest, isWeb, judge)) return true;
-    // A password may have `://` in it; an address that ends before the next one has a blank between.
+    // A password may contain `://`. If the address had ended before it, a blank or the like would be there.
     if (next !== -1 && longer > 0 && !/[\s,;"'<>|]/.test(rest)) {
       longer -= 1;
       const word = /^[^\s,;"'<>|]*/.exec(text.slice(at + 3, at + 3 + LONGEST_WORD))?.[0] ?? '';
@@ -40,8 +42,8 @@ function urlHolds(text: string, judge: Judge): boolean {
 }
 
 /**
- * `user:password@host…`. Passwords that were not percent-encoded are seen too: they may hold `/`, `?`, `#`, `@` and
- * spaces. What tells them from a host with a port is that a port is digits up to the end or the path.
+ * `user:password@host…`. Also finds passwords without percent-encoding, which may contain `/`, `?`, `#`, `@` and spaces.
+ * They differ from a host with a port: a port is digits up to the end or the path.
  */
 function userInfoHolds(rest: string, isWeb: boolean, judge: Judge): boolean {
   if (/^\[[0-9A-Fa-f:.]*(?:%[\w.-]*)?\]/.test(rest)) return false; // an IPv6 host
@@ -50,29 +52,29 @@ function userInfoHolds(rest: string, isWeb: boolean, judge: Judge): boolean {
   const password = match[2] ?? '';
   const port = USER_INFO.test(password) ? null : /^\d{1,5}([\s/?#,;"')\]}&>|])/.exec(password);
   if (port === null) return judge(password);
-  // Drivers of databases take all up to the `@` for the password; no other slash follows a port so closely.
+  // `user:1234/x@host`: database drivers take everything up to the `@` for the password.
   const isPassword = !isWeb && port[1] === '/' && !/[\s?#,;"'{}]/.test(password);
   return isPassword && judge(password);
 }
 
-/** What RFC 3986 allows in front of the `@`: every reader takes it for user and password, digits or not. */
+/** What RFC 3986 allows before the `@`. Every reader takes it for user and password, even if it is digits. */
 const USER_INFO = /^[\w.~!$&'()*+,;=:%-]*$/;
 
-/** `https://TOKEN@host`. A user name is seldom this long with digits in it, so the text counts as a token. */
+/** `https://TOKEN@host`. User names are seldom this long and have digits, so such a text counts as a token. */
 function tokenAsUser(rest: string, judge: Judge): boolean {
   const token = /^([A-Za-z0-9_-]{20,})@[\w[]/.exec(rest)?.[1] ?? '';
   return /\d/.test(token) && /[A-Za-z]/.test(token) && judge(token);
 }
 
-/** What is no user before a colon: schemes of addresses that have no password, and registries of packages. */
+/** Words before a colon that are not a user: schemes of addresses without a password, and package registries. */
 const NO_USER = /^(?:mailto|sips?|xmpp|acct|urn|im|arn|e-?mail|npm|jsr|pkg|serviceAccount|group)$/i;
-/** A version, or the digest of an image, is no host. */
+/** Texts after an `@` that are not a host: versions, and digests of images. */
 const NO_HOST = /^(?:v?\d+(?:\.\d+){0,2}(?:[-+].*)?|sha\d+)$/i;
 const HOST = String.raw`[\w.-]+|\[[0-9A-Fa-f:.]+\]`;
 const PLAIN_ADDRESS = new RegExp(String.raw`^([^\s:/@]+):(\S+)@(${HOST})(?::\d+)?(?:[/?]\S*)?$`);
 const ORACLE_THIN = /^jdbc:oracle:\w+:[^/@\s]+\/(?:"([^"]*)"|([^\s]+))@/;
 
-/** The text as a whole is an address without a scheme. */
+/** The whole text is an address without a scheme. */
 function wholeHolds(text: string, judge: Judge): boolean {
   const trimmed = text.length > 4 * LONGEST_WORD ? '' : text.trim();
   const oracle = ORACLE_THIN.exec(trimmed);
@@ -95,7 +97,7 @@ function aliasHolds(text: string, judge: Judge): boolean {
 const GO_ADDRESS = /^[^\s:/]*:(.+)@(?:tcp6?|unix|udp|cloudsql\w*|aws|[a-z]{2,10})\([^()\s]*\)(?:\/|$)/s;
 const ORACLE_HOST =
   /^[A-Za-z][\w$#"]*(?:\[\w+\])?\/(.+)@(?:\/\/[\w.[]|[\w.-]+:\d+[/:]|tcps?:\/\/|\(DESCRIPTION)/i;
-/** In the middle of a text only with a port, so that `Contact:me@example.com` is no password. */
+/** Within a text only with a port, so that `Contact:me@example.com` does not count. */
 const WITH_PORT = new RegExp(String.raw`^([^\s:/@]+):(\S+)@(?:${HOST}):\d{1,5}(?:$|[/?,;)\]}])`);
 
 /** The words of a text: several addresses in a list, a command line, `url=user:password@tcp(host:3306)/db`. */
@@ -106,28 +108,28 @@ function wordHolds(text: string, judge: Judge): boolean {
     const words = [long, long.slice(long.indexOf('=') + 1)];
     if (words.some((word) => oneWordHolds(word, judge))) return true;
   }
-  // Their passwords may have any of the signs that separate words.
+  // A password may contain any of the signs that separate words.
   return text.length <= LONGEST_WORD && oneWordHolds(text, judge);
 }
 
 function oneWordHolds(word: string, judge: Judge): boolean {
   const own = GO_ADDRESS.exec(word) ?? ORACLE_HOST.exec(word);
   if (own !== null && judge(own[1] ?? '')) return true;
-  if (word.includes('://')) return false; // the URLs' own rule knows ports
+  if (word.includes('://')) return false; // urlHolds has looked at it
   const match = WITH_PORT.exec(word);
   return match !== null && !NO_USER.test(match[1] ?? '') && judge(match[2] ?? '');
 }
 
 /**
- * Secrets by the name that stands before them in a text: `password=x`, `"password": "x"`, `--password x`, `<password>x<`,
- * header lines, command lines. Every rule looks at each character a bounded number of times.
+ * Secrets that follow their name in a text: `password=x`, `"password": "x"`, `--password x`, `<password>x<`, header lines,
+ * command lines.
  */
 
-/** The longest name that is looked at before a sign, and how much of a value is needed to tell it from a mask. */
+/** The longest name before a sign, and how much of a value is needed to tell it from a mask, in characters. */
 const LONGEST_NAME = 100;
 const VALUE_START = 120;
 const MOST_JUDGED_NAMES = 512;
-/** A cheap first look at a name before it is taken apart: texts of megabytes may hold a million `=`. */
+/** A cheap test before a name is split into words: a text of megabytes may contain a million `=`. */
 const MAY_BE_SECRET =
   /pass|pwd|pw|psw|pin|wort|secret|token|jwt|cred|bearer|cookie|pat|auth|key|jaas|info|sig|code|conn|json|dict|material|phrase|mdp|geheim|parola|haslo|sifre|clave|otp|mnemonic|senha|[^\0-\x7f]/i;
 
@@ -144,7 +146,7 @@ export function pairHolds(text: string, judge: Judge): boolean {
   );
 }
 
-/** Remembers what names mean as long as one text is looked at: a piece of a value may hang on to a name. */
+/** Caches the meaning of names for one text only, because a piece of a secret may be part of a name. */
 function judgeOfNames(): (name: string) => boolean {
   const judged = new Map<string, boolean>();
   return (name) => {
@@ -155,11 +157,11 @@ function judgeOfNames(): (name: string) => boolean {
   };
 }
 
-/** Names that are secrets in texts only: a signature opens what its address names. */
+/** In texts, some more names are secrets: a signature gives access to what its address names. */
 const isSecretName = (name: string): boolean =>
   meaningOfName(name) !== 'plain' || /^(?:sig|x-(?:amz|goog)-signature|_?auth|aws_?sk)$/i.test(name);
 
-/** Not a value that answers a question of the name: `usePassword=true`. */
+/** Whether a value is what the judge looks for, and not just an answer to the name's question (`usePassword=true`). */
 function isValue(name: string, value: string, judge: Judge): boolean {
   return judge(value) && !isAnswer(value, meaningOfName(name));
 }
@@ -172,7 +174,7 @@ function signHolds(text: string, judge: Judge): boolean {
     const sign = text[at];
     const from = Math.max(previous + 1, at - LONGEST_NAME);
     if (sign === '>' && text[at - 1] !== '=') continue;
-    // `=>` and `:=` are one sign, whose name stands before both.
+    // `=>` and `:=` are one sign: the name comes before both characters.
     const isDouble = at - 1 === previous && (sign === '>' || sign === '=');
     const before = isDouble ? text.slice(Math.max(0, at - 1 - LONGEST_NAME), at - 1) : text.slice(from, at);
     previous = at;
@@ -188,7 +190,7 @@ function signHolds(text: string, judge: Judge): boolean {
   return false;
 }
 
-/** The word before a sign; before `=` a run of words: ADO has names of several words, and the last ones decide. */
+/** The word before a sign. Before `=` a run of words, because ADO has names of several words; the last ones decide. */
 function nameEndingAt(before: string, isRun: boolean): { readonly name: string; readonly isQuoted: boolean } {
   let end = before.length;
   while (end > 0 && /[\s"'\\\]`]/.test(before[end - 1] ?? '')) end -= 1;
@@ -206,7 +208,7 @@ function valueOf(after: string): string {
   return match?.slice(1).find((part) => part !== undefined) ?? '';
 }
 
-/** Between quotes, doubled or escaped ones in it; null where no quote opens. One that nothing closes is a part of the value. */
+/** The text between quotes, which may contain doubled or escaped ones. Null if no quote opens it. A quote with nothing behind it is the value. */
 function quotedValue(after: string): string | null {
   const escaped = /^\s{0,20}[rbuf]?\\{1,3}(?:"([^"\\]*)|'([^'\\]*))/.exec(after);
   if (escaped !== null) return escaped[1] ?? escaped[2] ?? '';
@@ -217,7 +219,7 @@ function quotedValue(after: string): string | null {
   return value !== '' || /(?:""|'')$/.test(all) ? value : all.trim();
 }
 
-/** A header may have no blank behind the colon; a URN or an ARN has none, either, but a colon before its name. */
+/** The value after a colon. A URN or an ARN also has colons, but one more right before or after the name. */
 function valueAfterColon(
   after: string,
   previous: string | undefined,
@@ -230,7 +232,7 @@ function valueAfterColon(
   if (list !== null) return list[1] ?? '';
   if (isQuoted) {
     const bare = /^\s{0,20}([^\s,}{[\]]+)/.exec(after)?.[1] ?? '';
-    // A number under a plural counts: `"tokens": 4096`.
+    // A number under a plural is a count: `"tokens": 4096`.
     return /^(?:null|None|undefined|nil)$/.test(bare) ||
       (/^[\d.]+$/.test(bare) && meaningOfName(name) === 'secret')
       ? ''
@@ -246,12 +248,12 @@ function valueAfterColon(
   return after.length === VALUE_START ? (/^[ \t]{0,20}(\S{80,})$/.exec(after)?.[1] ?? '') : '';
 }
 
-/** What may stand before the value: one word or a sign of YAML (`!vault |`), blanks, or nothing. */
+/** What may come before the value: one word or a sign of YAML (`!vault |`), blanks, or nothing. */
 const VALUE_BEGINS = [/^[ \t]{1,20}[!|>]?[\w-]*[ \t\r\n]{1,20}/, /^[ \t]{1,20}/, /^(?=[^\s/])/];
 
 /**
- * One word up to the end of the line, or to what separates members: a sentence goes on. In steps, each of which looks at
- * a character once: as one pattern it is tried from every place to every other.
+ * A word that is followed by the end of the line or by a separator of members; '' if a sentence goes on. In steps, each of
+ * which looks at a character once: one pattern for all of it would take quadratic time.
  */
 function wordUpToItsEnd(text: string): string {
   const word = /^[^\s"'{}[\],][^\s"',}\]]*/.exec(text)?.[0] ?? '';
@@ -300,7 +302,7 @@ function elementHolds(text: string, judge: Judge): boolean {
   return false;
 }
 
-/** What a command takes a password by; other commands mean something else by the same letters. */
+/** The option by which each command takes a password. Other commands use the same letters for something else. */
 const COMMANDS: readonly (readonly [RegExp, RegExp])[] = [
   [/\b(?:mysql\w*|mariadb[\w-]*)\s/, /\s-p([^\s-]\S*)/],
   [
@@ -323,7 +325,7 @@ const COMMANDS: readonly (readonly [RegExp, RegExp])[] = [
   [/\becho\s/, /echo\s+(?:-n\s+)?["']?([^\s"'|]+)["']?\s?\|[^|]*--?(?:password-stdin|S\b|stdin)/],
 ];
 
-/** Line by line, and of a line only so much: nobody writes longer commands. */
+/** Looks at each line up to a limit, because nobody writes longer commands. */
 function commandHolds(text: string, judge: Judge): boolean {
   if (!/\s-|\s\S+[/%]|<<</.test(text.slice(0, 1 << 16))) return false;
   for (const [line] of text.matchAll(/[^\r\n]{1,2000}/g))
@@ -342,9 +344,10 @@ function passwordFileHolds(text: string, judge: Judge): boolean {
   return false;
 }
 
-/** Texts that are secrets by their own form: key blocks, tokens known by how they begin, header values, hashes of passwords. */
-
-/** Whether a key or token stands anywhere in a text. Linear: every alternative begins with letters of its own. */
+/**
+ * Whether a text contains a secret that is known by its form: a key block, a token with a known beginning, a header value,
+ * the hash of a password. In linear time, because every alternative begins with letters of its own.
+ */
 export function holdsToken(text: string): boolean {
   return (
     (LONG_RUN.test(text) && (TOKEN.test(text) || HASH.test(text) || holdsJsonWebToken(text))) ||
@@ -354,15 +357,15 @@ export function holdsToken(text: string): boolean {
   );
 }
 
-/** Tokens have one: a cheap look at texts for people, which seldom do. */
+/** Every token has one. A cheap test for texts for people, which seldom have one. */
 const LONG_RUN = /[\w+/=.$,:-]{16}/;
 
 const KEY_BLOCK =
   /PRIVATE KEY(?: BLOCK)?-----|---- BEGIN SSH2 ENCRYPTED PRIVATE KEY|PuTTY-User-Key-File-\d|\(protected-private-key|OpenVPN Static key/;
 
 /**
- * Boundaries keep a run of letters from being looked at again from each of its places. No form ends with a repetition
- * that is open: to know that it is there the least is enough, and of megabytes the rest takes more than the stack has.
+ * The boundary at the beginning keeps the pattern from starting again at each letter of a long run. No form ends in an
+ * open repetition: the shortest text is enough to find it, and a run of megabytes would overflow the stack.
  */
 const TOKEN = new RegExp(
   String.raw`(?<![A-Za-z0-9_])(?:` +
@@ -395,8 +398,8 @@ const TOKEN = new RegExp(
 const JWT_BEGIN = /(?<![A-Za-z0-9_])eyJ[\w-]{10}/;
 
 /**
- * A JSON Web Token, with or without a signature: by its two dots, between which every character is looked at once. As a
- * pattern each `-eyJ` of a long run would be followed to the end of the run.
+ * Whether a text contains a JSON Web Token, with or without a signature. Looks for its two dots, and so at each character
+ * once. A pattern would follow each `-eyJ` of a long run to the run's end.
  */
 function holdsJsonWebToken(text: string): boolean {
   if (!JWT_BEGIN.test(text)) return false;
@@ -411,7 +414,7 @@ function holdsJsonWebToken(text: string): boolean {
   return false;
 }
 
-/** Letters, digits, `_` and `-`; not what lies outside of the text. */
+/** Letters, digits, `_` and `-`. False for NaN, the code at a place outside of the text. */
 function isTokenCode(code: number): boolean {
   return (
     (code >= 0x61 && code <= 0x7a) ||
@@ -422,17 +425,17 @@ function isTokenCode(code: number): boolean {
   );
 }
 
-/** Crypt's and others' forms: who has one tries passwords as fast as he likes. */
+/** Hashes of passwords, of crypt and others. Whoever has one can guess the password offline. */
 const HASH =
   /\$(?:1|5|6|y|apr1|2[abxy]|argon2(?:id?|d)|scrypt|pbkdf2(?:-sha\d+)?)\$[\w./$,=+-]{16}|\{(?:SSHA|SHA|SMD5|CRYPT)\d*\}[\w+/=.$]{16}|SCRAM-SHA-\d+\$\d+:|pbkdf2_sha\d+\$\d+\$/;
 
-/** What follows `Bearer` where the text speaks of it. */
+/** What follows `Bearer` in a text about it. */
 const NO_CREDENTIAL =
   /^(?:auth(?:entication|orization)?|tokens?|credentials?|schemes?|headers?|flows?|access|keys?)[.,;:]?$/i;
 
 const SCHEME = /^\s*[a-z]{5,9}\s/i;
 
-/** `Authorization`'s values, under whatever key they stand. */
+/** Whether a text is a value of the header `Authorization`, whatever its key. */
 function isHeaderCredential(text: string): boolean {
   if (!SCHEME.test(text)) return false;
   const match = /^\s*(bearer|basic|token|apikey|negotiate|digest|splunk|snowflake)\s+(\S{3,})\s*$/i.exec(
@@ -445,10 +448,10 @@ function isHeaderCredential(text: string): boolean {
     case 'bearer':
       return !NO_CREDENTIAL.test(credential);
     case 'basic':
-      // By its definition, not by a guess: `Basic plan` is the name of a product.
+      // RFC 7617 requires a colon, and `Basic plan` is the name of a product.
       return Buffer.from(credential, 'base64').includes(':');
     default:
-      // Words of a sentence (`Token refresh`) are letters alone.
+      // The words of a sentence (`Token refresh`) are only letters.
       return /[^A-Za-z.,]/.test(credential) || credential.length >= 20;
   }
 }

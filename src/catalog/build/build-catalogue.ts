@@ -9,7 +9,7 @@ import { passwordPaths } from './password-paths.js';
 import { createSchemaFiles } from './schema-files.js';
 import type { SchemaFiles } from './schema-files.js';
 
-/** Where the artefact openmetadata-spec keeps what we read, below its folder `json/schema`. */
+/** Where the artefact openmetadata-spec has the files that we read, below its folder `json/schema`. */
 const CONNECTIONS = join('entity', 'services', 'connections');
 const CONNECTOR_FILE = /^(.+)Connection\.json$/;
 const ENTITY_FILES: Readonly<Record<EntityName, string>> = {
@@ -20,26 +20,19 @@ const ENTITY_FILES: Readonly<Record<EntityName, string>> = {
   openMetadataServerConnection: join(CONNECTIONS, 'metadata', 'openMetadataConnection.json'),
 };
 
-/** Where the schemas come from, for the catalogue's provenance. */
-export interface SchemaSource {
-  readonly source: string;
-  readonly licence: string;
-  readonly versions: readonly string[];
-}
-
 /**
  * Builds a catalogue from a folder of OpenMetadata's JSON Schemas: the unpacked Maven artefact
- * `org.open-metadata:openmetadata-spec`, or its folder `json/schema`. Reads files only, the same folder gives the same
- * catalogue. A version without one of the entities (0.13 has no workflows) has no paths for it.
+ * `org.open-metadata:openmetadata-spec`, or its folder `json/schema`. It depends on these files alone, so the same folder
+ * always gives the same catalogue. A version without one of the entities (0.13 has no workflows) has no paths for it.
  *
  * @throws ConfigurationError `CONFIG_INVALID` naming the folder, file or reference that is wrong
  */
-export function buildCatalogue(schemaDir: string, source: SchemaSource): Catalogue {
+export function buildCatalogue(schemaDir: string, provenance: Catalogue['provenance']): Catalogue {
   const root = schemaRoot(schemaDir);
   const files = createSchemaFiles();
   return {
     format: CATALOGUE_FORMAT,
-    provenance: { ...source, versions: [...source.versions] },
+    provenance,
     connectors: connectorPaths(root, files),
     entities: entityPaths(root, files),
   };
@@ -51,7 +44,7 @@ function schemaRoot(schemaDir: string): string {
   }
   throw new ConfigurationError(
     'CONFIG_INVALID',
-    `${schemaDir} is no folder of OpenMetadata schemas: it has neither ${CONNECTIONS} nor json/schema/${CONNECTIONS}.`,
+    `${schemaDir} is not a folder of OpenMetadata schemas: it has neither ${CONNECTIONS} nor json/schema/${CONNECTIONS}.`,
   );
 }
 

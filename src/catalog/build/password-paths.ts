@@ -3,9 +3,9 @@ import type { LocatedSchema, SchemaFiles } from './schema-files.js';
 import type { Json, JsonObject } from '../../terms.js';
 
 /**
- * Every place below a schema that is marked `format: password`, in the catalogue's form, sorted. Follows `$ref`,
- * `oneOf`/`anyOf`/`allOf`, `if`/`then`/`else`, `properties`, `patternProperties`, `additionalProperties` and `items`.
- * A definition that contains itself is entered once: its fields below itself would have no end of paths.
+ * The paths of all places below a schema with `format: password`, sorted. Follows `$ref`, `oneOf`/`anyOf`/`allOf`,
+ * `if`/`then`/`else`, `properties`, `patternProperties`, `additionalProperties` and `items`. It does not enter a definition
+ * again within itself: that would give endless paths.
  */
 export function passwordPaths(start: LocatedSchema, files: SchemaFiles): string[] {
   const found = new Set<string>();

@@ -100,7 +100,7 @@ describe('building a catalogue from JSON Schemas', () => {
   });
 
   it('names what is wrong', () => {
-    expect(() => buildCatalogue(root, SOURCE)).toThrow(/no folder of OpenMetadata schemas/);
+    expect(() => buildCatalogue(root, SOURCE)).toThrow(/not a folder of OpenMetadata schemas/);
     expect(() => pathsOf({ $ref: './missing.json' })).toThrow(/missing\.json cannot be read/);
     expect(() => pathsOf({ $ref: '#/definitions/missing' })).toThrow(/refers to #\/definitions\/missing/);
     expect(() => pathsOf('{"half": ')).toThrow(/oursConnection\.json is not JSON\.$/);

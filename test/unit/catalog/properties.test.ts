@@ -210,8 +210,8 @@ describe('withValues', () => {
 
   it('refuses paths that are not there, twice there, or the whole', () => {
     expect(() => withValues({ a: 'hunter2' }, paths(['a', 'b']))).toThrow('not there: /a/b.');
-    expect(() => withValues({ a: 1 }, paths(['a'], ['a']))).toThrow('replaced twice');
-    expect(() => withValues({ a: 1 }, paths([]))).toThrow('the whole');
+    expect(() => withValues({ a: 1 }, paths(['a'], ['a']))).toThrow('replace a value twice');
+    expect(() => withValues({ a: 1 }, paths([]))).toThrow('the whole entity');
   });
 
   it('takes any depth', () => {
