@@ -1,20 +1,20 @@
 import type { Database } from '../database/database.js';
 import type { BacklogCounts } from '../observability/index.js';
 
-/** What lies in the database and waits: to be published, for another event, for somebody. */
+/** Counts what waits in the database: unsent records, waiting events, dead letters. */
 export async function readBacklog(database: Database): Promise<BacklogCounts> {
   return database.run(async ({ manager, tables }) => {
     const unsent = await manager
       .createQueryBuilder(tables.outbox, 'outbox')
       .where('outbox.sentAtMs IS NULL')
       .getCount();
-    const kept = await manager
+    const letters = await manager
       .createQueryBuilder(tables.deadLetter, 'letter')
       .select('letter.state', 'state')
       .addSelect('COUNT(*)', 'total')
       .groupBy('letter.state')
       .getRawMany<{ state: string; total: string | number }>();
-    const of = (state: string): number => Number(kept.find((row) => row.state === state)?.total ?? 0);
+    const of = (state: string): number => Number(letters.find((row) => row.state === state)?.total ?? 0);
     return { unsent, waiting: of('waiting'), dead: of('dead') };
   });
 }

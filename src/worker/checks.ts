@@ -4,7 +4,7 @@ import { checkStore } from '../secrets-managers/check-store.js';
 import type { SecretStore } from '../secrets-managers/port.js';
 import { withDeadline } from '../with-deadline.js';
 import type { PeriodicTask } from './periodic.js';
-import { codeOf, type Part, type Readiness } from './readiness.js';
+import type { Part, Readiness } from './readiness.js';
 
 interface CheckParts {
   readonly readiness: Readiness;
@@ -12,17 +12,17 @@ interface CheckParts {
   pingBroker(deadlineMs: number): Promise<void>;
   readonly store: SecretStore;
   consumer(): SourceConsumerState;
-  /** How many partitions are held. */
+  /** Told how many partitions are paused because a record fails. */
   onPaused(count: number): void;
 }
 
 const DEADLINE_MS = 5_000;
 const CHECK_EVERY_MS = 5_000;
 const CONSUMER_EVERY_MS = 500;
-/** Each look at a cloud store is a request that is paid for. */
+/** A check of a cloud store is a request that costs money. */
 const STORE_EVERY_MS = 30_000;
 
-/** The looks behind `/readyz`: each one bounded, none of them ever fails. */
+/** The background checks behind `/readyz`. Each has a deadline, and none rejects. */
 export function readinessChecks(parts: CheckParts): readonly PeriodicTask[] {
   const { readiness, store } = parts;
   let storeCheckedAtMs = Number.NEGATIVE_INFINITY;
@@ -71,7 +71,7 @@ async function look(readiness: Readiness, part: Part, check: () => Promise<unkno
     await check();
     readiness.up(part);
   } catch (error) {
-    readiness.down(part, codeOf(error));
+    readiness.down(part, error instanceof WorkerError ? error.code : 'INTERNAL');
   }
 }
 

@@ -15,20 +15,20 @@ export interface StoreWork {
   readonly database: Database;
   readonly identity: Pick<DatabaseIdentity, 'activeManager' | 'installation'>;
   readonly managers: ManagerSource;
-  /** Asks the broker which cluster it is of; null where Kafka takes no part in this. */
+  /** Asks the broker for its cluster id; null if this command does not use Kafka. */
   readonly kafkaCluster: (() => Promise<string>) | null;
 }
 
 interface MarkedAt extends MarkedStore {
   readonly store: SecretStore;
-  /** The one that is worked on now; the others may have become unreadable with a change of permissions. */
+  /** Whether it is the active manager's store under its present name. We may no longer be allowed to read the others. */
   readonly isCurrent: boolean;
 }
 
 /**
- * Whether this database may work on the stores that it works on: each remembers the installation and where it runs. A copy
- * of the database (a restored dump, a staging system) would overwrite and delete the original's secrets. Asked once at
- * start, before anything is written; a store that remembers nobody is marked.
+ * Checks that this database may use its stores. A store remembers in a marker which installation uses it, and where that
+ * runs. Otherwise a copy of the database (a restored dump, a staging system) would overwrite and delete the original's
+ * secrets. Called once at start, before the first write. A store without a marker gets one.
  *
  * @throws ConfigurationError STORE_OF_ANOTHER_INSTALLATION
  * @throws WorkerError STORE_UNAVAILABLE, STORE_ACCESS, BROKER_UNAVAILABLE
@@ -37,7 +37,7 @@ export async function requireOwnStores(work: StoreWork): Promise<void> {
   const stores = await storesOf(work);
   if (stores.length === 0) return;
   const marker = await markerOf(work);
-  // All before the first is marked: who is refused leaves nothing behind.
+  // Judge all before the first write: a refused start leaves no marker behind.
   const judged = await judgeAll(stores, marker);
   for (const { at, found } of judged) {
     if (found === null) await markFirst(at, marker);
@@ -48,8 +48,8 @@ export async function requireOwnStores(work: StoreWork): Promise<void> {
 }
 
 /**
- * As {@link requireOwnStores}, marking nothing.
- * @returns how many stores there are
+ * As {@link requireOwnStores}, but writes no marker.
+ * @returns the number of stores
  */
 export async function judgeStores(work: StoreWork): Promise<number> {
   const stores = await storesOf(work);
@@ -59,8 +59,9 @@ export async function judgeStores(work: StoreWork): Promise<number> {
 }
 
 /**
- * Marks the stores anew with where this database is now: `doctor` was told that it has moved, or was restored.
- * @throws as {@link requireOwnStores}; STORE_OF_ANOTHER_INSTALLATION only for the stores of other installations
+ * Writes new markers with the present place of this database: an operator told `doctor` that it was moved or restored.
+ * @returns the number of stores
+ * @throws as {@link requireOwnStores}; STORE_OF_ANOTHER_INSTALLATION only if a store belongs to another installation
  */
 export async function markStoresAnew(work: StoreWork): Promise<number> {
   const marker = await markerOf(work);
@@ -77,7 +78,7 @@ export async function markStoresAnew(work: StoreWork): Promise<number> {
   return stores.length;
 }
 
-/** What the store under the configured names remembers; null: nothing, or nothing is kept in a store. */
+/** The marker of the active manager's store; null if it has none, or if the manager has no store. */
 export async function readCurrentMarker(
   work: StoreWork,
 ): Promise<(StoreMarker & { readonly id: string }) | null> {
@@ -87,7 +88,7 @@ export async function readCurrentMarker(
   return found === null ? null : { ...found, id: current.markerId };
 }
 
-/** The active manager's store and those that still keep something, under the names of now and of before. */
+/** The stores of the active manager and of all that still hold secrets, each under its present and former names. */
 async function storesOf({ config, database, identity, managers }: StoreWork): Promise<MarkedAt[]> {
   const { prefix, clusterName } = config.secretsManager;
   const remembered = await readMarkedStores(database);
@@ -96,11 +97,11 @@ async function storesOf({ config, database, identity, managers }: StoreWork): Pr
   for (const name of names) {
     const isActive = name === identity.activeManager;
     const manager = await managers.of(name).catch((error: unknown) => {
-      // A former one that the settings do not do for any more: nothing can be written there.
+      // The settings no longer open this former manager: nothing can be written there.
       if (isActive || !(error instanceof ConfigurationError)) throw error;
       return null;
     });
-    // What is in the memory of a process is worked on by nobody else.
+    // No other process can reach the memory of this one.
     if (manager?.keeps !== 'store' || name === 'in-memory') continue;
     const now = markerIdOf(manager.idStyle, prefix, clusterName);
     const before = remembered.filter((one) => one.manager === name).map(({ markerId }) => markerId);
@@ -123,7 +124,7 @@ interface Judged {
   readonly found: StoreMarker | null;
 }
 
-/** What each store remembers, none of it against us; without former ones that do not let us in any more. */
+/** Reads and judges the marker of each store. Leaves out former stores that deny us access. */
 async function judgeAll(stores: readonly MarkedAt[], marker: StoreMarker): Promise<Judged[]> {
   const judged: Judged[] = [];
   for (const at of stores) {
@@ -141,13 +142,13 @@ async function judgeAll(stores: readonly MarkedAt[], marker: StoreMarker): Promi
 
 async function markFirst(at: MarkedAt, marker: StoreMarker): Promise<void> {
   if (await writeMarker(at.store, at.markerId, marker, { createOnly: true })) return;
-  // Somebody else was faster.
+  // Another process was faster.
   const found = await readMarker(at.store, at.markerId);
   if (found !== null) requireSame(at, found, marker);
   else
     throw new ConfigurationError(
       'STORE_OF_ANOTHER_INSTALLATION',
-      `${at.manager} has a secret ${at.markerId} that is not ours, where the store remembers who works on it`,
+      `the store ${at.manager} has a secret ${at.markerId} that is not ours: the worker needs this name for its marker`,
     );
 }
 
@@ -157,10 +158,10 @@ function requireSame(at: MarkedAt, found: StoreMarker, marker: StoreMarker): voi
   if (different.length > 0)
     throw new ConfigurationError(
       'STORE_OF_ANOTHER_INSTALLATION',
-      `the store ${at.manager} is worked on by this installation from elsewhere (${at.markerId} tells): ` +
-        `${different.join(' and ')} another one. Either this database has moved, or it is a copy of the one that is at work. ` +
-        'Moved: `connection-secrets doctor --moved`; restored from a backup: `doctor --restored`; ' +
-        'a copy: give it its own OPENMETADATA_CLUSTER_NAME, then `doctor --copied`',
+      `the store ${at.manager} is used by this installation from another place (its marker: ${at.markerId}): ` +
+        `${different.join(' and ')} different. Either this database was moved, or it is a copy of the one in use. ` +
+        'If it was moved, run `connection-secrets doctor --moved`; if it was restored from a backup, `doctor --restored`; ' +
+        'if it is a copy, give it its own OPENMETADATA_CLUSTER_NAME, then run `doctor --copied`',
     );
 }
 
@@ -175,8 +176,8 @@ function differencesOf(found: Place, now: Place): string[] {
 function anotherInstallation(at: MarkedAt, found: StoreMarker, marker: StoreMarker): ConfigurationError {
   return new ConfigurationError(
     'STORE_OF_ANOTHER_INSTALLATION',
-    `the store ${at.manager} is worked on by the installation ${found.installation} (${at.markerId} tells), ` +
-      `this database is of ${marker.installation}. Give this one its own OPENMETADATA_CLUSTER_NAME or SECRET_MANAGER_PREFIX; ` +
-      `where the other one's database is lost and this one is built in its place: \`connection-secrets doctor --take-over ${found.installation}\``,
+    `the store ${at.manager} is used by the installation ${found.installation} (its marker: ${at.markerId}), ` +
+      `but this database belongs to ${marker.installation}. Give this one its own OPENMETADATA_CLUSTER_NAME or SECRET_MANAGER_PREFIX. ` +
+      `If the other database is lost and this one replaces it, run \`connection-secrets doctor --take-over ${found.installation}\``,
   );
 }

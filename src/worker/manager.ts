@@ -5,31 +5,31 @@ import { ConfigurationError } from '../errors.js';
 import type { ManagerName } from '../terms.js';
 import { configuredMigration } from '../upkeep/migration-record.js';
 
-/** How a process may change the active manager: by its configuration alone, or because somebody has said so. */
+/** Why a process may change the active manager: its configuration says so, or an operator's command. */
 export type ManagerChange = 'configured' | 'explicit';
 
 interface ActiveManagerOptions {
   readonly change: ManagerChange;
-  /** Throws where the new manager cannot be used; then nothing is changed, and the former one goes on. */
+  /** Rejects if the new manager cannot be used; then nothing changes. */
   readonly requireUsable: (name: ManagerName, identity: DatabaseIdentity) => Promise<unknown>;
-  /** Who does it, for the audit. */
+  /** Who changes it, for the audit. */
   readonly actor: string;
-  /** The same with host and command, for `migrate-secrets status`. */
+  /** The actor with host and command, for `migrate-secrets status`. */
   readonly changedBy: string;
   readonly onChange?: (from: ManagerName, to: ManagerName) => void;
 }
 
-/** Others may change it at the same time. */
+/** Other processes may change it at the same time. */
 const TRIES = 5;
 
 /**
- * What the database remembers, with the configured manager as the active one: made so where the settings allow it.
- * From then on whoever works under another one is refused his next transaction, and every connection that is kept
- * elsewhere is moved by the event that comes for it, or by the migration.
+ * Loads the identity of the database. If its active manager is not the configured one, changes it, provided that the
+ * settings allow it. From then on the database refuses transactions of workers under another manager, and every
+ * connection in another manager is moved: by its next event, or by the migration.
  *
  * @throws ConfigurationError MANAGER_MISMATCH
- * @throws WorkerError STORE_UNAVAILABLE, STORE_ACCESS: the new store does not answer, or denies
- * @throws what `requireUsable` throws
+ * @throws WorkerError STORE_UNAVAILABLE, STORE_ACCESS: the new store does not answer, or denies access
+ * @throws the errors of `requireUsable`
  */
 export async function loadActiveIdentity(
   database: Database,
@@ -47,7 +47,7 @@ export async function loadActiveIdentity(
     if (tries === TRIES)
       throw new ConfigurationError(
         'MANAGER_MISMATCH',
-        `the secrets manager of this database is being changed by others: it is ${from} now, ${to} is asked for`,
+        `other processes are changing the secrets manager of this database: it is ${from} now, and ${to} is configured; start again when they are done`,
       );
     await requireUsable(to, identity);
     const operation =
@@ -58,7 +58,7 @@ export async function loadActiveIdentity(
 }
 
 /**
- * Whether anything may be moved there: in the memory of a process it would be lost with it, the former copies after the grace.
+ * Refuses to move secrets into the memory of a process: they would be lost when it ends.
  *
  * @throws ConfigurationError MANAGER_MISMATCH
  */
@@ -66,24 +66,24 @@ export function requireLasting(to: ManagerName): void {
   if (to === 'in-memory')
     throw new ConfigurationError(
       'MANAGER_MISMATCH',
-      'in-memory keeps secrets in the memory of one process: nothing can be moved there from another secrets manager',
+      'in-memory holds secrets in the memory of one process: secrets cannot be moved there from another secrets manager',
     );
 }
 
 /**
- * Why a configuration alone cannot make its manager the active one, and what to do; null: it can. By itself only `db`
- * moves to a store: a forgotten or mistyped variable must not empty a store.
+ * Says why the configuration alone cannot make its manager the active one, and what to do; null if it can. By default
+ * secrets move only from `db` to a store: a forgotten or mistyped variable must not empty a store.
  */
 export function changeProblem(
   { activeManager, formerManagers }: Pick<DatabaseIdentity, 'activeManager' | 'formerManagers'>,
   { name: to, isSet, migration }: Config['secretsManager'],
 ): string | null {
   if (!isSet)
-    return `SECRET_MANAGER is not set, but this database keeps its secrets in ${activeManager}: set SECRET_MANAGER=${activeManager}`;
-  const what = `SECRET_MANAGER is ${to}, but this database keeps its secrets in ${activeManager}`;
+    return `SECRET_MANAGER is not set, but the secrets of this database are in ${activeManager}: set SECRET_MANAGER=${activeManager}`;
+  const what = `SECRET_MANAGER is ${to}, but the secrets of this database are in ${activeManager}`;
   const command = `connection-secrets migrate-secrets --to ${to}`;
   if (formerManagers.includes(to))
-    return `${what} and has left ${to}: configure ${activeManager}; only \`${command}\` goes back`;
+    return `${what} and were moved there from ${to}: configure ${activeManager}; only \`${command}\` moves them back`;
   if (migration === 'manual' || (migration === null && activeManager !== 'db'))
     return `${what}, and SECRET_MIGRATION is ${migration ?? 'not set'}: run \`${command}\`, or configure ${activeManager}`;
   return null;

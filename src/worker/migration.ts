@@ -13,35 +13,35 @@ interface MigrationTaskParts {
   readonly failures: Pick<FailureLog, 'failed'>;
 }
 
-/** Moves what is not kept in the active manager yet, beside the events, and says how far it has come. */
+/** Moves connections to the active manager, beside the events, and reports the progress. */
 export function migrationTask(
   { migration, manager }: Pick<Worker, 'migration' | 'manager'>,
   { logger, metrics, failures }: MigrationTaskParts,
 ): PeriodicTask {
   const { name: to } = manager;
   let moved = 0;
-  let saidAtMs = -Infinity;
-  const tell = (counts: MigrationCounts): void => {
+  let loggedAtMs = -Infinity;
+  const report = (counts: MigrationCounts): void => {
     const { remaining } = counts;
     moved += counts.moved;
     metrics.migrated({ remaining, moved: counts.moved, failed: counts.failures.length });
-    // The first of a kind by its name, the others as a count: `migrate-secrets --dry-run` lists them all.
+    // The log names the first failure of each kind and counts the others: `migrate-secrets --dry-run` lists them all.
     for (const { connectionId, code, detail } of counts.failures)
       failures.failed('a connection cannot be moved yet', new WorkerError(code, detail), { connectionId });
     const isOver = migration.isDone && moved > 0;
-    const isTime = counts.moved > 0 && performance.now() - saidAtMs > PROGRESS_EVERY_MS;
+    const isTime = counts.moved > 0 && performance.now() - loggedAtMs > PROGRESS_EVERY_MS;
     if (!isOver && !isTime) return;
-    saidAtMs = performance.now();
+    loggedAtMs = performance.now();
     logger.info({ to, moved, remaining }, isOver ? 'secrets moved' : 'moving secrets');
   };
   return {
     name: 'migration',
     everyMs: MIGRATION_EVERY_MS,
-    // Done, it stays done: nothing of another manager can be committed any more.
+    // Once done it stays done: nothing can be committed under another manager any more.
     run: async (signal) => {
       for (let isPass = migration.isDone; !isPass && !signal.aborted;) {
         const counts = await migration.round(signal);
-        tell(counts);
+        report(counts);
         isPass = counts.isPass;
       }
     },

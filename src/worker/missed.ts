@@ -1,13 +1,13 @@
 import type { PartitionFacts } from '../kafka/partitions.js';
 
-/** Where the first record of a time was, when it was asked for. */
+/** The offset of the first record of a given time, as the broker has answered once. */
 interface Checkpoint {
   readonly atMs: number;
-  /** Its offset, or the one that it would have got. */
+  /** If there was no such record, the offset of the next one. */
   readonly first: number;
 }
 
-/** Whatever is appended from then on lies behind its offset. */
+/** Records that are appended later have this offset or a higher one. */
 export function checkpointOf(
   { high, fromTimes }: Pick<PartitionFacts, 'high' | 'fromTimes'>,
   atMs: number,
@@ -15,7 +15,7 @@ export function checkpointOf(
   return { atMs, first: Math.min(fromTimes.get(atMs) ?? high, high) };
 }
 
-/** Records that a group has passed over, `to` not included. */
+/** Records that the group has skipped; `to` is exclusive. */
 export interface Missed {
   readonly reason: 'expired' | 'recreated';
   readonly from: number;
@@ -23,20 +23,20 @@ export interface Missed {
 }
 
 /**
- * Whether the group has missed records of a partition; null: no.
+ * Finds the records of a partition that the group has missed; null if there are none.
  *
- * A log only grows at its end: the first record of a time stays where it is, or goes. So an answer that lies before an
- * earlier one, like a committed offset behind the end, comes from another log under the same name: a topic that was
- * deleted and made again, or one that lost its end.
+ * A log only grows at its end: the first record of a given time has the same offset until it is deleted. So if the broker
+ * now answers with a lower offset, or if the committed offset is behind the end, this is another log under the same name:
+ * the topic was deleted and created again, or the log lost its end.
  */
 export function findMissed(
   { low, high, committed, fromTimes }: Omit<PartitionFacts, 'topic' | 'partition'>,
   before: Checkpoint | null,
 ): Missed | null {
   const first = before === null ? undefined : fromTimes.get(before.atMs);
-  const isOther = before !== null && first !== undefined && first < before.first;
+  const isOtherLog = before !== null && first !== undefined && first < before.first;
   const isBehindEnd = committed !== null && committed > high;
-  if (isOther || isBehindEnd) {
+  if (isOtherLog || isBehindEnd) {
     const passed = Math.min(Math.max(committed ?? low, before?.first ?? 0), high);
     return { reason: 'recreated', from: low, to: Math.max(low, passed) };
   }

@@ -1,19 +1,19 @@
 import { WorkerError } from '../errors.js';
 
 export interface PeriodicTask {
-  /** For logs and metrics: few words, always the same. */
+  /** For logs and metrics. */
   readonly name: string;
-  /** Between the end of one run and the beginning of the next, give or take a tenth. */
+  /** From the end of one run to the beginning of the next, give or take a tenth. */
   readonly everyMs: number;
-  /** Ends soon when the signal is aborted. */
+  /** Must end soon after the signal is aborted. */
   run(signal: AbortSignal): Promise<unknown>;
 }
 
 interface PeriodicHooks {
   onSuccess?(task: string): void;
-  /** Passing: the task is run again, later each time. */
+  /** A `transient` error: the task runs again, after a growing pause. */
   onFailure(task: string, error: WorkerError): void;
-  /** Nothing that passes by itself: the task has ended, the process is to end. */
+  /** Any other error: the task has ended, and the process must end. */
   onFatal(task: string, error: unknown): void;
 }
 
@@ -22,8 +22,8 @@ const SHORTEST_BACKOFF_MS = 250;
 const JITTER = 0.1;
 
 /**
- * Runs one task again and again, never twice at the same time. A `transient` WorkerError is followed by a pause that
- * doubles (full jitter, 30 s at most); any other error ends it.
+ * Runs one task again and again, never twice at the same time. After a `transient` WorkerError it pauses with exponential
+ * back-off (full jitter, about 30 s at most). Any other error ends it.
  */
 export class Periodic {
   readonly #task: PeriodicTask;
@@ -43,13 +43,13 @@ export class Periodic {
     this.#loop ??= this.#run();
   }
 
-  /** Runs as soon as it can: now, or after the run that is under way. A backoff is cut short as well. */
+  /** Runs the task at once, or right after the present run. Cuts a back-off short as well. */
   trigger(): void {
     this.#isTriggered = true;
     this.#wake?.();
   }
 
-  /** Aborts the run that is under way and resolves when it has ended. */
+  /** Aborts the present run and resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#wake?.();

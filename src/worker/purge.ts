@@ -23,22 +23,23 @@ interface PurgeParts {
   readonly database: Database;
   readonly settings: KafkaSettings;
   readonly logger: Logger;
-  /** What the group has given to this process: each worker looks after its own. */
+  /** The partitions of this process: each worker purges its own. */
   partitions(): readonly TopicPartition[];
-  /** Records below `offset` are gone, `records` of them just now (as offsets count). */
+  /** Called when the records below `offset` are deleted. `records` counts the offsets of this deletion. */
   onPurged(below: RecordsBelow, records: number): void;
 }
 
 /**
- * Before the first record is handled, in every start: only then it can be said from where on this database has handled
- * the source topics. Rejects with a `transient` WorkerError where the broker or the database does not answer.
+ * Remembers from which offset on this database handles each source partition. Called at every start, before the first
+ * record is handled: later nobody can tell.
+ * @throws a `transient` WorkerError if the broker or the database does not answer
  */
 export async function rememberStart(
   { database, settings, logger }: Pick<PurgeParts, 'database' | 'settings' | 'logger'>,
   topics: readonly string[],
 ): Promise<void> {
   const facts = await readPartitionFacts(settings, topics, logger);
-  // A group without offsets begins with the first record there is.
+  // A group without offsets begins with the oldest record.
   const places = facts.map(({ committed, low, ...place }) => ({ ...place, from: committed ?? low }));
   await rememberHandledFrom(database, places);
 }
@@ -46,27 +47,28 @@ export async function rememberStart(
 const PURGE_EVERY_MS = 10_000;
 const GROUPS_EVERY_MS = 3_600_000;
 
-/** `PURGE_SOURCE=secured` as a worker runs it. */
-export function purgeTask(parts: PurgeParts): PeriodicTask {
-  const purge = new SourcePurge(parts);
-  return { name: 'purge-source', everyMs: PURGE_EVERY_MS, run: () => purge.run() };
-}
-
 interface Round {
+  /** By the database's clock, after the broker was asked. */
   readonly atMs: number;
-  /** The same by our own clock, before the broker was asked. */
+  /** By our own clock, before the broker was asked. */
   readonly askedAtMs: number;
   readonly facts: readonly PartitionFacts[];
-  /** Of the logs that the group's offsets are of, as far as somebody has gone back where they are others by now. */
+  /** They tell which logs the group's offsets belong to: see positions.ts. */
   readonly known: readonly LogCheckpoint[];
 }
 
+/** The records from `low` to `offset` can be deleted; `offset` is exclusive. */
+interface Purgeable extends RecordsBelow {
+  readonly low: number;
+}
+
 /**
- * Deletes source records that this database has handled, below the group's committed offsets.
- * One round looks, the next one deletes what the first has seen, once everything that was unpublished then is sent: an
- * offset is committed after the event's effects are durable, and so everything below it is.
+ * `PURGE_SOURCE=secured`: deletes source records that this database has handled, below the group's committed offsets.
+ *
+ * Below a committed offset the effects of all events are durable, but perhaps not yet published. So one round reads the
+ * offsets, and a later one deletes the records below them, once everything that was unsent at that time is published.
  */
-class SourcePurge {
+export class SourcePurge {
   readonly #parts: PurgeParts;
   #last: Round | null = null;
   #askedGroupsAtMs = -Infinity;
@@ -77,7 +79,14 @@ class SourcePurge {
     this.#parts = parts;
   }
 
-  /** One round. Rejects with a `transient` WorkerError where the broker or the database does not do it. */
+  get task(): PeriodicTask {
+    return { name: 'purge-source', everyMs: PURGE_EVERY_MS, run: () => this.run() };
+  }
+
+  /**
+   * One round.
+   * @throws a `transient` WorkerError if the broker or the database fails
+   */
   async run(): Promise<void> {
     const { database, settings, logger } = this.#parts;
     const ours = this.#parts.partitions();
@@ -94,37 +103,36 @@ class SourcePurge {
     const facts = (await readPartitionFacts(settings, [...topics], logger, times)).filter(
       ({ topic, partition }) => ours.some((one) => one.topic === topic && one.partition === partition),
     );
-    // The time last: what is committed by now is older, and sent unless it is among what is unsent since then.
+    // The time last: all records of committed offsets are older. Those that are still unsent then delay the deletion.
     this.#last = { facts, known, askedAtMs, atMs: await databaseTimeMs(database) };
     if (before === null) return;
     const reason = await reasonToKeepRecords(database, before.atMs);
-    this.#tell(reason);
+    this.#logReason(reason);
     if (reason === null) await this.#purge(await this.#limits(before, this.#last));
   }
 
-  /** What the round before has seen as committed, of partitions that this database has handled from their first record. */
-  async #limits(before: Round, now: Round): Promise<(RecordsBelow & { readonly low: number })[]> {
-    const limits: (RecordsBelow & { readonly low: number })[] = [];
+  /** The records below the offsets of the last round, in partitions that this database has handled from their oldest record. */
+  async #limits(before: Round, now: Round): Promise<Purgeable[]> {
+    const limits: Purgeable[] = [];
     for (const fact of now.facts) {
       const { topic, partition, low, committed } = fact;
       const then = before.facts.find((one) => one.topic === topic && one.partition === partition);
-      // Another log under the same name: the group's offsets say nothing about its records until somebody has gone back.
+      // The topic was recreated: the group's offsets do not apply to this log until a worker has gone back to its start.
       const known = now.known.find((one) => one.topic === topic && one.partition === partition);
       if (then === undefined || findMissed(fact, checkpointOf(then, before.askedAtMs)) !== null) continue;
       if (known !== undefined && findMissed(fact, known) !== null) continue;
-      const seen = then.committed;
-      // The group's offsets may have been put back in between: what comes again must be there.
-      const offset = Math.min(seen ?? 0, committed ?? 0);
+      // The group's offsets may have been set back in between: records that it will read again must stay.
+      const offset = Math.min(then.committed ?? 0, committed ?? 0);
       if (offset <= low) continue;
-      // A partition that was added since the start begins anew at the next one.
+      // A partition that was added since the start gets its first offset at the next start.
       const from = (await handledFrom(this.#parts.database, { topic, partition })) ?? offset;
-      if (from > low) this.#tellGap({ topic, partition }, low, from);
+      if (from > low) this.#logGap({ topic, partition }, low, from);
       else limits.push({ topic, partition, offset, low });
     }
     return limits;
   }
 
-  async #purge(limits: readonly (RecordsBelow & { readonly low: number })[]): Promise<void> {
+  async #purge(limits: readonly Purgeable[]): Promise<void> {
     const { settings, logger } = this.#parts;
     if (limits.length === 0) return;
     await this.#warnOfReaders(limits);
@@ -135,7 +143,7 @@ class SourcePurge {
     }
   }
 
-  /** Now and then: others who read these topics lose what they have not read yet. */
+  /** At most once an hour. Other groups that read these topics lose the records that they have not read. */
   async #warnOfReaders(limits: readonly RecordsBelow[]): Promise<void> {
     const { settings, logger } = this.#parts;
     if (performance.now() - this.#askedGroupsAtMs < GROUPS_EVERY_MS) return;
@@ -145,17 +153,17 @@ class SourcePurge {
       logger.warn({ groups }, 'PURGE_SOURCE=secured deletes source records that these groups have not read');
   }
 
-  #tell(reason: string | null): void {
+  #logReason(reason: string | null): void {
     if (reason !== null && reason !== this.#keptBecause)
       this.#parts.logger.warn({ reason }, 'source records are not deleted until the reason is gone');
     this.#keptBecause = reason;
   }
 
-  #tellGap({ topic, partition }: TopicPartition, low: number, from: number): void {
+  #logGap({ topic, partition }: TopicPartition, low: number, from: number): void {
     const gap = `${topic}/${partition}`;
     if (this.#gaps.has(gap)) return;
     this.#gaps.add(gap);
-    const reason = `this database has not handled the offsets from ${low} to ${from - 1}: \`connection-secrets replay\` does`;
+    const reason = `this database has not handled the offsets ${low} to ${from - 1}: run \`connection-secrets replay\``;
     this.#parts.logger.warn(
       { topic, partition, reason },
       'source records are not deleted until the reason is gone',

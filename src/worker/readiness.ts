@@ -1,16 +1,15 @@
-import { type ErrorCode, WorkerError } from '../errors.js';
 import type { PartReport, ReadinessReport, ReadinessWarning } from '../http/server.js';
 
-/** The parts that a worker needs to get on. `consumer`: joined the group, and no partition held. */
+/** The parts that a worker needs. `consumer` is up if it has joined its group and no partition fails. */
 export const PARTS = ['database', 'store', 'broker', 'consumer'] as const;
 export type Part = (typeof PARTS)[number];
 type Phase = 'starting' | 'running' | 'stopping';
 
-/** So many are told of, the newest ones. */
+/** `/readyz` shows this many warnings, the newest ones. */
 const MOST_WARNINGS = 20;
-const WARNED_FOR_MS = 86_400_000;
+const SHOWN_FOR_MS = 86_400_000;
 
-/** What somebody has to look at, though the worker goes on: in `/readyz` for a day. */
+/** Problems that an operator has to look at while the worker goes on. `/readyz` shows them for a day. */
 export class Warnings {
   #list: { readonly atMs: number; readonly warning: ReadinessWarning }[] = [];
 
@@ -19,7 +18,7 @@ export class Warnings {
   }
 
   list(): readonly ReadinessWarning[] {
-    const sinceMs = Date.now() - WARNED_FOR_MS;
+    const sinceMs = Date.now() - SHOWN_FOR_MS;
     return this.#list.filter(({ atMs }) => atMs >= sinceMs).map(({ warning }) => warning);
   }
 }
@@ -32,7 +31,7 @@ interface PartState {
   readonly code: string | null;
 }
 
-/** What the background checks found last: asking it costs nothing and waits for nobody. */
+/** The last results of the background checks. Reading them costs nothing. */
 export class Readiness {
   phase: Phase = 'starting';
   readonly warnings = new Warnings();
@@ -80,9 +79,4 @@ export class Readiness {
     this.#parts.set(part, { state, sinceMs, code });
     this.#onChange(part, state, code);
   }
-}
-
-/** What a failed check says: its code, or that it is a defect. */
-export function codeOf(error: unknown): ErrorCode {
-  return error instanceof WorkerError ? error.code : 'INTERNAL';
 }

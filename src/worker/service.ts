@@ -15,7 +15,7 @@ import { readinessChecks } from './checks.js';
 import { migrationTask } from './migration.js';
 import { Periodic, type PeriodicTask } from './periodic.js';
 import { Positions } from './positions.js';
-import { purgeTask, rememberStart } from './purge.js';
+import { rememberStart, SourcePurge } from './purge.js';
 import { PARTS, Readiness, type Part } from './readiness.js';
 import { untilAvailable } from './until-available.js';
 import { openWorker, type Worker } from './worker.js';
@@ -24,13 +24,13 @@ export interface ServiceOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly version: string;
-  /** Take a database over from another consumer group. */
+  /** Whether this worker may use a database that another consumer group has used. */
   readonly allowGroupChange: boolean;
-  /** Aborted: finish what is in flight and end. */
+  /** Once aborted, the service finishes the records in flight and ends. */
   readonly stop: AbortSignal;
 }
 
-/** By the first word of a code that is passing. */
+/** The part that is missing, by the first word of a `transient` code. */
 const MISSING_PARTS: Readonly<Record<string, Part>> = { STORE: 'store', BROKER: 'broker' };
 const KEPT_EVENTS_EVERY_MS = 1_000;
 const BACKLOG_EVERY_MS = 10_000;
@@ -39,9 +39,9 @@ const RETENTION_EVERY_MS = 600_000;
 const CLOSE_DEADLINE_MS = 2_000;
 
 /**
- * What `start` runs until it is told to stop. Waits for a database or broker that is not there yet; HTTP answers
- * meanwhile. Resolves after a clean stop.
- * @throws WorkerError what it cannot go on with: `configuration` kinds are the user's to correct
+ * Runs the worker (`start`) until it is told to stop. It waits for a database or broker that is not there yet; its HTTP
+ * server already answers in that time. Resolves after a clean stop.
+ * @throws WorkerError if it cannot go on; the user has to correct those of the kind `configuration`
  */
 export async function runService(options: ServiceOptions): Promise<void> {
   const service = new Service(options);
@@ -59,7 +59,7 @@ class Service {
   readonly #failures: FailureLog;
   readonly #readiness: Readiness;
   readonly #tasks: Periodic[] = [];
-  /** Rejects with what ends the service. */
+  /** Rejects with the error that ends the service. */
   readonly #fatal: Promise<never>;
   #rejectFatal: (error: Error) => void = () => undefined;
   #http: HttpServer | null = null;
@@ -91,8 +91,12 @@ class Service {
       else stop.addEventListener('abort', () => resolve(), { once: true });
     });
     await this.#openHttp();
-    const started = await Promise.race([this.#start(), this.#fatal]);
-    if (!started) return;
+    try {
+      await Promise.race([this.#start(), this.#fatal]);
+    } catch (error) {
+      if (stop.aborted && error === stop.reason) return;
+      throw error;
+    }
     this.#readiness.phase = 'running';
     this.#options.logger.info('started');
     await Promise.race([stopped, this.#fatal]);
@@ -123,16 +127,18 @@ class Service {
     logger.info({ url: this.#http.url }, 'http');
   }
 
-  /** False where it was told to stop meanwhile. */
-  async #start(): Promise<boolean> {
+  /** Rejects with the reason of the stop signal if that is aborted in the meantime. */
+  async #start(): Promise<void> {
+    const { config, logger } = this.#options;
     const worker = await this.#openWorker();
-    if (worker === null) return false;
-    if (!(await this.#checkTopics())) return false;
+    const problems = await this.#wait('broker', () => checkTopics(this.#settings, config.topics, logger));
+    judgeTopicProblems(problems, logger);
     await this.#outlet?.readLimits();
-    if (!(await this.#rememberStart(worker))) return false;
+    const parts = { database: worker.database, settings: this.#settings, logger };
+    await this.#wait('broker', () => rememberStart(parts, sourceTopics(config.topics)));
     const positions = this.#positions(worker);
-    // Before this worker joins the group: from here on the database knows where each log begins.
-    if ((await this.#wait('broker', () => positions.run().then(() => true))) === null) return false;
+    // Before this worker joins the group: from here on the database knows which logs its offsets belong to.
+    await this.#wait('broker', () => positions.run());
     const relay = this.#startTasks(worker);
     const looking = this.#startTask(positions.task);
     const consumer = this.#startConsumer(worker, {
@@ -149,11 +155,10 @@ class Service {
       beforeCommit: (place) => positions.beforeCommit(place),
     });
     for (const check of this.#checks(worker, consumer)) this.#startTask(check);
-    if (this.#options.config.kafka.purgeSource === 'secured') this.#startTask(this.#purge(worker, consumer));
-    return true;
+    if (config.kafka.purgeSource === 'secured') this.#startTask(this.#purge(worker, consumer));
   }
 
-  async #openWorker(): Promise<Worker | null> {
+  async #openWorker(): Promise<Worker> {
     const { config, logger } = this.#options;
     const outlet = new KafkaOutlet({
       settings: this.#settings,
@@ -178,39 +183,21 @@ class Service {
     });
   }
 
-  async #checkTopics(): Promise<boolean> {
-    const { config, logger } = this.#options;
-    const problems = await this.#wait('broker', () => checkTopics(this.#settings, config.topics, logger));
-    if (problems === null) return false;
-    judgeTopicProblems(problems, logger);
-    return true;
-  }
-
-  async #rememberStart({ database }: Worker): Promise<boolean> {
-    const topics = sourceTopics(this.#options.config.topics);
-    const parts = { database, settings: this.#settings, logger: this.#options.logger };
-    const done = await this.#wait('broker', async () => {
-      await rememberStart(parts, topics);
-      return true;
-    });
-    return done ?? false;
-  }
-
-  async #wait<T>(part: Part, work: () => Promise<T>): Promise<T | null> {
+  async #wait<T>(part: Part, work: () => Promise<T>): Promise<T> {
     const result = await untilAvailable(work, {
       signal: this.#options.stop,
       onFailure: (error) => {
-        // The database is opened as of the configured secrets manager, whose store says who works on it, and where.
+        // Opening the database also asks the store and the broker: the store's marker says which installation uses it.
         const missing = MISSING_PARTS[error.code.split('_', 1)[0] ?? ''] ?? part;
         this.#readiness.down(missing, error.code);
         this.#failures.failed(`waiting for the ${missing}`, error);
       },
     });
-    if (result !== null) this.#readiness.up(part);
+    this.#readiness.up(part);
     return result;
   }
 
-  /** What runs beside the events: one line each. Returns the relay, which an assignment sets off. */
+  /** Starts the tasks that run beside the events. Returns the relay: each assignment triggers it. */
   #startTasks(worker: Worker): Periodic {
     const { relayIntervalMs } = this.#options.config.claims;
     const relay = this.#startTask({
@@ -303,13 +290,13 @@ class Service {
   }
 
   #purge(worker: Worker, consumer: SourceConsumer): PeriodicTask {
-    return purgeTask({
+    return new SourcePurge({
       database: worker.database,
       settings: this.#settings,
       logger: this.#options.logger,
       partitions: () => consumer.state().partitions,
       onPurged: ({ offset, ...partition }, records) => this.#metrics.purged(partition, offset, records),
-    });
+    }).task;
   }
 
   #checks(worker: Worker, consumer: SourceConsumer): readonly PeriodicTask[] {
@@ -340,7 +327,7 @@ class Service {
   }
 
   #end(what: string, error: unknown): void {
-    this.#options.logger.fatal({ what, error }, 'cannot go on');
+    this.#options.logger.fatal({ what, error }, 'the worker cannot go on');
     this.#rejectFatal(error instanceof Error ? error : new WorkerError('INTERNAL', `${what} stopped`));
   }
 }

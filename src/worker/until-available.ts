@@ -10,14 +10,15 @@ const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
 
 /**
- * Start-up waits for what is not there yet: `work` again and again while it fails with a `transient` WorkerError.
- * @returns null where the wait was ended by the signal
+ * For the start: tries `work` again, after growing pauses, while it fails with a `transient` WorkerError.
+ * @throws the reason of `signal` once that is aborted; any other error of `work`
  */
 export async function untilAvailable<T>(
   work: () => Promise<T>,
   { signal, onFailure }: WaitHooks,
-): Promise<T | null> {
-  for (let delayMs = FIRST_DELAY_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)) {
+): Promise<T> {
+  for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)) {
+    signal.throwIfAborted();
     try {
       return await work();
     } catch (error) {
@@ -26,5 +27,4 @@ export async function untilAvailable<T>(
       await pause(delayMs * (0.5 + Math.random() / 2), signal);
     }
   }
-  return null;
 }

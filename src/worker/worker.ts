@@ -41,12 +41,12 @@ import { loadActiveIdentity, type ManagerChange } from './manager.js';
 import { WriteLimits } from './write-limits.js';
 
 /**
- * Records under way for each of `WORKER_CONCURRENCY`. With a store the others are claimed, committed or published
- * meanwhile: so few that a claim seldom runs out before its turn, however slow the store is; if it does, its turn renews
- * it. Without one they share transactions: sixteen alone would make sixteen times as many statements.
+ * Records in flight for each of `WORKER_CONCURRENCY`. With a store, one writes while the others are claimed, committed or
+ * published: few, so that a claim seldom expires before its turn (if it does, its turn renews it). Without a store, many
+ * records share a transaction: fewer statements.
  */
 const RECORDS_A_LANE = { store: 4, database: 32 };
-/** Two transactions are under way at once, and neither takes more than 256. */
+/** Two transactions run at once, and each takes at most 256 records. */
 const RECORDS_OF_TWO_GROUPS = 512;
 /** Connections moved at the same time, beside the events. */
 const MIGRATION_LANES = 4;
@@ -54,36 +54,36 @@ const MIGRATION_LANES = 4;
 export interface WorkerParts {
   readonly outlet: Outlet;
   readonly observer: PipelineObserver;
-  /** Asks the broker which cluster it is of; null where Kafka takes no part in this. */
+  /** Asks the broker for its cluster id; null if this command does not use Kafka. */
   readonly kafkaCluster: (() => Promise<string>) | null;
   readonly onStoreRequest?: (request: StoreRequest) => void;
-  /** Default: by the configuration alone. */
+  /** Default `configured`. */
   readonly managerChange?: ManagerChange;
   readonly onManagerChange?: (from: ManagerName, to: ManagerName) => void;
-  /** Told once of each former manager that cannot be opened: its secrets are not looked after. */
+  /** Called once for each former manager that cannot be opened: the janitor leaves its secrets as they are. */
   readonly onUnopened?: (name: ManagerName, error: ConfigurationError) => void;
-  /** False: there is no broker; what is committed is published by the next worker. Default true. */
+  /** False if there is no broker: the next worker publishes what this one commits. Default true. */
   readonly publishes?: boolean;
   /** Who moves connections, for the audit. */
   readonly actor?: string;
-  /** What this run of `adopt` has decided; filled while it is open. Default: events decide by themselves. */
+  /** The decisions of this run of `adopt`, filled while it runs. Default: events decide themselves. */
   readonly grants?: ReadonlySet<string>;
-  /** The command that opens it, for the record of a change of manager. Default `start`. */
+  /** The command that opens this worker, for the record of a change of manager. Default `start`. */
   readonly command?: string;
-  /** Milliseconds that a statement waits for a row lock. Default: a worker's, who tries again later. */
+  /** Milliseconds that a statement waits for a row lock. Default: short, because a worker tries again later. */
   readonly lockWaitMs?: number;
-  /** What stands in for the configured parts where nothing is to be changed. */
+  /** They replace configured parts in a dry run, which must change nothing. */
   readonly standIns?: StandIns;
 }
 
 export interface StandIns {
-  /** Open, its schema up to date; closed with the worker. */
+  /** Open, with the current schema. The worker closes it. */
   readonly database: Database;
   openManager(name: ManagerName): Promise<SecretsManager>;
   openLedger(options: LedgerOptions): DatabaseLedger;
 }
 
-/** Everything that works on events, whatever they come by. */
+/** The parts that handle events, from Kafka or from a pipe. */
 export interface Worker {
   readonly database: Database;
   readonly identity: DatabaseIdentity;
@@ -93,20 +93,20 @@ export interface Worker {
   readonly relay: Relay;
   readonly janitor: Janitor;
   readonly ledger: Ledger;
-  /** Opened as they are asked for. */
+  /** Opens a manager when it is first used. */
   readonly managers: ManagerSource;
   /** Moves single connections to the active manager. */
   readonly mover: Mover;
-  /** Moves what is not kept in the active manager yet. */
+  /** Moves all connections that are not in the active manager yet. */
   readonly migration: RestOfMigration;
-  /** How many records may be under way at once: more than write to the store, so that these never wait for the database. */
+  /** Limit of records in flight: more than write to the store, so that these never wait for the database. */
   readonly recordsAtOnce: number;
   /** Removes all rows that are past their retention. */
   prune(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Puts the parts together: the only place that builds adapters for the pipeline. */
+/** Builds a worker. No other place builds the adapters of the pipeline. */
 export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Promise<Worker> {
   const { keys, claims, secretsManager } = config;
   const { standIns } = parts;
@@ -133,7 +133,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
     await database.close();
   };
   try {
-    // Stand-ins change nothing.
+    // A dry run writes no marker.
     const requireOwn = async (identity: Pick<DatabaseIdentity, 'activeManager' | 'installation'>) =>
       standIns === undefined
         ? requireOwnStores({ config, database, identity, managers, kafkaCluster: parts.kafkaCluster })
@@ -235,7 +235,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
   }
 }
 
-/** The database, its schema up to date (`DATABASE_MIGRATE=off`: refused where it is not). */
+/** Opens the database and migrates its schema; with `DATABASE_MIGRATE=off` it refuses an old schema instead. */
 export async function openMigratedDatabase(config: Config<never>, lockWaitMs?: number): Promise<Database> {
   const { address, poolSize, migrate } = config.database;
   const database = await Database.open({ address, poolSize }, { access: 'write', lockWaitMs });
@@ -252,11 +252,11 @@ export async function openMigratedDatabase(config: Config<never>, lockWaitMs?: n
 export interface OpenManagerOptions {
   readonly onThrottle?: () => void;
   readonly onRequest?: (request: StoreRequest) => void;
-  /** Who writes; nobody where it is only read. */
+  /** The installation that writes; left out if the manager only reads. */
   readonly installation?: Installation;
 }
 
-/** The configured secrets manager, or another one under the same settings. */
+/** Opens the configured secrets manager, or another one with the same settings. */
 export function openSecretsManager(
   config: Config<never>,
   keys: Pick<KeyConfig, 'database'>,
@@ -305,7 +305,7 @@ function ownPrefixOfConfig({ secretsManager }: Config<never>, { idStyle }: Secre
   return ownPrefixOf(idStyle, secretsManager.prefix, secretsManager.clusterName);
 }
 
-/** What names of ours begin with under one manager, and began with before. */
+/** The present prefix of our secret ids under one manager, and all former ones. */
 export function ownNamesOf(
   config: Config<never>,
   { ownPrefixes }: Pick<DatabaseIdentity, 'ownPrefixes'>,
@@ -315,7 +315,7 @@ export function ownNamesOf(
   return { ownPrefix, ownPrefixes: [...new Set([ownPrefix, ...ownPrefixes])] };
 }
 
-/** What decisions depend on, under one manager. */
+/** What the decisions about events under one manager depend on. */
 export function planContext(
   config: Config<'keys'>,
   manager: SecretsManager,

@@ -7,13 +7,13 @@ import type { ManagerName } from '../terms.js';
 
 interface WriteLimitsOptions {
   readonly database: Database;
-  /** Of each store, for all processes of this database together. */
+  /** The limit of each store, for all processes of this database together. */
   readonly writesPerSecond: number;
-  /** The database did not renew this process's share. */
+  /** Called when the database could not renew this process's share. */
   readonly onFailure?: (error: unknown) => void;
 }
 
-/** One limiter for each store that is written to. Nothing is asked of the database before the first write. */
+/** One limiter for each store. It does not use the database before the first write. */
 export class WriteLimits {
   readonly #options: WriteLimitsOptions;
   readonly #process = randomUUID();
@@ -31,7 +31,7 @@ export class WriteLimits {
     return made;
   }
 
-  /** Gives this process's shares to the others. */
+  /** Gives this process's shares back to the others. */
   async close(): Promise<void> {
     const shared = [...this.#limiters.values()].filter((one) => one instanceof SharedLimiter);
     await Promise.all(shared.map((one) => one.close()));
@@ -39,7 +39,7 @@ export class WriteLimits {
 
   #make(manager: ManagerName): WriteLimiter | SharedLimiter {
     const { database, writesPerSecond, onFailure } = this.#options;
-    // A SQLite file has one process that writes.
+    // Only one process writes to a SQLite file.
     if (database.dialect === 'sqlite') return new WriteLimiter({ writesPerSecond });
     return new SharedLimiter({
       writesPerSecond,

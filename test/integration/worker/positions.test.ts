@@ -5,7 +5,7 @@ import { rememberHandledFrom } from '../../../src/database/handled-from.js';
 import { createLogger } from '../../../src/observability/logger.js';
 import { Metrics } from '../../../src/observability/index.js';
 import { Positions } from '../../../src/worker/positions.js';
-import { purgeTask } from '../../../src/worker/purge.js';
+import { SourcePurge } from '../../../src/worker/purge.js';
 import { Warnings } from '../../../src/worker/readiness.js';
 import type { RecordsBelow, TopicPartition } from '../../../src/kafka/partitions.js';
 import type { SourceConsumer } from '../../../consumers/source-events.js';
@@ -134,15 +134,15 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
         topic,
         partitions: [{ partition: 0, offset: `${offset}` }],
       });
-    const purge = purgeTask({
+    const purge = new SourcePurge({
       ...{ database, settings, logger: SILENT, partitions: () => [{ topic, partition: 0 }] },
       onPurged: () => undefined,
     });
     const rounds = async (): Promise<number | undefined> => {
-      for (let round = 0; round < 3; round += 1) await purge.run(new AbortController().signal);
+      for (let round = 0; round < 3; round += 1) await purge.run();
       return (await offsetRanges(topic, brokers)).get(0)?.low;
     };
-    await purge.run(new AbortController().signal);
+    await purge.run();
     await makeAnew(topic, 90);
     await commit(60);
     expect(await rounds()).toBe(0);
@@ -192,7 +192,7 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     await consumer.stop(0);
     await makeAnew(topic, 9);
     await worker(() => Promise.resolve(true)).run();
-    expect(await audit()).toMatchObject([{ detail: expect.stringContaining('made again') as unknown }]);
+    expect(await audit()).toMatchObject([{ detail: expect.stringContaining('created again') as unknown }]);
   });
 
   it.each([

@@ -127,13 +127,15 @@ describe('untilAvailable', () => {
 
   it('gives up when told to', async () => {
     const stop = new AbortController();
-    const result = untilAvailable(() => Promise.reject(away), {
-      signal: stop.signal,
-      onFailure: () => undefined,
-    });
+    const { signal } = stop;
+    const work = vi.fn(() => Promise.reject(away));
+    const result = untilAvailable(work, { signal, onFailure: () => undefined });
+    const givenUp = expect(result).rejects.toHaveProperty('name', 'AbortError');
     await vi.advanceTimersByTimeAsync(1_000);
+    const tries = work.mock.calls.length;
     stop.abort();
-    expect(await result).toBeNull();
+    await givenUp;
+    expect(work).toHaveBeenCalledTimes(tries);
   });
 });
 
