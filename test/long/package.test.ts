@@ -88,7 +88,7 @@ describe('the package, as a stranger installs it', () => {
       /^dist\/(consumers|migrations|producers|src)\/.*(?<!\.test)\.(js|d\.ts)$/,
       /^dist\/build\.json$/,
       /^dist\/src\/catalog\/data\/[^/]+\.json$/,
-      /^docs\/[\w-]+\.(md|yaml)$/,
+      /^docs\/(providers\/)?[\w-]+\.(md|yaml)$/,
       /^docs\/schemas\/[\w.-]+\.json$/,
     ];
     expect(files.filter((file) => !expected.some((pattern) => pattern.test(file)))).toEqual([]);

@@ -28,16 +28,16 @@ function runScript(...args: readonly string[]): boolean {
   return spawnSync('npm', ['run', ...args], { cwd: PROJECT_DIR, stdio: 'inherit' }).status === 0;
 }
 
-const GUARANTEES = join(PROJECT_DIR, 'docs', 'guarantees.md');
+const FIGURES = join(PROJECT_DIR, 'docs', 'test-runs.md');
 const [BEGIN, END] = ['<!-- figures of the last long run -->', '<!-- end of the figures -->'];
 
 /** Puts the figures in place of the last ones. */
 function recordFigures(text: string): void {
-  const page = readFileSync(GUARANTEES, 'utf8');
+  const page = readFileSync(FIGURES, 'utf8');
   const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)];
-  if (before === -1 || after < before) throw new Error(`${GUARANTEES} has no place for figures`);
+  if (before === -1 || after < before) throw new Error(`${FIGURES} has no place for figures`);
   const kept = [page.slice(0, before + BEGIN.length), page.slice(after)];
-  writeFileSync(GUARANTEES, kept.join(`\n\n${text}\n`));
+  writeFileSync(FIGURES, kept.join(`\n\n${text}\n`));
 }
 
 async function main(options: CommandOptions): Promise<boolean> {

@@ -24,7 +24,7 @@ export interface SoakOptions {
 export interface CommandOptions extends SoakOptions {
   /** Repetitions of the whole kill matrix afterwards; 0: none. */
   readonly matrixRepeat: number;
-  /** Whether a good run's summary goes into docs/guarantees.md. */
+  /** Whether a good run's summary goes into docs/test-runs.md. */
   readonly record: boolean;
 }
 
@@ -51,7 +51,7 @@ export const USAGE = `npm run soak -- [options]
   --manager NAME     managed-aws or managed-aws-ssm (${DEFAULTS.manager})
   --workers N        processes (${DEFAULTS.workers})
   --matrix-repeat N  repetitions of the whole kill matrix afterwards, 0 for none (5)
-  --record           a good run's figures go into docs/guarantees.md, in place of the last ones
+  --record           a good run's figures go into docs/test-runs.md, in place of the last ones
 `;
 
 /** @throws TypeError naming the option that is wrong */

@@ -7,7 +7,7 @@ export function isGood({ violations, problems, ownEnds, steady }: SoakResult): b
   return violations.length === 0 && problems.length === 0 && ownEnds.length === 0 && steady?.isFlat !== false;
 }
 
-/** A block of Markdown, as docs/guarantees.md has it. */
+/** A block of Markdown, as docs/test-runs.md has it. */
 export function summary(result: SoakResult): string {
   const { options, steady, faults, outcomes } = result;
   const strikes = sumOf(faults);

@@ -17,7 +17,9 @@ const TESTED_PAGES = [
 ];
 const PAGES = [
   'README.md',
-  ...readdirSync(join(PROJECT_DIR, 'docs')).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),
+  ...readdirSync(join(PROJECT_DIR, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
 ];
 
 /** The calls of `docBlock` in the sources of the tests, with their literals. */
