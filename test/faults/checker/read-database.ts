@@ -112,7 +112,7 @@ export function missed(row: Row): MissedEvidence[] {
   const found = /^(\S+)\/(\d+): offsets (\d+) to (-?\d+) .*?: (.*)$/.exec(String(row['detail']));
   if (found === null) throw new RangeError(`an audit row of missed records says: ${String(row['detail'])}`);
   const [, topic = '', partition, from, last, what = ''] = found;
-  const reason = what.includes('made again') ? 'recreated' : 'expired';
+  const reason = what.includes('created again') ? 'recreated' : 'expired';
   return [{ topic, partition: Number(partition), reason, from: Number(from), to: Number(last) + 1 }];
 }
 

@@ -15,7 +15,7 @@ export interface DeletedRecord {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  /** Its time was over, or the topic was deleted and made again. */
+  /** Its time was over, or the topic was deleted and created again. */
   readonly reason: 'expired' | 'recreated';
 }
 

@@ -161,7 +161,7 @@ const LOSSES: readonly FaultKind[] = [
     },
   },
   {
-    name: 'a topic is deleted and made again',
+    name: 'a topic is deleted and created again',
     weight: 2,
     target: () => 'broker',
     strike: async ({ workers, losses }, _target, random) => {

@@ -170,7 +170,7 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
       { what: 'all records of the new topic', timeoutMs: 40_000 },
     );
     expect(warnings.list()).toMatchObject([{ code: 'RECORDS_MISSED', topic, reason: 'recreated', from: 0 }]);
-    expect(log()).toContain('read from its beginning');
+    expect(log()).toContain('reads it from its beginning');
     expect(await metrics.render()).toMatch(/missed_records_total\{.*reason="recreated"\} [1-9]/);
     expect(await audit()).toHaveLength(1);
   });
