@@ -52,7 +52,7 @@ const DATABASE = './src/database/**';
 /** The shapes of rows are shared words; what reads and writes them is not. */
 const BEHIND_DATABASE = ['./src/database/!(rows).ts', './src/database/*/**'];
 const HTTP = './src/http/**';
-const PROVIDERS = ['./src/secrets-managers/!(port|limits).ts', './src/secrets-managers/*/**'];
+const PROVIDERS = ['./src/secrets-managers/!(port|limits|providers).ts', './src/secrets-managers/*/**'];
 const COMMANDS = ['./src/cli/**', './src/operations/**'];
 const WORKER = ['./src/worker/**'];
 const BUILDERS = [...COMMANDS, ...WORKER, './src/upkeep/**'];

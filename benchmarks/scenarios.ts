@@ -200,11 +200,10 @@ export async function resolverCalls(): Promise<Figure[]> {
     const endpoint = store.url;
     const resolver = createResolver({
       defaultStore: { provider, region: AWS_REGION },
-      aws: {
-        secretsManagerEndpoint: endpoint,
-        ssmEndpoint: endpoint,
-        accessKeyId: AWS_CREDENTIALS.accessKeyId,
-        secretAccessKey: new SecretValue(AWS_CREDENTIALS.secretAccessKey),
+      settings: {
+        AWS_ENDPOINT_URL: endpoint,
+        OM_SM_ACCESS_KEY_ID: AWS_CREDENTIALS.accessKeyId,
+        OM_SM_ACCESS_KEY: new SecretValue(AWS_CREDENTIALS.secretAccessKey),
       },
     });
     const references = names.map((name) => `secret:${name}`);

@@ -32,8 +32,24 @@ async function buildPackage(root, compiled, name) {
   }
 }
 
+/** A package without SDKs knows the settings of stores, and opens none: what a provider loads for that is left out. */
+const WITHOUT_STORES = {
+  name: 'without-stores',
+  setup(building) {
+    building.onResolve({ filter: /^\./ }, ({ kind, path, importer }) =>
+      kind === 'dynamic-import' && /[/]secrets-managers[/][^/]+[/]provider\.ts$/.test(importer)
+        ? { path, namespace: 'left-out' }
+        : null,
+    );
+    building.onLoad({ filter: /./, namespace: 'left-out' }, () => ({
+      contents: "throw new Error('this package opens no store')",
+    }));
+  },
+};
+
 /** One CommonJS file serves `import` and `require()` alike, so each of its classes is there once. */
 async function bundle(root, name, made, manifestFile) {
+  const { dependencies, peerDependencies = {} } = JSON.parse(readFileSync(manifestFile, 'utf8'));
   const { metafile } = await build({
     entryPoints: [join(root, 'src', name, 'index.ts')],
     outfile: join(made, `${name}.js`),
@@ -44,10 +60,10 @@ async function bundle(root, name, made, manifestFile) {
     format: 'cjs',
     define: { 'import.meta.url': FILE_URL.name },
     banner: { js: `const ${FILE_URL.name} = ${FILE_URL.code};` },
+    plugins: Object.keys(peerDependencies).length === 0 ? [WITHOUT_STORES] : [],
     metafile: true,
     logLevel: 'warning',
   });
-  const { dependencies, peerDependencies = {} } = JSON.parse(readFileSync(manifestFile, 'utf8'));
   const known = Object.keys({ ...dependencies, ...peerDependencies });
   const imported = Object.values(metafile.inputs).flatMap(({ imports }) => imports);
   const unknown = imported

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SETTING_NAMES, SETTINGS, type SettingName } from '../src/config/settings.js';
-import type { Setting } from '../src/config/setting.js';
+import type { Setting } from '../src/setting/setting.js';
 
 const FILE = new URL('../docs/configuration.md', import.meta.url);
 

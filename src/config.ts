@@ -1,6 +1,7 @@
 import { ConfigurationError } from './errors.js';
 import { assemble, type AnyConfig } from './config/assemble.js';
-import { crossChecks, type Need, type Problem } from './config/checks.js';
+import { crossChecks, type Need } from './config/checks.js';
+import type { Problem } from './setting/setting.js';
 import { withSecretFiles } from './config/secret-file.js';
 import { SETTING_NAMES, SETTINGS, type SettingName, type SettingValues } from './config/settings.js';
 import { warningsFor } from './config/warnings.js';
@@ -8,7 +9,7 @@ import { unsafeFlagsIn } from './unsafe-flags.js';
 
 export { withSecretFiles } from './config/secret-file.js';
 export type { DatabaseAddress, DatabaseTls, ServerAddress } from './config/database-url.js';
-export type { ConnectorPath } from './config/forms.js';
+export type { ConnectorPath } from './setting/forms.js';
 
 /** The configuration of a command that needs these parts. `Config<never>`: what every command has. */
 export type Config<N extends Need = Need> = AnyConfig & { readonly [K in N]: NonNullable<AnyConfig[K]> };

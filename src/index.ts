@@ -2,7 +2,8 @@
 export { ConfigurationError, ERROR_CODES, EventError, WorkerError } from './errors.js';
 export type { ErrorCode, ErrorKind, EventErrorCode } from './errors.js';
 export { SecretValue } from './secret-value.js';
-export { EVENT_TYPES, FERNET_PREFIX, MANAGER_NAMES, MASK, SECRET_PREFIX, SERVICE_KINDS } from './terms.js';
+export { MANAGER_NAMES } from './secrets-managers/providers.js';
+export { EVENT_TYPES, FERNET_PREFIX, MASK, SECRET_PREFIX, SERVICE_KINDS } from './terms.js';
 export type {
   EventType,
   Json,

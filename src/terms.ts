@@ -79,29 +79,14 @@ export type Operation =
 /** A word of a newer worker, which this version does not know: read as text. Beside known words, which stay listed. */
 export type OtherWord = string & Record<never, never>;
 
-export const MANAGER_NAMES = [
-  'db',
-  'in-memory',
-  'local',
-  'managed-aws',
-  'aws',
-  'managed-aws-ssm',
-  'aws-ssm',
-] as const;
-export type ManagerName = (typeof MANAGER_NAMES)[number];
+/** A secrets manager by its SECRET_MANAGER name: one of MANAGER_NAMES (src/secrets-managers/providers.ts). */
+export type ManagerName = string;
 
-/**
- * The store in which a manager's names are looked up: a managed and a non-managed one of a provider share theirs.
- */
-export const STORE_OF_MANAGER: Readonly<Record<ManagerName, string>> = {
-  db: 'db',
-  'in-memory': 'in-memory',
-  local: 'local',
-  'managed-aws': 'aws-secrets-manager',
-  aws: 'aws-secrets-manager',
-  'managed-aws-ssm': 'aws-ssm',
-  'aws-ssm': 'aws-ssm',
-};
+/** Where names are looked up: the provider, and in its own words where (`region`, `account`, …). Nothing of it is secret. */
+export interface StoreLocation {
+  readonly provider: string;
+  readonly [word: string]: string;
+}
 
 export const SECRET_PREFIX = 'secret:';
 export const FERNET_PREFIX = 'fernet:';
@@ -221,8 +206,9 @@ export interface SecuredEvent {
   readonly operation: Operation | OtherWord;
   /** Milliseconds since the epoch at which the database was created or declared restored. */
   readonly generation: number;
-  readonly manager: ManagerName | OtherWord;
-  readonly store: { readonly provider: string; readonly region?: string; readonly account?: string };
+  /** Also one that only a newer worker knows. */
+  readonly manager: ManagerName;
+  readonly store: StoreLocation;
   /** As it came in, with references in place of values; null when deleted. */
   readonly entity: JsonObject | null;
   readonly secretFields: readonly SecuredField[];

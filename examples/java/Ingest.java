@@ -27,11 +27,14 @@ public class Ingest {
     Unresolved(String message) { super(message); }
   }
 
-  static String valueOf(String reference) {
+  static String valueOf(String reference, String provider) {
     if (reference.startsWith("fernet:")) {
       String text = opened(reference.substring("fernet:".length()));
-      return text.startsWith("secret:") ? valueOf(text) : text;
+      return text.startsWith("secret:") ? valueOf(text, provider) : text;
     }
+    // db: a reference that a user typed.
+    if (!Set.of("aws-secrets-manager", "db").contains(provider))
+      throw new Unresolved("a store that this program does not know: " + provider);
     try {
       return STORE.getSecretValue(request -> request.secretId(reference.substring("secret:".length()))).secretString();
     } catch (ResourceNotFoundException error) {
@@ -51,7 +54,7 @@ public class Ingest {
     for (JsonNode field : data.get("secretFields")) {
       JsonPointer path = JsonPointer.compile(field.get("path").asText());
       JsonNode parent = data.get("entity").at(path.head());
-      TextNode value = TextNode.valueOf(valueOf(field.get("reference").asText()));
+      TextNode value = TextNode.valueOf(valueOf(field.get("reference").asText(), data.get("store").get("provider").asText()));
       if (parent instanceof ArrayNode array) array.set(path.last().getMatchingIndex(), value);
       else ((ObjectNode) parent).set(path.last().getMatchingProperty(), value);
     }

@@ -27,6 +27,8 @@ def value_of(reference, store):
             raise Unresolved("a sealed text that no key of INGESTION_FERNET_KEY opens")
         return value_of(text, store) if text.startswith("secret:") else text
     name, region = reference[len("secret:"):], store.get("region")
+    if store["provider"] not in ("aws-secrets-manager", "aws-ssm", "db"):  # db: a reference that a user typed
+        raise Unresolved(f"a store that this program does not know: {store['provider']}")
     try:
         if store["provider"] == "aws-ssm":
             return boto3.client("ssm", region).get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]

@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { openSecretsManager } from '../worker/worker.js';
+import { missingStore, openSecretsManager } from '../worker/worker.js';
 import { judgeStores, type StoreWork } from '../worker/installation.js';
 import type { Config } from '../config.js';
 import type { Database } from '../database/database.js';
@@ -37,10 +36,10 @@ export async function checkInstallation(
   config: Config<'keys'>,
   logger: Logger,
 ): Promise<readonly CheckResult[]> {
-  const { name, localVaultFile } = config.secretsManager;
   const nothing = (why: string): CheckResult[] => [skipped(CHECK, why)];
   if (missingDatabase(config) !== null) return nothing('there was no first start');
-  if (name === 'local' && !existsSync(localVaultFile)) return nothing('there is no vault yet');
+  const missing = missingStore(config);
+  if (missing !== null) return nothing(missing);
   return attempt(CHECK, () =>
     openForReading(config, async (database) => {
       const { pending, unknown } = await schemaStatus(database);

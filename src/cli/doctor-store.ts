@@ -1,20 +1,14 @@
-import { existsSync } from 'node:fs';
-import { openFieldFinder, openSecretsManager } from '../worker/worker.js';
+import { missingStore, openFieldFinder, openSecretsManager } from '../worker/worker.js';
 import type { Config } from '../config.js';
 import { checkStore } from '../secrets-managers/check-store.js';
 import { attempt, ok, warned, type CheckResult } from './doctor-check.js';
 
 /** Reachable and permitted: a read of a secret that does not exist. */
 export async function checkSecretsStore(config: Config<'keys'>): Promise<CheckResult> {
-  const { name, localVaultFile } = config.secretsManager;
-  const check = `store ${name}`;
-  // Opening would make it.
-  if (name === 'local' && !existsSync(localVaultFile))
-    return warned(
-      check,
-      `the vault ${localVaultFile} does not exist`,
-      'Nothing, if this is before the first start: it is made then.',
-    );
+  const check = `store ${config.secretsManager.name}`;
+  const missing = missingStore(config);
+  if (missing !== null)
+    return warned(check, missing, 'Nothing, if this is before the first start: it is made then.');
   const [result] = await attempt(check, async () => {
     const manager = await openSecretsManager(config, config.keys);
     try {

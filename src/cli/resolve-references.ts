@@ -1,10 +1,10 @@
-import { existsSync } from 'node:fs';
-import { openSecretsManager } from '../worker/worker.js';
+import { missingStore, openSecretsManager } from '../worker/worker.js';
 import type { Config } from '../config.js';
 import { ConfigurationError, WorkerError } from '../errors.js';
 import { isSealed, tokenOf } from '../fernet/index.js';
 import { SecretValue } from '../secret-value.js';
 import type { SecretsManager } from '../secrets-managers/port.js';
+import { DEFAULT_MANAGER } from '../secrets-managers/providers.js';
 import { refuseWrite } from '../secrets-managers/check-store.js';
 import { FERNET_PREFIX, SECRET_PREFIX, type Reference } from '../terms.js';
 
@@ -65,12 +65,14 @@ function shorten(token: string): string {
 
 async function readStored(references: readonly Reference[], config: Config<'keys'>): Promise<SecretValue[]> {
   const [first = ''] = references;
-  const { name, localVaultFile, requestTimeoutMs } = config.secretsManager;
-  if (name === 'db')
-    throw new WorkerError('SECRET_NOT_FOUND', `${first}: SECRET_MANAGER=db has no store that it could be in`);
-  // Opening would make it.
-  if (name === 'local' && !existsSync(localVaultFile))
-    throw new WorkerError('SECRET_NOT_FOUND', `${first}: the vault ${localVaultFile} does not exist`);
+  const { name, requestTimeoutMs } = config.secretsManager;
+  if (name === DEFAULT_MANAGER)
+    throw new WorkerError(
+      'SECRET_NOT_FOUND',
+      `${first}: SECRET_MANAGER=${name} has no store that it could be in`,
+    );
+  const missing = missingStore(config);
+  if (missing !== null) throw new WorkerError('SECRET_NOT_FOUND', `${first}: ${missing}`);
   const manager = await openSecretsManager(config, config.keys);
   try {
     return await readAll(manager, references, requestTimeoutMs);

@@ -2,18 +2,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { PROVIDERS } from '../secrets-managers/providers.js';
 import { programVersion } from '../version.js';
 import { command } from './define-command.js';
 
 /** What a report of a problem should name: these talk to other systems. */
 const LIBRARIES = [
-  '@aws-sdk/client-secrets-manager',
-  '@aws-sdk/client-ssm',
+  ...PROVIDERS.flatMap(({ packages }) => packages.slice(0, 1)),
   'kafkajs',
   'typeorm',
   'pg',
   'mysql2',
-  'better-sqlite3',
 ];
 
 const BUILD = new URL('../../build.json', import.meta.url);

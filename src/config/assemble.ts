@@ -1,7 +1,11 @@
 import type { KeyRing } from '../fernet/key-ring.js';
 import type { SecretValue } from '../secret-value.js';
-import type { IdStyle } from '../secrets-managers/port.js';
-import type { DatabaseAddress } from './database-url.js';
+import {
+  DEFAULT_MANAGER,
+  PROVIDER_SETTING_NAMES,
+  providerOf,
+  type ProviderValues,
+} from '../secrets-managers/providers.js';
 import type { SettingValues } from './settings.js';
 
 type Frozen<T> = T extends KeyRing | SecretValue ? T : { readonly [K in keyof T]: Frozen<T[K]> };
@@ -14,6 +18,7 @@ export type AnyConfig = Frozen<ReturnType<typeof assemble>>;
 
 /** Groups checked values; decides nothing but defaults that depend on other settings. */
 export function assemble(values: SettingValues, warnings: readonly string[]) {
+  const name = values.SECRET_MANAGER ?? DEFAULT_MANAGER;
   return {
     /** What is accepted but looks wrong, by the variable's name; to be logged at start. */
     warnings,
@@ -27,21 +32,21 @@ export function assemble(values: SettingValues, warnings: readonly string[]) {
       deadLetter: values.TOPIC_DEAD_LETTER,
     },
     secretsManager: {
-      name: values.SECRET_MANAGER ?? 'db',
+      name,
       /** Whether SECRET_MANAGER is set; else `name` is the default. */
       isSet: values.SECRET_MANAGER !== null,
       /** The style of the configured store's names. */
-      idStyle: 'slash' as IdStyle,
+      idStyle: providerOf(name).idStyle,
       strictIds: values.SECRET_ID_STYLE === 'strict',
       prefix: values.SECRET_MANAGER_PREFIX ?? '',
       clusterName: values.OPENMETADATA_CLUSTER_NAME,
       tags: values.SECRET_MANAGER_TAGS ?? [],
       adopt: values.SECRET_ADOPT,
       migration: values.SECRET_MIGRATION,
-      writesPerSecond: values.SECRET_MANAGER_WRITES_PER_SECOND,
+      writesPerSecond: values.SECRET_MANAGER_WRITES_PER_SECOND ?? providerOf(name).writesPerSecond,
       requestTimeoutMs: values.STORE_TIMEOUT_MS,
-      localVaultFile: values.LOCAL_VAULT_FILE ?? vaultFileBeside(values.DATABASE_URL),
-      aws: awsOf(values),
+      /** The providers' own settings, whichever is configured. */
+      values: providerValuesOf(values),
     },
     database: {
       address: values.DATABASE_URL,
@@ -102,19 +107,8 @@ function keysOf(values: SettingValues) {
   };
 }
 
-function awsOf(values: SettingValues) {
-  const { OM_SM_ACCESS_KEY_ID: accessKeyId, OM_SM_ACCESS_KEY: secretAccessKey } = values;
-  return {
-    /** Null: the SDK's own search. */
-    region: values.OM_SM_REGION ?? values.AWS_REGION ?? values.AWS_DEFAULT_REGION,
-    /** Null: the SDK's default chain. */
-    credentials: accessKeyId === null || secretAccessKey === null ? null : { accessKeyId, secretAccessKey },
-    secretsManagerEndpoint: values.AWS_ENDPOINT_URL_SECRETS_MANAGER ?? values.AWS_ENDPOINT_URL,
-    ssmEndpoint: values.AWS_ENDPOINT_URL_SSM ?? values.AWS_ENDPOINT_URL,
-    ssmTier: values.SSM_TIER,
-    recoveryWindowDays: values.AWS_SM_RECOVERY_WINDOW_DAYS,
-    forceDelete: values.AWS_SM_FORCE_DELETE,
-  };
+function providerValuesOf(values: SettingValues): ProviderValues {
+  return Object.fromEntries(PROVIDER_SETTING_NAMES.map((name) => [name, values[name]])) as ProviderValues;
 }
 
 function kafkaOf(values: SettingValues) {
@@ -157,11 +151,4 @@ function tokenSourceOf(values: SettingValues) {
   } = values;
   if (url === null || clientId === null || clientSecret === null) return null;
   return { from: 'endpoint' as const, url, clientId, clientSecret, scope };
-}
-
-/** The database's own name with another ending, so that two databases in one folder have two vaults. */
-function vaultFileBeside(address: DatabaseAddress): string {
-  if (address.type !== 'sqlite' || address.file === ':memory:') return './connection-secrets.vault';
-  const vault = address.file.replace(/\.(sqlite3?|db3?)$/i, '') + '.vault';
-  return vault === address.file ? `${vault}.vault` : vault;
 }

@@ -1,15 +1,13 @@
 import { scopeNameProblem } from '../ids/index.js';
 import type { KeyRing } from '../fernet/key-ring.js';
+import type { IdStyle } from '../secrets-managers/port.js';
+import { DEFAULT_MANAGER, PROVIDERS, providerOf } from '../secrets-managers/providers.js';
+import { bothOrNone } from '../secrets-managers/provider.js';
+import type { Problem } from '../setting/setting.js';
 import type { SettingName, SettingValues } from './settings.js';
 
 /** Parts of the configuration that not every command needs; what is needed and missing is a mistake. */
 export type Need = 'keys' | 'kafka';
-
-/** One mistake: the variable, and what to do. Never its text. */
-export interface Problem {
-  readonly name: string;
-  readonly message: string;
-}
 
 /** Values of those settings that are well-formed by themselves. */
 export type PartialValues = { readonly [N in SettingName]?: SettingValues[N] | undefined };
@@ -33,7 +31,8 @@ export function crossChecks(
     ...scopeChecks(values),
     ...timeChecks(values),
     ...topicChecks(values),
-    ...credentialChecks(values, failed),
+    ...fileChecks(values),
+    ...providerChecks(values),
     ...saslChecks(values, failed),
   ];
 }
@@ -86,25 +85,18 @@ export function sharedKeys(
 
 function scopeChecks(values: PartialValues): Problem[] {
   const problems: Problem[] = [];
+  const { idStyle } = providerOf(values.SECRET_MANAGER ?? DEFAULT_MANAGER);
   for (const name of ['SECRET_MANAGER_PREFIX', 'OPENMETADATA_CLUSTER_NAME'] as const) {
     const given = values[name];
-    const problem = given == null ? null : scopeProblem(given);
+    const problem = given == null ? null : scopeProblem(idStyle, given);
     if (problem !== null) problems.push({ name, message: problem });
-  }
-  const first = values.SECRET_MANAGER_PREFIX ?? values.OPENMETADATA_CLUSTER_NAME ?? '';
-  if (values.SECRET_MANAGER === 'managed-aws-ssm' && /^(aws|ssm)/i.test(first)) {
-    const name = values.SECRET_MANAGER_PREFIX == null ? 'OPENMETADATA_CLUSTER_NAME' : 'SECRET_MANAGER_PREFIX';
-    problems.push({
-      name,
-      message: 'must not begin with aws or ssm: Parameter Store keeps such names to itself',
-    });
   }
   return problems;
 }
 
-function scopeProblem(name: string): string | null {
+function scopeProblem(idStyle: IdStyle, name: string): string | null {
   if (name.length > 100) return 'must have at most 100 characters';
-  return scopeNameProblem('slash', name);
+  return scopeNameProblem(idStyle, name);
 }
 
 function timeChecks({
@@ -148,25 +140,24 @@ function comparableTopic(topic: string): string {
   return topic.replaceAll('.', '_');
 }
 
-function credentialChecks(values: PartialValues, failed: ReadonlySet<string>): Problem[] {
+function fileChecks(values: PartialValues): Problem[] {
   return [
-    ...bothOrNone(values, failed, 'OM_SM_ACCESS_KEY_ID', 'OM_SM_ACCESS_KEY'),
-    ...bothOrNone(values, failed, 'KAFKA_SSL_CERT_FILE', 'KAFKA_SSL_KEY_FILE'),
+    ...bothOrNone(values, 'KAFKA_SSL_CERT_FILE', 'KAFKA_SSL_KEY_FILE'),
     ...(['KAFKA_SSL_CA_FILE', 'KAFKA_SSL_CERT_FILE', 'KAFKA_SSL_KEY_FILE'] as const)
       .filter((name) => values[name] != null && values.KAFKA_SSL === false)
       .map((name) => ({ name, message: 'is set, but KAFKA_SSL is not true' })),
   ];
 }
 
-function bothOrNone(
-  values: PartialValues,
-  failed: ReadonlySet<string>,
-  one: SettingName,
-  other: SettingName,
-): Problem[] {
-  if (failed.has(one) || failed.has(other) || (values[one] == null) === (values[other] == null)) return [];
-  const [missing, present] = values[one] == null ? [one, other] : [other, one];
-  return [{ name: missing, message: `must be set, because ${present} is; set both or none` }];
+/** What is set is checked, whichever provider is configured; two that share a setting say a thing once. */
+function providerChecks(values: PartialValues): Problem[] {
+  const scope = {
+    manager: values.SECRET_MANAGER ?? DEFAULT_MANAGER,
+    prefix: values.SECRET_MANAGER_PREFIX ?? null,
+    cluster: values.OPENMETADATA_CLUSTER_NAME ?? '',
+  };
+  const found = PROVIDERS.flatMap(({ check }) => check?.(values, scope) ?? []);
+  return [...new Map(found.map((problem) => [JSON.stringify(problem), problem])).values()];
 }
 
 function saslChecks(values: PartialValues, failed: ReadonlySet<string>): Problem[] {

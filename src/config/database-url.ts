@@ -1,6 +1,6 @@
 import { SecretValue } from '../secret-value.js';
-import { isReadable } from './forms.js';
-import { Refusal, type Form } from './setting.js';
+import { isReadable } from '../setting/forms.js';
+import { Refusal, type Form } from '../setting/setting.js';
 
 /** TLS to a database server: none, encrypted without checking whom we talk to, or checked. */
 export interface DatabaseTls {

@@ -1,6 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import type { Problem } from './checks.js';
-import { Refusal } from './setting.js';
+import { Refusal, type Problem } from '../setting/setting.js';
 import { SETTING_NAMES, SETTINGS, type SettingName } from './settings.js';
 
 /** More than any list of keys or address takes. */

@@ -1,5 +1,10 @@
 import type { z } from 'zod';
-import { MANAGER_NAMES } from '../terms.js';
+import {
+  MANAGER_ALIASES,
+  MANAGER_NAMES,
+  PROVIDER_SETTINGS,
+  PROVIDERS,
+} from '../secrets-managers/providers.js';
 import { databaseUrl } from './database-url.js';
 import {
   brokerAddress,
@@ -17,14 +22,13 @@ import {
   topicName,
   trueOrFalse,
   wholeNumber,
-} from './forms.js';
-import { settingsOf } from './setting.js';
+} from '../setting/forms.js';
+import { settingsOf } from '../setting/setting.js';
 import { tagList } from './tags.js';
 
 const key = settingsOf('Keys');
 const fallsBack = 'Unset: FERNET_KEY, which `doctor` warns of.';
 const manager = settingsOf('Secrets manager');
-const aws = settingsOf('AWS');
 const database = settingsOf('Database');
 const kafka = settingsOf('Kafka');
 const label = matching(/^[\x21-\x7e]{1,249}$/, '1 to 249 printable ASCII characters without spaces');
@@ -33,6 +37,16 @@ const rules = settingsOf('Rules');
 const referencePrefix = matching(/^[^\s%\\]+$/, 'without spaces, % and \\');
 const work = settingsOf('Work');
 const sight = settingsOf('HTTP and logs');
+
+/** Each store's own default. */
+function writesOfProviders(): string {
+  const rates = new Map<number, string[]>();
+  for (const { title, writesPerSecond, managers } of PROVIDERS)
+    if (Object.values(managers).includes('store'))
+      rates.set(writesPerSecond, [...(rates.get(writesPerSecond) ?? []), title]);
+  const [[first] = [20], ...others] = [...rates];
+  return [`${first}`, ...others.map(([rate, titles]) => `${rate} for ${titles.join(', ')}`)].join(', ') + '.';
+}
 
 /** Every environment variable that this program reads, in the order of docs/configuration.md. */
 export const SETTINGS = {
@@ -65,7 +79,7 @@ export const SETTINGS = {
     secret: true,
   }),
 
-  SECRET_MANAGER: manager(oneOf(MANAGER_NAMES, { noop: 'db', 'local-db': 'db' }), {
+  SECRET_MANAGER: manager(oneOf(MANAGER_NAMES, MANAGER_ALIASES), {
     meaning:
       'Where values go. Unset: `db`, and only where the database keeps its secrets there already, or is new: a forgotten ' +
       'variable moves nothing.',
@@ -109,55 +123,16 @@ export const SETTINGS = {
   SECRET_MANAGER_WRITES_PER_SECOND: manager(positiveNumber, {
     meaning:
       'Writes to the store per second, of all processes of this database together: they share it by what each has to ' +
-      'write. The quota is the whole account’s: two databases need a part each. Slows down on a throttle.',
-    default: '20',
+      'write. The quota is the whole account’s: two databases need a part each. Slows down on a throttle. Unset: ' +
+      writesOfProviders(),
     example: '0.5',
   }),
   STORE_TIMEOUT_MS: manager(wholeNumber(100, 300_000), {
     meaning: 'Longest time of one request to the store, in milliseconds.',
     default: '5000',
   }),
-  LOCAL_VAULT_FILE: manager(text, {
-    meaning:
-      'File of the `local` manager. Unset: beside the SQLite database (its name with the ending `.vault`), else ' +
-      '`./connection-secrets.vault`.',
-    example: '/var/lib/connection-secrets/demo.vault',
-  }),
 
-  OM_SM_REGION: aws(text, {
-    meaning: 'Region. Unset: AWS_REGION, then AWS_DEFAULT_REGION, then the SDK’s own search.',
-    example: 'eu-west-1',
-  }),
-  OM_SM_ACCESS_KEY_ID: aws(text, {
-    meaning:
-      'Access key id; with OM_SM_ACCESS_KEY or not at all. Unset: the SDK’s default chain (roles, profiles, …).',
-  }),
-  OM_SM_ACCESS_KEY: aws(secretText, {
-    meaning: 'Secret access key; with OM_SM_ACCESS_KEY_ID.',
-    secret: true,
-  }),
-  AWS_REGION: aws(text, { meaning: 'Region where OM_SM_REGION is unset.' }),
-  AWS_DEFAULT_REGION: aws(text, { meaning: 'Region where neither of the other two is set.' }),
-  AWS_ENDPOINT_URL: aws(httpUrl, {
-    meaning: 'Address of an emulator or private endpoint, for both stores.',
-    example: 'http://127.0.0.1:5000',
-  }),
-  AWS_ENDPOINT_URL_SECRETS_MANAGER: aws(httpUrl, {
-    meaning: 'The same for Secrets Manager alone; goes first.',
-  }),
-  AWS_ENDPOINT_URL_SSM: aws(httpUrl, { meaning: 'The same for Parameter Store alone; goes first.' }),
-  SSM_TIER: aws(oneOf(['standard', 'advanced']), {
-    meaning: 'Tier of parameters: values up to 4,096 or 8,192 bytes.',
-    default: 'standard',
-  }),
-  AWS_SM_RECOVERY_WINDOW_DAYS: aws(wholeNumber(7, 30), {
-    meaning: 'Days in which a deleted secret of Secrets Manager can be restored.',
-    default: '30',
-  }),
-  AWS_SM_FORCE_DELETE: aws(trueOrFalse, {
-    meaning: 'Delete from Secrets Manager at once, without a recovery window.',
-    default: 'false',
-  }),
+  ...PROVIDER_SETTINGS,
 
   DATABASE_URL: database(databaseUrl, {
     meaning:

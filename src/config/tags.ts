@@ -1,4 +1,4 @@
-import { Refusal, type Form } from './setting.js';
+import { Refusal, type Form } from '../setting/setting.js';
 
 export interface Tag {
   readonly key: string;

@@ -1,3 +1,5 @@
+import { PROVIDER_SETTING_NAMES, PROVIDER_SETTINGS } from '../secrets-managers/providers.js';
+import { httpUrl } from '../setting/forms.js';
 import { sharedKeys } from './checks.js';
 import { secretFileName } from './secret-file.js';
 import { SETTING_NAMES, type SettingValues } from './settings.js';
@@ -60,13 +62,10 @@ function keyWarnings(values: SettingValues): string[] {
 
 function plainTextWarnings(values: SettingValues): string[] {
   const warnings: string[] = [];
-  for (const name of [
-    'AWS_ENDPOINT_URL',
-    'AWS_ENDPOINT_URL_SECRETS_MANAGER',
-    'AWS_ENDPOINT_URL_SSM',
-  ] as const) {
+  for (const name of PROVIDER_SETTING_NAMES) {
     const url = values[name];
-    if (url !== null && new URL(url).protocol === 'http:' && !isLoopback(new URL(url).hostname)) {
+    const isAddress = PROVIDER_SETTINGS[name].form === httpUrl.form && typeof url === 'string';
+    if (isAddress && new URL(url).protocol === 'http:' && !isLoopback(new URL(url).hostname)) {
       warnings.push(`${name} is http: values travel unencrypted`);
     }
   }

@@ -78,13 +78,13 @@ function readSecured(data: JsonObject, base: string): SecuredEvent {
 }
 
 function readStore(store: JsonObject, at: string): SecuredEvent['store'] {
-  const region = optionalText(store, 'region', at, MAX_NAME_CHARACTERS);
-  const account = optionalText(store, 'account', at, MAX_NAME_CHARACTERS);
-  return {
-    provider: requiredText(store, 'provider', at, MAX_NAME_CHARACTERS),
-    ...(region === null ? {} : { region }),
-    ...(account === null ? {} : { account }),
-  };
+  const provider = requiredText(store, 'provider', at, MAX_NAME_CHARACTERS);
+  const words = Object.keys(store).flatMap((word) => {
+    if (word === 'provider' || typeof store[word] !== 'string') return [];
+    const text = optionalText(store, word, at, MAX_NAME_CHARACTERS);
+    return text === null ? [] : [[word, text] as const];
+  });
+  return { provider, ...Object.fromEntries(words) };
 }
 
 function readFields(value: Json, at: string): SecuredField[] {

@@ -22,7 +22,6 @@ export function encodeSecuredEvent(event: SecuredEvent, mode: CloudEventMode = '
 
 /** Copies member by member, so that nothing else that an object happens to carry gets into the topic. */
 function dataOf(event: SecuredEvent): SecuredEvent {
-  const { provider, region, account } = event.store;
   const { eventId, topic, partition, offset } = event.source;
   return {
     connectionId: event.connectionId,
@@ -35,11 +34,7 @@ function dataOf(event: SecuredEvent): SecuredEvent {
     operation: event.operation,
     generation: event.generation,
     manager: event.manager,
-    store: {
-      provider,
-      ...(region === undefined ? {} : { region }),
-      ...(account === undefined ? {} : { account }),
-    },
+    store: { ...event.store },
     entity: event.entity,
     secretFields: event.secretFields.map(({ path, reference, owned }) => ({ path, reference, owned })),
     source: { eventId, topic, partition, offset },

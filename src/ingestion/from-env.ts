@@ -1,5 +1,8 @@
 import { loadConfig, withSecretFiles } from '../config.js';
+import { SETTINGS } from '../config/settings.js';
 import { kafkaSettings } from '../kafka/settings-from-config.js';
+import { SecretValue } from '../secret-value.js';
+import { PROVIDER_SETTING_NAMES } from '../secrets-managers/providers.js';
 import type { ResolverOptions } from './resolver.js';
 import type { SubscribeOptions } from './subscribe.js';
 
@@ -15,8 +18,8 @@ const GROUP_ID = 'connection-secrets-ingestion';
 
 /**
  * Settings from environment variables, named as those of the worker (docs/configuration.md): KAFKA_… , TOPIC_SECURED,
- * OM_SM_REGION, OM_SM_ACCESS_KEY_ID, OM_SM_ACCESS_KEY, AWS_ENDPOINT_URL, STORE_TIMEOUT_MS, INGESTION_FERNET_KEY (else
- * FERNET_KEY); LOCAL_VAULT_FILE with FERNET_KEY for the worker's `local` manager. KAFKA_GROUP_ID is `connection-secrets-ingestion` by default.
+ * those of the stores (OM_SM_REGION, …), STORE_TIMEOUT_MS, INGESTION_FERNET_KEY (else FERNET_KEY); LOCAL_VAULT_FILE with
+ * FERNET_KEY for the worker's `local` manager. KAFKA_GROUP_ID is `connection-secrets-ingestion` by default.
  *
  * @param env usually `process.env`
  * @throws ConfigurationError listing every mistake by the variable's name, never repeating a variable's text
@@ -28,25 +31,20 @@ export function ingestionFromEnv(env: Readonly<Record<string, string | undefined
       need: ['kafka'],
     },
   );
-  const { aws, requestTimeoutMs } = config.secretsManager;
+  const { requestTimeoutMs } = config.secretsManager;
   const { groupId, ...kafka } = kafkaSettings(config);
   const { env: texts } = withSecretFiles(env);
   const fernetKeys = given(texts['INGESTION_FERNET_KEY']) ?? given(texts['FERNET_KEY']);
-  const vaultFile = given(env['LOCAL_VAULT_FILE']);
-  const vaultKeys = given(texts['FERNET_KEY']);
+  const settings = [...PROVIDER_SETTING_NAMES, 'FERNET_KEY' as const].flatMap((name) => {
+    const text = given(texts[name]);
+    if (text === null) return [];
+    return [[name, SETTINGS[name].secret === true ? new SecretValue(text) : text] as const];
+  });
   return {
     resolver: {
-      ...(vaultFile === null || vaultKeys === null ? {} : { local: { vaultFile, fernetKeys: vaultKeys } }),
       ...(fernetKeys === null ? {} : { fernetKeys }),
-      aws: {
-        ...(aws.region === null ? {} : { region: aws.region }),
-        ...(aws.credentials ?? {}),
-        ...(aws.secretsManagerEndpoint === null
-          ? {}
-          : { secretsManagerEndpoint: aws.secretsManagerEndpoint }),
-        ...(aws.ssmEndpoint === null ? {} : { ssmEndpoint: aws.ssmEndpoint }),
-        requestTimeoutMs,
-      },
+      settings: Object.fromEntries(settings),
+      requestTimeoutMs,
     },
     subscription: { kafka, groupId, topic: config.topics.secured },
   };

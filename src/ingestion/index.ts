@@ -30,6 +30,6 @@ export type { IngestionSettings } from './from-env.js';
 export type { SecuredConsumerState as SubscriptionState } from '../../consumers/secured-events.js';
 export { createResolver } from './resolver.js';
 export type { ResolvableEvent, ResolveOptions, Resolver, ResolverOptions } from './resolver.js';
-export type { AwsOptions, LocalOptions, SecretReader, StoreAddress } from './stores.js';
+export type { SecretReader, StoreAddress, StoreSettings } from './stores.js';
 export { subscribeSecured } from './subscribe.js';
 export type { KafkaAccess, SubscribeOptions, Subscription } from './subscribe.js';

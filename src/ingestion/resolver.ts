@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { KeyRing } from '../fernet/index.js';
 import type { SecretValue } from '../secret-value.js';
+import { DEFAULT_MANAGER, DEFAULT_READER } from '../secrets-managers/providers.js';
 import type { SecuredEvent } from '../terms.js';
 import { fillEntity } from './fill.js';
 import type { FilledObject } from './fill.js';
@@ -64,7 +65,7 @@ const TTL_MS = 300_000;
 const MAX_VALUES = 10_000;
 /** Of one that is no longer known, the next event just counts as newer. */
 const MAX_CONNECTIONS = 100_000;
-const DEFAULT_STORE: StoreAddress = { provider: 'aws-secrets-manager' };
+const DEFAULT_STORE: StoreAddress = { provider: DEFAULT_READER };
 
 /**
  * Makes a resolver. Opens no connection: each store is opened when the first reference needs it.
@@ -151,7 +152,7 @@ class CachingResolver implements Resolver {
 
   /** A `db` worker keeps no secrets in a store: a reference that a user typed is looked up in the default one. */
   #addressOf(store: StoreAddress | undefined): StoreAddress {
-    return store === undefined || store.provider === 'db' ? this.#defaultStore : store;
+    return store === undefined || store.provider === DEFAULT_MANAGER ? this.#defaultStore : store;
   }
 
   #keysOf({ secretFields, store }: ResolvableEvent): string[] {

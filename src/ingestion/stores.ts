@@ -1,12 +1,16 @@
-import { existsSync } from 'node:fs';
-import type { GetItem, SecretStore, StoreCall, StoreResult } from '../secrets-managers/port.js';
+import type { GetItem, StoreCall, StoreResult } from '../secrets-managers/port.js';
+import {
+  PROVIDERS,
+  readableProvider,
+  readProviderValues,
+  type AnyManagerSettings,
+} from '../secrets-managers/providers.js';
 import { createSecretsManager } from '../secrets-managers/registry.js';
-import type { ManagerSettings } from '../secrets-managers/settings.js';
 import { isStandIn } from '../catalog/secret-text.js';
 import { WorkerError } from '../errors.js';
 import { KeyRing } from '../fernet/index.js';
-import type { SecretValue } from '../secret-value.js';
-import type { ManagerName } from '../terms.js';
+import { SecretValue } from '../secret-value.js';
+import type { StoreLocation } from '../terms.js';
 import { BatchReads } from './batch-reads.js';
 import {
   SecretAccessError,
@@ -15,12 +19,11 @@ import {
   SecretUnreadableError,
 } from './errors.js';
 
-/** Where a value is kept: `store` of a secured event. */
-export interface StoreAddress {
-  /** `aws-secrets-manager`, `aws-ssm`, `local`, or a name of one's own with a reader in {@link StoreOptions.readers}. */
-  readonly provider: string;
-  readonly region?: string;
-}
+/**
+ * Where a value is kept: `store` of a secured event, or a name of one's own with a reader in {@link StoreOptions.readers}.
+ * Its words (`region`, …) go before the settings that they stand for.
+ */
+export type StoreAddress = StoreLocation;
 
 /** Reads from a store this library does not know. */
 export interface SecretReader {
@@ -32,38 +35,21 @@ export interface SecretReader {
   close?(): Promise<void>;
 }
 
-export interface AwsOptions {
-  /** Where the event names none; default: the SDK's own. */
-  readonly region?: string;
-  /** Both or neither; default: the SDK's credential chain (environment, profile, role). */
-  readonly accessKeyId?: string;
-  readonly secretAccessKey?: SecretValue;
-  /** An emulator's address. */
-  readonly secretsManagerEndpoint?: string;
-  readonly ssmEndpoint?: string;
-  /** The longest one request may take. Default 5,000. */
-  readonly requestTimeoutMs?: number;
-}
-
-/** The worker's vault file (`SECRET_MANAGER=local`) on this machine: development and demos. */
-export interface LocalOptions {
-  /** LOCAL_VAULT_FILE. It must be there: it is read, never made. */
-  readonly vaultFile: string;
-  /** FERNET_KEY of the worker, a comma list: what the vault is sealed with. */
-  readonly fernetKeys: string;
-}
+/** Settings of the stores by their names in docs/configuration.md, such as `OM_SM_REGION`; secret ones as `SecretValue`, too. */
+export type StoreSettings = Readonly<Record<string, string | SecretValue | undefined>>;
 
 export interface StoreOptions {
-  readonly aws?: AwsOptions;
-  readonly local?: LocalOptions;
+  /**
+   * How stores are reached; with none, an SDK's own search. FERNET_KEY (the worker's) opens a `local` vault, which is read
+   * and never made. The environment is not looked at.
+   */
+  readonly settings?: StoreSettings;
+  /** The longest one request may take. Default 5,000. */
+  readonly requestTimeoutMs?: number;
   /** By provider name; they come before the built-in ones. */
   readonly readers?: Readonly<Record<string, SecretReader>>;
 }
 
-const MANAGERS: ReadonlyMap<string, ManagerName> = new Map([
-  ['aws-secrets-manager', 'managed-aws'],
-  ['aws-ssm', 'managed-aws-ssm'],
-]);
 const REQUEST_TIMEOUT_MS = 5_000;
 
 type StoredReference = `secret:${string}`;
@@ -83,7 +69,7 @@ export class Stores {
 
   /** Two references are the same secret where this is equal. */
   keyOf(address: StoreAddress, reference: StoredReference): string {
-    return JSON.stringify([address.provider, this.#regionOf(address) ?? null, reference]);
+    return JSON.stringify([this.#placeOf(address), reference]);
   }
 
   /** @throws UnresolvedReferenceError one of its classes, naming the reference */
@@ -105,7 +91,7 @@ export class Stores {
   }
 
   async #open(address: StoreAddress, reference: StoredReference): Promise<BatchReads> {
-    const key = JSON.stringify([address.provider, this.#regionOf(address) ?? null]);
+    const key = this.#placeOf(address);
     let opening = this.#opened.get(key);
     if (opening === undefined) {
       opening = this.#connect(address);
@@ -122,60 +108,72 @@ export class Stores {
   }
 
   async #connect(address: StoreAddress): Promise<BatchReads> {
-    const { readers = {} } = this.#options;
+    const { readers = {}, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options;
     // The name comes from an event: it may be that of something that every object has.
     const reader = Object.hasOwn(readers, address.provider) ? readers[address.provider] : undefined;
     if (reader !== undefined) {
       return new BatchReads({
         get: (references, signal) => reader.get(references, signal),
-        requestTimeoutMs: REQUEST_TIMEOUT_MS,
+        requestTimeoutMs,
         close: async () => reader.close?.(),
       });
     }
-    const { local } = this.#options;
-    if (address.provider === 'local' && local !== undefined) return this.#openVault(local);
-    const manager = MANAGERS.get(address.provider);
-    if (manager === undefined) {
+    const known = readableProvider(address.provider);
+    if (known === null) {
       throw new WorkerError(
         'STORE_ACCESS',
-        `no reader for the store ${shownProvider(address.provider)} is configured (readers)`,
+        `no reader for the store ${shownProvider(address.provider)} is configured (readers), and this version has none`,
       );
     }
-    const settings = this.#settings(address, manager);
-    const { store } = await createSecretsManager(manager, settings, { keys: NO_KEYS });
-    return readsOf(store, settings.requestTimeoutMs);
-  }
-
-  async #openVault({ vaultFile, fernetKeys }: LocalOptions): Promise<BatchReads> {
-    // Opening would make an empty one, in which nothing is found for good.
-    if (!existsSync(vaultFile)) throw new WorkerError('STORE_ACCESS', 'local: the vault file is not there');
-    const keys = KeyRing.parse('FERNET_KEY', fernetKeys);
-    const settings = { ...this.#settings({ provider: 'local' }, 'local'), vaultFile };
-    const { store } = await createSecretsManager('local', settings, { keys });
-    return readsOf(store, settings.requestTimeoutMs);
-  }
-
-  #regionOf(address: StoreAddress): string | undefined {
-    return address.region ?? this.#options.aws?.region;
-  }
-
-  #settings(address: StoreAddress, manager: ManagerName): ManagerSettings {
-    const { aws = {} } = this.#options;
-    const region = this.#regionOf(address);
-    const endpointUrl = manager === 'managed-aws' ? aws.secretsManagerEndpoint : aws.ssmEndpoint;
-    return {
-      ...(region === undefined ? {} : { region }),
-      ...(endpointUrl === undefined ? {} : { endpointUrl }),
-      ...(aws.accessKeyId === undefined ? {} : { accessKeyId: aws.accessKeyId }),
-      ...(aws.secretAccessKey === undefined ? {} : { secretAccessKey: aws.secretAccessKey }),
-      requestTimeoutMs: aws.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
-      // Of no meaning to a reader.
-      ...{ tags: [], ssmTier: 'standard', recoveryWindowDays: 7, forceDelete: false, vaultFile: '' },
+    const texts = this.#textsFor(address);
+    const settings: AnyManagerSettings = {
+      values: readProviderValues(texts),
+      ...{ databaseFile: null, tags: [], requestTimeoutMs },
     };
+    // Opening would make an empty one, in which nothing is found for good.
+    const missing = known.provider.missing?.(settings) ?? null;
+    if (missing !== null) throw new WorkerError('STORE_ACCESS', `${address.provider}: ${missing}`);
+    const fernetKeys = texts['FERNET_KEY'];
+    const keys = fernetKeys === undefined ? NO_KEYS : KeyRing.parse('FERNET_KEY', fernetKeys);
+    const { store } = await createSecretsManager(known.manager, settings, { keys });
+    return new BatchReads({
+      get: async (references, signal) => {
+        const items: GetItem[] = references.map((reference) => ({ reference }));
+        const call: StoreCall = { signal, admitWrite: refuseWrite };
+        const results = await store.get(items, call);
+        return results.map((result) => (result.ok ? { ok: true, value: result.value.value } : result));
+      },
+      requestTimeoutMs,
+      close: () => store.close(),
+    });
+  }
+
+  /** The settings, with what the event says in their place; what it does not say, or this version does not know, stays. */
+  #textsFor(address: StoreAddress): Record<string, string | undefined> {
+    const { settings = {} } = this.#options;
+    const texts = Object.entries(settings).map(
+      ([name, text]) => [name, text instanceof SecretValue ? text.reveal() : text] as const,
+    );
+    return { ...Object.fromEntries(texts), ...Object.fromEntries(settingsOfAddress(address)) };
+  }
+
+  #placeOf(address: StoreAddress): string {
+    const known = PROVIDERS.find(({ name }) => name === address.provider);
+    if (known === undefined) return JSON.stringify(Object.entries(address).sort());
+    const texts = this.#textsFor(address);
+    return JSON.stringify([address.provider, ...Object.values(known.location).map((name) => texts[name])]);
   }
 }
 
-/** The cloud stores seal nothing. */
+/** The settings that an address stands for. */
+function settingsOfAddress(address: StoreAddress): (readonly [string, string])[] {
+  const location = PROVIDERS.find(({ name }) => name === address.provider)?.location ?? {};
+  return Object.entries(location).flatMap(([word, name]) =>
+    Object.hasOwn(address, word) && address[word] !== undefined ? [[name, address[word]] as const] : [],
+  );
+}
+
+/** The stores of others seal nothing. */
 const NO_KEYS = {
   seal: (): string => {
     throw new WorkerError('INTERNAL', 'a reader seals nothing');
@@ -184,19 +182,6 @@ const NO_KEYS = {
     throw new WorkerError('INTERNAL', 'a reader of a cloud store opens nothing');
   },
 };
-
-function readsOf(store: SecretStore, requestTimeoutMs: number): BatchReads {
-  return new BatchReads({
-    get: async (references, signal) => {
-      const items: GetItem[] = references.map((reference) => ({ reference }));
-      const call: StoreCall = { signal, admitWrite: refuseWrite };
-      const results = await store.get(items, call);
-      return results.map((result) => (result.ok ? { ok: true, value: result.value.value } : result));
-    },
-    requestTimeoutMs,
-    close: () => store.close(),
-  });
-}
 
 function unresolved(
   reference: string,

@@ -4,6 +4,7 @@ import type { Database } from '../database/database.js';
 import type { PreviewParts } from './rotation-preview.js';
 import { SecuredTokens } from './secured-tokens.js';
 import type { VaultAccess } from './rotate-keys.js';
+import { local, vaultFileOf as localVaultFileOf } from '../secrets-managers/local/provider.js';
 import { countVaultVersions, rotateVault, type VaultBatch } from '../secrets-managers/local/rotate.js';
 
 const VAULT_BATCH = 100;
@@ -58,10 +59,12 @@ async function goThroughVault(config: Config<'keys'>, file: string, pass: VaultP
 
 /** The vault, where this database has secrets in one. */
 async function vaultFileOf(config: Config<'keys'>, database: Database): Promise<string | null> {
-  const { localVaultFile: file } = config.secretsManager;
+  const { address } = config.database;
+  const databaseFile = address.type === 'sqlite' ? address.file : null;
+  const file = localVaultFileOf({ values: config.secretsManager.values, databaseFile });
   if (!existsSync(file)) return null;
   const isUsed = await database.run(({ manager, tables }) =>
-    manager.existsBy(tables.storedSecret, { manager: 'local' }),
+    manager.existsBy(tables.storedSecret, { manager: local.name }),
   );
   return isUsed ? file : null;
 }

@@ -130,11 +130,7 @@ export function securedRecord(
     operation: connection.operation ?? 'updated',
     generation,
     manager: manager.name,
-    store: {
-      provider: manager.provider,
-      ...(manager.region === undefined ? {} : { region: manager.region }),
-      ...(manager.account === undefined ? {} : { account: manager.account }),
-    },
+    store: { provider: manager.provider, ...manager.location },
     entity:
       entity === null
         ? null

@@ -57,8 +57,13 @@ class StoredSecretPlan {
 
   /** Whether our records say that the store has this name, written by us. */
   isKnown(secretId: string): boolean {
+    return this.recordedVersion(secretId) !== null;
+  }
+
+  /** The version that was committed last; null: our records know of none. */
+  recordedVersion(secretId: string): string | null {
     const row = this.#ownById.get(secretId);
-    return row !== undefined && row.state !== 'deleted' && row.version !== null;
+    return row === undefined || row.state === 'deleted' ? null : row.version;
   }
 
   /** The connection that had this name before and lost it. */
@@ -251,6 +256,8 @@ export const NOTHING_WRITTEN: Written = { stored: new Map(), copied: new Map() }
 /** A write, and under what terms the store is asked for it. */
 export type NamedWrite = PlannedWrite & {
   readonly known: boolean;
+  /** The version that was committed last; null where it is not known. */
+  readonly recordedVersion: string | null;
   readonly formerOwner: string | null;
   /** Why a secret of this name that is not ours may not be taken over; null: it may, if `SECRET_ADOPT` says so. */
   readonly adoptionProblem: string | null;
@@ -294,6 +301,7 @@ export class StateChange {
     return this.#parts.next.references.writes.map((write) => ({
       ...write,
       known: this.#secrets.isKnown(write.secretId),
+      recordedVersion: this.#secrets.recordedVersion(write.secretId),
       formerOwner: this.#secrets.formerOwner(write.secretId),
       adoptionProblem: context.rules.adopt ? adoptionProblem(context, state, entity, write.secretId) : null,
     }));

@@ -179,7 +179,7 @@ export class Writer {
   }
 
   #putItem(
-    { secretId, path, source, known, formerOwner, adoptionProblem }: NamedWrite,
+    { secretId, path, source, known, recordedVersion, formerOwner, adoptionProblem }: NamedWrite,
     { claim, purpose }: WriteRequest,
     copied: Values,
   ): PutItem {
@@ -190,7 +190,8 @@ export class Writer {
       value,
       connectionId: claim.connectionId,
       known,
-      clientToken: clientToken(this.#context.fingerprintKey, purpose, path, claim.epoch),
+      ...(recordedVersion === null ? {} : { expectedVersion: recordedVersion }),
+      requestKey: requestKey(this.#context.fingerprintKey, purpose, path, claim.epoch),
       adopt: this.#context.rules.adopt && adoptionProblem === null,
       ...(formerOwner === null ? {} : { takeOverFrom: formerOwner }),
     };
@@ -272,7 +273,7 @@ function answerOf(result: StoreResult<Stored>): WriteAnswer {
  * 64 hexadecimal digits; contains the claim's epoch (a redelivered write of a later claim must be a write) and never the
  * value alone.
  */
-function clientToken(key: Buffer, purpose: string, path: string, epoch: number): string {
+function requestKey(key: Buffer, purpose: string, path: string, epoch: number): string {
   return createHmac('sha256', key)
     .update(JSON.stringify(['client-token', purpose, path, epoch]))
     .digest('hex');

@@ -50,7 +50,7 @@ export async function writeMarker(
     value: new SecretValue(text),
     connectionId: MARKER_OWNER,
     known: false,
-    clientToken: randomUUID(),
+    requestKey: randomUUID(),
     adopt: false,
     createOnly,
   };

@@ -55,10 +55,16 @@ export interface PutItem {
   /** Whether the database knows this id as ours: a new one is created first, a known one is changed first. */
   readonly known: boolean;
   /**
-   * Idempotency token, 32 to 64 characters: the same token with the same value is a no-op. Contains the claim's epoch,
-   * so that a redelivered write of a later claim is a write.
+   * The recorded version that this value takes the place of, where one is known. A store that compares and sets changes
+   * nothing where another one is current, and looks first whose it is.
    */
-  readonly clientToken: string;
+  readonly expectedVersion?: string;
+  /**
+   * What this request is known by, 32 to 64 characters; an adapter makes its idempotency token of it, where its store has
+   * such: the same key with the same value is a no-op. Contains the claim's epoch, so that a redelivered write of a later
+   * claim is a write.
+   */
+  readonly requestKey: string;
   /** May take over a secret that carries no tag of ours (SECRET_ADOPT). */
   readonly adopt: boolean;
   /** Refused with `SECRET_NOT_OWNED` where there is a secret of this name already, even ours. */
@@ -101,7 +107,8 @@ export interface RestoreItem {
   readonly reference: Reference;
   readonly connectionId: string;
   readonly version: string;
-  readonly clientToken: string;
+  /** As that of a {@link PutItem}. */
+  readonly requestKey: string;
 }
 
 /** A secret that carries our tags, of whatever installation. */
@@ -165,18 +172,37 @@ export interface StoreLimits {
   readonly refusedId?: { readonly pattern: RegExp; readonly reason: string };
 }
 
+/** In what stores differ by their nature. */
+export interface Capabilities {
+  /** Earlier versions are kept: one can be read, and made current again. */
+  readonly history: boolean;
+  /** A write may name the version that it replaces, and is refused where another one is current. */
+  readonly compareAndSet: boolean;
+  /** What we delete can be brought back for a time. */
+  readonly softDelete: boolean;
+  /** Of two that create one name, one is refused. */
+  readonly atomicCreate: boolean;
+  /** The same request key with the same value is a no-op. */
+  readonly requestKeys: boolean;
+  /** How many values one request reads. */
+  readonly readsARequest: number;
+  /** A page of a list says whose each secret is; else that is a request for each. */
+  readonly tellsOwnersInLists: boolean;
+}
+
 export type IdStyle = 'slash' | 'azure' | 'gcp' | 'kubernetes';
 
 /** A configured secrets manager: the store, and what the pipeline must know of it. */
 export interface SecretsManager {
   readonly name: ManagerName;
-  /** The word for logs, metrics and events: `db`, `in-memory`, `local`, `aws-secrets-manager`, `aws-ssm`. */
+  /** The provider's word for logs, metrics and events. */
   readonly provider: string;
-  readonly region?: string;
-  readonly account?: string;
+  readonly capabilities: Capabilities;
+  /** Where names are looked up, in the store's own words: `region`, `account`, … Stands in secured events. */
+  readonly location: Readonly<Record<string, string>>;
   /**
    * `store`: values go to the store, the database keeps references. `database`: values stay with us as `fernet:` tokens
-   * (`db` and the non-managed managers); `put` seals and makes no call.
+   * (no store, and the non-managed managers); `put` seals and makes no call.
    */
   readonly keeps: 'store' | 'database';
   readonly idStyle: IdStyle;

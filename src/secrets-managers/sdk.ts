@@ -1,13 +1,5 @@
 import { ConfigurationError } from '../errors.js';
 
-/** What both AWS stores need beside their client. */
-export const AWS_PACKAGES = [
-  '@aws-sdk/credential-provider-node',
-  '@smithy/core',
-  '@smithy/node-http-handler',
-  '@smithy/signature-v4',
-];
-
 /**
  * What a dynamic import gives. The package for readers installs no SDK of a provider: who reads from a store installs
  * the one of that store.

@@ -1,28 +1,17 @@
-import type { SecretValue } from '../secret-value.js';
 import type { Installation } from '../terms.js';
 
-/** What the providers need to be told; each reads its own part. */
-export interface ManagerSettings {
-  /** AWS region; without one the SDK's default chain decides. */
-  readonly region?: string;
-  /** Both keys or neither; without them the SDK's default credential chain is used. */
-  readonly accessKeyId?: string;
-  readonly secretAccessKey?: SecretValue;
-  /** Address of an emulator. */
-  readonly endpointUrl?: string;
+/** What a store is opened with: the settings of its provider, and what all of them share. */
+export interface ManagerSettings<V> {
+  /** The provider's own settings, as its table reads them. */
+  readonly values: V;
+  /** The SQLite database, beside which a provider may keep a file; null: the database is a server's. */
+  readonly databaseFile: string | null;
   /** Who writes; nobody where a store is opened to be read only. */
   readonly installation?: Installation;
   /** Put on every secret we create, next to the ownership tags. */
   readonly tags: readonly Tag[];
-  readonly ssmTier: SsmTier;
   /** The longest one request may take, from its admission to the last byte of its answer; nothing is sent later. */
   readonly requestTimeoutMs: number;
-  /** Secrets Manager: days in which a deleted secret can be restored (7 to 30). */
-  readonly recoveryWindowDays: number;
-  /** Secrets Manager: delete at once, without a recovery window. */
-  readonly forceDelete: boolean;
-  /** The `local` provider's file. */
-  readonly vaultFile: string;
   /** An id that does not exist, under the prefix our permissions cover: `check` asks for it. */
   readonly checkId?: string;
 }
@@ -31,8 +20,6 @@ export interface Tag {
   readonly key: string;
   readonly value: string;
 }
-
-export type SsmTier = 'standard' | 'advanced';
 
 /** Seals and opens texts under the database's keys; the key ring of `src/fernet` is one. */
 export interface SealingKeys {

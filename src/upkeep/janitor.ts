@@ -246,8 +246,8 @@ export class Janitor {
         outcomeKnown: true,
       };
     const { connectionId, version } = row;
-    const clientToken = this.#clientToken(row, epoch);
-    const restored = await store.restore({ reference, connectionId, version, clientToken }, call);
+    const requestKey = this.#requestKey(row, epoch);
+    const restored = await store.restore({ reference, connectionId, version, requestKey }, call);
     if (!restored.ok) return unrepaired(row, restored.error, nowMs);
     return {
       row: { ...row, version: restored.value.version, suspectUntilMs: null },
@@ -311,7 +311,7 @@ export class Janitor {
     });
   }
 
-  #clientToken({ secretId, version }: StoredSecretRow, epoch: number): string {
+  #requestKey({ secretId, version }: StoredSecretRow, epoch: number): string {
     const text = JSON.stringify(['repair-token', secretId, version, epoch]);
     return createHmac('sha256', this.#parts.tokenKey).update(text).digest('hex');
   }

@@ -1,6 +1,7 @@
 import type { StoredSecretRow } from '../database/rows.js';
 import type { LockedState } from '../pipeline/ledger.js';
-import { STORE_OF_MANAGER, type ManagerName } from '../terms.js';
+import { providerOf } from '../secrets-managers/providers.js';
+import type { ManagerName } from '../terms.js';
 
 export interface TidyRules {
   readonly manager: ManagerName;
@@ -72,8 +73,8 @@ export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
 
 /** Whether some field names it, of a connection whose readers look names up in this very store. */
 function isNamed({ manager, secretId }: StoredSecretRow, { namedUnder }: LockedState): boolean {
-  const store = STORE_OF_MANAGER[manager];
-  return (namedUnder.get(secretId) ?? []).some((other) => STORE_OF_MANAGER[other] === store);
+  const provider = providerOf(manager);
+  return (namedUnder.get(secretId) ?? []).some((other) => providerOf(other) === provider);
 }
 
 function leftover(

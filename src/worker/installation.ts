@@ -9,6 +9,7 @@ import { markerIdOf } from '../ids/index.js';
 import type { ManagerSource } from '../pipeline/context.js';
 import { readMarker, writeMarker, type Place, type StoreMarker } from '../secrets-managers/marker.js';
 import type { SecretStore } from '../secrets-managers/port.js';
+import { providerOf } from '../secrets-managers/providers.js';
 
 export interface StoreWork {
   readonly config: Pick<Config<'keys'>, 'database' | 'secretsManager'>;
@@ -102,7 +103,7 @@ async function storesOf({ config, database, identity, managers }: StoreWork): Pr
       return null;
     });
     // No other process can reach the memory of this one.
-    if (manager?.keeps !== 'store' || name === 'in-memory') continue;
+    if (manager?.keeps !== 'store' || !providerOf(name).isLasting) continue;
     const now = markerIdOf(manager.idStyle, prefix, clusterName);
     const before = remembered.filter((one) => one.manager === name).map(({ markerId }) => markerId);
     for (const markerId of new Set([now, ...before]))

@@ -2,6 +2,7 @@ import type { Config } from '../config.js';
 import type { Database } from '../database/database.js';
 import { changeActiveManager, loadIdentity, type DatabaseIdentity } from '../database/settings.js';
 import { ConfigurationError } from '../errors.js';
+import { DEFAULT_MANAGER, providerOf } from '../secrets-managers/providers.js';
 import type { ManagerName } from '../terms.js';
 import { configuredMigration } from '../upkeep/migration-record.js';
 
@@ -63,10 +64,10 @@ export async function loadActiveIdentity(
  * @throws ConfigurationError MANAGER_MISMATCH
  */
 export function requireLasting(to: ManagerName): void {
-  if (to === 'in-memory')
+  if (!providerOf(to).isLasting)
     throw new ConfigurationError(
       'MANAGER_MISMATCH',
-      'in-memory holds secrets in the memory of one process: secrets cannot be moved there from another secrets manager',
+      `${to} holds secrets in the memory of one process: secrets cannot be moved there from another secrets manager`,
     );
 }
 
@@ -84,7 +85,7 @@ export function changeProblem(
   const command = `connection-secrets migrate-secrets --to ${to}`;
   if (formerManagers.includes(to))
     return `${what} and were moved there from ${to}: configure ${activeManager}; only \`${command}\` moves them back`;
-  if (migration === 'manual' || (migration === null && activeManager !== 'db'))
+  if (migration === 'manual' || (migration === null && activeManager !== DEFAULT_MANAGER))
     return `${what}, and SECRET_MIGRATION is ${migration ?? 'not set'}: run \`${command}\`, or configure ${activeManager}`;
   return null;
 }

@@ -30,7 +30,8 @@ import { checkStore } from '../secrets-managers/check-store.js';
 import { ManagerPool } from '../secrets-managers/pool.js';
 import type { SecretsManager } from '../secrets-managers/port.js';
 import { createSecretsManager } from '../secrets-managers/registry.js';
-import type { ManagerSettings, StoreRequest } from '../secrets-managers/settings.js';
+import { providerOf, type AnyManagerSettings } from '../secrets-managers/providers.js';
+import type { StoreRequest } from '../secrets-managers/settings.js';
 import type { Installation, ManagerName } from '../terms.js';
 import type { Outlet } from '../transport.js';
 import { Janitor, OURSELVES } from '../upkeep/janitor.js';
@@ -270,21 +271,24 @@ export function openSecretsManager(
   return createSecretsManager(name, settings, { keys: keys.database, ...hooks });
 }
 
-function managerSettings(config: Config<never>, name: ManagerName): ManagerSettings {
-  const { aws, tags, requestTimeoutMs, localVaultFile, prefix, clusterName } = config.secretsManager;
-  const endpointUrl = name.endsWith('-ssm') ? aws.ssmEndpoint : aws.secretsManagerEndpoint;
+function managerSettings(config: Config<never>, name: ManagerName): AnyManagerSettings {
+  const { values, tags, requestTimeoutMs, prefix, clusterName } = config.secretsManager;
+  const { address } = config.database;
   return {
-    ...(aws.region === null ? {} : { region: aws.region }),
-    ...(aws.credentials ?? {}),
-    ...(endpointUrl === null ? {} : { endpointUrl }),
+    values,
+    databaseFile: address.type === 'sqlite' ? address.file : null,
     tags,
-    ssmTier: aws.ssmTier,
     requestTimeoutMs,
-    recoveryWindowDays: aws.recoveryWindowDays,
-    forceDelete: aws.forceDelete,
-    vaultFile: localVaultFile,
-    checkId: `${ownPrefixOf(config.secretsManager.idStyle, prefix, clusterName)}connection-secrets`,
+    checkId: `${ownPrefixOf(providerOf(name).idStyle, prefix, clusterName)}connection-secrets`,
   };
+}
+
+/** Why a manager has no store to look at yet, where opening would make it; null: it can be opened. */
+export function missingStore(
+  config: Config<never>,
+  name: ManagerName = config.secretsManager.name,
+): string | null {
+  return providerOf(name).missing?.(managerSettings(config, name)) ?? null;
 }
 
 export function openFieldFinder(config: Config<never>): FieldFinder {

@@ -5,7 +5,7 @@ import { createSecretsManager } from '../../src/secrets-managers/registry.js';
 import type { ManagerDeps, StoreRequest } from '../../src/secrets-managers/settings.js';
 import { startAwsStandin, type AwsStandin, type Fault } from '../harness/aws-standin/index.js';
 import {
-  BASE_SETTINGS,
+  testSettings,
   CONNECTION,
   errorOf,
   freshId,
@@ -32,12 +32,13 @@ export interface FaultBench {
 
 export async function openBench(
   name: ManagerName,
-  more: Partial<typeof BASE_SETTINGS> = {},
+  texts: Readonly<Record<string, string>> = {},
+  requestTimeoutMs = 10_000,
 ): Promise<FaultBench> {
   const standin = await startAwsStandin();
   let throttles = 0;
   const requests: StoreRequest[] = [];
-  const settings = { ...BASE_SETTINGS, endpointUrl: standin.url, requestTimeoutMs: 10_000, ...more };
+  const settings = testSettings({ AWS_ENDPOINT_URL: standin.url, ...texts }, { requestTimeoutMs });
   const deps: ManagerDeps = {
     keys: {
       seal: (text) => Buffer.from(text).toString('base64url'),
@@ -197,7 +198,7 @@ export function describeAwsFaults(name: 'managed-aws' | 'managed-aws-ssm'): void
     });
 
     it('ends when the caller gives up, long before the time is up', async () => {
-      const slow = await openBench(name, { requestTimeoutMs: 60_000 });
+      const slow = await openBench(name, {}, 60_000);
       slow.standin.fault({ kind: 'hang' });
       const controller = new AbortController();
       const put = slow.manager.store.put([putItem(freshId(), 'v')], storeCall({ signal: controller.signal }));

@@ -4,7 +4,6 @@ import { createSecretsManager } from '../../src/secrets-managers/registry.js';
 import { describeAwsFaults, openBench, type FaultBench } from './aws-faults.js';
 import { TEST_INSTALLATION } from '../harness/ownership.js';
 import {
-  BASE_SETTINGS,
   CONNECTION,
   errorOf,
   freshId,
@@ -12,6 +11,7 @@ import {
   putItem,
   reference,
   storeCall,
+  testSettings,
   valueOf,
 } from './fixture.js';
 
@@ -89,16 +89,16 @@ withBench('managed-aws', (given) => {
   });
 
   it.each([
-    ['with a recovery window', false],
-    ['at once', true],
+    ['with a recovery window', 'false'],
+    ['at once', 'true'],
   ])('deletes %s', async (_name, forceDelete) => {
-    const bench = await openBench('managed-aws', { forceDelete });
+    const bench = await openBench('managed-aws', { AWS_SM_FORCE_DELETE: forceDelete });
     const id = freshId();
     await bench.manager.store.put([putItem(id, 'v')], storeCall());
     const named = { reference: reference(id), connectionId: CONNECTION, isCommitted: true };
     expect(await bench.manager.store.delete([named], storeCall())).toEqual([{ ok: true, value: 'deleted' }]);
     expect(bench.standin.secrets().map((secret) => secret.scheduledForDeletion)).toEqual(
-      forceDelete ? [] : [true],
+      forceDelete === 'true' ? [] : [true],
     );
     await bench.close();
   });
@@ -131,7 +131,7 @@ withBench('managed-aws', (given) => {
     const named = { reference: reference(id), connectionId: CONNECTION, isCommitted: true };
     await given().manager.store.delete([named], storeCall());
     const { version } = valueOf(first);
-    const item = { ...named, version, clientToken: freshToken() };
+    const item = { ...named, version, requestKey: freshToken() };
     expect(valueOf(await given().manager.store.restore(item, storeCall()))).toEqual({ version });
     expect(given().standin.secrets()[0]).toMatchObject({ value: 'one', scheduledForDeletion: false });
   });
@@ -146,7 +146,7 @@ withBench('managed-aws', (given) => {
       reference: reference(id),
       connectionId: CONNECTION,
       version: valueOf(first).version,
-      clientToken: freshToken(),
+      requestKey: freshToken(),
     };
     const restored = await given().manager.store.restore(item, storeCall());
     expect(errorOf(restored).code).toBe('SECRET_VERSION_GONE');
@@ -210,10 +210,10 @@ withBench('managed-aws-ssm', (given) => {
   });
 
   it('takes 8,192 bytes in the advanced tier, and changes an advanced parameter in the standard one', async () => {
-    const bench = await openBench('managed-aws-ssm', { ssmTier: 'advanced' });
+    const bench = await openBench('managed-aws-ssm', { SSM_TIER: 'advanced' });
     const id = freshId();
     await bench.manager.store.put([putItem(id, 'x'.repeat(8_192))], storeCall());
-    const settings = { ...BASE_SETTINGS, endpointUrl: bench.standin.url };
+    const settings = testSettings({ AWS_ENDPOINT_URL: bench.standin.url });
     const keys = { seal: (text: string) => text, open: (token: string) => token };
     const standard = await createSecretsManager('managed-aws-ssm', settings, { keys });
     const [changed] = await standard.store.put([putItem(id, 'short', { known: true })], storeCall());
@@ -252,10 +252,7 @@ for (const [name, service] of [
       const named = { reference: reference(id), connectionId: CONNECTION, isCommitted: true };
       const [refused] = await store.delete([named], storeCall());
       expect(errorOf(refused).code).toBe('SECRET_NOT_OWNED');
-      const restored = await store.restore(
-        { ...named, version: '1', clientToken: freshToken() },
-        storeCall(),
-      );
+      const restored = await store.restore({ ...named, version: '1', requestKey: freshToken() }, storeCall());
       expect(errorOf(restored).code).toBe('SECRET_NOT_OWNED');
       expect(given().standin.calls.filter((call) => call.write)).toEqual([]);
     });

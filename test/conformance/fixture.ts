@@ -7,7 +7,7 @@ import type {
   StoreError,
   StoreResult,
 } from '../../src/secrets-managers/port.js';
-import type { ManagerSettings } from '../../src/secrets-managers/settings.js';
+import { readProviderValues, type AnyManagerSettings } from '../../src/secrets-managers/providers.js';
 import { SecretValue } from '../../src/secret-value.js';
 import type { Owner } from '../../src/secrets-managers/ownership.js';
 import type { Installation, Reference } from '../../src/terms.js';
@@ -16,22 +16,36 @@ import { TEST_INSTALLATION } from '../harness/ownership.js';
 /** A key of the tests' own. */
 export const TEST_KEY = 'mJ3wQx2mD0vJb0nqk3p0v9u3a1ZkXb7mV2c5t8y1R4E=';
 
-export const BASE_SETTINGS: ManagerSettings = {
-  region: 'eu-west-1',
-  accessKeyId: 'testing',
-  secretAccessKey: new SecretValue('testing'),
-  installation: TEST_INSTALLATION,
-  tags: [{ key: 'team', value: 'metadata' }],
-  ssmTier: 'standard',
-  requestTimeoutMs: 5_000,
-  recoveryWindowDays: 7,
-  forceDelete: false,
-  vaultFile: '/nonexistent/vault',
+const BASE_TEXTS: Readonly<Record<string, string | undefined>> = {
+  OM_SM_REGION: 'eu-west-1',
+  OM_SM_ACCESS_KEY_ID: 'testing',
+  OM_SM_ACCESS_KEY: 'testing',
+  AWS_SM_RECOVERY_WINDOW_DAYS: '7',
+  LOCAL_VAULT_FILE: '/nonexistent/vault',
 };
+
+/** What a store under test is opened with. */
+export function testSettings(
+  texts: Readonly<Record<string, string | undefined>> = {},
+  more: Partial<AnyManagerSettings> = {},
+): AnyManagerSettings {
+  return {
+    values: readProviderValues({ ...BASE_TEXTS, ...texts }),
+    databaseFile: null,
+    installation: TEST_INSTALLATION,
+    tags: [{ key: 'team', value: 'metadata' }],
+    requestTimeoutMs: 5_000,
+    ...more,
+  };
+}
 
 /** What the suite needs of a provider under test. */
 export interface Fixture {
   readonly manager: SecretsManager;
+  /** moto changes the value of a secret that is scheduled for deletion, which the service itself refuses. */
+  readonly isLaxOnScheduled?: boolean;
+  /** `restore` makes the recorded version itself current again; otherwise its value becomes a new version. */
+  readonly restoresSameVersion: boolean;
   /** Puts a secret there that is not ours. */
   placeUnowned(secretId: string, value: string): Promise<void>;
   /** A secret with the tags of another installation, or of version 0.1 (null), read and written past our adapters. */
@@ -41,18 +55,6 @@ export interface Fixture {
   /** The same store, as another installation works on it. */
   as(installation: Installation): Promise<SecretStore>;
   close(): Promise<void>;
-}
-
-/** In what stores differ by their nature. */
-export interface Capabilities {
-  /** The same client token with the same value is a no-op. */
-  readonly idempotentTokens: boolean;
-  /** `restore` makes the recorded version itself current again; otherwise its value becomes a new version. */
-  readonly restoresSameVersion: boolean;
-  /** What is deleted can be brought back for a time. */
-  readonly schedulesDeletion: boolean;
-  /** moto changes the value of a secret that is scheduled for deletion, which the service itself refuses. */
-  readonly laxOnScheduled?: boolean;
 }
 
 export interface CountedCall extends StoreCall {
@@ -99,7 +101,7 @@ export function putItem(secretId: string, value: string, more: Partial<PutItem> 
     value: new SecretValue(value),
     connectionId: CONNECTION,
     known: false,
-    clientToken: freshToken(),
+    requestKey: freshToken(),
     adopt: false,
     ...more,
   };

@@ -42,7 +42,7 @@ export function describeInstallations(given: () => Fixture): void {
     const [put] = await store.put([putItem(id, 'ours', more)], storeCall());
     const item = { reference: reference(id), connectionId: CONNECTION };
     const restored = await store.restore(
-      { ...item, version: before.version, clientToken: freshToken() },
+      { ...item, version: before.version, requestKey: freshToken() },
       storeCall(),
     );
     const tagged = await store.owned?.tag(item, storeCall());

@@ -12,7 +12,6 @@ import {
   storeCall,
   textOf,
   valueOf,
-  type Capabilities,
   type Fixture,
 } from './fixture.js';
 
@@ -37,7 +36,7 @@ async function listAll(given: () => Fixture, prefix: string): Promise<ListedSecr
 }
 
 /** What is ours in the store, and whose. */
-export function describeOwned(given: () => Fixture, capabilities: Capabilities): void {
+export function describeOwned(given: () => Fixture): void {
   it('lists what carries our tags below a prefix, page by page, and nothing else', async () => {
     const folder = `${freshId().replace(/[/]password$/, '')}/`;
     const ids = Array.from({ length: 12 }, (_, index) => `${folder}f${String(index).padStart(3, '0')}`);
@@ -66,7 +65,7 @@ export function describeOwned(given: () => Fixture, capabilities: Capabilities):
     await deleteOne(given(), id);
     const listed = await listAll(given, id.replace(/password$/, ''));
     expect(listed).toEqual(
-      capabilities.schedulesDeletion
+      given().manager.capabilities.softDelete
         ? [{ secretId: id, ownedBy: CONNECTION, installation: 'ours', scheduledForDeletion: true }]
         : [],
     );

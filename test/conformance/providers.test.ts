@@ -15,27 +15,11 @@ import { createSecretsManager } from '../../src/secrets-managers/registry.js';
 import { SecretValue } from '../../src/secret-value.js';
 import { describeWith } from '../harness/describe-with.js';
 import { startAwsStandin } from '../harness/aws-standin/index.js';
-import { BASE_SETTINGS, freshToken, TEST_KEY, type Capabilities, type Fixture } from './fixture.js';
+import { freshToken, TEST_KEY, testSettings, type Fixture } from './fixture.js';
 import { describeSealing } from './sealing-conformance.js';
 import { describeStore } from './store-conformance.js';
 
 const keys = KeyRing.parse('FERNET_KEY', TEST_KEY);
-
-const OWN_STORE: Capabilities = {
-  idempotentTokens: true,
-  restoresSameVersion: true,
-  schedulesDeletion: false,
-};
-const SECRETS_MANAGER: Capabilities = {
-  idempotentTokens: true,
-  restoresSameVersion: true,
-  schedulesDeletion: true,
-};
-const SSM: Capabilities = {
-  idempotentTokens: false,
-  restoresSameVersion: false,
-  schedulesDeletion: false,
-};
 
 /** Tags as we write them, spelled here once more. */
 function awsTags({ connectionId, installation }: Owner): { Key: string; Value: string }[] {
@@ -47,11 +31,12 @@ function awsTags({ connectionId, installation }: Owner): { Key: string; Value: s
 }
 
 async function openInMemory(): Promise<Fixture> {
-  const manager = await createSecretsManager('in-memory', BASE_SETTINGS, { keys });
+  const manager = await createSecretsManager('in-memory', testSettings(), { keys });
   const { store } = manager;
   if (!(store instanceof InMemoryStore)) throw new Error('not the in-memory store');
   return {
     manager,
+    restoresSameVersion: true,
     placeUnowned: (id, value) => {
       store.placeUnowned(id, new SecretValue(value));
       return Promise.resolve();
@@ -69,7 +54,7 @@ async function openInMemory(): Promise<Fixture> {
 async function openLocal(): Promise<Fixture> {
   const folder = mkdtempSync(join(tmpdir(), 'vault-'));
   const vaultFile = join(folder, 'test.vault');
-  const settings = { ...BASE_SETTINGS, vaultFile };
+  const settings = testSettings({ LOCAL_VAULT_FILE: vaultFile });
   const manager = await createSecretsManager('local', settings, { keys });
   const place = (id: string, value: string, owner: Owner | null): Promise<void> => {
     const database = new Database(vaultFile);
@@ -88,6 +73,7 @@ async function openLocal(): Promise<Fixture> {
   };
   return {
     manager,
+    restoresSameVersion: true,
     placeUnowned: (id, value) => place(id, value, null),
     placeOwned: place,
     ownerOf: (id) => {
@@ -113,11 +99,12 @@ async function openLocal(): Promise<Fixture> {
 const credentials = { accessKeyId: 'testing', secretAccessKey: 'testing' };
 
 async function openSecretsManager(endpoint: string): Promise<Fixture> {
-  const settings = { ...BASE_SETTINGS, endpointUrl: endpoint };
+  const settings = testSettings({ AWS_ENDPOINT_URL: endpoint });
   const manager = await createSecretsManager('managed-aws', settings, { keys });
   const client = new SecretsManagerClient({ endpoint, region: 'eu-west-1', credentials });
   return {
     manager,
+    restoresSameVersion: true,
     placeUnowned: async (id, value) => {
       await client.send(new CreateSecretCommand({ Name: id, SecretString: value }));
     },
@@ -135,11 +122,12 @@ async function openSecretsManager(endpoint: string): Promise<Fixture> {
 }
 
 async function openSsm(endpoint: string): Promise<Fixture> {
-  const settings = { ...BASE_SETTINGS, endpointUrl: endpoint };
+  const settings = testSettings({ AWS_ENDPOINT_URL: endpoint });
   const manager = await createSecretsManager('managed-aws-ssm', settings, { keys });
   const client = new SSMClient({ endpoint, region: 'eu-west-1', credentials });
   return {
     manager,
+    restoresSameVersion: false,
     placeUnowned: async (id, value) => {
       await client.send(new PutParameterCommand({ Name: id, Value: value, Type: 'SecureString' }));
     },
@@ -172,29 +160,30 @@ async function onStandin(open: (endpoint: string) => Promise<Fixture>): Promise<
   };
 }
 
-describeStore('in-memory', openInMemory, OWN_STORE);
-describeStore('local', openLocal, OWN_STORE);
-describeStore('managed-aws on the stand-in', () => onStandin(openSecretsManager), SECRETS_MANAGER);
-describeStore('managed-aws-ssm on the stand-in', () => onStandin(openSsm), SSM);
+describeStore('in-memory', openInMemory);
+describeStore('local', openLocal);
+describeStore('managed-aws on the stand-in', () => onStandin(openSecretsManager));
+describeStore('managed-aws-ssm on the stand-in', () => onStandin(openSsm));
 
 describeWith(['moto'], 'moto', ({ moto }) => {
-  describeStore('managed-aws', () => openSecretsManager(moto), { ...SECRETS_MANAGER, laxOnScheduled: true });
-  describeStore('managed-aws-ssm', () => openSsm(moto), SSM);
+  describeStore('managed-aws', async () => ({
+    ...(await openSecretsManager(moto)),
+    isLaxOnScheduled: true,
+  }));
+  describeStore('managed-aws-ssm', () => openSsm(moto));
 });
 
 describeSealing('db', async () => {
-  const manager = await createSecretsManager('db', BASE_SETTINGS, { keys });
+  const manager = await createSecretsManager('db', testSettings(), { keys });
   return { manager, close: () => manager.store.close() };
 });
 
 for (const name of ['aws', 'aws-ssm'] as const) {
   describeSealing(`${name}, non-managed`, async () => {
     const standin = await startAwsStandin();
-    const manager = await createSecretsManager(
-      name,
-      { ...BASE_SETTINGS, endpointUrl: standin.url },
-      { keys },
-    );
+    const manager = await createSecretsManager(name, testSettings({ AWS_ENDPOINT_URL: standin.url }), {
+      keys,
+    });
     return {
       manager,
       close: async () => {

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { SecretsManager } from '../../src/secrets-managers/port.js';
 import { createSecretsManager } from '../../src/secrets-managers/registry.js';
 import { awsClients, describeWith } from '../harness/index.js';
-import { BASE_SETTINGS, errorOf, freshId, putItem, storeCall, textOf, valueOf } from './fixture.js';
+import { errorOf, freshId, putItem, storeCall, testSettings, textOf, valueOf } from './fixture.js';
 
 type AwsName = 'managed-aws' | 'managed-aws-ssm';
 const NAMES = ['managed-aws', 'managed-aws-ssm'] as const;
@@ -60,11 +60,14 @@ async function recording(answers: Answer[] = []): Promise<{ url: string; sent: S
 }
 
 async function opened(name: AwsName, endpointUrl: string): Promise<SecretsManager> {
-  const { accessKeyId: _id, secretAccessKey: _key, ...settings } = BASE_SETTINGS;
+  const settings = testSettings({
+    ...{ OM_SM_ACCESS_KEY_ID: undefined, OM_SM_ACCESS_KEY: undefined },
+    AWS_ENDPOINT_URL: endpointUrl,
+  });
   process.env['AWS_ACCESS_KEY_ID'] = 'AKIDEXAMPLE';
   process.env['AWS_SECRET_ACCESS_KEY'] = SECRET_KEY;
   process.env['AWS_SESSION_TOKEN'] = 'a-session-token';
-  const manager = await createSecretsManager(name, { ...settings, endpointUrl }, { keys: SEALER });
+  const manager = await createSecretsManager(name, settings, { keys: SEALER });
   closers.unshift(() => manager.store.close());
   return manager;
 }
@@ -177,7 +180,7 @@ describeWith(['moto'], 'calls that are signed without the SDK’s stack, on moto
     const { env } = awsClients(moto);
     const manager = await createSecretsManager(
       name,
-      { ...BASE_SETTINGS, endpointUrl: moto, region: env['OM_SM_REGION'] ?? '' },
+      testSettings({ AWS_ENDPOINT_URL: moto, OM_SM_REGION: env['OM_SM_REGION'] }),
       { keys: SEALER },
     );
     closers.push(() => manager.store.close());

@@ -62,7 +62,7 @@ export function describeSealing(
       const { reference: token, version } = valueOf(result);
       const named = { reference: token, connectionId: CONNECTION, isCommitted: true };
       expect(await manager.store.delete([named], call)).toEqual([{ ok: true, value: 'absent' }]);
-      const restored = await manager.store.restore({ ...named, version, clientToken: freshToken() }, call);
+      const restored = await manager.store.restore({ ...named, version, requestKey: freshToken() }, call);
       expect(valueOf(restored)).toEqual({ version });
       expect(valueOf(await manager.store.describe(token, call)).ownedBy).toBeNull();
       expect(valueOf(await manager.store.check(call)).detail).not.toBe('');

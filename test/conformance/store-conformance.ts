@@ -11,7 +11,6 @@ import {
   storeCall,
   textOf,
   valueOf,
-  type Capabilities,
   type Fixture,
 } from './fixture.js';
 import { describeInstallations } from './installation-conformance.js';
@@ -19,7 +18,7 @@ import { describeOwned } from './owned-conformance.js';
 import { describeDeletion, describeOwnership } from './ownership-conformance.js';
 
 /** What every store that keeps values promises: run for each provider, on every server there is. */
-export function describeStore(title: string, open: () => Promise<Fixture>, capabilities: Capabilities): void {
+export function describeStore(title: string, open: () => Promise<Fixture>): void {
   describe(title, () => {
     let fixture: Fixture;
     beforeAll(async () => {
@@ -30,12 +29,12 @@ export function describeStore(title: string, open: () => Promise<Fixture>, capab
     });
     const given = (): Fixture => fixture;
     describeValues(given);
-    describeVersions(given, capabilities);
+    describeVersions(given);
     describeMany(given);
     describeOwnership(given);
     describeInstallations(given);
-    describeDeletion(given, capabilities);
-    describeOwned(given, capabilities);
+    describeDeletion(given);
+    describeOwned(given);
     describeAdmission(given);
   });
 }
@@ -96,7 +95,7 @@ function describeValues(given: () => Fixture): void {
   });
 }
 
-function describeVersions(given: () => Fixture, capabilities: Capabilities): void {
+function describeVersions(given: () => Fixture): void {
   it('gives every change a version of its own, and old versions back', async () => {
     const id = freshId();
     const first = await putOne(given(), putItem(id, 'one'));
@@ -118,10 +117,10 @@ function describeVersions(given: () => Fixture, capabilities: Capabilities): voi
       reference: reference(id),
       connectionId: CONNECTION,
       version: recorded.version,
-      clientToken: freshToken(),
+      requestKey: freshToken(),
     };
     const restored = valueOf(await given().manager.store.restore(item, storeCall()));
-    if (capabilities.restoresSameVersion) expect(restored.version).toBe(recorded.version);
+    if (given().restoresSameVersion) expect(restored.version).toBe(recorded.version);
     expect(await textOf(given(), id)).toBe('recorded');
     const described = valueOf(await given().manager.store.describe(reference(id), storeCall()));
     expect(described).toEqual({
@@ -151,7 +150,7 @@ function describeVersions(given: () => Fixture, capabilities: Capabilities): voi
       'SECRET_VERSION_GONE',
       'SECRET_NOT_FOUND',
     ]);
-    const base = { connectionId: CONNECTION, version: missing, clientToken: freshToken() };
+    const base = { connectionId: CONNECTION, version: missing, requestKey: freshToken() };
     const restored = await store.restore({ ...base, reference: reference(id) }, storeCall());
     expect(errorOf(restored).code).toBe('SECRET_VERSION_GONE');
     const absent = await store.restore({ ...base, reference: reference(freshId()) }, storeCall());
@@ -159,25 +158,25 @@ function describeVersions(given: () => Fixture, capabilities: Capabilities): voi
     expect(await textOf(given(), id)).toBe('one');
   });
 
-  if (capabilities.idempotentTokens)
-    it('takes a repeated token for the same write', async () => {
-      const id = freshId();
-      const clientToken = freshToken();
-      const first = await putOne(given(), putItem(id, 'one', { clientToken }));
-      const repeatedNew = await putOne(given(), putItem(id, 'one', { clientToken }));
-      expect(repeatedNew.version).toBe(first.version);
-      const later = await putOne(given(), putItem(id, 'two', { known: true }));
-      const repeated = await putOne(given(), putItem(id, 'one', { clientToken, known: true }));
-      expect(repeated.version).toBe(first.version);
-      // The no-op leaves the newer value current: the reason why a token contains the claim's epoch.
-      expect(await textOf(given(), id)).toBe('two');
-      const other = putItem(id, 'three', {
-        clientToken: later.version.length > 20 ? later.version : clientToken,
-        known: true,
-      });
-      const [conflict] = await given().manager.store.put([other], storeCall());
-      expect(errorOf(conflict)).toMatchObject({ class: 'conflict', applied: 'no' });
+  it('takes a repeated request key for the same write', async ({ skip }) => {
+    skip(!given().manager.capabilities.requestKeys, 'the store knows no such keys');
+    const id = freshId();
+    const requestKey = freshToken();
+    const first = await putOne(given(), putItem(id, 'one', { requestKey }));
+    const repeatedNew = await putOne(given(), putItem(id, 'one', { requestKey }));
+    expect(repeatedNew.version).toBe(first.version);
+    const later = await putOne(given(), putItem(id, 'two', { known: true }));
+    const repeated = await putOne(given(), putItem(id, 'one', { requestKey, known: true }));
+    expect(repeated.version).toBe(first.version);
+    // The no-op leaves the newer value current: the reason why a token contains the claim's epoch.
+    expect(await textOf(given(), id)).toBe('two');
+    const other = putItem(id, 'three', {
+      requestKey: later.version.length > 20 ? later.version : requestKey,
+      known: true,
     });
+    const [conflict] = await given().manager.store.put([other], storeCall());
+    expect(errorOf(conflict)).toMatchObject({ class: 'conflict', applied: 'no' });
+  });
 
   it('creates a known secret that is gone', async () => {
     const id = freshId();
@@ -265,7 +264,7 @@ function describeAdmission(given: () => Fixture): void {
     const [missing] = await store.get([{ reference: reference(absent) }], storeCall());
     expect(errorOf(missing).class).toBe('not-found');
     await putOne(given(), putItem(id, 'two', { known: true }));
-    const restore = { ...named, version: first.version, clientToken: freshToken() };
+    const restore = { ...named, version: first.version, requestKey: freshToken() };
     await expect(store.restore(restore, call())).rejects.toBe(lost);
     expect(await textOf(given(), id)).toBe('two');
   });

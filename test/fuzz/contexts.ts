@@ -4,6 +4,7 @@ import type { ConnectionRow, StoredSecretRow } from '../../src/database/rows.js'
 import { createSecretIdBuilder } from '../../src/ids/index.js';
 import type { PlanContext } from '../../src/pipeline/context.js';
 import type { Changes, LockedState } from '../../src/pipeline/ledger.js';
+import { inMemory } from '../../src/secrets-managers/in-memory/provider.js';
 import { InMemoryStore } from '../../src/secrets-managers/in-memory/store.js';
 import { SSM_TEST_LIMITS } from './limits.js';
 import { NOW_MS } from './samples.js';
@@ -55,6 +56,8 @@ export function fuzzContexts({
       manager: {
         name: manager,
         provider: manager,
+        capabilities: inMemory.capabilities,
+        location: {},
         keeps: manager === 'db' ? 'database' : 'store',
         idStyle: 'slash',
         limits: SSM_TEST_LIMITS,

@@ -21,8 +21,8 @@ const READER: Library = {
 import { createResolver, ingestionFromEnv, reveal, SecretValue, subscribeSecured, UnresolvedReferenceError } from '@connection-secrets/ingestion';
 import type { FilledObject, Resolver, SecuredDelivery, Subscription } from '@connection-secrets/ingestion';
 
-const aws = { region: 'eu-west-1', accessKeyId: 'id', secretAccessKey: new SecretValue('x') };
-export const resolver: Resolver = createResolver({ aws });
+const settings = { OM_SM_REGION: 'eu-west-1', OM_SM_ACCESS_KEY: new SecretValue('x') };
+export const resolver: Resolver = createResolver({ settings });
 export async function handle({ resolve, event }: SecuredDelivery): Promise<number> {
   try {
     const filled: FilledObject | null = await resolve();
@@ -135,7 +135,7 @@ describe('a reader without the SDK of the store', () => {
     const project = await installed(READER);
     const script = `
       const { createResolver } = require('${READER.name}');
-      const resolver = createResolver({ aws: { region: 'eu-west-1' } });
+      const resolver = createResolver({ settings: { OM_SM_REGION: 'eu-west-1' } });
       const ask = () => resolver.resolve('secret:/a', { store: { provider: 'aws-secrets-manager' } }).catch((e) => e.message);
       (async () => console.log(JSON.stringify([await ask(), await ask()])))();`;
     const messages = JSON.parse(

@@ -8,6 +8,7 @@ import type { PlanContext } from '../../src/pipeline/context.js';
 import type { Changes, DeadLetterHead, LockedState, StoredChanges } from '../../src/pipeline/ledger.js';
 import { fingerprintOf, referenceRow } from '../../src/pipeline/references.js';
 import { prepareEvent, type PreparedEvent } from '../../src/pipeline/prepare.js';
+import { inMemory } from '../../src/secrets-managers/in-memory/provider.js';
 import { InMemoryStore, IN_MEMORY_LIMITS } from '../../src/secrets-managers/in-memory/store.js';
 import {
   CONNECTION,
@@ -41,6 +42,8 @@ export function realContext(): PlanContext {
     manager: {
       name: 'in-memory',
       provider: 'in-memory',
+      capabilities: inMemory.capabilities,
+      location: {},
       keeps: 'store',
       idStyle: 'slash',
       limits: IN_MEMORY_LIMITS,

@@ -16,7 +16,7 @@ export function nameOf({ history }: World, { event }: Pick<Actor, 'event'>): str
 export function startWriting({ state, actor }: Step, world: World, isCopy = false): void {
   mark(state, actor.store);
   actor.phase = isCopy ? 'read' : 'put';
-  // writer.ts clientToken: one for the whole claim; Secrets Manager names the version by it.
+  // writer.ts requestKey: one for the whole claim; Secrets Manager names the version by it.
   actor.version = world.rules('epoch-in-token') ? state.nextId : TOKEN_IDS + actor.event;
   state.nextId += 1;
   if (!world.rules('order-of-effects') && actor.after >= 0) commitOffset(state, world, actor.after);

@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { openSecretsManager } from '../../worker/worker.js';
+import { missingStore, openSecretsManager } from '../../worker/worker.js';
 import { requireOwnStores } from '../../worker/installation.js';
 import { WriteLimits } from '../../worker/write-limits.js';
 import type { Config } from '../../config.js';
@@ -22,6 +21,7 @@ import { ClaimGuard, LATE_REQUEST_CLAIMS } from '../../pipeline/claim.js';
 import { UnderClaim } from '../../pipeline/under-claim.js';
 import type { DeadLetterHead } from '../../pipeline/ledger.js';
 import type { SecretsManager } from '../../secrets-managers/port.js';
+import { providerOf } from '../../secrets-managers/providers.js';
 import { WriteLimiter } from '../../secrets-managers/write-limiter.js';
 import type { ManagerName } from '../../terms.js';
 
@@ -167,15 +167,14 @@ async function openManager(
   name: ManagerName,
   onThrottle: () => void,
 ): Promise<SecretsManager> {
-  if (name === 'in-memory')
+  if (!providerOf(name).isLasting)
     throw new ConfigurationError(
       'CONFIG_INVALID',
-      'SECRET_MANAGER=in-memory keeps secrets in the memory of the worker: no other process can look at them',
+      `SECRET_MANAGER=${name} keeps secrets in the memory of the worker: no other process can look at them`,
     );
-  const { localVaultFile } = config.secretsManager;
-  // Opening would make it, and everything would be missing in it.
-  if (name === 'local' && !existsSync(localVaultFile))
-    throw new WorkerError('STORE_UNAVAILABLE', `the vault ${localVaultFile} does not exist`);
+  // In one that is made now everything would be missing.
+  const missing = missingStore(config, name);
+  if (missing !== null) throw new WorkerError('STORE_UNAVAILABLE', missing);
   return openSecretsManager(config, config.keys, { installation, onThrottle }, name);
 }
 

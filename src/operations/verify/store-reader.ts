@@ -13,8 +13,6 @@ import type { Reference } from '../../terms.js';
 /** How often a read that fails in passing is sent, and the first pause, milliseconds. */
 const TRIES = 5;
 const FIRST_PAUSE_MS = 250;
-/** Ids of one request, of the store that takes the fewest. */
-const IDS_A_REQUEST = 10;
 
 /** Waits for the read limit. */
 export interface ReadGate {
@@ -42,7 +40,7 @@ export class StoreReader {
     if (references.length === 0) return [];
     const results = await this.#manager.store.get(
       references.map((reference) => ({ reference })),
-      await this.#paced(Math.ceil(references.length / IDS_A_REQUEST)),
+      await this.#paced(Math.ceil(references.length / this.#manager.capabilities.readsARequest)),
     );
     const read = await Promise.all(
       results.map(async (result, index) => {
@@ -72,8 +70,9 @@ export class StoreReader {
     if (owned === null) return null;
     const look = async (): Promise<StoreResult<ListPage>> => owned.list(prefix, after, await this.#paced(1));
     const page = await this.#again(await look(), look);
-    // Parameter Store: whose a parameter is costs a request each.
-    if (page.ok && this.#manager.provider === 'aws-ssm') await this.#paced(page.value.secrets.length);
+    // Whose a secret is may cost a request each.
+    if (page.ok && !this.#manager.capabilities.tellsOwnersInLists)
+      await this.#paced(page.value.secrets.length);
     return page;
   }
 

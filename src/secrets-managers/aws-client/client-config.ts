@@ -2,18 +2,18 @@ import { ConfigurationError } from '../../errors.js';
 import { GatedHttpHandler } from './attempt.js';
 import type { AwsCredentials } from './credentials.js';
 import { NO_LOG } from './no-log.js';
-import type { ManagerSettings } from '../settings.js';
+import type { AwsSettings } from './settings.js';
 
 /** Connections a store opens at most: events that write at the same time, each with several values. Those beyond it wait. */
 const MAX_SOCKETS = 256;
 
 /** The SDK configuration that both AWS stores share. Makes no call and opens no connection. */
-export function awsClientConfig(settings: ManagerSettings, { credentials }: AwsCredentials) {
+export function awsClientConfig(settings: AwsSettings, { credentials }: AwsCredentials) {
   const { region, endpointUrl, requestTimeoutMs } = settings;
   const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
   return {
-    ...(region === undefined ? {} : { region }),
-    ...(endpointUrl === undefined ? {} : { endpoint: endpointUrl }),
+    ...(region === null ? {} : { region }),
+    ...(endpointUrl === null ? {} : { endpoint: endpointUrl }),
     credentials,
     // Each attempt is the caller's: it checks its claim before the next one.
     maxAttempts: 1,

@@ -1,6 +1,6 @@
 import { defaultProvider } from '@aws-sdk/credential-provider-node';
 import { NO_LOG } from './no-log.js';
-import type { ManagerSettings } from '../settings.js';
+import type { AwsSettings } from './settings.js';
 
 type Provider = ReturnType<typeof defaultProvider>;
 type Credentials = Awaited<ReturnType<Provider>>;
@@ -18,8 +18,11 @@ const ASK_EACH_TIME = new Date(0);
 const RENEW_BEFORE_MS = 300_000;
 
 /** The configured keys, else those of the SDK's default chain (environment, profile, role of a pod or an instance …). */
-export function awsCredentials({ accessKeyId, secretAccessKey }: ManagerSettings): AwsCredentials {
-  if (accessKeyId === undefined || secretAccessKey === undefined) return chainCredentials();
+export function awsCredentials({
+  credentials: configured,
+}: Pick<AwsSettings, 'credentials'>): AwsCredentials {
+  if (configured === null) return chainCredentials();
+  const { accessKeyId, secretAccessKey } = configured;
   return {
     credentials: { accessKeyId, secretAccessKey: secretAccessKey.reveal() },
     renew: () => undefined,

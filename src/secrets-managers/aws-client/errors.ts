@@ -40,20 +40,18 @@ const CLASS_BY_NAME: ReadonlyMap<string, NamedClass> = new Map(
 /** Where the cause may be that somebody else was asked than was meant. */
 const PLACE_MATTERS: ReadonlySet<NamedClass> = new Set<NamedClass>(['throttle', 'access', 'credentials']);
 
-/** Services as policies name them. */
-const SERVICES: Readonly<Record<string, string>> = {
-  'aws-secrets-manager': 'secretsmanager',
-  'aws-ssm': 'ssm',
-};
+/** Services as policies name them, by the SDK's names of their calls. */
+function serviceOf(call: string): string {
+  return /Parameters?$|^(?:AddTagsTo|ListTagsFor)Resource$/.test(call) ? 'ssm' : 'secretsmanager';
+}
 
 /** What to do; of a denial the permission, by the name that policies have for it. Null: time heals it. */
-function remedyOf(provider: string, call: string, { name, status }: ErrorFacts): string | null {
+function remedyOf(call: string, { name, status }: ErrorFacts): string | null {
   if (/^KMS|^(De|En)cryptionFailure$|^InvalidKeyId$/.test(name)) return 'the KMS key is not usable';
   if (/^RequestExpired$|Skewed$/.test(name)) return 'set the clock of this machine';
   const named = CLASS_BY_NAME.get(name);
-  const service = SERVICES[provider];
   if (named === 'credentials') return 'renew or correct the credentials';
-  if (named === 'access' && service !== undefined) return `grant ${service}:${call}`;
+  if (named === 'access') return `grant ${serviceOf(call)}:${call}`;
   const isUnanswered = named === undefined && status === null && name !== 'AbortError';
   return isUnanswered ? 'check the region, the endpoint and the network' : null;
 }
@@ -123,7 +121,7 @@ export function classify(
   const facts = factsOf(error);
   const { name, status } = facts;
   const named = CLASS_BY_NAME.get(name) ?? classByStatus(status);
-  const remedy = remedyOf(provider, call, facts);
+  const remedy = remedyOf(call, facts);
   const place = named === null || PLACE_MATTERS.has(named) ? placeText(askedAt) : '';
   const message = `${provider}: ${call} failed with ${name}${place}${remedy === null ? '' : `: ${remedy}`}`;
   if (named === null) {

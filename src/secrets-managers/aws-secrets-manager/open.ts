@@ -2,15 +2,15 @@ import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { awsClientConfig, resolveRegion } from '../aws-client/client-config.js';
 import { awsCredentials } from '../aws-client/credentials.js';
 import { AwsRequester } from '../aws-client/requester.js';
+import { awsSettings, DEFAULT_CHECK_ID } from '../aws-client/settings.js';
 import { Ownership } from '../ownership.js';
+import type { OpenedStore } from '../provider.js';
+import type { ManagerDeps } from '../settings.js';
+import { SECRETS_MANAGER_LIMITS } from './limits.js';
 import { SecretsManagerReader } from './reader.js';
 import { SecretsManagerRequests } from './requests.js';
+import { NAME, type SecretsManagerSettings } from './settings.js';
 import { SecretsManagerStore } from './store.js';
-import type { SecretStore } from '../port.js';
-import type { ManagerDeps, ManagerSettings } from '../settings.js';
-
-export const SECRETS_MANAGER_PROVIDER = 'aws-secrets-manager';
-const DEFAULT_CHECK_ID = '/openmetadata/connection-secrets';
 
 /**
  * One client and the store on it. Makes no call.
@@ -18,28 +18,29 @@ const DEFAULT_CHECK_ID = '/openmetadata/connection-secrets';
  * @throws ConfigurationError CONFIG_INVALID without a region
  */
 export async function openSecretsManagerStore(
-  settings: ManagerSettings,
+  settings: SecretsManagerSettings,
   deps: ManagerDeps,
-): Promise<{ store: SecretStore; region: string }> {
-  const credentials = awsCredentials(settings);
-  const client = new SecretsManagerClient(awsClientConfig(settings, credentials));
+): Promise<OpenedStore> {
+  const aws = awsSettings(settings, settings.values.AWS_ENDPOINT_URL_SECRETS_MANAGER);
+  const credentials = awsCredentials(aws);
+  const client = new SecretsManagerClient(awsClientConfig(aws, credentials));
   const region = await resolveRegion(() => client.config.region());
-  const requester = new AwsRequester(SECRETS_MANAGER_PROVIDER, settings.requestTimeoutMs, {
+  const requester = new AwsRequester(NAME, settings.requestTimeoutMs, {
     ...deps,
     region,
     onCredentialsRefused: credentials.renew,
   });
   const ownership = new Ownership(settings);
-  const requests = new SecretsManagerRequests(client, requester, ownership, settings);
+  const requests = new SecretsManagerRequests(client, requester, ownership, settings.values);
   const store = new SecretsManagerStore({
-    provider: SECRETS_MANAGER_PROVIDER,
+    provider: NAME,
     requests,
     ownership,
-    reader: new SecretsManagerReader(SECRETS_MANAGER_PROVIDER, client, requester, requests),
+    reader: new SecretsManagerReader(NAME, client, requester, requests),
     checkId: settings.checkId ?? DEFAULT_CHECK_ID,
     close: () => {
       client.destroy();
     },
   });
-  return { store, region };
+  return { store, location: { region }, limits: SECRETS_MANAGER_LIMITS };
 }

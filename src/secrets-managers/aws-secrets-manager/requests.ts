@@ -19,7 +19,7 @@ import { OUR_TAG, ownerOf, type Ownership } from '../ownership.js';
 import { RepeatedCall } from '../aws-client/repeated-call.js';
 import { hasNothing, type Answer, type AwsRequester } from '../aws-client/requester.js';
 import type { Description, ListPage, PutItem, StoreCall } from '../port.js';
-import type { ManagerSettings } from '../settings.js';
+import type { SecretsManagerSettings } from './settings.js';
 
 export const CURRENT = 'AWSCURRENT';
 const LIST_PAGE = 100;
@@ -29,7 +29,7 @@ export class SecretsManagerRequests {
   readonly #client: SecretsManagerClient;
   readonly #requester: AwsRequester;
   readonly #ownership: Ownership;
-  readonly #settings: ManagerSettings;
+  readonly #settings: SecretsManagerSettings['values'];
   readonly #create: RepeatedCall<CreateSecretRequest, CreateSecretResponse>;
   readonly #putValue: RepeatedCall<PutSecretValueRequest, PutSecretValueResponse>;
 
@@ -37,7 +37,7 @@ export class SecretsManagerRequests {
     client: SecretsManagerClient,
     requester: AwsRequester,
     ownership: Ownership,
-    settings: ManagerSettings,
+    settings: SecretsManagerSettings['values'],
   ) {
     this.#client = client;
     this.#requester = requester;
@@ -63,7 +63,7 @@ export class SecretsManagerRequests {
       this.#create.send({
         Name: item.secretId,
         SecretString: item.value.reveal(),
-        ClientRequestToken: item.clientToken,
+        ClientRequestToken: item.requestKey,
         Tags: this.#tags(item.connectionId),
       }),
       ({ ARN: arn, VersionId: version }) => isText(arn) && isText(version),
@@ -79,7 +79,7 @@ export class SecretsManagerRequests {
       this.#putValue.send({
         SecretId: item.secretId,
         SecretString: item.value.reveal(),
-        ClientRequestToken: item.clientToken,
+        ClientRequestToken: item.requestKey,
       }),
       ({ ARN: arn, VersionId: version }) => isText(arn) && isText(version),
     );
@@ -157,7 +157,8 @@ export class SecretsManagerRequests {
   }
 
   delete(secretId: string, call: StoreCall): Promise<Answer<unknown>> {
-    const { forceDelete, recoveryWindowDays } = this.#settings;
+    const { AWS_SM_FORCE_DELETE: forceDelete, AWS_SM_RECOVERY_WINDOW_DAYS: recoveryWindowDays } =
+      this.#settings;
     const command = new DeleteSecretCommand({
       SecretId: secretId,
       ...(forceDelete ? { ForceDeleteWithoutRecovery: true } : { RecoveryWindowInDays: recoveryWindowDays }),

@@ -1,5 +1,6 @@
 import type { StoreLimits } from '../port.js';
-import type { SsmTier } from '../settings.js';
+
+export type SsmTier = 'standard' | 'advanced';
 
 const LONGEST_FULL_NAME = 1_011;
 /** The longest name counts the ARN in front of it, whose length varies with partition and region. */

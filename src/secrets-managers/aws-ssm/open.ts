@@ -2,46 +2,44 @@ import { SSMClient } from '@aws-sdk/client-ssm';
 import { awsClientConfig, resolveRegion } from '../aws-client/client-config.js';
 import { awsCredentials } from '../aws-client/credentials.js';
 import { AwsRequester } from '../aws-client/requester.js';
+import { awsSettings, DEFAULT_CHECK_ID } from '../aws-client/settings.js';
 import { Ownership } from '../ownership.js';
+import type { OpenedStore } from '../provider.js';
+import type { ManagerDeps } from '../settings.js';
 import { ssmLimits } from './limits.js';
 import { SsmReader } from './reader.js';
 import { SsmRequests } from './requests.js';
+import { NAME, type SsmSettings } from './settings.js';
 import { SsmStore } from './store.js';
-import type { SecretStore } from '../port.js';
-import type { ManagerDeps, ManagerSettings } from '../settings.js';
-
-export const SSM_PROVIDER = 'aws-ssm';
-const DEFAULT_CHECK_ID = '/openmetadata/connection-secrets';
 
 /**
  * One client and the store on it. Makes no call.
  *
  * @throws ConfigurationError CONFIG_INVALID without a region
  */
-export async function openSsmStore(
-  settings: ManagerSettings,
-  deps: ManagerDeps,
-): Promise<{ store: SecretStore; region: string }> {
-  const credentials = awsCredentials(settings);
-  const client = new SSMClient(awsClientConfig(settings, credentials));
+export async function openSsmStore(settings: SsmSettings, deps: ManagerDeps): Promise<OpenedStore> {
+  const aws = awsSettings(settings, settings.values.AWS_ENDPOINT_URL_SSM);
+  const credentials = awsCredentials(aws);
+  const client = new SSMClient(awsClientConfig(aws, credentials));
   const region = await resolveRegion(() => client.config.region());
-  const requester = new AwsRequester(SSM_PROVIDER, settings.requestTimeoutMs, {
+  const requester = new AwsRequester(NAME, settings.requestTimeoutMs, {
     ...deps,
     region,
     onCredentialsRefused: credentials.renew,
   });
   const ownership = new Ownership(settings);
-  const requests = new SsmRequests(client, requester, ownership, settings);
+  const requests = new SsmRequests(client, requester, ownership, settings.values.SSM_TIER);
+  const limits = ssmLimits(settings.values.SSM_TIER);
   const store = new SsmStore({
-    provider: SSM_PROVIDER,
-    limits: ssmLimits(settings.ssmTier),
+    provider: NAME,
+    limits,
     requests,
     ownership,
-    reader: new SsmReader(SSM_PROVIDER, requests),
+    reader: new SsmReader(NAME, requests),
     checkId: settings.checkId ?? DEFAULT_CHECK_ID,
     close: () => {
       client.destroy();
     },
   });
-  return { store, region };
+  return { store, location: { region }, limits };
 }

@@ -16,7 +16,7 @@ import { OUR_TAG, ownerOf, type Ownership, type Owner } from '../ownership.js';
 import { RepeatedCall } from '../aws-client/repeated-call.js';
 import { hasNothing, type Answer, type AwsRequester } from '../aws-client/requester.js';
 import type { StoreCall } from '../port.js';
-import type { ManagerSettings } from '../settings.js';
+import type { SsmTier } from './limits.js';
 
 const RESOURCE_TYPE = 'Parameter';
 const LIST_PAGE = 50;
@@ -32,14 +32,14 @@ export class SsmRequests {
   readonly #client: SSMClient;
   readonly #requester: AwsRequester;
   readonly #ownership: Ownership;
-  readonly #settings: ManagerSettings;
+  readonly #tier: SsmTier;
   readonly #putParameter: RepeatedCall<PutParameterRequest, PutParameterResult>;
 
-  constructor(client: SSMClient, requester: AwsRequester, ownership: Ownership, settings: ManagerSettings) {
+  constructor(client: SSMClient, requester: AwsRequester, ownership: Ownership, tier: SsmTier) {
     this.#client = client;
     this.#requester = requester;
     this.#ownership = ownership;
-    this.#settings = settings;
+    this.#tier = tier;
     this.#putParameter = new RepeatedCall(
       client,
       'PutParameter',
@@ -55,7 +55,7 @@ export class SsmRequests {
         Value: value.reveal(),
         Type: 'SecureString',
         Overwrite: false,
-        Tier: this.#settings.ssmTier === 'advanced' ? 'Advanced' : 'Standard',
+        Tier: this.#tier === 'advanced' ? 'Advanced' : 'Standard',
         Tags: this.#tags(connectionId),
       },
       call,
@@ -73,7 +73,7 @@ export class SsmRequests {
         Value: value.reveal(),
         Type: 'SecureString',
         Overwrite: true,
-        ...(this.#settings.ssmTier === 'advanced' ? { Tier: 'Advanced' as const } : {}),
+        ...(this.#tier === 'advanced' ? { Tier: 'Advanced' as const } : {}),
       },
       call,
     );

@@ -152,7 +152,7 @@ export class InMemoryStore implements SecretStore {
     if (refused !== null) return refused;
     await call.admitWrite();
     const entry = this.#entries.get(item.secretId);
-    const version = { value: item.value, token: item.clientToken };
+    const version = { value: item.value, token: item.requestKey };
     if (entry === undefined) {
       const created = this.#newEntry(this.#ownership.ownerFor(item.connectionId), version);
       this.#entries.set(item.secretId, created);
@@ -167,12 +167,12 @@ export class InMemoryStore implements SecretStore {
   }
 
   #change(entry: Entry, item: PutItem, effect: Stored['effect']): StoreResult<Stored> {
-    const earlier = entry.versions.find((version) => version.token === item.clientToken);
+    const earlier = entry.versions.find((version) => version.token === item.requestKey);
     if (earlier !== undefined) {
       if (earlier.value.equals(item.value)) return stored(item, earlier.version, effect);
       return failure('conflict', `${PROVIDER}: the token of ${item.secretId} was used for another value`);
     }
-    entry.current = this.#version({ value: item.value, token: item.clientToken });
+    entry.current = this.#version({ value: item.value, token: item.requestKey });
     entry.versions = [...entry.versions, entry.current].slice(-VERSIONS_KEPT);
     return stored(item, entry.current.version, effect);
   }

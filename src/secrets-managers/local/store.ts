@@ -143,7 +143,7 @@ export class LocalStore implements SecretStore {
     const effect = verdict === 'claim' ? 'adopted' : 'changed';
     const isAdopted = existing.owner === null || existing.owner.isAdopted === true;
     const owner = this.#ownership.ownerFor(item.connectionId, isAdopted);
-    const repeated = this.#vault.versionByToken(item.secretId, item.clientToken);
+    const repeated = this.#vault.versionByToken(item.secretId, item.requestKey);
     if (repeated === null) return this.#add(item, effect, owner);
     const earlier = this.#open(item.secretId, repeated);
     if (!earlier.ok) return earlier;
@@ -156,7 +156,7 @@ export class LocalStore implements SecretStore {
 
   #add(item: PutItem, effect: Stored['effect'], owner: Owner): StoreResult<Stored> {
     const sealed = this.#keys.seal(item.value.reveal());
-    const version = this.#vault.add(item.secretId, owner, item.clientToken, sealed);
+    const version = this.#vault.add(item.secretId, owner, item.requestKey, sealed);
     return success({ reference: asReference(item.secretId), version: String(version), effect });
   }
 

@@ -10,7 +10,7 @@ export interface VaultSecret {
 
 export interface VaultVersion {
   readonly version: number;
-  readonly clientToken: string;
+  readonly requestKey: string;
   readonly sealed: string;
 }
 
@@ -62,15 +62,15 @@ export class Vault {
     return this.#oneVersion('secret_id = ? AND version = ?', id, version);
   }
 
-  versionByToken(id: string, clientToken: string): VaultVersion | null {
-    return this.#oneVersion('secret_id = ? AND client_token = ?', id, clientToken);
+  versionByToken(id: string, requestKey: string): VaultVersion | null {
+    return this.#oneVersion('secret_id = ? AND client_token = ?', id, requestKey);
   }
 
   /** Adds a version, makes it the current one, sets the owner and forgets the oldest beyond the hundred kept. */
-  add(id: string, owner: Owner, clientToken: string, sealed: string): number {
+  add(id: string, owner: Owner, requestKey: string, sealed: string): number {
     const { lastInsertRowid } = this.#database
       .prepare('INSERT INTO version (secret_id, client_token, sealed) VALUES (?, ?, ?)')
-      .run(id, clientToken, sealed);
+      .run(id, requestKey, sealed);
     const version = Number(lastInsertRowid);
     this.#database
       .prepare(
@@ -150,5 +150,5 @@ function asFlag({ isAdopted = false }: Owner): number | null {
 }
 
 function asVersion(row: VersionRow): VaultVersion {
-  return { version: row.version, clientToken: row.client_token, sealed: row.sealed };
+  return { version: row.version, requestKey: row.client_token, sealed: row.sealed };
 }

@@ -121,8 +121,8 @@ describe('printed, an object shows none of what it holds', () => {
     const value = new SecretValue(CANARY);
     expectQuiet(value);
     expect(String(value)).toBe('[secret]');
-    const aws = { region: 'x', accessKeyId: 'AKIA', secretAccessKey: value };
-    const resolver = createResolver({ fernetKeys: KEY, aws });
+    const settings = { OM_SM_REGION: 'x', OM_SM_ACCESS_KEY_ID: 'AKIA', OM_SM_ACCESS_KEY: value };
+    const resolver = createResolver({ fernetKeys: KEY, settings });
     const kafka = {
       brokers: ['127.0.0.1:1'],
       sasl: { mechanism: 'plain', username: 'u', password: value },

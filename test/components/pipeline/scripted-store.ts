@@ -10,6 +10,7 @@ import {
   type StoreLimits,
   type StoreResult,
 } from '../../../src/secrets-managers/port.js';
+import { inMemory } from '../../../src/secrets-managers/in-memory/provider.js';
 import { InMemoryStore, IN_MEMORY_LIMITS } from '../../../src/secrets-managers/in-memory/store.js';
 import type { ManagerName } from '../../../src/terms.js';
 import { testOwnership } from '../../harness/ownership.js';
@@ -142,6 +143,8 @@ export function scriptedManager(
   return {
     name,
     provider: name,
+    capabilities: inMemory.capabilities,
+    location: {},
     keeps,
     idStyle: 'slash',
     limits: { ...IN_MEMORY_LIMITS, ...limits },

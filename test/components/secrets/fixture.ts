@@ -134,7 +134,7 @@ export class Bench {
           ...item,
           value: new SecretValue(item.value),
           known: true,
-          clientToken: randomUUID(),
+          requestKey: randomUUID(),
           adopt: false,
         },
       ],

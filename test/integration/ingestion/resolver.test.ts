@@ -15,7 +15,7 @@ import { awsOptions, putParameter, putSecret, STORES } from './support.js';
 const range = (count: number): number[] => Array.from({ length: count }, (_, at) => at);
 
 function resolver(endpoint: string, options: Partial<ResolverOptions> = {}) {
-  const made = createResolver({ aws: awsOptions(endpoint), ...options });
+  const made = createResolver({ settings: awsOptions(endpoint), ...options });
   disposeLater(() => made.close());
   return made;
 }

@@ -298,7 +298,7 @@ describeWith(['kafka', 'moto'], 'a subscriber that is killed', ({ kafka: brokers
     const { topic, groupId, send } = await bench(brokers, 1);
     const name = `/${freshName('moves')}/password`;
     await putSecret(clients, name, 'value-one');
-    const resolver = createResolver({ aws: awsOptions(moto) });
+    const resolver = createResolver({ settings: awsOptions(moto) });
     disposeLater(() => resolver.close());
     const values: unknown[] = [];
     const subscription = subscribeSecured(

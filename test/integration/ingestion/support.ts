@@ -2,19 +2,18 @@ import { CreateSecretCommand, PutSecretValueCommand } from '@aws-sdk/client-secr
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { encodeSecuredEvent } from '../../../src/events/secured-event.js';
 import { SecretValue } from '../../../src/secret-value.js';
-import type { AwsOptions } from '../../../src/ingestion/index.js';
+import type { StoreSettings } from '../../../src/ingestion/index.js';
 import type { SecuredEvent } from '../../../src/terms.js';
 import { requireMessage } from '../../harness/asyncapi.js';
 import { AWS_CREDENTIALS, AWS_REGION, produce } from '../../harness/index.js';
 import type { AwsClients, RecordToSend } from '../../harness/index.js';
 import { securedEvent } from '../../unit/ingestion/support.js';
 
-export const awsOptions = (endpoint: string): AwsOptions => ({
-  region: AWS_REGION,
-  accessKeyId: AWS_CREDENTIALS.accessKeyId,
-  secretAccessKey: new SecretValue(AWS_CREDENTIALS.secretAccessKey),
-  secretsManagerEndpoint: endpoint,
-  ssmEndpoint: endpoint,
+export const awsOptions = (endpoint: string): StoreSettings => ({
+  OM_SM_REGION: AWS_REGION,
+  OM_SM_ACCESS_KEY_ID: AWS_CREDENTIALS.accessKeyId,
+  OM_SM_ACCESS_KEY: new SecretValue(AWS_CREDENTIALS.secretAccessKey),
+  AWS_ENDPOINT_URL: endpoint,
 });
 
 export const STORES = {

@@ -32,15 +32,9 @@ function quoting(message: string): Error {
 describe('what AWS answers goes no further than its name', () => {
   const settings = (endpointUrl: string) => ({
     region: 'eu-west-1',
-    accessKeyId: 'testing',
-    secretAccessKey: new SecretValue('testing'),
+    credentials: { accessKeyId: 'testing', secretAccessKey: new SecretValue('testing') },
     endpointUrl,
-    tags: [],
-    ssmTier: 'standard' as const,
     requestTimeoutMs: 2_000,
-    recoveryWindowDays: 7,
-    forceDelete: false,
-    vaultFile: '',
   });
 
   async function failureAt(url: string): Promise<{ original: unknown; answer: unknown }> {

@@ -28,7 +28,7 @@ import {
 } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
 import { changeEvent } from '../../components/cli/support.js';
-import { BASE_SETTINGS, storeCall, valueOf } from '../../conformance/fixture.js';
+import { storeCall, testSettings, valueOf } from '../../conformance/fixture.js';
 import { runHere } from '../../components/operations/verify-worlds.js';
 import { generateKey } from '../../../src/fernet/index.js';
 
@@ -89,7 +89,7 @@ class Installation {
   async secret(name: string, cluster = this.cluster) {
     const manager = await createSecretsManager(
       this.manager,
-      { ...BASE_SETTINGS, region: AWS_REGION, endpointUrl: this.endpoint },
+      testSettings({ OM_SM_REGION: AWS_REGION, AWS_ENDPOINT_URL: this.endpoint }),
       { keys: { seal: String, open: String } },
     );
     const reference = `secret:/${cluster}/database/${name}/password` as const;

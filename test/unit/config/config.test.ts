@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, SettingsError, type Config } from '../../../src/config.js';
-import type { Setting } from '../../../src/config/setting.js';
+import type { Setting } from '../../../src/setting/setting.js';
 import { SETTING_NAMES, SETTINGS } from '../../../src/config/settings.js';
+import { vaultFileOf } from '../../../src/secrets-managers/local/provider.js';
 import { generateKey } from '../../../src/fernet/index.js';
 import { CANARY, KEY, MINIMUM, WRONG } from './wrong-settings.js';
 
@@ -46,13 +47,13 @@ describe('defaults', () => {
         migration: null,
         writesPerSecond: 20,
         requestTimeoutMs: 5000,
-        localVaultFile: './connection-secrets.vault',
-        aws: {
-          region: null,
-          credentials: null,
-          ssmTier: 'standard',
-          recoveryWindowDays: 30,
-          forceDelete: false,
+        values: {
+          LOCAL_VAULT_FILE: null,
+          OM_SM_REGION: null,
+          OM_SM_ACCESS_KEY: null,
+          SSM_TIER: 'standard',
+          AWS_SM_RECOVERY_WINDOW_DAYS: 30,
+          AWS_SM_FORCE_DELETE: false,
         },
       },
       database: { address: { type: 'sqlite', file: './connection-secrets.sqlite' }, migrate: 'auto' },
@@ -98,7 +99,7 @@ describe('defaults', () => {
     const config = loadConfig({ ...empty, ...MINIMUM });
     expect(JSON.stringify(config)).toBe(JSON.stringify(load({})));
     expect(Object.isFrozen(config)).toBe(true);
-    expect(Object.isFrozen(config.secretsManager.aws)).toBe(true);
+    expect(Object.isFrozen(config.secretsManager.values)).toBe(true);
     expect(Object.isFrozen(config.kafka.brokers)).toBe(true);
   });
 });
@@ -159,7 +160,9 @@ describe('settings that are read', () => {
   ])('DATABASE_URL=%s', (given, expected, vault) => {
     const config = load({ DATABASE_URL: given });
     expect(config.database.address).toMatchObject(expected);
-    expect(config.secretsManager.localVaultFile).toBe(vault);
+    const { address } = config.database;
+    const databaseFile = address.type === 'sqlite' ? address.file : null;
+    expect(vaultFileOf({ values: config.secretsManager.values, databaseFile })).toBe(vault);
   });
 
   it('takes percent-encoded passwords apart', () => {
@@ -227,11 +230,11 @@ describe('settings that are read', () => {
       secretsManager: {
         writesPerSecond: 0.5,
         strictIds: true,
-        aws: {
-          region: 'eu-west-1',
-          credentials: { accessKeyId: 'id' },
-          secretsManagerEndpoint: 'http://127.0.0.1:5000',
-          ssmEndpoint: 'http://127.0.0.1:5001',
+        values: {
+          OM_SM_ACCESS_KEY_ID: 'id',
+          AWS_DEFAULT_REGION: 'eu-west-1',
+          AWS_ENDPOINT_URL: 'http://127.0.0.1:5000',
+          AWS_ENDPOINT_URL_SSM: 'http://127.0.0.1:5001',
         },
       },
       kafka: { tls: { caFile: file, certFile: null, keyFile: null }, rebalanceTimeoutMs: 90_000 },

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { generateKey } from '../../../src/fernet/index.js';
-import { ingestionFromEnv } from '../../../src/ingestion/index.js';
+import { ingestionFromEnv, SecretValue } from '../../../src/ingestion/index.js';
 import { publisherFromEnv } from '../../../src/publisher/index.js';
 
 const KAFKA = { KAFKA_BROKERS: 'a:1,b:2' };
@@ -14,16 +14,18 @@ describe('settings of ingestion from the environment', () => {
       groupId: 'connection-secrets-ingestion',
       topic: 'connection.secured',
     });
-    expect(resolver).toEqual({ aws: { requestTimeoutMs: 5_000 } });
+    expect(resolver).toEqual({ settings: {}, requestTimeoutMs: 5_000 });
     expect(() => ingestionFromEnv({})).toThrow(/KAFKA_BROKERS/);
   });
 
-  it('open the vault of a worker on this machine only where both file and key are named', () => {
+  it('pass on the vault of a worker on this machine and its key, which does not show', () => {
     const env = { ...KAFKA, LOCAL_VAULT_FILE: '/v/demo.vault', FERNET_KEY: generateKey() };
-    const local = { vaultFile: env.LOCAL_VAULT_FILE, fernetKeys: env.FERNET_KEY };
-    expect(ingestionFromEnv({ ...env, INGESTION_FERNET_KEY: generateKey() }).resolver.local).toEqual(local);
-    for (const missing of ['LOCAL_VAULT_FILE', 'FERNET_KEY'])
-      expect(ingestionFromEnv({ ...env, [missing]: '' }).resolver.local).toBeUndefined();
+    const { settings } = ingestionFromEnv({ ...env, INGESTION_FERNET_KEY: generateKey() }).resolver;
+    expect(settings).toEqual({
+      LOCAL_VAULT_FILE: '/v/demo.vault',
+      FERNET_KEY: new SecretValue(env.FERNET_KEY),
+    });
+    expect(inspect(settings)).not.toContain(env.FERNET_KEY);
   });
 
   it('take the worker’s names', () => {
@@ -42,12 +44,11 @@ describe('settings of ingestion from the environment', () => {
     });
     expect(resolver).toMatchObject({
       fernetKeys: key,
-      aws: {
-        ...{ region: 'r-1', accessKeyId: 'id', requestTimeoutMs: 900 },
-        ...{ secretsManagerEndpoint: 'http://h:1', ssmEndpoint: 'http://h:1' },
-      },
+      requestTimeoutMs: 900,
+      settings: { OM_SM_REGION: 'r-1', OM_SM_ACCESS_KEY_ID: 'id', AWS_ENDPOINT_URL: 'http://h:1' },
     });
-    expect(resolver.aws?.secretAccessKey?.reveal()).toBe('p4ssw0rd');
+    expect(resolver.settings?.['OM_SM_ACCESS_KEY']).toEqual(new SecretValue('p4ssw0rd'));
+    expect(String(resolver.settings?.['OM_SM_ACCESS_KEY'])).toBe('[secret]');
     expect(inspect({ resolver, subscription }, { depth: 9 })).not.toContain('p4ssw0rd');
   });
 });

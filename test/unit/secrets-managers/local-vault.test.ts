@@ -26,7 +26,7 @@ function item(secretId: string, value: string, token = secretId.padEnd(40, '0'))
     value: new SecretValue(value),
     connectionId: 'c1',
     known: true,
-    clientToken: token,
+    requestKey: token,
     adopt: false,
   };
 }

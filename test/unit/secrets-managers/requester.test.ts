@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { awsClientConfig } from '../../../src/secrets-managers/aws-client/client-config.js';
 import { awsCredentials } from '../../../src/secrets-managers/aws-client/credentials.js';
 import { AwsRequester, hasNothing } from '../../../src/secrets-managers/aws-client/requester.js';
-import type { ManagerSettings } from '../../../src/secrets-managers/settings.js';
+import type { AwsSettings } from '../../../src/secrets-managers/aws-client/settings.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import { startAwsStandin, type Fault } from '../../harness/aws-standin/index.js';
 import { disposeLater } from '../../harness/cleanup.js';
@@ -13,17 +13,11 @@ const TIMEOUT_MS = 60;
 
 async function bench(login = '') {
   const standin = await startAwsStandin();
-  const settings: ManagerSettings = {
+  const settings: AwsSettings = {
     region: 'eu-west-1',
-    accessKeyId: 'testing',
-    secretAccessKey: new SecretValue('testing'),
+    credentials: { accessKeyId: 'testing', secretAccessKey: new SecretValue('testing') },
     endpointUrl: standin.url.replace('://', `://${login}`),
-    tags: [],
-    ssmTier: 'standard',
     requestTimeoutMs: TIMEOUT_MS,
-    recoveryWindowDays: 7,
-    forceDelete: false,
-    vaultFile: '',
   };
   const config = awsClientConfig(settings, awsCredentials(settings));
   let release: () => void = () => undefined;

@@ -124,7 +124,9 @@ async function mutedOutlet({ config, logger }: DryRunOptions): Promise<Outlet> {
 
 /** `local` makes its file when it is opened. */
 function withoutVault(config: Config): Config {
-  return { ...config, secretsManager: { ...config.secretsManager, localVaultFile: ':memory:' } };
+  const { secretsManager } = config;
+  const values = { ...secretsManager.values, LOCAL_VAULT_FILE: ':memory:' };
+  return { ...config, secretsManager: { ...secretsManager, values } };
 }
 
 async function previews(

@@ -5,6 +5,16 @@ export class Refusal extends Error {
   override readonly name = 'Refusal';
 }
 
+/** One mistake: the variable, and what to do. Never its text. */
+export interface Problem {
+  readonly name: string;
+  readonly message: string;
+}
+
+/** Settings by their names, and the values that they are read to. */
+export type SettingTable = Readonly<Record<string, Setting<unknown>>>;
+export type ValuesOf<T extends SettingTable> = { readonly [N in keyof T]: z.output<T[N]['schema']> };
+
 /** How a text becomes a value. `parse` throws {@link Refusal}. */
 export interface Form<T> {
   readonly form: string;
