@@ -1,10 +1,9 @@
 import type { Config } from '../config.js';
 import type { Database } from '../database/database.js';
 import { countTables, type PlaceCounts } from '../operations/token-counts.js';
-import { previewRotation } from '../operations/rotation-preview.js';
 import { countPublisherTokens } from '../operations/publisher-tokens.js';
 import { failed, ok, warned, type CheckResult } from './doctor-check.js';
-import { rotationSources } from '../operations/rotation-sources.js';
+import { countTokensByKey, rotationSources } from '../operations/rotation-sources.js';
 
 const NEVER = new AbortController().signal;
 
@@ -22,7 +21,7 @@ export async function checkOldKeys(
     const places = await countTables(database, keys, NEVER, ['secret_reference', 'dead_letter', 'setting']);
     return [...unknownTokens(places), ...formerTokens(places)];
   }
-  const places = await previewRotation(await rotationSources(config, database), NEVER);
+  const places = await countTokensByKey(await rotationSources(config, database), NEVER);
   const lists = new Set(rings.filter(({ size }) => size > 1).map(({ name }) => name));
   const results = [...lists].map((name) =>
     judge(

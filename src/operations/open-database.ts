@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import type { Config } from '../config.js';
 import { ConfigurationError } from '../errors.js';
 import type { Database } from '../database/database.js';
+import type { DatabaseIdentity } from '../database/settings.js';
 
-/** Why there is nothing to read yet; null: there may be. */
+/** Why there is no database to read; null: there may be one. */
 export function missingDatabase({ database: { address } }: Config<never>): string | null {
   if (address.type !== 'sqlite') return null;
   if (address.file === ':memory:') return 'DATABASE_URL is sqlite::memory:, which ends with its process';
@@ -11,8 +12,8 @@ export function missingDatabase({ database: { address } }: Config<never>): strin
 }
 
 /**
- * Opens the database for reading only, beside a worker that may be running, and closes it after `work`.
- * @throws ConfigurationError CONFIG_INVALID where there is none, SCHEMA_OUTDATED, SCHEMA_TOO_NEW
+ * Opens the database for reading only and closes it after `work`. A worker may run at the same time.
+ * @throws ConfigurationError CONFIG_INVALID if there is none, SCHEMA_OUTDATED, SCHEMA_TOO_NEW
  */
 export async function readDatabase<T>(
   config: Config<never>,
@@ -25,7 +26,7 @@ export async function readDatabase<T>(
   });
 }
 
-/** The same whatever the schema is. */
+/** The same, but with any schema. */
 export async function openForReading<T>(
   config: Config<never>,
   work: (database: Database) => Promise<T>,
@@ -34,7 +35,7 @@ export async function openForReading<T>(
   if (missing !== null)
     throw new ConfigurationError(
       'CONFIG_INVALID',
-      `${missing}: \`start\` and \`pipe\` make it on their first run`,
+      `${missing}: run \`start\` or \`pipe\` first, which make the database`,
     );
   const { Database } = await import('../database/database.js');
   const { address, poolSize } = config.database;
@@ -47,8 +48,8 @@ export async function openForReading<T>(
 }
 
 /**
- * Opens the database to change it, whatever its schema is, and closes it after `work`.
- * @throws ConfigurationError DATABASE_IN_USE where a process works on the SQLite file
+ * Opens the database, with any schema, to change it, and closes it after `work`.
+ * @throws ConfigurationError DATABASE_IN_USE if another process has the SQLite file open
  */
 export async function openForWriting<T>(
   config: Config<never>,
@@ -67,7 +68,7 @@ export async function openForWriting<T>(
   }
 }
 
-/** The same for a schema that is this program's. */
+/** The same, but only with the schema of this version. @throws ConfigurationError SCHEMA_OUTDATED, SCHEMA_TOO_NEW */
 export async function writeDatabase<T>(
   config: Config<never>,
   work: (database: Database) => Promise<T>,
@@ -77,4 +78,31 @@ export async function writeDatabase<T>(
     await requireCurrentSchema(database);
     return work(database);
   });
+}
+
+/** @throws ConfigurationError KEY_MISMATCH; CONFIG_INVALID if no worker has ever started on this database */
+export async function requireIdentity(
+  database: Database,
+  keys: Config<'keys'>['keys'],
+): Promise<DatabaseIdentity> {
+  const { openIdentity } = await import('../database/settings.js');
+  return (await openIdentity(database, keys)) ?? refuseUnused();
+}
+
+/** @throws ConfigurationError CONFIG_INVALID */
+export function refuseUnused(): never {
+  throw new ConfigurationError(
+    'CONFIG_INVALID',
+    'the database is empty: no worker has started on it yet. Run `start` or `pipe` first',
+  );
+}
+
+/** @throws ConfigurationError USAGE_INVALID naming the ids that the database does not know */
+export async function requireConnections(database: Database, ids: readonly string[]): Promise<void> {
+  const missing: string[] = [];
+  for (const id of ids)
+    if (!(await database.run(({ manager, tables }) => manager.existsBy(tables.connection, { id }))))
+      missing.push(id);
+  if (missing.length > 0)
+    throw new ConfigurationError('USAGE_INVALID', `the database knows no connection ${missing.join(', ')}`);
 }

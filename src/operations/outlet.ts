@@ -15,10 +15,10 @@ export interface OpenedOutlet {
 }
 
 const CLOSE_DEADLINE_MS = 5_000;
-/** Without a broker nobody says what its topics take: Kafka's default. */
+/** Kafka's default, for want of a broker that says what its topics take. */
 const DEFAULT_RECORD_BYTES = 1_000_000;
 
-/** Where a command publishes: to the broker, if there is one. */
+/** Opens what a command publishes to: the broker, if one is configured. */
 export async function openOutlet(config: Config<'keys'>, logger: Logger): Promise<OpenedOutlet> {
   const { kafka, claims, topics } = config;
   if (kafka === null) {
@@ -26,11 +26,7 @@ export async function openOutlet(config: Config<'keys'>, logger: Logger): Promis
     return { outlet, publishes: false, kafkaCluster: null, close: () => Promise.resolve() };
   }
   const settings = kafkaSettings({ kafka, claims });
-  const outlet = new KafkaOutlet({
-    settings,
-    topics,
-    logger,
-  });
+  const outlet = new KafkaOutlet({ settings, topics, logger });
   await outlet.readLimits();
   return {
     outlet,
@@ -40,7 +36,7 @@ export async function openOutlet(config: Config<'keys'>, logger: Logger): Promis
   };
 }
 
-/** There is no broker: everything waits in the database for a worker that has one. */
+/** The outlet without a broker: every record waits in the database for a worker that has one. */
 export function heldBack(requestTimeoutMs: number): Outlet {
   return {
     requestTimeoutMs,

@@ -1,13 +1,13 @@
-/** How far long work has come. Counts are of whole things: connections, records, rows. */
+/** How far long work has come, in whole things: connections, records, rows. */
 export interface ProgressCounts {
+  /** Includes those that failed. */
   readonly done: number;
   /** Null while it is not known. */
   readonly total: number | null;
-  /** Of `done`: those that could not be done. */
   readonly failed: number;
 }
 
-/** Who long work tells how far it has come, as often as it likes. */
+/** Shows how far long work has come. The work may report as often as it likes. */
 export interface Progress {
   report(counts: ProgressCounts): void;
 }

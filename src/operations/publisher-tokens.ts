@@ -6,7 +6,7 @@ import { ageOf, type TokenKeys } from './token-counts.js';
 
 const TOKEN = /fernet:(gAAAA[A-Za-z0-9_-]+={0,2})/g;
 
-/** How many fields of kept events (waiting or dead) a publisher sealed with another key than the first of the list. */
+/** How many fields of waiting events and dead letters a publisher sealed with another key than the first of the list. */
 export async function countPublisherTokens(
   database: Database,
   { deadLetter, publisher }: { readonly deadLetter: Sealer; readonly publisher: TokenKeys },
@@ -29,6 +29,6 @@ function tokensInside(sealedRecord: string, ring: Sealer): string[] {
     const text = record.value?.toString('utf8') ?? '';
     return [...text.matchAll(TOKEN)].map(([, token = '']) => token);
   } catch {
-    return []; // counted as a token that no key opens
+    return []; // `countTables` counts the record as a token that no key opens
   }
 }

@@ -12,18 +12,18 @@ import {
 import type { UnderClaim } from '../pipeline/under-claim.js';
 import type { Operation } from '../terms.js';
 
-export interface RepublishRequest {
+interface RepublishRequest {
   readonly connectionId: string;
   readonly operation: Operation;
-  /** Looked at under the row's lock: only then. */
+  /** Called under the row's lock. If it says false, nothing is published. */
   readonly only: (connection: ConnectionRow) => boolean;
 }
 
 /**
- * Puts a connection's present state into the outbox once more, as a new revision, under its claim. The relay of a
- * running worker publishes it, or the next start.
+ * Puts a connection's present state into the outbox again, as a new revision, under its claim. The relay of a running
+ * worker, or of the next start, publishes it.
  *
- * @returns `busy` where somebody else holds the claim; the error where the state names a secret that it may not name
+ * @returns `busy` if another process holds the claim; the error if the state names a secret that it may not name
  */
 export async function republish(
   underClaim: UnderClaim,
@@ -51,15 +51,15 @@ export async function republish(
 
 const OUTCOME = { name: 'applied', code: null } as const;
 
-/** Nothing to publish, and nothing else either. */
+/** The decision that there is nothing to publish. */
 export const NOT_NEEDED: Decision<never> = { kind: 'settle', outcome: OUTCOME, changes: {} };
 
 /**
- * The present state as the next revision. `operation` says why a live connection comes again; of one that is deleted,
- * for good or not, it says that as before: readers go by it.
+ * The present state as the next revision. A deleted or soft-deleted connection says so again in its `operation`, because
+ * readers act on that. For any other, `operation` says why it is published again.
  *
- * @param maxBytes the largest record that is published
- * @returns why it is not published: OUTPUT_TOO_LARGE, REFERENCE_FOREIGN, REFERENCE_INVALID
+ * @param maxBytes the largest record that its topic takes
+ * @returns the error if it cannot be published: OUTPUT_TOO_LARGE, REFERENCE_FOREIGN, REFERENCE_INVALID
  */
 export function nextRevision(
   state: LockedState,
@@ -78,7 +78,10 @@ export function nextRevision(
   if (record instanceof EventError) return record;
   const bytes = byteSize(record);
   if (bytes > maxBytes)
-    return new EventError('OUTPUT_TOO_LARGE', `it has ${bytes} bytes, its topic takes ${maxBytes}`);
+    return new EventError(
+      'OUTPUT_TOO_LARGE',
+      `the record has ${bytes} bytes, and its topic takes ${maxBytes}`,
+    );
   const place = { connectionId: connection.id, revision: next.revision, nowMs };
   return {
     kind: 'commit',

@@ -13,7 +13,7 @@ import { rotatePage, type RotationKeys } from './rotate-tables.js';
 import type { SecuredTokens } from './secured-tokens.js';
 import { countTables, type PlaceCounts } from './token-counts.js';
 
-/** Places in the order in which they are worked through. The settings are the last: see {@link KeyRotation}. */
+/** The places with tokens, in the order of a rotation. The settings come last: see {@link KeyRotation}. */
 export const STEPS = [
   'secret_reference',
   'dead_letter',
@@ -24,13 +24,13 @@ export const STEPS = [
 ] as const;
 export type Step = (typeof STEPS)[number];
 
-/** How far a rotation has come: everything before `step`, and of `step` what lies before `after`. */
+/** How far a rotation has come: all steps before `step` are done, and of `step` everything before `after`. */
 export interface RotationPosition {
   readonly step: Step;
   readonly after: string;
 }
 
-/** The local vault; its versions are gone through by number. */
+/** The local vault. It goes through the versions of secrets by their numbers. */
 export interface VaultAccess {
   /** The setting whose keys open it. */
   readonly keys: string;
@@ -38,58 +38,59 @@ export interface VaultAccess {
   rotate(after: number, onBatch: (batch: VaultBatch) => Promise<void>, signal: AbortSignal): Promise<void>;
 }
 
-export interface RotationParts extends RotationKeys {
+interface RotationParts extends RotationKeys {
   readonly database: Database;
   /** Publishes nothing: a worker's relay does. */
   readonly underClaim: UnderClaim;
   readonly ingestion: { readonly name: string; readonly primaryKeyId: string };
   readonly secured: SecuredTokens;
-  /** What a secured event of a connection of this manager is made from. */
+  /** The context for secured events of connections in this manager. */
   readonly securedContext: (manager: ManagerName) => Promise<SecuredContext>;
   /** Null: there is none. */
   readonly vault: VaultAccess | null;
-  /** How long somebody else's claim may last, milliseconds. */
+  /** How long a claim lasts, milliseconds. */
   readonly claimMs: number;
-  /** Called where it can be stopped, with the position to go on from. */
+  /** Called with each position from which an interrupted rotation can go on. */
   readonly onPosition: (position: RotationPosition) => Promise<void>;
   readonly progress: Progress;
 }
 
-/** What became of one place: counts as they are afterwards, and how many were sealed anew (or published anew). */
-export interface PlaceReport extends PlaceCounts {
+/** The counts of one place after the rotation, and how many tokens were sealed, or events published, anew. */
+interface PlaceReport extends PlaceCounts {
   readonly rotated: number;
 }
 
-export interface RefusedConnection {
+interface RefusedConnection {
   readonly connectionId: string;
   readonly code: ErrorCode;
   readonly detail: string;
 }
 
 export interface RotationReport {
-  /** Empty where it was interrupted. */
+  /** Empty if the rotation was interrupted. */
   readonly places: readonly PlaceReport[];
-  /** Tokens sealed anew and events published anew by this run. */
+  /** How many tokens this run sealed, and events it published, anew. */
   readonly rotated: number;
-  /** Connections that are not published anew, for they name a secret that they may not name. */
+  /** Connections that were not published anew, because they name a secret that they may not name. */
   readonly refused: readonly RefusedConnection[];
-  /** Told to stop before the end. */
+  /** Whether it was stopped before the end. */
   readonly interrupted: boolean;
-  /** Nothing is left under an old key, and every token can be opened. */
+  /** Whether nothing is left under an old key, and every token can be opened. */
   readonly complete: boolean;
 }
 
 const BUSY_POLL_MS = 250;
-/** Workers that still seal with the old key add tokens while we work: after so many rounds it is said, not followed. */
+/** Workers that still seal with the old key add tokens meanwhile. After this many rounds the rotation stops following. */
 const ROUNDS = 3;
 const TABLES_BEFORE_SETTINGS = ['secret_reference', 'dead_letter', 'outbox'] as const;
 
 /**
- * Seals everything anew that was sealed with another key than the first of its list, and publishes anew what readers of
- * `connection.secured` could not open with the first key alone. Page by page, each durable by itself: it may be stopped,
- * or killed, anywhere and repeated.
+ * Seals everything anew that was sealed with another key than the first of its list. Publishes those connections anew whose
+ * last record readers of `connection.secured` could not open with the first key alone. Each page is durable by itself, so
+ * the rotation may be stopped, or killed, anywhere and repeated.
  *
- * The key check comes last: until all else is done, a start with the new key alone is refused (`KEY_MISMATCH`).
+ * The settings, with the key check among them, come last. Until then a start with the new key alone is refused
+ * (`KEY_MISMATCH`).
  */
 export class KeyRotation {
   readonly #parts: RotationParts;
@@ -104,7 +105,7 @@ export class KeyRotation {
     this.#parts = parts;
   }
 
-  /** @param from where an interrupted one goes on; null: from the beginning */
+  /** @param from where an interrupted rotation goes on; null: at the beginning */
   async run(from: RotationPosition | null, signal: AbortSignal): Promise<RotationReport> {
     const steps = STEPS.slice(from === null ? 0 : STEPS.indexOf(from.step));
     for (const step of steps) this.#total += await this.#size(step, step === from?.step ? from.after : '');
@@ -155,13 +156,13 @@ export class KeyRotation {
       this.#count(table, page.rotated);
       this.#advance(page.seen);
       after = page.next;
-      // Connections left behind are found again by a run that begins before them.
+      // A busy connection stays behind. Only a run that begins before it would find it again.
       if (after !== null && busy.length === 0) await onPosition({ step: table, after });
     }
     if (busy.length > 0) await this.#untilFree(table, signal);
   }
 
-  /** Somebody works on some of the connections: for as long as a claim may last the table is gone through again. */
+  /** Goes through the table again while workers hold claims on some of the connections, for as long as two claims last. */
   async #untilFree(table: TokenTable, signal: AbortSignal): Promise<void> {
     const { database, claimMs } = this.#parts;
     for (const untilMs = performance.now() + 2 * claimMs; performance.now() < untilMs && !signal.aborted;) {
@@ -177,7 +178,7 @@ export class KeyRotation {
     }
   }
 
-  /** Takes care of what was sealed with an old key while we were at other tables. */
+  /** Rotates what workers sealed with an old key while other tables were rotated. Says whether nothing is left. */
   async #isAllElseDone(signal: AbortSignal): Promise<boolean> {
     const { database, keys } = this.#parts;
     for (let round = 0; !signal.aborted; round += 1) {
@@ -231,8 +232,8 @@ export class KeyRotation {
   }
 
   /**
-   * False: somebody works on it. Whoever published a newer revision meanwhile did so with his first key; if that was an
-   * old one the next look finds it.
+   * Publishes a connection anew. False: another process holds its claim. If a worker has published a newer revision
+   * meanwhile, it used its own first key. If that key is old, the next rotation finds the connection.
    */
   async #republish({ connectionId, manager, revision }: LastSecured): Promise<boolean> {
     if (manager === null) return true;
@@ -269,7 +270,7 @@ export class KeyRotation {
     return { places, rotated, refused: this.#refused, interrupted: false, complete };
   }
 
-  /** Tables gone through once more, and rows added meanwhile, make the total grow. */
+  /** The total grows with tables that are gone through again, and with rows that workers add. */
   #advance(by: number): void {
     this.#done += by;
     this.#parts.progress.report({ done: this.#done, total: Math.max(this.#done, this.#total), failed: 0 });

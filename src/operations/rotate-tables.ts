@@ -5,23 +5,23 @@ import { FernetError, toSealed } from '../fernet/index.js';
 import { resealedRow } from '../pipeline/references.js';
 import { ageOf, keysFor, type DatabaseKeys, type TokenKeys } from './token-counts.js';
 
-/** A key list that seals anew; the token's time is kept. */
-export interface RotatingKeys extends TokenKeys {
-  /** Throws FernetError. */
+/** A key list that can seal a token anew. */
+interface RotatingKeys extends TokenKeys {
+  /** Seals the text of a token with the first key, under the token's own time. @throws FernetError */
   rotate(token: string): string;
 }
 
 export interface RotationKeys {
   readonly keys: DatabaseKeys<RotatingKeys>;
-  /** Of the digests of references. */
+  /** The key of the digests of references. */
   readonly fingerprintKey: Buffer;
 }
 
-export interface RotatedPage {
-  /** Tokens looked at. */
+interface RotatedPage {
+  /** How many tokens were looked at. */
   readonly seen: number;
   readonly rotated: number;
-  /** Connections that somebody works on: to be looked at again. */
+  /** Connections under somebody's claim, which must be looked at again. */
   readonly busy: readonly string[];
   /** Where the next page begins; null: this was the last one. */
   readonly next: string | null;
@@ -30,9 +30,9 @@ export interface RotatedPage {
 /**
  * Seals one page of a table anew, in a transaction of its own.
  *
- * A worker that holds a claim has read the references of its connection, and its commit writes those that stay back as
- * it read them. So they are changed under the lock of a connection that nobody works on. Payloads are written once and
- * never again; all the same, a token is only replaced by its own other form, never what somebody has put there since.
+ * A worker with a claim has read the references of its connection, and its commit writes back those that stay. So
+ * references are changed only under the row's lock of a connection that nobody has a claim on. In every table a token is
+ * replaced only if it is still the one that was read.
  */
 export function rotatePage(
   database: Database,
@@ -47,7 +47,7 @@ export function rotatePage(
     const ids = [...new Set(tokens.map(connectionIdOf))];
     if (ids.length === 0) return { seen: 0, rotated: 0, busy: [], next };
     const free = await lockFree(tx, ids);
-    // Read again: what was read before the lock may be older than a commit in between.
+    // Read again under the lock: a worker may have committed since the first read.
     const { tokens: locked } = await findTokens(tx, table, after);
     const rotated = await rotate(
       tx,
@@ -78,7 +78,7 @@ async function rotate(
   return rotated;
 }
 
-/** Null for a token that is genuine and yet not whole: it stays as it is, and is counted. */
+/** Null for a genuine token that cannot be opened. It stays as it is, and the counts show it. */
 function renewedOrNull(keys: RotatingKeys, token: string): string | null {
   try {
     return keys.rotate(token);

@@ -9,23 +9,22 @@ import { operatorName } from '../operator.js';
 import { auditRow } from '../pipeline/audit.js';
 import { UnderClaim } from '../pipeline/under-claim.js';
 import type { JsonObject } from '../terms.js';
-import { readDatabase, writeDatabase } from './open-database.js';
+import { readDatabase, refuseUnused, writeDatabase } from './open-database.js';
 import type { Progress } from './progress.js';
 import { KeyRotation, type RotationPosition, type RotationReport } from './rotate-keys.js';
-import { previewRotation } from './rotation-preview.js';
-import { rotationSources } from './rotation-sources.js';
+import { countTokensByKey, rotationSources } from './rotation-sources.js';
 import { securedContexts } from './secured-contexts.js';
 import type { PlaceCounts } from './token-counts.js';
 
-/** Counts what was sealed with which key; reads only. */
+/** Counts the tokens of each place by the key that sealed them. Reads only. */
 export function countTokens(config: Config<'keys'>, signal: AbortSignal): Promise<readonly PlaceCounts[]> {
   return readDatabase(config, async (database) => {
     await requireKeys(config, database);
-    return previewRotation(await rotationSources(config, database), signal);
+    return countTokensByKey(await rotationSources(config, database), signal);
   });
 }
 
-/** Seals everything anew, or goes on with that. */
+/** Seals everything anew. Goes on with an interrupted rotation to the same keys. */
 export function runRotation(
   config: Config<'keys'>,
   progress: Progress,
@@ -64,7 +63,7 @@ export function runRotation(
   });
 }
 
-/** The rotation that was begun with the same keys and did not come to its end, or a new one. */
+/** The unfinished rotation to the same keys, or a new one. */
 async function openRotation(
   database: Database,
   parameters: JsonObject,
@@ -74,7 +73,7 @@ async function openRotation(
     await updateOperation(database, open.id, { state: 'running' });
     return { id: open.id, from: open.progress as unknown as RotationPosition | null };
   }
-  // Begun with other keys: the new one does its work.
+  // A rotation to other keys does not go on: the new one does its work, too.
   if (open !== null) await updateOperation(database, open.id, { state: 'failed' });
   const { id } = await beginOperation(database, 'rotate-keys', parameters, null);
   return { id, from: null };
@@ -93,7 +92,7 @@ function auditOf({ rotated }: RotationReport, keyId: string): AuditRow {
   });
 }
 
-/** Ids of the keys that seal: a rotation to other ones is another rotation. */
+/** The ids of the keys that seal, by which a rotation is recognised. */
 function parametersOf({ keys: { database, deadLetter, ingestion } }: Config<'keys'>): JsonObject {
   return {
     FERNET_KEY: database.primaryKeyId,
@@ -102,14 +101,12 @@ function parametersOf({ keys: { database, deadLetter, ingestion } }: Config<'key
   };
 }
 
-/** The check of a start, without making anything: a database that was never started on has nothing to rotate. */
+/** As a start checks the keys, but with a message for a rotation, and without making anything. */
 async function requireKeys({ keys }: Config<'keys'>, database: Database): Promise<void> {
-  const identity = await readIdentity(database);
-  if (identity === null)
-    throw new ConfigurationError('CONFIG_INVALID', 'nothing is sealed yet: there was no first start');
+  const identity = (await readIdentity(database)) ?? refuseUnused();
   if (!opensKeyCheck(keys.database, identity.keyCheck))
     throw new ConfigurationError(
       'KEY_MISMATCH',
-      `FERNET_KEY does not open what this database holds: put the new key first and keep the old one behind it. ${ERROR_CODES.KEY_MISMATCH.remedy}`,
+      `FERNET_KEY does not open what this database holds: put the new key first and the old one behind it. ${ERROR_CODES.KEY_MISMATCH.remedy}`,
     );
 }

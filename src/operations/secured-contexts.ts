@@ -4,7 +4,7 @@ import type { DatabaseIdentity } from '../database/settings.js';
 import type { SecuredContext } from '../pipeline/outbox.js';
 import type { ManagerName } from '../terms.js';
 
-/** Contexts for secured events, one a manager: a store is opened for its name and region, and asked nothing. */
+/** The contexts of secured events, one for each manager. It opens a store only for its name and region. */
 export function securedContexts(config: Config<'keys'>, identity: DatabaseIdentity) {
   const opened = new Map<ManagerName, Promise<SecuredContext>>();
   const closers: (() => Promise<void>)[] = [];

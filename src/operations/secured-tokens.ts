@@ -13,14 +13,14 @@ import type { TokenKeys } from './token-counts.js';
 
 const PAGE_SIZE = 100;
 
-/** The key list of what secured events carry. */
-export interface IngestionKeys extends TokenKeys {
+/** The key list for the tokens in secured events. */
+interface IngestionKeys extends TokenKeys {
   readonly size: number;
   /** Id of the key that seals. */
   readonly primaryKeyId: string;
 }
 
-export interface SecuredTokensParts {
+interface SecuredTokensParts {
   readonly database: Database;
   /** Opens the outbox. */
   readonly ring: Sealer;
@@ -29,16 +29,16 @@ export interface SecuredTokensParts {
   readonly withReferences: boolean;
 }
 
-export interface JudgedPage {
+interface JudgedPage {
   readonly judged: readonly { readonly last: LastSecured; readonly isCurrent: boolean }[];
   /** Where the next page begins; null: this was the last one. */
   readonly next: string | null;
 }
 
 /**
- * Which connections' last record in `connection.secured` is readable with the first key of INGESTION_FERNET_KEY alone.
- * Told from the record itself while the outbox keeps it; from then on by the key under which the last rotation ended.
- * A list of one key leaves nothing to compare with, where no rotation has ended yet.
+ * Tells for each connection whether the first key of INGESTION_FERNET_KEY alone opens its last record in
+ * `connection.secured`. While the outbox still has the record, it looks at its tokens. After that, it compares the key of
+ * the last finished rotation. If no rotation has finished yet, a list of a single key counts as current.
  */
 export class SecuredTokens {
   readonly #parts: SecuredTokensParts;
@@ -47,7 +47,7 @@ export class SecuredTokens {
     this.#parts = parts;
   }
 
-  /** How many connections {@link page} goes through from a position on. */
+  /** How many connections {@link page} has after a position. */
   count(after: string): Promise<number> {
     const { database, withReferences } = this.#parts;
     return database.run((tx) => countTokenHolders(tx, { after, withReferences }));
@@ -66,7 +66,7 @@ export class SecuredTokens {
     };
   }
 
-  /** Null where the record is not there, or not readable. */
+  /** Null if the record is not there or cannot be read. */
   isCurrent(row: OutboxRow | null): boolean | null {
     if (row === null) return null;
     const tokens = tokensOf(row, this.#parts.ring);
@@ -78,7 +78,7 @@ interface SecuredData {
   readonly secretFields?: readonly { readonly reference?: unknown }[];
 }
 
-/** Raw tokens in a secured event, structured or binary. */
+/** The raw tokens in a secured event, structured or binary; null if it cannot be read. */
 function tokensOf(row: OutboxRow, ring: Sealer): string[] | null {
   try {
     const { value } = outgoingRecord(row, ring);

@@ -2,14 +2,15 @@ import type { Database } from '../database/database.js';
 import { FINGERPRINT_KEY } from '../database/fingerprint-key.js';
 import { findTokens, rawToken, TOKEN_TABLES, type StoredToken, type TokenTable } from '../database/tokens.js';
 
-/** What a key list says of tokens: index of the key that made one; null where none of the list did. */
+/** A key list that recognises its tokens. */
 export interface TokenKeys {
-  /** The setting it comes from. */
+  /** The setting that the keys come from. */
   readonly name: string;
+  /** Index of the key that made a token; null if none of the list did. */
   indexOf(token: string): number | null;
 }
 
-/** Which list opens what lies in the database. */
+/** The key lists for the tokens in the database. */
 export interface DatabaseKeys<K extends TokenKeys = TokenKeys> {
   readonly database: K;
   readonly deadLetter: K;
@@ -17,13 +18,13 @@ export interface DatabaseKeys<K extends TokenKeys = TokenKeys> {
   readonly fingerprint: K;
 }
 
-/** Which key made the tokens of one place. */
-export interface TokenCounts {
-  /** The first key of the list. */
+/** How many tokens of one place each sort of key made. */
+interface TokenCounts {
+  /** Made by the first key of the list. */
   readonly current: number;
-  /** Another one of the list. */
+  /** Made by another key of the list. */
   readonly old: number;
-  /** None of the list: nobody can open these. */
+  /** Made by no key of the list, so nobody can open them. */
   readonly unknown: number;
 }
 
@@ -39,9 +40,9 @@ function keysOf<K extends TokenKeys>(table: TokenTable, keys: DatabaseKeys<K>): 
   return table === 'outbox' ? keys.outbox : keys.database;
 }
 
-/** The list that is for a token. */
+/** The key list for a stored token. */
 export function keysFor<K extends TokenKeys>(stored: StoredToken, keys: DatabaseKeys<K>): K {
-  // Until the rows have their digests the key of these lies under the database's list itself.
+  // Until the rows have digests, the fingerprint key is sealed with the database's own list.
   const isBound = stored.key['name'] === FINGERPRINT_KEY && keys.fingerprint.indexOf(stored.text) !== null;
   return stored.table === 'setting' && isBound ? keys.fingerprint : keysOf(stored.table, keys);
 }
@@ -52,7 +53,7 @@ export function ageOf(keys: TokenKeys, token: string): keyof TokenCounts {
   return index === 0 ? 'current' : 'old';
 }
 
-/** Looks at every token of these tables; tries the keys' signatures and opens none. */
+/** Counts the tokens of these tables by the key that made them. It checks their MACs only and opens none. */
 export async function countTables(
   database: Database,
   keys: DatabaseKeys,

@@ -1,14 +1,14 @@
 import type { Description } from '../../secrets-managers/port.js';
 
-/** How a connection comes to claim a secret. */
+/** Why a connection claims a secret. A kept event is one that waits or is a dead letter. */
 export type ClaimKind =
-  /** A kept event gives the secret's name as its own. */
+  /** A kept event names the secret by a reference, and it is the field's own id. */
   | 'refers'
-  /** A kept event has a value for it. */
+  /** A kept event has a value, or a mask, for the field with this id. */
   | 'writes'
   /** A stored field of the connection has this id. */
   | 'has'
-  /** The database says that the secret is this connection's. */
+  /** The database says that the connection owns the secret. */
   | 'owns'
   /** A field of the connection names it as a user's reference. */
   | 'names';
@@ -16,18 +16,18 @@ export type ClaimKind =
 /** One connection that claims one secret id. */
 export interface Claimant {
   readonly connectionId: string;
-  /** Null where only a row names it. */
+  /** Null for `owns` and `names`, and so is the entity type: these come from rows without either. */
   readonly name: string | null;
   readonly entityType: string | null;
-  /** The field, as a JSON Pointer or as its identity. */
+  /** The field, as a JSON Pointer into the entity or as its identity over time; null for `owns`. */
   readonly path: string | null;
   readonly kind: ClaimKind;
 }
 
-/** What the store says of a secret id; null: it has none. */
+/** What the store says of a secret id; null: it has no secret of this id. */
 export type InStore = Pick<Description, 'ownedBy' | 'scheduledForDeletion'> | null;
 
-export type ConflictReason = 'absent' | 'deleted' | 'owned' | 'several';
+type ConflictReason = 'absent' | 'deleted' | 'owned' | 'several';
 
 export type AdoptVerdict =
   | { readonly kind: 'adopt'; readonly connectionId: string }
@@ -39,7 +39,7 @@ export const CONFLICTS: Readonly<
 > = {
   absent: {
     meaning: 'The store has no secret of this name.',
-    remedy: 'Publish the entity with the value; then `dead-letters discard` the old event.',
+    remedy: 'Publish the entity with the value. Then discard the old event with `dead-letters discard`.',
   },
   deleted: {
     meaning: 'The secret is scheduled for deletion.',
@@ -47,20 +47,20 @@ export const CONFLICTS: Readonly<
   },
   owned: {
     meaning: 'The secret carries the tags of another connection.',
-    remedy: 'Rename the entity, or give it an external reference; never take the tags off by hand.',
+    remedy: 'Rename the entity, or give it an external reference. Never remove the tags by hand.',
   },
   several: {
     meaning: 'More than one connection claims the secret.',
     remedy:
-      'Find out whose it is. Then run `adopt --choose SECRET_ID=CONNECTION_ID`, and rename the other entity or publish it with its value.',
+      'Find out which connection it belongs to. Then run `adopt --choose SECRET_ID=CONNECTION_ID`, and rename the other entity or publish it with its value.',
   },
 };
 
 /**
- * Whose an existing secret is, seeing everybody who claims it. A guess would give one connection's password to another:
- * with two claimants nobody gets it unless a person has chosen one of them.
+ * Decides which connection gets an existing secret. A wrong guess would give one connection's password to another. So if
+ * several connections claim the secret, none gets it unless a person has chosen one of them.
  *
- * @param chosen the connection that the operator named for this id; null: none
+ * @param chosen the connection that the operator chose for this id; null: none
  */
 export function judgeClaims(
   inStore: InStore,
@@ -71,7 +71,7 @@ export function judgeClaims(
   if (inStore.scheduledForDeletion) return { kind: 'conflict', reason: 'deleted' };
   if (inStore.ownedBy !== null) return { kind: 'conflict', reason: 'owned' };
   const ids = new Set(claimants.map(({ connectionId }) => connectionId));
-  // A row that owns or names it would go on after the choice: that has to be settled first.
+  // A choice does not change another connection's row that owns or names the secret. Somebody must settle that first.
   const others = (id: string): boolean =>
     claimants.some(({ connectionId, kind }) => connectionId !== id && (kind === 'owns' || kind === 'names'));
   if (chosen !== null && ids.has(chosen) && !others(chosen)) return { kind: 'adopt', connectionId: chosen };

@@ -13,7 +13,7 @@ import { toReference } from '../../pipeline/references.js';
 import { refuseWrite } from '../../secrets-managers/check-store.js';
 import { judgeClaims, type AdoptVerdict, type Claimant, type ClaimKind, type InStore } from './claims.js';
 
-/** Why an event is kept that adoption can help. */
+/** The codes of kept events that adoption may help. */
 const ADOPTABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ADOPTION_AMBIGUOUS',
   'SECRET_NOT_OWNED',
@@ -21,15 +21,15 @@ const ADOPTABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 const PAGE = 200;
 
-export interface AdoptParts {
+interface AdoptParts {
   readonly database: Database;
   readonly context: PlanContext;
   readonly topics: SourceTopics;
-  /** Who is to get a secret that several claim, by its id. */
+  /** The connections that the operator chose, by secret id. */
   readonly chosen: ReadonlyMap<string, string>;
 }
 
-/** One secret of the store that some kept event would take over. */
+/** One secret of the store that a kept event could adopt. */
 export interface AdoptCandidate {
   readonly secretId: string;
   readonly claimants: readonly Claimant[];
@@ -39,23 +39,23 @@ export interface AdoptCandidate {
 export interface AdoptPlan {
   /** In the order of their ids. */
   readonly candidates: readonly AdoptCandidate[];
-  /** Kept events all of whose secrets go to their own connection, in the events' order. */
+  /** Kept events whose secrets all go to their own connection, in the events' order. */
   readonly events: readonly DeadLetterRow[];
-  /** Kept events that are left: some secret of theirs is in conflict. */
+  /** How many kept events stay as they are, because one of their secrets is in conflict. */
   readonly left: number;
-  /** Kept events that no key opens, or that cannot be read any more: nobody knows what they claim. */
+  /** How many kept events cannot be opened or read, so that nobody knows what they claim. */
   readonly unread: number;
 }
 
-/** What an event claims: field by field, the id and how. */
+/** What a kept event claims, field by field. */
 interface EventClaims {
   readonly row: DeadLetterRow;
   readonly claims: readonly (Claimant & { readonly secretId: string })[];
 }
 
 /**
- * Which secrets of the store the kept events may take over. Looks at all claimants first: kept events, stored connections
- * by the ids of their fields, rows that own or name the secret. Changes nothing.
+ * Finds the secrets of the store that the kept events may adopt. Looks at all claimants first: kept events, stored
+ * connections by the ids of their fields, and rows that own or name the secret. Changes nothing.
  */
 export async function planAdoption(parts: AdoptParts, signal: AbortSignal): Promise<AdoptPlan> {
   const { kept, unread } = await keptClaims(parts, signal);
@@ -103,7 +103,7 @@ async function keptClaims(
   return { kept, unread };
 }
 
-/** Null where the payload cannot be opened or read. */
+/** Null if the payload cannot be opened or read. */
 function readKept(row: DeadLetterRow, context: PlanContext, topics: SourceTopics): PreparedEvent | null {
   const record = openKept(row.payload, context.rings.deadLetter);
   if (record instanceof WorkerError) return null;
@@ -130,7 +130,7 @@ function howOf(incoming: Incoming, secretId: string | null): ClaimKind | null {
     case 'mask':
       return 'writes';
     default:
-      return null; // it sets nothing
+      return null; // the field is empty
   }
 }
 
@@ -143,7 +143,7 @@ function idOrNull(build: () => string): string | null {
   }
 }
 
-/** Ids that are the connection's already: nothing of them is taken over. */
+/** Tells which ids the connections own already. There is nothing to adopt for these. */
 async function ownedBefore(
   { database, context }: AdoptParts,
   events: readonly EventClaims[],
@@ -206,7 +206,7 @@ async function judgeAll(
   return candidates;
 }
 
-/** @throws WorkerError where the store does not say: absent is only what it calls so */
+/** @throws WorkerError if the store gives no clear answer: only its own "not found" means absent */
 async function describe({ manager }: PlanContext, secretId: string, signal: AbortSignal): Promise<InStore> {
   const call = { signal, admitWrite: refuseWrite };
   const result = await manager.store.describe(toReference(secretId), call);
@@ -215,7 +215,7 @@ async function describe({ manager }: PlanContext, secretId: string, signal: Abor
   throw new WorkerError(result.error.code, result.error.message);
 }
 
-/** A connection may have been changed often while nobody adopted: each way to claim is told once. */
+/** Each claim once: a connection may have several kept events that claim the same secret. */
 function distinct(claimants: readonly Claimant[]): Claimant[] {
   const byKey = new Map(
     claimants.map((claimant) => [`${claimant.connectionId} ${claimant.kind} ${claimant.path}`, claimant]),

@@ -2,16 +2,15 @@ import { openSecretsManager, openWorker, planContext } from '../../worker/worker
 import { COMMAND_LOCK_WAIT_MS } from '../../database/database.js';
 import type { Config } from '../../config.js';
 import { countKept } from '../../database/claimants.js';
-import { openIdentity } from '../../database/settings.js';
 import { ConfigurationError, WorkerError } from '../../errors.js';
 import type { Logger } from '../../observability/index.js';
 import { planAdoption, type AdoptPlan } from './plan.js';
 import { operatorName } from '../../operator.js';
 import { adoptionGrant } from '../../pipeline/state-change.js';
 import { heldBack, openOutlet } from '../outlet.js';
-import { readDatabase } from '../open-database.js';
+import { readDatabase, requireIdentity } from '../open-database.js';
 
-export interface AdoptRequest {
+interface AdoptRequest {
   readonly config: Config<'keys'>;
   readonly logger: Logger;
   readonly chosen: ReadonlyMap<string, string>;
@@ -20,17 +19,15 @@ export interface AdoptRequest {
 
 export interface AdoptReport {
   readonly plan: AdoptPlan;
-  /** Events of the plan that are applied now. */
+  /** How many events of the plan were applied. */
   readonly applied: number;
   readonly isDryRun: boolean;
 }
 
-/** Looks at everything, and changes nothing. */
+/** Plans the adoption and changes nothing. */
 export async function previewAdoption({ config, chosen, signal }: AdoptRequest): Promise<AdoptReport> {
   return readDatabase(config, async (database) => {
-    const identity = await openIdentity(database, config.keys);
-    if (identity === null)
-      throw new ConfigurationError('CONFIG_INVALID', 'nothing was handled yet: there was no first start');
+    const identity = await requireIdentity(database, config.keys);
     const manager = await openSecretsManager(config, config.keys);
     try {
       requireStore(manager);
@@ -43,7 +40,7 @@ export async function previewAdoption({ config, chosen, signal }: AdoptRequest):
   });
 }
 
-/** The same, and applies the kept events whose secrets one connection alone claims. */
+/** Plans the adoption, and applies the kept events whose secrets all go to their own connection. */
 export async function runAdoption({ config, logger, chosen, signal }: AdoptRequest): Promise<AdoptReport> {
   const outlet = await openOutlet(config, logger);
   const grants = new Set<string>();
@@ -67,7 +64,7 @@ export async function runAdoption({ config, logger, chosen, signal }: AdoptReque
       for (const row of plan.events) {
         if (signal.aborted) break;
         await pipeline.retryNow(row, signal).catch((error: unknown) => {
-          // Applied, and not published: the next `start` or `pipe` does.
+          // Without a broker the event is applied, and the next `start` or `pipe` publishes it.
           if (outlet.publishes || !(error instanceof WorkerError && error.retryable)) throw error;
         });
       }
@@ -89,6 +86,6 @@ function requireStore({ keeps, name }: { readonly keeps: string; readonly name: 
   if (keeps === 'store') return;
   throw new ConfigurationError(
     'CONFIG_INVALID',
-    `SECRET_MANAGER=${name} keeps values in the database: there is no secret in a store to adopt`,
+    `SECRET_MANAGER=${name} stores values in the database, so there is no secret in a store to adopt`,
   );
 }

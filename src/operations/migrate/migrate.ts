@@ -1,6 +1,6 @@
 import type { Worker } from '../../worker/worker.js';
 import { countElsewhere } from '../../database/find-pending.js';
-import { countUnsent } from '../../database/migration-sources.js';
+import { countSources, countUnsent, endGraceOfSources } from '../../database/migration-sources.js';
 import type { OperationState } from '../../database/operations.js';
 import { ERROR_CODES } from '../../errors.js';
 import { pause } from '../../pause.js';
@@ -11,32 +11,33 @@ import {
   type MigrationProgress,
   type MigrationRecord,
 } from '../../upkeep/migration-record.js';
-import { deleteSources } from './sources.js';
 import { LATE_REQUEST_CLAIMS } from '../../pipeline/claim.js';
 
-export interface MigrateParts {
+interface MigrateParts {
   readonly worker: Pick<Worker, 'database' | 'ledger' | 'mover' | 'relay' | 'janitor'>;
   readonly record: MigrationRecord;
-  /** Connections moved at the same time. */
+  /** How many connections are moved at the same time. */
   readonly concurrency: number;
   /** Whether there is a broker to publish to. */
   readonly publishes: boolean;
-  /** How long a claim lasts, milliseconds: others' are waited for. */
+  /** How long a claim lasts, milliseconds. The migration waits for claims of other processes. */
   readonly claimMs: number;
   readonly progress: Progress;
 }
 
-/** What is passing is tried again so often, and not at once. */
+/** How many passes over the connections there are if some fail with a transient error. The pauses between them grow. */
 const PASSES = 4;
 const BETWEEN_PASSES_MS = 2_000;
 const BUSY_POLL_MS = 500;
-/** How long what somebody else works on is waited for after the last move, or the last record published. */
+/** How long to wait, in claims, for connections of other processes after the last move or the last published record. */
 const PATIENCE_CLAIMS = 3;
 const SAVE_EVERY_MS = 1_000;
+const SOURCES_POLL_MS = 1_000;
 
 /**
- * Moves the connections of one request, publishes what that gives, and deletes what it leaves where that is asked for.
- * Each connection is done or not begun, so it may be stopped, or killed, anywhere: the table `connection` says what is left.
+ * Moves the connections of one request and publishes their new states. If the request says so, it also deletes the sources
+ * in the former managers. It moves each connection completely or not at all, so it may be stopped, or killed, anywhere: the
+ * table `connection` says what is left.
  */
 export class Migrate {
   readonly #parts: MigrateParts;
@@ -69,7 +70,7 @@ export class Migrate {
     return { active: to, from, connectionIds };
   }
 
-  /** What an earlier run has moved counts along; what it could not is tried again. */
+  /** Counts what an earlier run moved. The failures of that run are tried again. */
   async #begin(): Promise<void> {
     const left = await this.#countLeft();
     const total = Math.max(this.#progress.total, this.#progress.moved + left);
@@ -86,12 +87,12 @@ export class Migrate {
     for (let pass = 1; !signal.aborted;) {
       const { moved, busy, failures } = await this.#move(signal);
       if (moved > 0) movedAtMs = performance.now();
-      const isPassing = failures.some(({ code }) => ERROR_CODES[code].kind === 'transient');
+      const isTransient = failures.some(({ code }) => ERROR_CODES[code].kind === 'transient');
       if (busy > 0 && performance.now() - movedAtMs < PATIENCE_CLAIMS * this.#parts.claimMs) {
         await pause(BUSY_POLL_MS, signal);
         continue;
       }
-      if (!isPassing || pass === PASSES) return;
+      if (!isTransient || pass === PASSES) return;
       await pause(BETWEEN_PASSES_MS * pass, signal);
       pass += 1;
     }
@@ -130,7 +131,7 @@ export class Migrate {
       if (publishes && (await worker.relay.run(signal)) > 0) publishedAtMs = performance.now();
       const unsent = await countUnsent(worker.database);
       this.#update({ unsent });
-      // What somebody else holds the claim of, he publishes.
+      // A process that holds a claim publishes the connection's records itself.
       const isPatient = performance.now() - publishedAtMs < PATIENCE_CLAIMS * claimMs;
       if (unsent === 0 || !publishes || signal.aborted || !isPatient) return;
       await pause(BUSY_POLL_MS, signal);
@@ -142,22 +143,27 @@ export class Migrate {
     return this.#parts.record.request.deleteSource && !aborted && left === 0 && unsent === 0;
   }
 
+  /**
+   * Deletes the sources: what former managers still have of connections whose move is published. The grace of these secrets
+   * ends now, and the janitor deletes them under each connection's claim. A name that a reference still uses stays. A name
+   * in doubt goes when no late request can write to it any more.
+   */
   async #delete(signal: AbortSignal): Promise<void> {
     const { worker, claimMs } = this.#parts;
-    const kept = await deleteSources(
-      {
-        database: worker.database,
-        janitor: worker.janitor,
-        scope: this.#scope,
-        patienceMs: 2 * LATE_REQUEST_CLAIMS * claimMs,
-        onDeleted: (count) => {
-          this.#update({ deleted: this.#progress.deleted + count });
-          this.#report();
-        },
-      },
-      signal,
-    );
-    this.#update({ kept });
+    const { database, janitor } = worker;
+    await endGraceOfSources(database, this.#scope);
+    const patienceMs = 2 * LATE_REQUEST_CLAIMS * claimMs;
+    let deletedAtMs = performance.now();
+    for (;;) {
+      const { deleted } = await janitor.run(signal);
+      if (deleted > 0) deletedAtMs = performance.now();
+      this.#update({ deleted: this.#progress.deleted + deleted });
+      this.#report();
+      const { pending, all } = await countSources(database, this.#scope);
+      this.#update({ kept: all });
+      if (pending === 0 || signal.aborted || performance.now() - deletedAtMs > patienceMs) return;
+      if (deleted === 0) await pause(SOURCES_POLL_MS, signal);
+    }
   }
 
   #endState(signal: AbortSignal): OperationState {
@@ -170,7 +176,7 @@ export class Migrate {
 
   #update(changes: Partial<MigrationProgress>): void {
     this.#progress = { ...this.#progress, ...changes };
-    // Events move connections, too, and new ones are not ours to count.
+    // A worker moves a connection with its next event, too, so more may be moved than were left at the start.
     if (this.#progress.moved > this.#progress.total)
       this.#progress = { ...this.#progress, total: this.#progress.moved };
   }

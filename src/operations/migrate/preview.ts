@@ -16,11 +16,11 @@ export interface PlannedMove {
   readonly connectionId: string;
   readonly name: string | null;
   readonly from: ManagerName;
-  /** Values that would be copied. */
+  /** How many values would be copied. */
   readonly values: number;
-  /** References of users that stay as they are: from then on they are looked up in the new store. */
+  /** How many references of users stay as they are. Readers look these up in the new store then. */
   readonly external: number;
-  /** Why it could not be moved; null: it could, as far as can be told. */
+  /** Why it could not be moved; null: nothing seems to prevent it. */
   readonly problem: Pick<MoveFailure, 'code' | 'detail'> | null;
 }
 
@@ -34,7 +34,7 @@ export interface PreviewParts {
 
 const PAGE = 100;
 
-/** What would be moved, connection by connection. Reads the values where they are; writes nothing anywhere. */
+/** Says for each connection what a migration would do. Reads the values from their stores; writes nothing anywhere. */
 export async function previewMigration(parts: PreviewParts, signal: AbortSignal): Promise<PlannedMove[]> {
   const { database, scope, progress } = parts;
   const planned: PlannedMove[] = [];
@@ -91,7 +91,7 @@ async function examine(
   }
 }
 
-/** As a claim would find it; the row's lock is given back at once, the claim not taken. */
+/** The state that a claim would find. Takes no claim, and releases the row's lock at once. */
 async function readState(connectionId: string, { database, context }: PreviewParts): Promise<LockedState> {
   const [state] = await database.transaction((tx) =>
     loadStates(tx, [

@@ -4,7 +4,7 @@ import { openWorker, planContext, openSecretsManager } from '../../worker/worker
 import type { Config } from '../../config.js';
 import { countByManager } from '../../database/find-pending.js';
 import { COMMAND_LOCK_WAIT_MS, type Database } from '../../database/database.js';
-import { openIdentity, readIdentity, type DatabaseIdentity } from '../../database/settings.js';
+import { readIdentity, type DatabaseIdentity } from '../../database/settings.js';
 import { ConfigurationError } from '../../errors.js';
 import { FailureLog, type Logger } from '../../observability/index.js';
 import { changedBy, operatorName } from '../../operator.js';
@@ -16,14 +16,14 @@ import {
   type MigrationRecord,
   type MigrationRequest,
 } from '../../upkeep/migration-record.js';
-import { readDatabase, writeDatabase } from '../open-database.js';
+import { readDatabase, requireConnections, requireIdentity, writeDatabase } from '../open-database.js';
 import { heldBack, openOutlet, type OpenedOutlet } from '../outlet.js';
 import type { Progress } from '../progress.js';
 import { Migrate } from './migrate.js';
 import { previewMigration, type PlannedMove } from './preview.js';
 
-export interface RunMigrationOptions {
-  /** With the target as the secrets manager. */
+interface RunMigrationOptions {
+  /** Its secrets manager is the target. */
   readonly config: Config<'keys'>;
   readonly request: MigrationRequest;
   readonly concurrency: number;
@@ -32,14 +32,14 @@ export interface RunMigrationOptions {
   readonly signal: AbortSignal;
 }
 
-/** Makes the target the active manager and moves what was asked for. What it cannot do is in the record it returns. */
+/** Makes the target the active manager and moves the connections of the request. The record says what it could not do. */
 export async function runMigration(options: RunMigrationOptions): Promise<MigrationRecord> {
   const { config, request, concurrency, progress, signal } = options;
   const outlet = await openOutlet(config, options.logger);
   const failures = new FailureLog(options.logger);
   try {
     const record = await writeDatabase(config, async (database) => {
-      const identity = await requireSense(database, options);
+      const identity = await checkRequest(database, options);
       await requireUsable(options, outlet, database, identity);
       return openMigration(database, request, changedBy('migrate-secrets'));
     });
@@ -67,30 +67,22 @@ export async function runMigration(options: RunMigrationOptions): Promise<Migrat
   }
 }
 
-/** Before anything is changed. */
-async function requireSense(
+/** Checks the request before anything is changed. */
+async function checkRequest(
   database: Database,
   { config, request }: Pick<RunMigrationOptions, 'config' | 'request'>,
 ): Promise<DatabaseIdentity> {
   const { to, from, connectionIds } = request;
   requireLasting(to);
-  const identity = await openIdentity(database, config.keys);
-  if (identity === null)
-    throw new ConfigurationError(
-      'CONFIG_INVALID',
-      'nothing is kept in this database yet: there was no first start',
-    );
+  const identity = await requireIdentity(database, config.keys);
   const counts = await database.run(countByManager);
   if (from !== null && !counts.some(({ manager }) => manager === from))
-    throw new ConfigurationError('USAGE_INVALID', `--from: no connection is kept in ${from}`);
-  for (const id of connectionIds ?? []) {
-    const isKnown = await database.run(({ manager, tables }) => manager.existsBy(tables.connection, { id }));
-    if (!isKnown) throw new ConfigurationError('USAGE_INVALID', `--connection: there is no connection ${id}`);
-  }
+    throw new ConfigurationError('USAGE_INVALID', `--from: no connection has its secrets in ${from}`);
+  await requireConnections(database, connectionIds ?? []);
   return identity;
 }
 
-/** A target that cannot be used is noticed here, with nothing begun that would have to be resumed. */
+/** Refuses a target that cannot be used before the migration begins: otherwise somebody would have to resume it. */
 async function requireUsable(
   { config, request: { to } }: Pick<RunMigrationOptions, 'config' | 'request'>,
   { kafkaCluster }: Pick<OpenedOutlet, 'kafkaCluster'>,
@@ -107,7 +99,7 @@ async function requireUsable(
   }
 }
 
-/** What {@link runMigration} would do; reads only. */
+/** Says what {@link runMigration} would do. Reads only. */
 export async function runPreview({
   config,
   request,
@@ -115,7 +107,7 @@ export async function runPreview({
   signal,
 }: Omit<RunMigrationOptions, 'concurrency' | 'logger'>): Promise<PlannedMove[]> {
   return readDatabase(config, async (database) => {
-    const identity = await requireSense(database, { config, request });
+    const identity = await checkRequest(database, { config, request });
     const { installation } = identity;
     const managers = new ManagerPool((name) =>
       openSecretsManager(config, config.keys, { installation }, name),
@@ -138,9 +130,9 @@ export async function readMigrationStatus(database: Database) {
   const identity = await readIdentity(database);
   return {
     active: identity?.activeManager ?? null,
-    /** Managers that were left, the last one last. */
+    /** Managers that were active before, the latest last. */
     former: identity?.formerManagers ?? [],
-    /** Connections that are not deleted, by the manager that keeps them. */
+    /** How many connections that are not deleted have their secrets in each manager. */
     connections: await database.run(countByManager),
     migrations: await listMigrations(database),
   };

@@ -2,53 +2,54 @@ import type { ManagerName } from '../../terms.js';
 
 interface KindEntry {
   readonly meaning: string;
-  /** What `--repair` does, or the flag that the text begins with; null: nothing, it is explained only. */
+  /** What `--repair`, or the flag that the text begins with, does about it; null: nothing. */
   readonly repair: string | null;
   readonly remedy: string;
 }
 
-/** What `verify` can find. docs/cli.md has this table; a test keeps the two equal. */
+/** What `verify` can find. docs/cli.md has this table, and a test keeps the two equal. */
 export const FINDING_KINDS = {
   missing: {
     meaning: 'The store has no secret of this name.',
-    repair: 'kept as lost: a dead letter `SECRET_VERSION_GONE` names connection and field',
+    repair: 'recorded as lost: a dead letter `SECRET_VERSION_GONE` names connection and field',
     remedy: 'Publish the entity again with its values.',
   },
   scheduled: {
     meaning: 'The secret is scheduled for deletion, and a field needs it.',
-    repair: 'the deletion is called off',
+    repair: 'the deletion is cancelled',
     remedy: 'Run it with --repair.',
   },
   changed: {
     meaning:
-      'The store has another value than the one we wrote last: somebody changed it there, as a rotation does.',
+      'The store has another value than the one we wrote last: somebody changed it there, for example to rotate it.',
     repair:
-      '`--accept`: the store’s value is the newest from now on, and readers are told; `--restore`: ours is made the current one, where the store still has it (else as `missing`)',
-    remedy: 'Run it with --accept where the store’s value is right, with --restore where ours is.',
+      '`--accept`: the store’s value counts as the newest, and readers are told; `--restore`: our value becomes the current one again if the store still has it (else as `missing`)',
+    remedy: 'Run it with --accept if the store’s value is right, with --restore if ours is.',
   },
   version: {
     meaning: 'The store has the recorded value under another version: somebody wrote it again.',
-    repair: 'the recorded version is made the current one',
+    repair: 'the recorded version becomes the current one again',
     remedy: 'Run it with --repair.',
   },
   replaced: {
     meaning:
-      'The value is another one under the recorded version: the secret was deleted and made anew in the store.',
+      'The recorded version has another value: somebody deleted the secret in the store and made it anew.',
     repair: '`--accept`: as for `changed`',
     remedy:
-      'Run it with --accept where the store’s value is right, else publish the entity again with its values.',
+      'Run it with --accept if the store’s value is right, else publish the entity again with its values.',
   },
   tags: {
     meaning: 'Our tags are missing, or name another connection or another installation.',
     repair:
-      'the tags are put back, where version and value are the recorded ones, or none is recorded yet because it was adopted by reference; another installation’s are left',
+      'the tags are put back if version and value are the recorded ones, or if none is recorded yet because the secret was adopted by reference; tags of another installation stay',
     remedy:
-      'Run it with --repair. Where the value has changed as well, decide about that first (--accept puts missing tags back). Another installation’s secret: doctor says whose it is.',
+      'Run it with --repair. If the value has changed as well, decide about that first (--accept puts missing tags back). If the secret belongs to another installation: doctor says to which.',
   },
   orphan: {
-    meaning: 'The secret is tagged for a connection of this database, which has no record of it.',
-    repair: 'retired, and deleted after the grace, where the database once recorded it for that connection',
-    remedy: 'Where nobody needs it, delete it in the store. After a restore from a backup, replay first.',
+    meaning:
+      'The secret has the tags of a connection of this database, but the database has no record of it.',
+    repair: 'retired, and deleted after the grace, if the database once recorded it for that connection',
+    remedy: 'If nobody needs it, delete it in the store. After a restore from a backup, replay first.',
   },
   unreferenced: {
     meaning: 'The database records a secret that no field refers to.',
@@ -61,20 +62,20 @@ export const FINDING_KINDS = {
     remedy: 'Publish the entity again with its values.',
   },
   external: {
-    meaning: 'A reference that a user typed names a secret that is not there, or may not be read.',
+    meaning: 'A reference that a user typed names a secret that does not exist or that we may not read.',
     repair: null,
     remedy: 'Correct the reference in the entity, or make the secret.',
   },
   'foreign-reference': {
     meaning:
-      'A field refers to a secret of another connection, or to a name under a prefix of ours: taken in by an earlier version. It is not published.',
+      'A field refers to a secret of another connection, or to a name under one of our prefixes: an earlier version accepted it. It is not published.',
     repair: null,
-    remedy: 'Publish the entity with a value, or with a reference of its own.',
+    remedy: 'Publish the entity with a value, or with a reference to a secret of its own.',
   },
   token: {
-    meaning: 'A sealed value or reference is opened by no key of FERNET_KEY.',
+    meaning: 'No key of FERNET_KEY opens a sealed value or reference.',
     repair: null,
-    remedy: 'Add the key it was sealed with to FERNET_KEY.',
+    remedy: 'Add the key that sealed it to FERNET_KEY.',
   },
   altered: {
     meaning:
@@ -85,10 +86,10 @@ export const FINDING_KINDS = {
   unsent: {
     meaning: 'The last secured event of the connection is not published yet.',
     repair: null,
-    remedy: 'Start a worker, or look at its log: it publishes what is unsent by itself.',
+    remedy: 'Start a worker, which publishes it. If one is running, look at its log.',
   },
   denied: {
-    meaning: 'It could not be looked at: the store did not let us in.',
+    meaning: 'The store denied access, so we could not look at the secret.',
     repair: null,
     remedy: 'Do what the detail says.',
   },
@@ -97,8 +98,10 @@ export const FINDING_KINDS = {
 export type FindingKind = keyof typeof FINDING_KINDS;
 
 /**
- * `open`: no repair was asked for, or there is none. `repaired`: done, and looked at again. `lost`: nobody has the value;
- * it is kept as lost. `left`: the repair would not have been safe, or did not succeed; run it again.
+ * - `open`: nobody asked for a repair, or there is none
+ * - `repaired`: it was repaired, and looked at again
+ * - `lost`: nobody has the value any more, and it is recorded as lost
+ * - `left`: the repair would not have been safe, or failed; run it again
  */
 export type RepairState = 'open' | 'repaired' | 'lost' | 'left';
 
@@ -108,12 +111,21 @@ export interface Finding {
   readonly connectionId: string | null;
   readonly path: string | null;
   readonly secretId: string | null;
-  /** Names and versions; never values. */
+  /** Has names and versions, never values. */
   readonly detail: string;
   state: RepairState;
 }
 
-/** Whether a finding is settled. */
+export function finding(
+  kind: FindingKind,
+  place: Partial<Pick<Finding, 'manager' | 'connectionId' | 'path' | 'secretId'>>,
+  detail: string,
+): Finding {
+  const { manager = null, connectionId = null, path = null, secretId = null } = place;
+  return { kind, manager, connectionId, path, secretId, detail, state: 'open' };
+}
+
+/** Whether nothing is left to do about a finding. */
 export function isSettled({ state }: Finding): boolean {
   return state === 'repaired';
 }

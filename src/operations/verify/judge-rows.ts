@@ -3,23 +3,17 @@ import type { RecordedConnection } from '../../database/verify-pages.js';
 import { tokenOf } from '../../fernet/index.js';
 import { refusalOfStored, type OthersSecrets, type OwnNames } from '../../pipeline/reference-refusals.js';
 import { isRowsOwn, isUnaltered } from '../../pipeline/references.js';
-import type { Finding, FindingKind } from './finding.js';
+import { finding, type Finding } from './finding.js';
 
-/** Opens what the database holds. */
-export interface TokenRing {
+/** Opens the tokens in the database. */
+interface TokenRing {
   open(token: string): string;
 }
 
-export function finding(
-  kind: FindingKind,
-  place: Partial<Pick<Finding, 'manager' | 'connectionId' | 'path' | 'secretId'>>,
-  detail: string,
-): Finding {
-  const { manager = null, connectionId = null, path = null, secretId = null } = place;
-  return { kind, manager, connectionId, path, secretId, detail, state: 'open' };
-}
-
-/** Live secrets, each with the field that refers to it; those in doubt and those under way are somebody's work already. */
+/**
+ * Live secrets, each with the field that refers to it. Leaves out those in doubt and those being written: the janitor and
+ * the workers take care of them.
+ */
 export function settledSecrets({ stored, references }: RecordedConnection): {
   readonly row: StoredSecretRow;
   readonly field: ReferenceRow | undefined;
@@ -29,7 +23,7 @@ export function settledSecrets({ stored, references }: RecordedConnection): {
     .map((row) => ({ row, field: references.find(({ secretId }) => secretId === row.secretId) }));
 }
 
-/** The text a reference row holds, or null where no key opens it. */
+/** The text of a reference row; null if no key opens it. */
 export function openText({ sealed }: ReferenceRow, ring: TokenRing): string | null {
   try {
     return ring.open(tokenOf(sealed));
@@ -38,7 +32,11 @@ export function openText({ sealed }: ReferenceRow, ring: TokenRing): string | nu
   }
 }
 
-/** References that may not go out, whoever took them in. @param secrets those whose names are read in them, of whatever connection */
+/**
+ * Finds references that must not be published, whichever version accepted them.
+ *
+ * @param secrets the secrets, of any connection, whose names some reader may take these references for
+ */
 export function judgeReferences(
   { connection, references }: RecordedConnection,
   secrets: readonly StoredSecretRow[],
@@ -57,16 +55,16 @@ export function judgeReferences(
 export interface RowKeys {
   readonly ring: TokenRing;
   readonly fingerprintKey: Buffer;
-  /** False: the first start after a version without digests is yet to come. */
+  /** False until the first start after a version whose rows had no digests. */
   readonly hasDigests: boolean;
 }
 
-/** Whether somebody else has written a row or changed it. @param text what the row holds */
+/** Whether somebody else has written or changed a row. @param text the opened text of the row */
 export function isAltered(row: ReferenceRow, text: string, { fingerprintKey, hasDigests }: RowKeys): boolean {
   return hasDigests ? !isUnaltered(row, fingerprintKey) : !isRowsOwn(row, text, fingerprintKey);
 }
 
-/** What the rows of one connection say by themselves. */
+/** Finds what is wrong with the rows of one connection, without looking at a store. */
 export function judgeRows(recorded: RecordedConnection, keys: RowKeys): Finding[] {
   const { connection, references, stored } = recorded;
   const connectionId = connection.id;
@@ -75,15 +73,14 @@ export function judgeRows(recorded: RecordedConnection, keys: RowKeys): Finding[
     const { path, secretId } = row;
     const place = { manager: connection.manager, connectionId, path, secretId };
     const text = openText(row, keys.ring);
-    if (text === null)
-      found.push(finding('token', place, `its ${row.holds} is opened by no key of FERNET_KEY`));
+    if (text === null) found.push(finding('token', place, `no key of FERNET_KEY opens its ${row.holds}`));
     else if (isAltered(row, text, keys))
-      found.push(finding('altered', place, `its row with a ${row.holds} is not as it was written`));
+      found.push(finding('altered', place, `the row of its ${row.holds} is not as the worker wrote it`));
     const isRecorded = stored.some(
       (secret) => secret.secretId === secretId && (secret.state === 'live' || secret.state === 'writing'),
     );
     if (secretId !== null && !isRecorded)
-      found.push(finding('unrecorded', place, 'no live row of stored_secret has its name'));
+      found.push(finding('unrecorded', place, 'the table stored_secret has no live row with its name'));
   }
   for (const { row, field } of settledSecrets(recorded))
     if (field === undefined) {

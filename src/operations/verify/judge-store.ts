@@ -3,8 +3,7 @@ import { fingerprintOf } from '../../pipeline/references.js';
 import { ownershipText } from '../../secrets-managers/ownership.js';
 import type { Description, Fetched, StoreResult } from '../../secrets-managers/port.js';
 import type { SecretValue } from '../../secret-value.js';
-import type { Finding } from './finding.js';
-import { finding } from './judge-rows.js';
+import { finding, type Finding } from './finding.js';
 
 /** A live secret with the field it belongs to. */
 export interface SecretInUse {
@@ -12,17 +11,17 @@ export interface SecretInUse {
   readonly field: ReferenceRow;
 }
 
-/** Whether a value is the recorded one; null: the database does not know it either. */
+/** Whether a value is the recorded one; null: none is recorded. */
 export function isRecordedValue(key: Buffer, { field }: SecretInUse, value: SecretValue): boolean | null {
   const { fingerprint, connectionId, path } = field;
   return fingerprint === null ? null : fingerprintOf(key, connectionId, path, value.reveal()) === fingerprint;
 }
 
 /**
- * What the store's current value of a secret says; null: as recorded.
+ * Compares the store's current value of a secret with the record; null: they agree.
  *
- * @param describe asks for what the answer leaves open: why there is no value; whether that version really is the current
- *   one (an answer for many may be behind)
+ * @param describe looks at this one secret. It says why there is no value, and which version is the current one: an answer
+ *   for many secrets may be outdated
  */
 export async function judgeValue(
   key: Buffer,
@@ -61,7 +60,7 @@ function judgeVersion(
       `${what} under the version ${version}, recorded is ${recorded}`,
     );
   }
-  // Numbers of versions begin anew where a secret is deleted and made again: only the value tells.
+  // Version numbers begin again if a secret is deleted and made anew, so only the value tells.
   if (isSame === false)
     return finding('replaced', placeOf(secret), `another value under the version ${version}`);
   return null;
@@ -71,7 +70,7 @@ function placeOf({ row: { manager, connectionId, secretId }, field: { path } }: 
   return { manager, connectionId, secretId, path };
 }
 
-/** What its tags say; null: ours. */
+/** Compares the tags of a secret with the record; null: they name our connection and our installation. */
 export function judgeTags(secret: SecretInUse, result: StoreResult<Description>): Finding | null {
   const { connectionId } = secret.row;
   const place = placeOf(secret);

@@ -4,32 +4,31 @@ import { toReference } from '../../pipeline/references.js';
 import type { ListedSecret } from '../../secrets-managers/port.js';
 import { MARKER_OWNER } from '../../secrets-managers/marker.js';
 import type { ManagerName } from '../../terms.js';
-import type { Finding } from './finding.js';
-import { finding } from './judge-rows.js';
+import { finding, type Finding } from './finding.js';
 import type { StoreReader } from './store-reader.js';
 
-/** A secret that is ours, by its tags. */
+/** A secret whose tags say that it belongs to this installation. */
 type OwnSecret = ListedSecret & { readonly ownedBy: string };
 
-/** What a store has with our tags below our prefix. */
+/** The secrets below our prefix that have tags of this program. */
 export interface Owned {
-  /** The connection that the tags of a secret name; of those that carry the tag of this installation. */
+  /** For each secret with the tag of this installation: the connection that its tags name. */
   readonly ownerById: ReadonlyMap<string, string>;
-  /** How many are of this installation, with its tag or from version 0.1. */
+  /** How many belong to this installation, with its tag or from version 0.1. */
   readonly listed: number;
-  /** Orphans; or that they could not be looked for. */
+  /** Orphans, or that the store did not let us look for them. */
   readonly findings: readonly Finding[];
-  /** Secrets of connections that this database does not know: another database's, in the same account. */
+  /** How many belong to connections that this database does not know: those of another database in the same account. */
   readonly unknownConnections: number;
-  /** Secrets that belong to another installation of this program. */
+  /** How many belong to another installation of this program. */
   readonly otherInstallations: number;
 }
 
 export const ONCE_RECORDED = 'was recorded once';
 
 /**
- * Lists what carries our tags, and finds what the database has no record of. Its rows are asked *after* the store: a
- * name is recorded before its first request is sent, so what a worker is writing is never taken for an orphan.
+ * Lists the secrets with our tags and finds those that the database has no record of. It reads the rows *after* the list:
+ * a worker records a name before it sends the first request, so a secret that it is writing is never taken for an orphan.
  */
 export async function listOwned(
   database: Database,
@@ -81,7 +80,7 @@ function isAsked({ ownedBy, scheduledForDeletion }: OwnSecret, connectionId: str
   return !scheduledForDeletion && (connectionId === null || connectionId === ownedBy);
 }
 
-/** The list is behind what is there: the secret itself is asked, then the database once more. */
+/** A list may be outdated, so this looks at the secret itself, and then at the database again. */
 async function judgeOrphan(
   database: Database,
   manager: ManagerName,

@@ -4,7 +4,7 @@ import { isSettled, type Finding, type FindingKind } from './finding.js';
 import type { Repairer, RepairWish } from './repair.js';
 import type { VerifyReport } from './verify.js';
 
-/** Tags first: whose a secret is decides whether its version may be put back. */
+/** Tags come first: a version may be restored only if the secret is ours. */
 const ORDER: readonly FindingKind[] = [
   'tags',
   'scheduled',
@@ -15,10 +15,10 @@ const ORDER: readonly FindingKind[] = [
   'unreferenced',
   'orphan',
 ];
-/** Fewer secrets than this may all be gone; more that are all gone are another store than ours. */
+/** If at least this many secrets are looked at and all are missing, the store is probably not ours. */
 const SUSPICIOUS = 3;
 
-/** Repairs what is wished for, one after another; each finding says what became of it. */
+/** Repairs the findings one after another, as far as the wish goes, and sets the state of each. */
 export async function repairAll(
   report: VerifyReport,
   repairers: ReadonlyMap<ManagerName, Repairer>,
@@ -45,19 +45,19 @@ async function repairOne(
   try {
     found.state = await repairer.repair(found, wish, signal);
   } catch (error) {
-    // What the store or the database does not allow at present harms one finding; a defect ends all.
+    // A transient error of the store or the database fails this finding only. Any other error ends the repair.
     if (!(error instanceof WorkerError && error.retryable)) throw error;
     found.state = 'left';
   }
 }
 
-/** Not one secret is there: a wrong region, account or vault. Keeping all as lost would be a thousand false alarms. */
+/** Whether all secrets are missing: the region, account or vault is wrong. To record them all as lost would be wrong, too. */
 function isAllMissing({ findings, checked }: VerifyReport): boolean {
   const missing = findings.filter(({ kind }) => kind === 'missing').length;
   return missing >= SUSPICIOUS && missing === checked.secrets;
 }
 
-/** Whether every secret was looked at, and carries the tag of this installation now. */
+/** Whether every secret was looked at and has the tag of this installation now. */
 export function areAllTagged({ findings, skipped, interrupted }: VerifyReport): boolean {
   const { busy, inDoubt } = skipped;
   const settled = findings.every((found) => found.kind === 'tags' && isSettled(found));

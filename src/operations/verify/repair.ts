@@ -17,7 +17,7 @@ import type { Finding, RepairState } from './finding.js';
 import { isRecordedValue, type SecretInUse } from './judge-store.js';
 import { ONCE_RECORDED } from './owned.js';
 
-export interface RepairParts {
+interface RepairParts {
   readonly manager: SecretsManager;
   /** Publishes nothing: a worker's relay does. */
   readonly underClaim: UnderClaim;
@@ -25,29 +25,29 @@ export interface RepairParts {
   readonly janitor: Janitor;
   readonly fingerprintKey: Buffer;
   readonly graceMs: number;
-  /** What the connection's next secured event is made with. */
+  /** The context of the connection's next secured event. */
   readonly securedContext: () => Promise<SecuredContext>;
-  /** Who asked for it, for the audit. */
+  /** Who asked for the repair, for the audit. */
   readonly actor: string;
 }
 
-/** How often a connection that somebody works on is asked for, and the pause, milliseconds. */
+/** How often to try a connection under somebody else's claim, and the pause between tries, milliseconds. */
 const BUSY_TRIES = 10;
 const BUSY_PAUSE_MS = 200;
 
-/** What somebody has decided about values that were changed in the store; null: nothing. */
-export type ChangedValues = 'accept' | 'restore' | null;
+/** What the operator decided about values that were changed in the store; null: nothing. */
+type ChangedValues = 'accept' | 'restore' | null;
 
-/** What is to be repaired. */
+/** What the operator wants repaired. */
 export interface RepairWish {
-  /** What is safe. */
+  /** Everything that is safe to repair. */
   readonly repair: boolean;
   readonly changed: ChangedValues;
 }
 
 /**
- * Repairs what `verify` found in one manager's store. Each repair takes the connection's claim, or its row's lock, and
- * looks again at what it is about to change: by now a worker may have seen to it, or changed it.
+ * Repairs the findings of one manager's store. Each repair takes the connection's claim, or its row's lock, and looks again
+ * before it changes anything, because a worker may have repaired or changed it meanwhile.
  */
 export class Repairer {
   readonly #parts: RepairParts;
@@ -56,7 +56,7 @@ export class Repairer {
     this.#parts = parts;
   }
 
-  /** @throws WorkerError what the store or the database does not allow at present */
+  /** @throws WorkerError if the store or the database fails */
   async repair(found: Finding, wish: RepairWish, signal: AbortSignal): Promise<RepairState> {
     const { connectionId, secretId, kind } = found;
     if (connectionId === null || secretId === null) return 'open';
@@ -86,7 +86,7 @@ export class Repairer {
     }
   }
 
-  /** Nobody but a person knows which of the two values is right. */
+  /** Only a person can know which of the two values is right. */
   async #settleChanged(
     kind: 'changed' | 'replaced',
     target: Target,
@@ -94,20 +94,20 @@ export class Repairer {
     signal: AbortSignal,
   ): Promise<RepairState> {
     if (decided === 'accept') return this.#accept(target, signal);
-    // Of one that was made anew the store has no version of ours.
+    // A secret that was made anew has no version of ours in the store.
     return decided === 'restore' && kind === 'changed' ? this.#restore(target, signal) : 'open';
   }
 
   /**
-   * The store's value is the newest from now on: its version and fingerprint are recorded, and the next revision tells
-   * readers that hold the old one. Another connection's secret, or another installation's, is left.
+   * Accepts the store's value as the newest: records its version and fingerprint, and publishes the next revision for
+   * readers that have the old value. Does nothing to a secret of another connection or installation.
    */
   async #accept({ connectionId, secretId }: Target, signal: AbortSignal): Promise<RepairState> {
     const { guard, fingerprintKey, securedContext, manager } = this.#parts;
     const context = await securedContext();
     const accept: Act<null> = async ({ claim, state }) => {
       const inUse = this.#inUse(state, secretId);
-      // A row that somebody has altered does not get a digest by this.
+      // A row that somebody has altered must not get a valid digest by this.
       const call = guard.callWithin(claim, manager.name, signal);
       const value =
         inUse === null || !isUnaltered(inUse.field, fingerprintKey)
@@ -146,7 +146,7 @@ export class Repairer {
     });
   }
 
-  /** The store's current value of a secret that is this connection's, its tags put back where there are none; null: it is not. */
+  /** The store's current value of this connection's secret; null if it is not its own. Puts missing tags back. */
   async #ownValue({ connectionId, secretId }: Target, call: StoreCall): Promise<Fetched | 'unknown' | null> {
     const { store } = this.#parts.manager;
     const reference = toReference(secretId);
@@ -161,7 +161,7 @@ export class Repairer {
     return current?.ok === true ? current.value : null;
   }
 
-  /** What the tags of a secret say that is there and that they give to nobody else; null otherwise. */
+  /** The tags of a secret; null if it is not there or its tags name another connection or installation. */
   async #openStanding({ connectionId, secretId }: Target, call: StoreCall): Promise<Standing | null> {
     const described = await this.#parts.manager.store.describe(toReference(secretId), call);
     if (!described.ok || described.value.scheduledForDeletion) return null;
@@ -177,8 +177,8 @@ export class Repairer {
   }
 
   /**
-   * In doubt from now on: the janitor compares it with the recorded version under the claim, puts that back, or keeps the
-   * secret as lost. The same rules, whoever noticed.
+   * Marks the secret as in doubt, and lets the janitor tidy the connection. Under the claim it compares the store with the
+   * recorded version, and restores that version or records the secret as lost. So the rules are the janitor's own.
    */
   async #restore({ connectionId, secretId }: Target, signal: AbortSignal): Promise<RepairState> {
     const { underClaim, janitor, manager } = this.#parts;
@@ -224,20 +224,20 @@ export class Repairer {
     return done.kind === 'committed' ? 'repaired' : 'left';
   }
 
-  /** Whether the store's current value is the recorded one beyond doubt, whatever its tags say. */
+  /** Whether the store's current value is certainly the recorded one, whatever its tags say. */
   async #isRecorded(state: LockedState, secretId: string, call: StoreCall): Promise<boolean> {
     const { manager, fingerprintKey } = this.#parts;
     const inUse = this.#inUse(state, secretId);
     const [current] = await manager.store.get([{ reference: toReference(secretId) }], call);
     if (inUse === null || current?.ok !== true) return false;
     const isSame = isRecordedValue(fingerprintKey, inUse, current.value.value);
-    // A version number alone proves nothing: it begins anew with a secret that is made anew.
+    // The version number alone proves nothing: it begins again if the secret is made anew.
     return isSame === true && current.value.version === inUse.row.version;
   }
 
   /**
-   * Whether it was taken over by reference and not written since: no value is recorded that could be compared. It is ours
-   * by that decision, as long as the row that tells of it is as we wrote it and the tags name nobody else.
+   * Whether the secret was adopted by reference and not written since. Then no value is recorded that we could compare. It
+   * is ours by that decision, if its row is as we wrote it and the tags name nobody else.
    */
   async #isAdopted(state: LockedState, secretId: string, call: StoreCall): Promise<boolean> {
     const inUse = this.#inUse(state, secretId);
@@ -358,11 +358,11 @@ function request(
   return { connectionId, eventHash: null, secretIds, decide };
 }
 
-/** Something is asked of the store under the claim; nothing is recorded beforehand. */
+/** The decision to send requests to the store under the claim. Nothing is recorded beforehand. */
 const WRITE: Decision<null> = { kind: 'write', plan: null, changes: {} };
 
 const NOTHING: Acted = { kind: 'nothing', error: null, mayLand: false };
-/** A request of unknown outcome may still land. */
+/** A request with unknown outcome may still be carried out. */
 const MAY_LAND: Acted = { kind: 'nothing', error: null, mayLand: true };
 
 function committed(changes: Changes): Acted {

@@ -5,12 +5,12 @@ import type { Config } from '../../config.js';
 import type { Database } from '../../database/database.js';
 import { DatabaseLedger } from '../../database/ledger.js';
 import { rememberAllTagged } from '../../database/installation.js';
-import { openIdentity, type DatabaseIdentity } from '../../database/settings.js';
+import type { DatabaseIdentity } from '../../database/settings.js';
 import { managersInUse } from '../../database/verify-pages.js';
 import { ConfigurationError, WorkerError } from '../../errors.js';
 import { ownPrefixOf } from '../../ids/index.js';
 import { Janitor } from '../../upkeep/janitor.js';
-import { readDatabase, writeDatabase } from '../open-database.js';
+import { readDatabase, requireConnections, requireIdentity, writeDatabase } from '../open-database.js';
 import type { Progress } from '../progress.js';
 import { securedContexts } from '../secured-contexts.js';
 import { Repairer, type RepairWish } from './repair.js';
@@ -25,21 +25,21 @@ import { providerOf } from '../../secrets-managers/providers.js';
 import { WriteLimiter } from '../../secrets-managers/write-limiter.js';
 import type { ManagerName } from '../../terms.js';
 
-export interface VerifyOptions {
+interface VerifyOptions {
   readonly config: Config<'keys'>;
   /** Only this one; null: all. */
   readonly connectionId: string | null;
   readonly readsPerSecond: number;
-  /** Null: it only looks, also beside a worker on SQLite. */
+  /** Null: repair nothing, so a worker may run on the same SQLite file. */
   readonly wish: RepairWish | null;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
-/** With the dead letters that the repair made. */
+/** `deadLetters`: those that the repair made. */
 export type VerifyRunReport = VerifyReport & { readonly deadLetters: readonly DeadLetterHead[] };
 
-/** It was stopped while it waited for something. */
+/** The report of a run that was stopped before it had looked at anything. */
 const NOTHING: VerifyRunReport = {
   checked: { connections: 0, secrets: 0, external: 0, listed: 0 },
   skipped: { busy: 0, inDoubt: 0, unknownConnections: 0, otherInstallations: 0 },
@@ -48,7 +48,7 @@ const NOTHING: VerifyRunReport = {
   deadLetters: [],
 };
 
-/** Looks, and repairs what is wished for. */
+/** Compares the database with the stores, and repairs what the operator wishes. */
 export async function runVerification(options: VerifyOptions): Promise<VerifyRunReport> {
   const { config, wish, signal } = options;
   const open = wish === null ? readDatabase : writeDatabase;
@@ -92,25 +92,23 @@ async function repair(
 interface OpenedVerification {
   readonly parts: VerifyParts;
   readonly identity: DatabaseIdentity;
-  /** For what is repaired. */
+  /** The limits for the writes of repairs. */
   readonly limits: WriteLimits;
-  /** Before anything is repaired. @throws ConfigurationError STORE_OF_ANOTHER_INSTALLATION */
+  /** Call it before the first repair. @throws ConfigurationError STORE_OF_ANOTHER_INSTALLATION */
   requireOwnStores(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Opens what a verification looks at, and makes nothing.
+ * Opens the stores to look at. Makes nothing.
  * @throws ConfigurationError KEY_MISMATCH; CONFIG_INVALID before the first start
  */
 async function openVerification(
   { config, connectionId, readsPerSecond, progress }: VerifyOptions,
   database: Database,
 ): Promise<OpenedVerification> {
-  const identity = await openIdentity(database, config.keys);
-  if (identity === null)
-    throw new ConfigurationError('CONFIG_INVALID', 'there is nothing to verify: there was no first start');
-  if (connectionId !== null) await requireConnection(database, connectionId);
+  const identity = await requireIdentity(database, config.keys);
+  if (connectionId !== null) await requireConnections(database, [connectionId]);
   const names = new Set([identity.activeManager, ...(await database.run(managersInUse))]);
   const { writesPerSecond } = config.secretsManager;
   const limits = new WriteLimits({ database, writesPerSecond });
@@ -155,12 +153,6 @@ async function openVerification(
   };
 }
 
-async function requireConnection(database: Database, id: string): Promise<void> {
-  const isKnown = await database.run(({ manager, tables }) => manager.existsBy(tables.connection, { id }));
-  if (!isKnown)
-    throw new ConfigurationError('USAGE_INVALID', '--connection: there is no connection of that id');
-}
-
 async function openManager(
   config: Config<'keys'>,
   { installation }: DatabaseIdentity,
@@ -170,15 +162,15 @@ async function openManager(
   if (!providerOf(name).isLasting)
     throw new ConfigurationError(
       'CONFIG_INVALID',
-      `SECRET_MANAGER=${name} keeps secrets in the memory of the worker: no other process can look at them`,
+      `SECRET_MANAGER=${name} stores secrets in the memory of the worker, where no other process can look at them`,
     );
-  // In one that is made now everything would be missing.
+  // Opening it would make an empty one, and every secret would count as missing.
   const missing = missingStore(config, name);
   if (missing !== null) throw new WorkerError('STORE_UNAVAILABLE', missing);
   return openSecretsManager(config, config.keys, { installation, onThrottle }, name);
 }
 
-/** One repairer for each manager that keeps secrets in a store. */
+/** One repairer for each manager that stores its secrets outside of the database. */
 function repairers(
   config: Config<'keys'>,
   { parts: { database, managers }, identity, limits }: OpenedVerification,

@@ -10,16 +10,16 @@ import type {
 } from '../../secrets-managers/port.js';
 import type { Reference } from '../../terms.js';
 
-/** How often a read that fails in passing is sent, and the first pause, milliseconds. */
+/** How often to send a read that fails with a transient error, and half of the first pause, milliseconds. */
 const TRIES = 5;
 const FIRST_PAUSE_MS = 250;
 
-/** Waits for the read limit. */
+/** The limit of reads per second. */
 export interface ReadGate {
   acquire(signal: AbortSignal): Promise<void>;
 }
 
-/** Reads of one store: paced, passing failures tried again, what lasts thrown. Writes nothing. */
+/** Reads from one store, within a limit. Tries again after transient errors and throws lasting ones. Writes nothing. */
 export class StoreReader {
   readonly #manager: SecretsManager;
   readonly #gate: ReadGate;
@@ -31,11 +31,11 @@ export class StoreReader {
     this.#gate = gate;
     this.#call = {
       signal,
-      admitWrite: () => Promise.reject(new WorkerError('INTERNAL', 'a look was about to write')),
+      admitWrite: () => Promise.reject(new WorkerError('INTERNAL', 'a verification was about to write')),
     };
   }
 
-  /** Current values, in the order asked for. @throws WorkerError STORE_UNAVAILABLE, STORE_ACCESS */
+  /** Current values, in the order of the references. @throws WorkerError STORE_UNAVAILABLE, STORE_ACCESS */
   async values(references: readonly Reference[]): Promise<StoreResult<Fetched>[]> {
     if (references.length === 0) return [];
     const results = await this.#manager.store.get(
@@ -64,13 +64,13 @@ export class StoreReader {
     return this.#again(await look(), look);
   }
 
-  /** Null where the store lists nothing of ours. */
+  /** Null if the store cannot list secrets by their tags. */
   async list(prefix: string, after: string | null): Promise<StoreResult<ListPage> | null> {
     const { owned } = this.#manager.store;
     if (owned === null) return null;
     const look = async (): Promise<StoreResult<ListPage>> => owned.list(prefix, after, await this.#paced(1));
     const page = await this.#again(await look(), look);
-    // Whose a secret is may cost a request each.
+    // Such a store needs one request for the tags of each secret.
     if (page.ok && !this.#manager.capabilities.tellsOwnersInLists)
       await this.#paced(page.value.secrets.length);
     return page;
@@ -87,7 +87,7 @@ export class StoreReader {
     return result;
   }
 
-  /** Denied all along is a wrong login or policy, and not a matter of single secrets. */
+  /** If the store denies every read from the first on, the login or the policy is wrong, not a single secret. */
   #requireAccess(results: readonly StoreResult<Fetched>[]): void {
     this.#granted ||= results.some((result) => result.ok || result.error.class === 'not-found');
     if (this.#granted) return;

@@ -14,9 +14,8 @@ import { toReference } from '../../pipeline/references.js';
 import type { SecretsManager } from '../../secrets-managers/port.js';
 import { SECRET_PREFIX, type ManagerName, type Reference } from '../../terms.js';
 import type { Progress } from '../progress.js';
-import type { Finding } from './finding.js';
+import { finding, type Finding } from './finding.js';
 import {
-  finding,
   isAltered,
   judgeReferences,
   judgeRows,
@@ -30,32 +29,32 @@ import { StoreReader, type ReadGate } from './store-reader.js';
 
 export interface VerifyParts extends RowKeys {
   readonly database: Database;
-  /** The configured one: users' own references are read from its store. */
+  /** The configured manager. Users' own references are read from its store. */
   readonly active: ManagerName;
-  /** The managers that keep something. */
+  /** All managers that have secrets of this database. */
   readonly managers: readonly SecretsManager[];
-  /** What our secret ids begin with, and began with before. */
+  /** The prefixes of our secret ids, today's and former ones. */
   readonly ids: OwnNames;
   readonly gate: ReadGate;
   readonly progress: Progress;
-  /** Only this connection. */
+  /** Only this connection; null: all. */
   readonly connectionId: string | null;
 }
 
 export interface VerifyReport {
   readonly checked: {
     readonly connections: number;
-    /** Of ours, held against the store. */
+    /** Secrets of ours that were compared with the store. */
     readonly secrets: number;
     /** References of users. */
     readonly external: number;
-    /** With our tags, below our prefix. */
+    /** Secrets below our prefix that have our tags. */
     readonly listed: number;
   };
   readonly skipped: {
-    /** Connections that somebody worked on all the time. */
+    /** Connections that changed, or were under a claim, each time they were looked at. */
     readonly busy: number;
-    /** Secrets in doubt, which the janitor looks at. */
+    /** Secrets in doubt, which the janitor will check. */
     readonly inDoubt: number;
     /** Listed secrets of connections that this database does not know. */
     readonly unknownConnections: number;
@@ -67,16 +66,16 @@ export interface VerifyReport {
 }
 
 const PAGE_SIZE = 100;
-/** What the relay has not published for so long waits for somebody, milliseconds. */
+/** A record that is still unsent after this long is a finding, milliseconds. */
 const UNSENT_AFTER_MS = 30_000;
-/** A connection that changes while it is looked at is looked at again so often, and after so long, milliseconds. */
+/** How often to look at a connection that changes meanwhile, and the pause between looks, milliseconds. */
 const LOOKS = 5;
 const LOOK_AGAIN_MS = 500;
 
 /**
- * Holds the database against the stores, both ways. Takes no claim and changes nothing: what a worker is just doing is
- * told from what is wrong by looking at the rows once more after the store. A finding stands only where nobody held the
- * connection and no row of it changed in between.
+ * Compares the database with the stores, both ways. Takes no claim and changes nothing. A worker may be changing what it
+ * looks at. So it reads the rows before and after it asks the store. A finding counts only if nobody held a claim on the
+ * connection, and none of its rows changed in between.
  */
 export class Verification {
   readonly #parts: VerifyParts;
@@ -150,7 +149,7 @@ export class Verification {
     }
   }
 
-  /** A page of connections; those that changed meanwhile again, until they hold still. */
+  /** Looks at a page of connections. Looks again at those that changed meanwhile, up to {@link LOOKS} times. */
   async #look(ids: readonly string[]): Promise<void> {
     let left = ids;
     for (let look = 1; left.length > 0 && !this.#signal.aborted; look += 1) {
@@ -234,7 +233,7 @@ export class Verification {
       const reference = toReference(secretId);
       const describe = () => reader.describe(reference);
       const value = await judgeValue(this.#parts.fingerprintKey, secret, result, describe);
-      // The list is behind what is there: what it does not have is asked for by itself.
+      // The list may be outdated, so a secret that is not in it is looked at by itself.
       const isListed = this.#owned.get(name)?.ownerById.get(secretId) === connectionId;
       const tags = isListed || !result.ok ? null : judgeTags(secret, await describe());
       answers.push([connectionId, [value, tags].filter((one) => one !== null)]);
@@ -250,7 +249,7 @@ export class Verification {
     const fields = recorded.flatMap(({ references }) =>
       references.filter(isExternal).flatMap((row) => {
         const text = openText(row, ring);
-        // What somebody else has put there is not asked for.
+        // Do not ask the store for a name that somebody else has put into the row.
         if (text?.startsWith(SECRET_PREFIX) !== true || isAltered(row, text, this.#parts)) return [];
         return [{ row, reference: text as Reference }];
       }),
@@ -266,7 +265,7 @@ export class Verification {
     });
   }
 
-  /** What no connection's rows show. */
+  /** Finds what the rows of the known connections do not show. */
   async #lookAtRest(): Promise<void> {
     const { database, connectionId: only } = this.#parts;
     const isAsked = (id: string): boolean => only === null || only === id;
@@ -291,7 +290,7 @@ function isExternal({ owned, holds }: ReferenceRow): boolean {
   return !owned && holds === 'reference';
 }
 
-/** Whether nobody held the connection, and no row of it that counts was changed. */
+/** Whether nobody held a claim on the connection and none of its rows changed. */
 function heldStill(before: RecordedConnection, after: RecordedConnection | undefined): boolean {
   if (after === undefined || before.isClaimed || after.isClaimed) return false;
   return shapeOf(before) === shapeOf(after);

@@ -185,7 +185,7 @@ describe('verify: stores that do not answer as they should', () => {
     expect(down.stderr).toContain('STORE_UNAVAILABLE');
   });
 
-  it('not one of the secrets is there: another store, and nothing is kept as lost', async () => {
+  it('if all secrets are missing the store is not ours, and none is recorded as lost', async () => {
     world = await VerifyWorld.open('Secrets Manager, the stand-in');
     await fill();
     await world.bench.handle(eventRecord({ id: `${OTHER}-3`, name: 'three', password: 'MARK-3', at: 1 }));
@@ -195,7 +195,7 @@ describe('verify: stores that do not answer as they should', () => {
     expect(await world.bench.kept()).toEqual([]);
   });
 
-  it('scheduled for deletion by somebody: called off', async () => {
+  it('cancels the deletion that somebody scheduled', async () => {
     world = await VerifyWorld.open('Secrets Manager, the stand-in');
     await fill();
     await world.bench.delete(one(), CONNECTION);

@@ -89,7 +89,7 @@ describe('migrate-secrets', () => {
     [[], /--to/],
     [['--to', 'nowhere'], /choices/],
     [['--to', 'local', '--from', 'local'], /the same/],
-    [['--to', 'local', '--from', 'managed-aws'], /no connection is kept in managed-aws/],
+    [['--to', 'local', '--from', 'managed-aws'], /no connection has its secrets in managed-aws/],
     [['--to', 'local', '--connection', 'x'], /no connection x/],
     [['resume'], /no migration/],
     [['rollback'], /no way back/],

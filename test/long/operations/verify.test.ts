@@ -108,7 +108,7 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     expect((await world.verify()).kinds).toContain('altered: open');
   });
 
-  it('missing: kept as lost, and published again it is well', async () => {
+  it('missing: recorded as lost, and fine again once it is published with its value', async () => {
     await world.console.remove(one());
     expect(await world.verify()).toMatchObject({ code: 1, kinds: ['missing: open'] });
     expect(await world.bench.kept()).toEqual([]);
