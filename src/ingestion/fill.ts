@@ -52,10 +52,13 @@ function memberOf(container: Filled | undefined, key: string): Filled | undefine
 /**
  * A plain copy with the values as texts, for the driver that connects with them. Make it where it is used, and keep it
  * in no object that lives on or is printed.
+ *
+ * @typeParam T the shape that you expect of the entity. It is not checked: look at what comes from other publishers.
  */
-export function reveal(filled: FilledObject): JsonObject;
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- says what the caller knows of the JSON
+export function reveal<T extends object = JsonObject>(filled: FilledObject): T;
 export function reveal(filled: Filled): Json;
-export function reveal(filled: Filled): Json {
+export function reveal(filled: Filled): unknown {
   if (filled instanceof SecretValue) return filled.reveal();
   if (typeof filled !== 'object' || filled === null) return filled;
   if (Array.isArray(filled)) return filled.map((element) => reveal(element));

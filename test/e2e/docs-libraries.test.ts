@@ -28,7 +28,7 @@ describeWith(['kafka', 'moto'], 'the code of the pages about the libraries', ({ 
       const connect = async ({ password }) => console.log('connected', password === 'the-hidden-value');
       const disconnect = (id) => tell(console.log('disconnected', id));
     `;
-    const program = startModule(docBlock('docs/ingestion.md', 'js', 'subscribeSecured'), before, {
+    const program = startModule(docBlock('docs/ingestion.md', 'ts', 'subscribeSecured'), before, {
       values: { 'await subscription.stop();': 'await told;\nawait subscription.stop();' },
       env: { ...clients.env, ...{ KAFKA_BROKERS: kafka, KAFKA_GROUP_ID: topic, TOPIC_SECURED: topic } },
     });
@@ -46,7 +46,7 @@ describeWith(['kafka', 'moto'], 'the code of the pages about the libraries', ({ 
       const entity = ${JSON.stringify(entity)};
       const change = { time: 1_700_000_000_000, id: 'change-17' };
     `;
-    const program = startModule(docBlock('docs/publishing.md', 'js', 'createPublisher'), before, {
+    const program = startModule(docBlock('docs/publishing.md', 'ts', 'createPublisher'), before, {
       env: { KAFKA_BROKERS: kafka, PUBLISHER_FERNET_KEY: generateKey(), ...topics },
     });
     const { code } = await program.waitForExit(60_000);

@@ -1,5 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
+import { transformSync } from 'esbuild';
 import { PROJECT_DIR } from './cache.js';
 import { disposeLater } from './cleanup.js';
 import { CLI_FILE, startProcess } from './start-process.js';
@@ -76,7 +77,7 @@ export function startBlock(
 }
 
 /**
- * Starts a `js` block as a module of the checkout, which can import the package by its name.
+ * Starts a `ts` block as a module of the checkout, which can import the packages by their names.
  *
  * @param before what the page leaves to its reader: the declarations of what the block uses and does not make
  */
@@ -88,7 +89,8 @@ export function startModule(
   const folder = join(PROJECT_DIR, '.tmp');
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `${freshName(basename(page, '.md'))}.mjs`);
-  writeFileSync(file, `${before}\n${withValues(text, values)}`);
+  const { code } = transformSync(withValues(text, values), { loader: 'ts', target: 'esnext' });
+  writeFileSync(file, `${before}\n${code}`);
   disposeLater(() => {
     rmSync(file, { force: true });
   });
