@@ -52,7 +52,7 @@ export class PartitionFailures {
       topic: run.topic,
       partition: run.partition,
       offset: run.position,
-      // A request of unknown outcome keeps its claim until it expires. Attempts before that fail with CLAIM_LOST, which
+      // A request that got no answer keeps its claim until it expires. Attempts before that fail with CLAIM_LOST, which
       // would hide the cause: the earlier code stays.
       code: code === 'CLAIM_LOST' ? (before?.code ?? code) : code,
       sinceMs: before?.sinceMs ?? nowMs,

@@ -20,7 +20,7 @@ const KINDS: readonly { readonly kind: ErrorKind; readonly title: string; readon
   {
     kind: 'transient',
     title: 'Passing',
-    text: 'Tried again with growing pauses, for as long as it takes. The partition is held meanwhile, `/readyz` says why.',
+    text: 'Tried again with growing pauses, until it succeeds. The partition is held meanwhile, `/readyz` says why.',
   },
   { kind: 'fatal', title: 'Fatal', text: 'The process, or the command, ends with exit code 1.' },
 ];

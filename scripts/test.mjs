@@ -101,6 +101,9 @@ async function staticChecks() {
   await step('format', () => runNodeTool('prettier/bin/prettier.cjs', prettier, idle));
   const eslint = ['.', '--max-warnings', '0', ...cache('eslint-cache')];
   await step('lint', () => runNodeTool('eslint/bin/eslint.js', eslint, idle));
+  const cspell = ['lint', '--no-progress', '--no-summary', '.', ...cache('cspell-cache')];
+  await step('spelling', () => runNodeTool('cspell/bin.mjs', cspell, idle));
+  await step('prose', () => runTool('node', [join(ROOT, 'scripts', 'prose.mjs')], idle));
 }
 
 async function install() {

@@ -22,7 +22,7 @@ export function requireSqlite(): void {
  */
 export function nativeModuleError(error: unknown): ConfigurationError | null {
   if (!(error instanceof Error)) return null;
-  // `tries`: where the loader has looked in vain for the file.
+  // `tries`: where the loader has looked for the file.
   const unloadable = ('code' in error && error.code === 'ERR_DLOPEN_FAILED') || 'tries' in error;
   if (!unloadable) return null;
   const [, builtFor] = /NODE_MODULE_VERSION (\d+)/.exec(error.message) ?? [];

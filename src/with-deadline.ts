@@ -1,6 +1,6 @@
 /**
  * Settles as `work` does, or rejects with what `late` makes after `ms` milliseconds; the signal that `work` gets is
- * aborted then. What the work does later is nobody's concern.
+ * aborted then. What the work does later is ignored.
  */
 export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,

@@ -37,7 +37,7 @@ export async function checkOldKeys(
   ];
 }
 
-/** Under keys that are in no list any more and open all the same: kept by 0.1, or before the setting was made. */
+/** Under keys that are in no list any more and still open: kept by 0.1, or before the setting was made. */
 function formerTokens(places: readonly PlaceCounts[]): CheckResult[] {
   return places
     .filter(({ place, old }) => place === 'dead_letter' && old > 0)

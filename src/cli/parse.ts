@@ -13,13 +13,13 @@ export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER):
   };
 }
 
-/** `compact`, or how long in milliseconds (-1: for ever). */
+/** `compact`, or how long in milliseconds (-1: forever). */
 export function retention(text: string): 'compact' | number {
   if (text === 'compact') return text;
   try {
     return wholeNumber(-1)(text);
   } catch {
-    throw new InvalidArgumentError('The word compact or a number of milliseconds (-1: for ever) is needed.');
+    throw new InvalidArgumentError('The word compact or a number of milliseconds (-1: forever) is needed.');
   }
 }
 

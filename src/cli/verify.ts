@@ -21,7 +21,7 @@ interface Options {
 
 export const verify = command<Options>({
   name: 'verify',
-  about: 'hold the database against the store, both ways: missing, changed, orphaned, wrongly tagged',
+  about: 'compare the database with the store, both ways: missing, changed, orphaned, wrongly tagged',
   options: [
     option('--repair', 'repair what is safe, each under its connection’s claim; the rest is explained'),
     option('--accept', 'what was changed in the store, by a rotation there, is the newest value from now on'),

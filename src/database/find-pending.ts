@@ -103,7 +103,7 @@ export async function findDoubtMs(
   const lastMs = Math.floor(nowMs + withinMs);
   const query = tx.manager
     .createQueryBuilder(tables.storedSecret, 'stored')
-    // What a claim is writing, or has left, is in nobody's hands when that claim is over.
+    // What a claim is writing, or has left, has no owner when that claim is over.
     .select(
       `MIN(CASE WHEN stored.state = 'writing' THEN connection.claimExpiresAtMs ELSE stored.suspectUntilMs END)`,
       'atMs',

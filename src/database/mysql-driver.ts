@@ -96,7 +96,7 @@ const PACKET_FRAME_BYTES = 64;
 
 /**
  * A server that is sent more than its `max_allowed_packet` hangs up, often before its error can be read: that looks like an
- * outage, and would be tried again for ever. So it is not sent.
+ * outage, and would be tried again forever. So it is not sent.
  *
  * @param statement in ASCII
  */

@@ -83,7 +83,7 @@ export function createKafkaClient(settings: ConnectionSettings, options: KafkaCl
  * {@link createKafkaClient} for a member of a consumer group, with a longer request time-out. The broker holds back the
  * answer to SyncGroup until the group's leader has assigned the partitions. If that leader has died, the broker notices
  * it only when its session expires. kafkajs gives more time to JoinGroup, but not to SyncGroup: members would give up,
- * come back as new members, and delay the rebalance for ever.
+ * come back as new members, and delay the rebalance forever.
  */
 export function createGroupClient(settings: KafkaSettings, options: KafkaClientOptions): KafkaClient {
   const { requestTimeoutMs, sessionTimeoutMs } = settings;

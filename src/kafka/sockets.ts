@@ -5,7 +5,7 @@ import type { ISocketFactory } from 'kafkajs';
 const KEEP_ALIVE_MS = 60_000;
 
 /**
- * The sockets of one kafkajs client. kafkajs cannot cancel a request, and its `disconnect` may wait for ever: only closed
+ * The sockets of one kafkajs client. kafkajs cannot cancel a request, and its `disconnect` may wait forever: only closed
  * sockets make sure that nothing more is sent.
  */
 export interface Sockets {

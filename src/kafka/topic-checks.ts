@@ -24,7 +24,7 @@ export interface TopicFacts {
   readonly partitions: number;
   readonly compacted: boolean;
   readonly deleted: boolean;
-  /** -1: for ever. */
+  /** -1: forever. */
   readonly retentionMs: number;
   readonly maxMessageBytes: number;
   /** Empty if the broker does not say. */
@@ -195,7 +195,7 @@ function judgeCompression(facts: TopicFacts | undefined): TopicProblem[] {
 function judgeSource({ topic, compacted, retentionMs }: TopicFacts): TopicProblem[] {
   if (compacted) {
     const problem =
-      'cleanup.policy has compact: plaintext passwords would stay for ever, and Kafka would delete events';
+      'cleanup.policy has compact: plaintext passwords would stay forever, and Kafka would delete events';
     return [error(topic, problem, 'set cleanup.policy=delete and a short retention.ms')];
   }
   if (retentionMs >= 0 && retentionMs <= LONGEST_SOURCE_MS) return [];

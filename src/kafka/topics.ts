@@ -22,7 +22,7 @@ export interface TopicPlan {
   readonly replicationFactor?: number;
   /** How long source events stay, which may hold plaintext passwords; 7 days by default. */
   readonly sourceRetentionMs?: number;
-  /** `compact` (default): the newest event of each connection stays. A number: how long events stay, -1 for ever. */
+  /** `compact` (default): the newest event of each connection stays. A number: how long events stay, -1 forever. */
   readonly securedRetention?: 'compact' | number;
   /** How long dead letters stay in their topic (the table keeps them anyway); 30 days by default. */
   readonly deadLetterRetentionMs?: number;

@@ -77,7 +77,7 @@ export class EventLog implements PipelineObserver {
     const { record, outcome, durationMs, reported, notes, isAgain, ...rest } = handled;
     if (isAgain && rest.code !== null) {
       const kept = new WorkerError(rest.code, `the event is ${outcome} as before`);
-      this.#failures.failed('a kept event was tried again in vain', kept, record);
+      this.#failures.failed('a kept event failed again', kept, record);
       return;
     }
     const isKept = outcome === 'refused' || outcome === 'blocked';

@@ -35,7 +35,7 @@ export class Metrics {
   readonly #deadLetters = this.#counter('dead_letters_total', 'Dead letters made', ['code']);
   readonly #retries = this.#counter(
     'retries_total',
-    'Records handed back, to come again, and kept events tried again in vain',
+    'Records handed back, to come again, and kept events that failed again',
     ['code'],
   );
   readonly #writes = this.#counter('secret_writes_total', 'Values written to the store', []);

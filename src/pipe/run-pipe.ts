@@ -36,7 +36,7 @@ const LOOK_AFTER_EVERY_MS = 5_000;
 
 /**
  * Every line of the input through the pipeline, several at a time, in order within a connection. What is passing is
- * tried again for as long as it takes: no line is skipped.
+ * tried again until it succeeds: no line is skipped.
  */
 export async function runPipe(
   input: AsyncIterable<Buffer>,

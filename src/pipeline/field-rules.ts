@@ -269,7 +269,7 @@ export class FieldRules {
 
 /**
  * Whether what a field refers to is where the active manager keeps it. A connection changes its manager as a whole, so
- * everything it owns is with its own one. External references are nobody's to move.
+ * everything it owns is with its own one. External references do not move.
  */
 export function isAtHome(
   row: Pick<ReferenceRow, 'owned' | 'holds'>,

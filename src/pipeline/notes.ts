@@ -32,7 +32,7 @@ export function isNotable({ action }: Note): boolean {
 interface Change {
   /** The entity as it is stored; null: there is none. */
   readonly before: JsonObject | null;
-  /** The event's entity. Values of its secret fields are looked at by nobody. */
+  /** The event's entity. Nobody looks at values of its secret fields. */
   readonly after: JsonObject;
   readonly ruled: readonly RuledField[];
   readonly rows: readonly ReferenceRow[];

@@ -289,7 +289,7 @@ class EventDecision {
     };
   }
 
-  /** Nothing to do for this event; what of the connection is unpublished is published all the same. */
+  /** Nothing to do for this event; what of the connection is unpublished is published anyway. */
   #acknowledge(outcome: 'duplicate' | 'stale', remember: boolean): Decision<WritePlan> {
     const isKnown = this.#state.deadLetters.some((head) => head.eventHash === this.#prepared.eventHash);
     const changes: Changes = {

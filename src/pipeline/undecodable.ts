@@ -65,7 +65,7 @@ export class UndecodableProcessor {
       eventId: decoded.eventId,
       actor: untimed?.actor ?? null,
       order: { publishedAtMs: record.timestampMs, ...(record.digest === undefined ? {} : { isLine: true }) },
-      // Without its time it has no place in the order; what it was to set is known all the same.
+      // Without its time it has no place in the order; what it was to set is known anyway.
       sets: untimed === undefined ? null : unprocessed(prepareEvent(untimed, record, this.#context)).sets,
     };
     const { eventHash } = event;

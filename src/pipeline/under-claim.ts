@@ -155,7 +155,7 @@ export class UnderClaim {
     if (acted.kind === 'nothing') {
       const { undo } = acted;
       if (undo !== undefined) await this.#commits.add({ claim: claimed.claim, changes: undo });
-      // A request of unknown outcome may still land, and nobody may write before: the claim runs out.
+      // A request that got no answer may still land, and nobody may write before: the claim runs out.
       if (!acted.mayLand) await this.#releases.add({ claim: claimed.claim, sentIds: [] });
       return { kind: 'left', error: acted.error };
     }

@@ -24,7 +24,7 @@ export interface Owner {
 export interface Standing {
   /** The connection of this installation that it is tagged for; null: it is not ours. */
   readonly ownedBy: string | null;
-  /** Which installation its tags name; `missing`: none, and it is ours all the same where `ownedBy` is set. */
+  /** Which installation its tags name; `missing`: none, and it is still ours where `ownedBy` is set. */
   readonly installation: 'ours' | 'missing' | 'another';
   /** See {@link Owner.isAdopted}. */
   readonly isAdopted?: boolean;

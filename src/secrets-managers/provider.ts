@@ -66,7 +66,7 @@ export function provider<T extends SettingTable>(made: Provider<T>): Provider<T>
 
 /** A provider that needs no settings. */
 export const NO_SETTINGS = {};
-/** A provider that asks nobody. */
+/** A provider that asks no store. */
 export const NO_PERMISSIONS = { worker: [], verify: [], ingestion: [] } as const;
 
 /** Where one of two that belong together is set and the other is not. */

@@ -342,7 +342,7 @@ function decideTidying(state: LockedState, rules: TidyRules): Decision<TidyPlan>
 /** Stays in doubt, and is looked at again; a version that is gone is somebody's job, which its dead letter says. */
 function unrepaired(row: StoredSecretRow, error: StoreError, nowMs: number): Handled {
   if (error.class === 'not-found' || error.code === 'SECRET_VERSION_GONE') return lost(row, nowMs);
-  // Of unknown outcome: the mark that was set before the request stands for as long as the request can land.
+  // It got no answer: the mark that was set before the request stands for as long as the request can land.
   const outcomeKnown = error.applied === 'no';
   return {
     row: outcomeKnown ? { ...row, suspectUntilMs: nowMs + RETRY_MS } : row,

@@ -81,7 +81,7 @@ export class Mover {
       case 'busy':
       case 'lost':
         return { kind: 'busy' };
-      // What cannot be published now is found by the relay: the connection is moved all the same.
+      // What cannot be published now is found by the relay: the connection is moved anyway.
       case 'committed':
       case 'left':
         return moved;

@@ -13,7 +13,7 @@ export function groupOf({ group }: ReplayPlan, { groupId }: KafkaSettings): stri
 }
 
 /**
- * A group that was named for a replay must be nobody's: joining another's would take its partitions away.
+ * A group that was named for a replay must be unused: joining another's would take its partitions away.
  * @throws ConfigurationError USAGE_INVALID for the workers' group, or one that is in use
  */
 export async function requireOwnGroup(

@@ -168,7 +168,7 @@ export class SecretsManagerStore implements SecretStore {
     );
   }
 
-  /** Our tags go on before our value: a secret with our value and without our tag would be an orphan for ever. */
+  /** Our tags go on before our value: a secret with our value and without our tag would be an orphan forever. */
   async #prepare(
     item: PutItem,
     needs: { scheduledForDeletion: boolean; tags: boolean; isAdopted: boolean },

@@ -142,7 +142,7 @@ export class SsmStore implements SecretStore {
     const verdict = this.#parts.ownership.judge(standing.value, item);
     if (verdict === 'refuse') return notOwned(this.#provider, item.secretId, standing.value);
     if (verdict === 'ours') return this.#overwrite(item, 'changed', call);
-    // Our tags go on before our value: with our value and without our tag it would be an orphan for ever.
+    // Our tags go on before our value: with our value and without our tag it would be an orphan forever.
     const isAdopted = verdict === 'claim' && standing.value.ownedBy === null;
     const tagged = await this.#requests.tag(item.secretId, item.connectionId, call, isAdopted);
     if (!tagged.ok) return tagged.failure;
@@ -156,7 +156,7 @@ export class SsmStore implements SecretStore {
   ): Promise<StoreResult<Stored>> {
     const put = await this.#requests.overwrite(item.secretId, item.value, call);
     if (!put.ok) return put.failure;
-    // A first version where a known one was changed: it had been deleted behind our back and has no tags now.
+    // A first version where a known one was changed: somebody else deleted it, and it has no tags now.
     if (put.value === 1) this.#untagged.add(item.secretId);
     if (!this.#untagged.has(item.secretId)) return stored(item, put.value, effect);
     const tagged = await this.#requests.tag(item.secretId, item.connectionId, call);

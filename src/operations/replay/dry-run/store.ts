@@ -10,7 +10,7 @@ import {
 } from '../../../secrets-managers/port.js';
 import { SECRET_PREFIX } from '../../../terms.js';
 
-/** Keeps nothing, asks nobody, and says yes: what the real store would refuse, only the real store knows. */
+/** Keeps nothing, asks no store, and says yes: what the real store would refuse, only the real store knows. */
 export class UnaskedStore implements SecretStore {
   readonly owned = null;
   #version = 0;
