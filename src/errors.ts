@@ -36,7 +36,7 @@ export const ERROR_CODES = {
   USAGE_INVALID: entry(
     'configuration',
     'A command was called with a wrong flag or argument.',
-    'See --help of the command.',
+    'See `--help` of the command.',
   ),
   NATIVE_MODULE_UNUSABLE: entry(
     'configuration',

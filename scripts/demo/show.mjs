@@ -109,7 +109,7 @@ export async function showReferences({ printer, program, samples }, securedEvent
   );
   const references = fields.map(({ reference }) => reference);
   // JSON: some values have line breaks of their own.
-  const answers = JSON.parse(await program.run(['resolve', ...references, '--json']));
+  const { items: answers } = JSON.parse(await program.run(['resolve', ...references, '--json']));
   printer.check(
     answers.length === fields.length && fields.every(({ sent }, index) => sent === answers[index].value),
     `all ${fields.length} references in the newest secured events resolve to what was last sent`,

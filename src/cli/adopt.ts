@@ -3,11 +3,12 @@ import { loadConfig } from '../config.js';
 import { CONFLICTS } from '../operations/adopt/claims.js';
 import type { AdoptCandidate, AdoptPlan } from '../operations/adopt/plan.js';
 import type { AdoptReport } from '../operations/adopt/run.js';
+import { counted } from '../plural.js';
 import { EXIT } from './cli.js';
 import { command, option } from './define-command.js';
 import { commandLogger } from './logging.js';
 import { untilStopped } from './signals.js';
-import { formatTable } from './text.js';
+import type { Look } from './text.js';
 
 interface Options {
   readonly dryRun?: true;
@@ -43,7 +44,7 @@ export const adopt = command<Options>({
       const report = options.dryRun ? await previewAdoption(request) : await runAdoption(request);
       return {
         json: asJson(report),
-        text: () => asText(report),
+        text: (look) => asText(report, look),
         code: isDone(report) && !signal.aborted ? EXIT.ok : EXIT.failed,
       };
     }),
@@ -80,26 +81,26 @@ function asJson(report: AdoptReport): object {
   };
 }
 
-function asText({ plan, applied, isDryRun }: AdoptReport): string {
+function asText({ plan, applied, isDryRun }: AdoptReport, look: Look): string {
   if (plan.candidates.length === 0 && plan.unread === 0)
     return 'No kept event waits for the adoption of a secret.';
   return [
-    claimTable(plan),
+    claimTable(plan, look),
     '',
     isDryRun
-      ? `${plan.events.length} kept events would be applied, ${plan.left} would be left.`
-      : `${applied} of ${plan.events.length} kept events applied, ${plan.left} left.`,
+      ? `${counted(plan.events.length, 'kept event')} would be applied, ${plan.left} would be left.`
+      : `${applied} of ${counted(plan.events.length, 'kept event')} applied, ${plan.left} left.`,
     ...(plan.unread > 0
       ? [
-          `${plan.unread} kept events cannot be read: nobody knows what they claim. See \`dead-letters list\`.`,
+          `${counted(plan.unread, 'kept event')} cannot be read: nobody knows what is claimed there. See \`dead-letters list\`.`,
         ]
       : []),
     ...remedies(plan.candidates),
   ].join('\n');
 }
 
-function claimTable({ candidates }: AdoptPlan): string {
-  return formatTable(
+function claimTable({ candidates }: AdoptPlan, look: Look): string {
+  return look.table(
     ['SECRET ID', 'VERDICT', 'CONNECTION', 'NAME', 'TYPE', 'CLAIM', 'FIELD'],
     candidates.flatMap(({ secretId, claimants, verdict }) =>
       claimants.map(({ connectionId, name, entityType, kind, path }) => [

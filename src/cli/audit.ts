@@ -1,24 +1,26 @@
 import { Option } from 'commander';
 import { loadConfig } from '../config.js';
+import { mapPage, readPage } from '../database/page.js';
 import type { AuditRow } from '../database/rows.js';
 import type { NamedFields } from '../pipeline/notes.js';
 import { AUDIT_ACTIONS, type AuditAction } from '../pipeline/audit.js';
 import { command, commands, option } from './define-command.js';
-import { pointInTime, wholeNumber } from './parse.js';
+import { listAnswer, PAGE_OPTIONS, pageRequest, type PageOptions } from './output.js';
+import { pointInTime } from './parse.js';
 import { readDatabase } from '../operations/open-database.js';
-import { formatTable, isoTime } from './text.js';
+import { isoTime } from './text.js';
 
-interface ListOptions {
+interface ListOptions extends PageOptions {
   readonly connection?: string;
   readonly action?: AuditAction;
   readonly actor?: string;
   readonly since?: number;
-  readonly limit: number;
 }
 
 const list = command<ListOptions>({
   name: 'list',
   about: 'the newest entries first',
+  names: 'id',
   options: [
     new Option('--connection <id>', 'of this connection'),
     new Option('--action <word>', 'what was done').choices(AUDIT_ACTIONS),
@@ -26,7 +28,7 @@ const list = command<ListOptions>({
     option('--since <time>', 'not older: 2030-01-31T12:00:00Z, or an age such as 24h', (text) =>
       pointInTime(text),
     ),
-    option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), 100),
+    ...PAGE_OPTIONS,
   ],
   examples: [
     'audit list --since 24h',
@@ -34,43 +36,52 @@ const list = command<ListOptions>({
     'audit list --actor mallory --json',
     'audit list --connection 4f1c… --action update --json',
   ],
-  run: async (cli, { connection, action, actor, since, limit }) => {
-    const rows = await readDatabase(loadConfig(cli.env, { need: [] }), (database) =>
+  run: async (cli, options) => {
+    const { connection, action, actor, since } = options;
+    const page = await readDatabase(loadConfig(cli.env, { need: [] }), (database) =>
       database.run(({ manager, tables }) => {
         const query = manager.createQueryBuilder(tables.audit, 'audit');
         if (connection !== undefined) query.andWhere('audit.connectionId = :connection', { connection });
         if (action !== undefined) query.andWhere('audit.action = :action', { action });
         if (actor !== undefined) query.andWhere('audit.actor = :actor', { actor });
         if (since !== undefined) query.andWhere('audit.atMs >= :since', { since });
-        return query.orderBy('audit.atMs', 'DESC').limit(limit).getMany();
+        return readPage(query, { at: 'atMs', id: 'id', direction: 'DESC' }, pageRequest(options));
       }),
     );
-    return { json: rows.map(asJson), text: () => asTable(rows) };
+    return listAnswer(mapPage(page, asJson), COLUMNS);
   },
 });
 
 export const audit = commands('audit', 'who changed what; no values', [list]);
 
-function asJson({ id, atMs, ...row }: AuditRow): object {
+type Entry = ReturnType<typeof asJson>;
+
+function asJson({ id, atMs, ...row }: AuditRow) {
   const { action, actor, connectionId, path, secretId, eventId, detail, fields } = row;
-  return { id, time: isoTime(atMs), action, actor, connectionId, path, secretId, eventId, detail, fields };
+  return {
+    id,
+    createdAt: isoTime(atMs),
+    action,
+    actor,
+    connectionId,
+    path,
+    secretId,
+    eventId,
+    detail,
+    fields,
+  };
 }
 
-function asTable(rows: readonly AuditRow[]): string {
-  return formatTable(
-    ['TIME', 'ACTION', 'CONNECTION', 'FIELD', 'SECRET ID', 'ACTOR', 'EVENT', 'DETAIL'],
-    rows.map((row) => [
-      isoTime(row.atMs),
-      row.action,
-      row.connectionId,
-      row.fields === null ? row.path : fieldsOf(row.fields),
-      row.secretId,
-      row.actor,
-      row.eventId,
-      row.detail,
-    ]),
-  );
-}
+const COLUMNS = {
+  TIME: (entry: Entry) => entry.createdAt,
+  ACTION: (entry: Entry) => entry.action,
+  CONNECTION: (entry: Entry) => entry.connectionId,
+  FIELD: (entry: Entry) => (entry.fields === null ? entry.path : fieldsOf(entry.fields)),
+  'SECRET ID': (entry: Entry) => entry.secretId,
+  ACTOR: (entry: Entry) => entry.actor,
+  EVENT: (entry: Entry) => entry.eventId,
+  DETAIL: (entry: Entry) => entry.detail,
+};
 
 const MOST_SHOWN = 5;
 

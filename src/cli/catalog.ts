@@ -1,11 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { Argument, Option } from 'commander';
 import { loadConfig } from '../config.js';
+import { wholePage } from '../database/page.js';
 import { ConfigurationError } from '../errors.js';
 import type { Catalogue } from '../catalog/index.js';
 import { EXIT, type Cli } from './cli.js';
 import { command, commands, option } from './define-command.js';
-import { formatTable } from './text.js';
+import { listAnswer } from './output.js';
+import { shortText } from './parse.js';
 
 interface BuildOptions {
   readonly schemas: string;
@@ -18,14 +20,24 @@ interface BuildOptions {
 const show = command<object, [connector: string | undefined]>({
   name: 'show',
   about: 'the connectors of the catalogue in use, or the secret fields of one',
-  args: [new Argument('[connector]', 'such as Mysql or database/Mysql')],
-  examples: ['catalog show', 'catalog show Mysql', 'catalog show database/BigQuery --json'],
+  names: 'name',
+  args: [new Argument('[connector]', 'such as Mysql or database/Mysql').argParser(shortText)],
+  examples: ['catalog show', 'catalog show Mysql', 'catalog show database/BigQuery --output yaml'],
   run: async (cli, _options, connector) => {
     const catalogue = await configuredCatalogue(cli);
-    if (connector === undefined) return { json: catalogue, text: () => summary(catalogue) };
-    const found = fieldsOf(catalogue, connector);
+    const all = Object.entries({ ...catalogue.connectors, ...catalogue.entities });
+    const found = connector === undefined ? all : meantBy(connector, all);
+    const page = {
+      provenance: catalogue.provenance,
+      ...wholePage(found.map(([name, secretFields]) => ({ name, secretFields }))),
+    };
+    if (connector === undefined)
+      return listAnswer(page, {
+        CONNECTOR: ({ name }) => name,
+        'SECRET FIELDS': ({ secretFields }) => secretFields.length,
+      });
     return {
-      json: Object.fromEntries(found),
+      json: page,
       text: () =>
         found.map(([name, paths]) => [name, ...paths.map((path) => `  ${path}`)].join('\n')).join('\n'),
     };
@@ -47,7 +59,7 @@ const build = command<BuildOptions>({
     ),
     new Option('--licence <text>', 'licence of the schemas').default('Apache-2.0'),
   ],
-  json: null,
+  hasOutput: false,
   examples: ['catalog build --schemas ./openmetadata-spec --out catalogue.json --schema-version 1.4.0'],
   run: async (cli, { schemas, out, schemaVersion, source, licence }) => {
     const { buildCatalogue } = await import('../catalog/build/build-catalogue.js');
@@ -84,16 +96,11 @@ function writeCatalogue(file: string, text: string): void {
   }
 }
 
-function summary({ provenance: { source, versions }, connectors, entities }: Catalogue): string {
-  const rows = [...Object.entries(connectors), ...Object.entries(entities)].map(
-    ([name, paths]) => [name, paths.length] as const,
-  );
-  return `${source} ${versions.join(', ')}\n\n${formatTable(['CONNECTOR', 'SECRET FIELDS'], rows)}`;
-}
+type Fields = [name: string, paths: readonly string[]];
 
-function fieldsOf({ connectors, entities }: Catalogue, asked: string): [string, readonly string[]][] {
+function meantBy(asked: string, all: readonly Fields[]): readonly Fields[] {
   const wanted = asked.toLowerCase();
-  const found = Object.entries({ ...connectors, ...entities }).filter(([name]) =>
+  const found = all.filter(([name]) =>
     [name, name.slice(name.indexOf('/') + 1)].some((each) => each.toLowerCase() === wanted),
   );
   if (found.length === 0)

@@ -1,5 +1,8 @@
 import type { Readable, Writable } from 'node:stream';
 
+/** The program's name, as it is called. */
+export const PROGRAM = 'connection-secrets';
+
 /** What a command's end means; docs/cli.md. */
 export const EXIT = {
   ok: 0,

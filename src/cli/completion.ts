@@ -1,4 +1,5 @@
 import { Argument, type Command } from 'commander';
+import { EXIT, PROGRAM } from './cli.js';
 import { command, type Define } from './define-command.js';
 
 interface Words {
@@ -8,7 +9,6 @@ interface Words {
   readonly options: readonly string[];
 }
 
-const PROGRAM = 'connection-secrets';
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
 
@@ -18,11 +18,11 @@ export const completion: Define = (program, cli, done) => {
     name: 'completion',
     about: 'print a script with which a shell completes commands and options',
     args: [new Argument('<shell>', 'which shell').choices(SHELLS)],
-    json: null,
+    hasOutput: false,
     examples: ['completion bash > /etc/bash_completion.d/connection-secrets', 'completion fish | source'],
     run: (_, __, shell) => {
-      const text = shell === 'fish' ? fishScript(program) : bashScript(program, shell);
-      return Promise.resolve({ json: null, text: () => text });
+      cli.stdout.write(`${shell === 'fish' ? fishScript(program) : bashScript(program, shell)}\n`);
+      return Promise.resolve(EXIT.ok);
     },
   })(program, cli, done);
 };

@@ -1,26 +1,30 @@
 import { openFieldFinder } from '../worker/worker.js';
 import { withValues } from '../catalog/index.js';
 import type { Config, KeyConfig } from '../config.js';
-import type { Database } from '../database/database.js';
+import type { Database, Transaction } from '../database/database.js';
 import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
 import { openIdentity } from '../database/settings.js';
+import { SHORTEST_PREFIX, theOne, type Nameable } from '../database/the-one.js';
 import { tokenOf } from '../fernet/index.js';
 import { isUnaltered } from '../pipeline/references.js';
 import { MASK, SECRET_PREFIX, type EntityRoot, type JsonObject, type Kind } from '../terms.js';
 import { isoTime } from './text.js';
 
-export type ShownConnection = NonNullable<Awaited<ReturnType<typeof showConnection>>>;
+export type ShownConnection = Awaited<ReturnType<typeof showConnection>>;
 
-/** What is known of one connection, without values; null where there is none of that id. */
-export async function showConnection(database: Database, id: string, config: Config<never>) {
-  const found = await database.run(async ({ manager, tables }) => {
-    const row = await manager.findOneBy(tables.connection, { id });
-    return row === null
-      ? null
-      : { row, references: await manager.findBy(tables.reference, { connectionId: id }) };
+/**
+ * What is known of one connection, without values.
+ * @throws ConfigurationError USAGE_INVALID where none is meant by its id, its first characters or its name, or several are
+ */
+export async function showConnection(database: Database, given: string, config: Config<never>) {
+  const { row, references } = await database.run(async (tx) => {
+    const { id } = theOne(given, await mayBeMeant(tx, given), 'connections');
+    const { manager, tables } = tx;
+    return {
+      row: await manager.findOneByOrFail(tables.connection, { id }),
+      references: await manager.findBy(tables.reference, { connectionId: id }),
+    };
   });
-  if (found === null || found.row.state === 'new') return null;
-  const { row, references } = found;
   const fingerprintKey = await fingerprintKeyOf(database, config.keys);
   return {
     ...factsOf(row),
@@ -32,6 +36,28 @@ export async function showConnection(database: Database, id: string, config: Con
     /** With every secret field masked; null where there is none. */
     entity: maskedEntity(row, config),
   };
+}
+
+/** A few more than are named where several are. */
+const CANDIDATES = 100;
+
+async function mayBeMeant({ manager, tables }: Transaction, given: string): Promise<Nameable[]> {
+  const rows = await manager
+    .createQueryBuilder(tables.connection, 'connection')
+    .select(['connection.id', 'connection.name', 'connection.fullyQualifiedName'])
+    .where("connection.state <> 'new'")
+    .andWhere(
+      `(connection.id = :given OR connection.name = :given OR connection.fullyQualifiedName = :given
+        OR connection.id LIKE :prefix ESCAPE '!')`,
+      { given, prefix: given.length < SHORTEST_PREFIX ? '' : `${given.replace(/[!%_]/g, '!$&')}%` },
+    )
+    .orderBy('connection.id')
+    .limit(CANDIDATES)
+    .getMany();
+  return rows.map(({ id, name, fullyQualifiedName }) => ({
+    id,
+    name: name === given ? name : fullyQualifiedName,
+  }));
 }
 
 function factsOf(row: ConnectionRow) {

@@ -1,50 +1,63 @@
 import { Argument, Option } from 'commander';
 import { loadConfig } from '../config.js';
 import type { Database } from '../database/database.js';
+import { mapPage, readPage, type Page } from '../database/page.js';
 import type { ConnectionRow } from '../database/rows.js';
-import { ConfigurationError } from '../errors.js';
+import { MANAGER_NAMES } from '../secrets-managers/providers.js';
 import { KINDS } from '../terms.js';
 import type { ShownConnection } from './connection-show.js';
-import { command, commands, option } from './define-command.js';
+import { command, commands } from './define-command.js';
+import { listAnswer, PAGE_OPTIONS, pageRequest, type PageOptions } from './output.js';
 import { readDatabase } from '../operations/open-database.js';
-import { wholeNumber } from './parse.js';
-import { formatFields, formatTable, isoTime, printable } from './text.js';
+import { shortText } from './parse.js';
+import { formatFields, isoTime, printable, type Look } from './text.js';
 
-interface ListFilter {
+interface ListOptions extends PageOptions {
+  readonly name?: string;
   readonly kind?: string;
+  readonly type?: string;
   readonly state?: ConnectionRow['state'];
-  readonly limit: number;
+  readonly manager?: string;
 }
 
-const list = command<ListFilter>({
+const list = command<ListOptions>({
   name: 'list',
   about: 'the connections, the last changed first',
+  names: 'id',
   options: [
+    new Option('--name <text>', 'with this text in the name, whatever its case').argParser(shortText),
     new Option('--kind <kind>', 'of this kind').choices(KINDS),
+    new Option('--type <type>', 'of this type of service, such as Mysql').argParser(shortText),
     new Option('--state <state>', 'in this state').choices(['live', 'softDeleted', 'deleted']),
-    option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), 100),
+    new Option('--manager <manager>', 'whose secrets are kept there').choices(MANAGER_NAMES),
+    ...PAGE_OPTIONS,
   ],
-  examples: ['connections list', 'connections list --kind database --state live --json'],
-  run: async (cli, filter) => {
-    const listed = await readDatabase(loadConfig(cli.env, { need: [] }), (database) =>
-      listConnections(database, filter),
+  examples: [
+    'connections list',
+    'connections list --name mysql --state live',
+    'connections list --kind database --all --output json',
+  ],
+  run: async (cli, options) => {
+    const page = await readDatabase(loadConfig(cli.env, { need: [] }), (database) =>
+      listConnections(database, options),
     );
-    return { json: listed, text: () => listTable(listed) };
+    return listAnswer<Listed>(page, COLUMNS);
   },
 });
 
-const show = command<object, [id: string]>({
+const show = command<object, [given: string]>({
   name: 'show',
   about: 'one connection: its entity masked, and where each secret field is kept',
-  args: [new Argument('<id>', 'id of the entity')],
-  examples: ['connections show 11111111-0000-4000-8000-000000000001'],
-  run: async (cli, _options, id) => {
+  names: 'id',
+  args: [
+    new Argument('<connection>', 'its id, the first characters of it, or its name').argParser(shortText),
+  ],
+  examples: ['connections show mysql-test', 'connections show 11111111'],
+  run: async (cli, _options, given) => {
     const { showConnection } = await import('./connection-show.js');
     const config = loadConfig(cli.env, { need: [] });
-    const shown = await readDatabase(config, (database) => showConnection(database, id, config));
-    if (shown === null)
-      throw new ConfigurationError('USAGE_INVALID', 'the database knows no connection of that id');
-    return { json: shown, text: () => showText(shown) };
+    const shown = await readDatabase(config, (database) => showConnection(database, given, config));
+    return { json: shown, text: (look) => showText(shown, look) };
   },
 });
 
@@ -53,20 +66,25 @@ export const connections = commands('connections', 'what the database knows; val
   show,
 ]);
 
+type Listed = Awaited<ReturnType<typeof listConnections>>['items'][number];
+
 /** The last changed first. Rows that are claimed and hold nothing yet are left out. */
-async function listConnections(database: Database, filter: ListFilter) {
+async function listConnections(database: Database, options: ListOptions) {
   return database.run(async ({ manager, tables }) => {
     const query = manager
       .createQueryBuilder(tables.connection, 'connection')
       .where("connection.state <> 'new'");
-    if (filter.kind !== undefined) query.andWhere('connection.kind = :kind', { kind: filter.kind });
-    if (filter.state !== undefined) query.andWhere('connection.state = :state', { state: filter.state });
-    const rows = await query
-      .orderBy('connection.updatedAtMs', 'DESC')
-      .addOrderBy('connection.id')
-      .limit(filter.limit)
-      .getMany();
-    if (rows.length === 0) return [];
+    const { name, kind, type, state, manager: keeper } = options;
+    const exact = { kind, serviceType: type, state, manager: keeper };
+    for (const [column, value] of Object.entries(exact))
+      if (value !== undefined) query.andWhere(`connection.${column} = :${column}`, { [column]: value });
+    if (name !== undefined)
+      query.andWhere(
+        "(LOWER(connection.name) LIKE :name ESCAPE '!' OR LOWER(connection.fullyQualifiedName) LIKE :name ESCAPE '!')",
+        { name: `%${name.toLowerCase().replace(/[!%_]/g, '!$&')}%` },
+      );
+    const order = { at: 'updatedAtMs', id: 'id', direction: 'DESC' } as const;
+    const page: Page<ConnectionRow> = await readPage(query, order, pageRequest(options));
     const counts = await manager
       .createQueryBuilder(tables.reference, 'reference')
       .select('reference.connectionId', 'id')
@@ -74,23 +92,28 @@ async function listConnections(database: Database, filter: ListFilter) {
       .groupBy('reference.connectionId')
       .getRawMany<{ id: string; total: string | number }>();
     const fieldsOf = new Map(counts.map(({ id, total }) => [id, Number(total)]));
-    return rows.map(({ id, kind, serviceType, name, state, manager: keeper, revision, updatedAtMs }) => ({
-      ...{ id, kind, serviceType, name, state, manager: keeper, revision },
+    return mapPage(page, ({ id, kind, serviceType, name, state, manager, revision, updatedAtMs }) => ({
+      ...{ id, kind, serviceType, name, state, manager, revision },
       secretFields: fieldsOf.get(id) ?? 0,
       updatedAt: isoTime(updatedAtMs),
     }));
   });
 }
 
-function listTable(listed: Awaited<ReturnType<typeof listConnections>>): string {
-  return formatTable(
-    ['ID', 'KIND', 'TYPE', 'NAME', 'STATE', 'MANAGER', 'REVISION', 'SECRETS', 'UPDATED'],
-    listed.map((row) => Object.values(row)),
-  );
-}
+const COLUMNS = {
+  ID: ({ id }: Listed) => id,
+  KIND: ({ kind }: Listed) => kind,
+  TYPE: ({ serviceType }: Listed) => serviceType,
+  NAME: ({ name }: Listed) => name,
+  STATE: ({ state }: Listed) => state,
+  MANAGER: ({ manager }: Listed) => manager,
+  REVISION: ({ revision }: Listed) => revision,
+  SECRETS: ({ secretFields }: Listed) => secretFields,
+  UPDATED: ({ updatedAt }: Listed) => updatedAt,
+};
 
-function showText({ entity, secretFields, ...facts }: ShownConnection): string {
-  const fields = formatTable(
+function showText({ entity, secretFields, ...facts }: ShownConnection, look: Look): string {
+  const fields = look.table(
     ['FIELD', 'OWNED', 'KEPT IN', 'REFERENCE', 'ROW'],
     secretFields.map(({ path, owned, keptIn, reference, altered }) => [
       path,

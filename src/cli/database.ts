@@ -18,7 +18,6 @@ const status = command({
 const migrate = command({
   name: 'migrate',
   about: 'bring the schema up to this program’s version',
-  json: 'print what ran as JSON',
   examples: ['database migrate'],
   run: async (cli) => {
     const { migrateSchema } = await import('../database/schema.js');
@@ -32,7 +31,6 @@ const revert = command<{ readonly yes?: true }>({
   name: 'revert',
   about: 'undo the newest migration; refused where the database holds connections, unless --yes',
   options: [option('--yes', 'also where connections are lost by it')],
-  json: 'print what was undone as JSON',
   examples: ['database revert', 'database revert --yes'],
   run: async (cli, { yes }) => {
     const config = loadConfig(cli.env, { need: [] });

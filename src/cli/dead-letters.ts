@@ -1,13 +1,15 @@
-import { Argument, InvalidArgumentError } from 'commander';
+import { Argument, InvalidArgumentError, Option } from 'commander';
 import { loadConfig } from '../config.js';
-import { ConfigurationError, ERROR_CODES, WorkerError, type ErrorCode } from '../errors.js';
+import { ConfigurationError, ERROR_CODES, type ErrorCode } from '../errors.js';
 import type { KeptEvent, KeptFilter } from '../database/dead-letters.js';
+import { mapPage, wholePage } from '../database/page.js';
 import { operatorName } from '../operator.js';
-import { EXIT, type Cli } from './cli.js';
-import { command, commands, option, type Answer } from './define-command.js';
-import { wholeNumber } from './parse.js';
+import { EXIT } from './cli.js';
+import { command, commands, option } from './define-command.js';
+import { listAnswer, PAGE_OPTIONS, pageRequest, type Answer, type PageOptions } from './output.js';
+import { shortText } from './parse.js';
 import { readDatabase, writeDatabase } from '../operations/open-database.js';
-import { formatFields, formatTable, isoTime } from './text.js';
+import { formatFields, isoTime } from './text.js';
 
 interface FilterOptions {
   readonly state?: 'waiting' | 'dead';
@@ -17,61 +19,69 @@ interface FilterOptions {
 
 interface ChangeOptions extends FilterOptions {
   readonly all?: true;
-  readonly reason?: string;
 }
 
-const EVERYTHING = Number.MAX_SAFE_INTEGER;
 const ID = /^[0-9a-f]{6,64}$/;
 const FILTERS = [
-  option('--state <word>', 'waiting or dead', aState),
-  option('--code <code>', 'with this error code (docs/errors.md)', aCode),
+  new Option('--state <state>', 'in this state').choices(['waiting', 'dead']),
+  new Option('--code <code>', 'with this error code (docs/errors.md)').choices(Object.keys(ERROR_CODES)),
   option('--connection <id>', 'of this connection'),
 ];
 const IDS = new Argument('[id...]', 'of the list; first characters will do').argParser(moreIds);
 const ALL = option('--all', 'all dead letters');
 
-const list = command<FilterOptions & { readonly limit: number }>({
+const list = command<FilterOptions & PageOptions>({
   name: 'list',
-  about: 'kept events, the oldest event first',
-  options: [...FILTERS, option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), 100)],
-  examples: ['dead-letters list', 'dead-letters list --code SECRET_ID_COLLISION --json'],
+  about: 'kept events, the one that is kept for longest first',
+  names: 'id',
+  options: [...FILTERS, ...PAGE_OPTIONS],
+  examples: ['dead-letters list', 'dead-letters list --code SECRET_ID_COLLISION --output json'],
   run: async (cli, options) => {
-    const kept = await readKept(cli, filterOf(options), options.limit);
-    return { json: kept.map(asJson), text: () => asTable(kept) };
+    const page = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
+      const { listKept } = await import('../database/dead-letters.js');
+      return listKept(database, filterOf(options), pageRequest(options));
+    });
+    return listAnswer(mapPage(page, asJson), COLUMNS);
   },
 });
 
 const show = command<object, [id: string]>({
   name: 'show',
   about: 'one kept event with the reason and the remedy; never its values',
+  names: 'id',
   args: [new Argument('<id>', 'of the list; its first characters will do').argParser(anId)],
   examples: ['dead-letters show 3f7a90'],
   run: async (cli, _options, id) => {
-    const one = theOnly(await readKept(cli, { ids: [id] }, 2), id);
-    return { json: asJson(one), text: () => describe(one) };
+    const [one] = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
+      const { findKept } = await import('../database/dead-letters.js');
+      return (await findKept(database, { ids: [id] })).map(asJson);
+    });
+    return { json: one as Letter, text: () => describe(one as Letter) };
   },
 });
 
 const retry = command<ChangeOptions, [ids: readonly string[] | undefined]>({
   name: 'retry',
   about: 'have them tried again in their order, by the running worker or the next `pipe`',
+  names: 'id',
   args: [IDS],
   options: [...FILTERS, ALL],
   examples: ['dead-letters retry 3f7a90', 'dead-letters retry --code TOKEN_NOT_OPENED'],
   run: async (cli, options, ids = []) => {
     const kept = await writeDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
       const { scheduleRetry } = await import('../database/dead-letters.js');
-      return scheduleRetry(database, chosen(ids, options), EVERYTHING);
+      return scheduleRetry(database, chosen(ids, options));
     });
     return changed(kept, 'to be tried again');
   },
 });
 
-const discard = command<ChangeOptions, [ids: readonly string[] | undefined]>({
+const discard = command<ChangeOptions & { readonly reason?: string }, [ids: readonly string[] | undefined]>({
   name: 'discard',
   about: 'give them up for good; the audit says who did and why',
+  names: 'id',
   args: [IDS],
-  options: [...FILTERS, ALL, option('--reason <text>', 'why, for the audit')],
+  options: [...FILTERS, ALL, option('--reason <text>', 'why, for the audit', shortText)],
   examples: ['dead-letters discard 3f7a90 --reason "published again"'],
   run: async (cli, options, ids = []) => {
     const kept = await writeDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
@@ -88,13 +98,6 @@ export const deadLetters = commands(
   'events that wait or cannot be processed: see, retry, discard',
   [list, show, retry, discard],
 );
-
-function readKept(cli: Cli, filter: KeptFilter, limit: number): Promise<readonly KeptEvent[]> {
-  return readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
-    const { findKept } = await import('../database/dead-letters.js');
-    return findKept(database, filter, limit);
-  });
-}
 
 function filterOf({ state, code, connection }: FilterOptions): KeptFilter {
   return {
@@ -117,25 +120,18 @@ function chosen(ids: readonly string[], options: ChangeOptions): KeptFilter {
   return ids.length > 0 ? { ...filter, ids } : filter;
 }
 
-function theOnly(kept: readonly KeptEvent[], id: string): KeptEvent {
-  const [one, other] = kept;
-  if (one === undefined)
-    throw new WorkerError('USAGE_INVALID', `no kept event has an id that begins with ${id}`);
-  if (other !== undefined)
-    throw new WorkerError('USAGE_INVALID', `several kept events have ids that begin with ${id}`);
-  return one;
-}
-
 function changed(kept: readonly KeptEvent[], what: string): Answer {
+  const answer = listAnswer(wholePage(kept.map(asJson)), COLUMNS, 'There is no such kept event.');
   return {
-    json: kept.map(asJson),
-    text: () =>
-      kept.length === 0 ? 'There is no such kept event.' : `${asTable(kept)}\n${kept.length} ${what}`,
+    ...answer,
+    text: (look) => [answer.text(look), ...(kept.length === 0 ? [] : [`${kept.length} ${what}`])].join('\n'),
     code: kept.length > 0 ? EXIT.ok : EXIT.failed,
   };
 }
 
-function asJson(kept: KeptEvent): object {
+type Letter = ReturnType<typeof asJson>;
+
+function asJson(kept: KeptEvent) {
   const { eventHash: id, position: offset, createdAtMs, updatedAtMs, waitUntilMs, nextAttemptAtMs } = kept;
   const { state, code, detail, connectionId, eventId, topic, partition, sets, attempts } = kept;
   return {
@@ -149,44 +145,43 @@ function asJson(kept: KeptEvent): object {
     source: { topic, partition, offset },
     sets,
     attempts,
-    created: isoTime(createdAtMs),
-    updated: isoTime(updatedAtMs),
+    createdAt: isoTime(createdAtMs),
+    updatedAt: isoTime(updatedAtMs),
     waitUntil: waitUntilMs === null ? null : isoTime(waitUntilMs),
-    nextAttempt: nextAttemptAtMs === null ? null : isoTime(nextAttemptAtMs),
+    nextAttemptAt: nextAttemptAtMs === null ? null : isoTime(nextAttemptAtMs),
   };
 }
 
-function asTable(kept: readonly KeptEvent[]): string {
-  return formatTable(
-    ['ID', 'STATE', 'CODE', 'CONNECTION', 'EVENT', 'SOURCE', 'ATTEMPTS', 'SINCE'],
-    kept.map((one) => [
-      one.eventHash.slice(0, 12),
-      one.state,
-      one.code,
-      one.connectionId,
-      one.eventId,
-      `${one.topic}/${one.partition}/${one.position}`,
-      one.attempts,
-      isoTime(one.createdAtMs),
-    ]),
-  );
+const COLUMNS = {
+  ID: ({ id }: Letter) => id.slice(0, 12),
+  STATE: ({ state }: Letter) => state,
+  CODE: ({ code }: Letter) => code,
+  CONNECTION: ({ connectionId }: Letter) => connectionId,
+  EVENT: ({ eventId }: Letter) => eventId,
+  SOURCE: sourceOf,
+  ATTEMPTS: ({ attempts }: Letter) => attempts,
+  SINCE: ({ createdAt }: Letter) => createdAt,
+};
+
+function sourceOf({ source: { topic, partition, offset } }: Letter): string {
+  return `${topic}/${partition}/${offset}`;
 }
 
-function describe(kept: KeptEvent): string {
+function describe(letter: Letter): string {
   return formatFields([
-    ['id', kept.eventHash],
-    ['state', kept.state],
-    ['code', kept.code],
-    ['detail', kept.detail],
-    ['remedy', ERROR_CODES[kept.code].remedy],
-    ['connection', kept.connectionId],
-    ['event', kept.eventId],
-    ['source', `${kept.topic}/${kept.partition}/${kept.position}`],
-    ['was to set', kept.sets === null ? 'not known' : kept.sets.join(', ')],
-    ['attempts', kept.attempts],
-    ['since', isoTime(kept.createdAtMs)],
-    ['waits until', kept.waitUntilMs === null ? null : isoTime(kept.waitUntilMs)],
-    ['tried again', kept.nextAttemptAtMs === null ? null : isoTime(kept.nextAttemptAtMs)],
+    ['id', letter.id],
+    ['state', letter.state],
+    ['code', letter.code],
+    ['detail', letter.detail],
+    ['remedy', letter.remedy],
+    ['connection', letter.connectionId],
+    ['event', letter.eventId],
+    ['source', sourceOf(letter)],
+    ['was to set', letter.sets === null ? 'not known' : letter.sets.join(', ')],
+    ['attempts', letter.attempts],
+    ['since', letter.createdAt],
+    ['waits until', letter.waitUntil],
+    ['tried again', letter.nextAttemptAt],
   ]);
 }
 
@@ -200,14 +195,4 @@ function anId(text: string): string {
 /** commander hands a repeated argument what came before. */
 function moreIds(text: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), anId(text)];
-}
-
-function aState(text: string): 'waiting' | 'dead' {
-  if (text === 'waiting' || text === 'dead') return text;
-  throw new InvalidArgumentError('The word waiting or dead is needed.');
-}
-
-function aCode(text: string): ErrorCode {
-  if (Object.hasOwn(ERROR_CODES, text)) return text as ErrorCode;
-  throw new InvalidArgumentError('A code of docs/errors.md is needed.');
 }

@@ -1,24 +1,17 @@
 import { Option, type Argument, type Command } from 'commander';
 import { ConfigurationError } from '../errors.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
-
-/** What a command has done or found out. */
-export interface Answer {
-  /** What `--json` prints. */
-  readonly json: unknown;
-  /** For people; null: nothing more. */
-  readonly text: () => string | null;
-  /** Default: ok. */
-  readonly code?: ExitCode;
-}
+import { outputOptions, print, type Answer, type OutputOptions } from './output.js';
 
 export interface CommandSpec<O, A extends readonly unknown[]> {
   readonly name: string;
   readonly about: string;
   readonly args?: readonly Argument[];
   readonly options?: readonly Option[];
-  /** What the help says of `--json`; null: there is none. */
-  readonly json?: string | null;
+  /** False: it prints by itself, and has no `--output`. */
+  readonly hasOutput?: false;
+  /** The member of what it lists (or of its one answer) that `--output name` prints; left out: it has no such output. */
+  readonly names?: string;
   readonly examples: readonly string[];
   /** Below the examples. */
   readonly notes?: string;
@@ -34,8 +27,8 @@ export type Define = (parent: Command, cli: Cli, done: (code: ExitCode) => void)
 
 /** The one way to define a command: its options, its help, and how its answer is printed. */
 export function command<O, A extends readonly unknown[] = []>(spec: CommandSpec<O, A>): Define {
-  const { json = 'print it as JSON', exits, notes, subcommands = [] } = spec;
-  const options = [...(spec.options ?? []), ...(json === null ? [] : [new Option('--json', json)])];
+  const { hasOutput = true, names, exits, notes, subcommands = [] } = spec;
+  const options = [...(spec.options ?? []), ...(hasOutput ? outputOptions(names !== undefined) : [])];
   return (parent, cli, done) => {
     const defined = parent.command(spec.name).description(spec.about);
     for (const argument of spec.args ?? []) defined.addArgument(argument);
@@ -48,15 +41,14 @@ export function command<O, A extends readonly unknown[] = []>(spec: CommandSpec<
         : [`Exit codes: 0 ${exits[0]}; 1 ${exits[1]}; 2 wrong use or configuration.`]),
     ];
     defined.addHelpText('after', help.join('\n\n')).action(async (...given: unknown[]) => {
-      const chosen = defined.optsWithGlobals<O & { readonly json?: true }>();
+      const chosen = defined.optsWithGlobals<O & OutputOptions>();
       const args = given.slice(0, -2) as unknown as A;
       const answer = await spec.run(cli, chosen, ...args);
       if (typeof answer === 'number') {
         done(answer);
         return;
       }
-      const text = chosen.json ? JSON.stringify(answer.json, null, 2) : answer.text();
-      if (text !== null) cli.stdout.write(`${text}\n`);
+      await print(cli, answer, chosen, names);
       done(answer.code ?? EXIT.ok);
     });
     if (subcommands.length > 0) refuseOptionsOfParent(defined);

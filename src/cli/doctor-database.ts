@@ -6,6 +6,7 @@ import { countElsewhere } from '../database/find-pending.js';
 import { opensKeyCheck, readIdentity, type StoredIdentity } from '../database/settings.js';
 import type { Database } from '../database/database.js';
 import { ERROR_CODES } from '../errors.js';
+import { counted } from '../plural.js';
 import { isOpenToOthers } from '../private-file.js';
 import { attempt, failed, ok, skipped, warned, type CheckResult } from './doctor-check.js';
 import { checkOldKeys } from './doctor-rotation.js';
@@ -31,7 +32,7 @@ async function examine(database: Database, config: Config<'keys'>): Promise<read
       failed('schema', 'newer than this program', ERROR_CODES.SCHEMA_TOO_NEW.remedy, 'SCHEMA_TOO_NEW'),
     ];
   if (status.pending.length > 0) {
-    const detail = `${status.pending.length} migrations are pending`;
+    const detail = counted(status.pending.length, 'pending migration');
     return [
       reachable,
       config.database.migrate === 'auto'
@@ -91,7 +92,7 @@ async function checkManager(
         ? ok('manager', `${name}, as the database works with`)
         : warned(
             'manager',
-            `${name}, as the database works with; ${remaining} connections are still kept elsewhere`,
+            `${name}, as the database works with; ${counted(remaining, 'connection')} still kept elsewhere`,
             'Nothing, while `start` or `migrate-secrets` runs: see `migrate-secrets status`.',
           ),
     ];
@@ -101,7 +102,7 @@ async function checkManager(
       ? warned(
           'manager',
           `SECRET_MANAGER is ${name}, the database works with ${activeManager}`,
-          `Nothing, if it is meant: a start moves ${remaining} connections to ${name}.`,
+          `Nothing, if it is meant: a start moves ${counted(remaining, 'connection')} to ${name}.`,
         )
       : failed('manager', problem, ERROR_CODES.MANAGER_MISMATCH.remedy, 'MANAGER_MISMATCH'),
   ];

@@ -2,6 +2,7 @@ import type { Config } from '../config.js';
 import type { Database } from '../database/database.js';
 import { countTables, type PlaceCounts } from '../operations/token-counts.js';
 import { countPublisherTokens } from '../operations/publisher-tokens.js';
+import { counted } from '../plural.js';
 import { failed, ok, warned, type CheckResult } from './doctor-check.js';
 import { countTokensByKey, rotationSources } from '../operations/rotation-sources.js';
 
@@ -42,7 +43,11 @@ function formerTokens(places: readonly PlaceCounts[]): CheckResult[] {
   return places
     .filter(({ place, old }) => place === 'dead_letter' && old > 0)
     .map(({ place, old }) =>
-      warned(place, `${old} kept events are sealed as before`, 'Run `connection-secrets rotate-keys`.'),
+      warned(
+        place,
+        `${counted(old, 'kept event')} sealed as before`,
+        'Run `connection-secrets rotate-keys`.',
+      ),
     );
 }
 
@@ -63,7 +68,7 @@ function unknownTokens(places: readonly PlaceCounts[]): CheckResult[] {
     .filter(({ unknown }) => unknown > 0)
     .map(({ place, keys, unknown }) => {
       const remedy = `Add the key that made them to ${keys}; then run \`connection-secrets rotate-keys\`.`;
-      const detail = `${unknown} tokens are opened by no key of ${keys}`;
+      const detail = `${counted(unknown, 'token')} that no key of ${keys} opens`;
       // What is sent is kept for looking back only.
       return place === 'outbox'
         ? warned(place, detail, remedy)
@@ -81,7 +86,7 @@ async function publisherKeys({ keys }: Config<'keys'>, database: Database): Prom
     return [
       warned(
         check,
-        `${old} fields of kept events are sealed with an old key`,
+        `${counted(old, 'field')} of kept events sealed with an old key`,
         'Retry or discard those events first (`connection-secrets dead-letters list`).',
       ),
     ];

@@ -5,9 +5,9 @@ import { command, option } from './define-command.js';
 import { failed, ok, warned, type CheckResult } from './doctor-check.js';
 import type { Declaration } from './doctor-declare.js';
 import { commandLogger } from './logging.js';
-import { printable } from './text.js';
+import { printable, type Look } from './text.js';
 
-const SIGNS = { ok: 'ok      ', warning: 'warning ', failed: 'FAILED  ', skipped: 'skipped ' } as const;
+const SIGNS = { ok: 'ok     ', warning: 'warning', failed: 'FAILED ', skipped: 'skipped' } as const;
 
 export const doctor = command<Declaration>({
   name: 'doctor',
@@ -37,7 +37,11 @@ export const doctor = command<Declaration>({
     const declared = await declare(cli, declaration);
     const { results: examined, code } = await examine(cli);
     const checks = [...declared, ...examined];
-    return { json: { ok: code === EXIT.ok, checks }, text: () => checks.map(asText).join('\n'), code };
+    return {
+      json: { ok: code === EXIT.ok, checks },
+      text: (look) => checks.map((one) => asText(one, look)).join('\n'),
+      code,
+    };
   },
 });
 
@@ -73,7 +77,7 @@ async function examine(cli: Cli): Promise<{ results: readonly CheckResult[]; cod
   return { results, code: results.some(({ result }) => result === 'failed') ? EXIT.failed : EXIT.ok };
 }
 
-function asText({ check, result, detail, remedy }: CheckResult): string {
-  const line = `${SIGNS[result]}${check}: ${printable(detail)}`;
+function asText({ check, result, detail, remedy }: CheckResult, { mark }: Look): string {
+  const line = `${mark(SIGNS[result])} ${check}: ${printable(detail)}`;
   return remedy === null ? line : `${line}\n        hint: ${remedy}`;
 }

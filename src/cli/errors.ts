@@ -2,8 +2,8 @@ import { CommanderError } from 'commander';
 import { SettingsError } from '../config.js';
 import { ERROR_CODES, WorkerError, type ErrorCode } from '../errors.js';
 import { safeError } from '../observability/logger.js';
-import { EXIT, type Cli, type ExitCode } from './cli.js';
-import { printable } from './text.js';
+import { EXIT, PROGRAM, type Cli, type ExitCode } from './cli.js';
+import { coloured, printable } from './text.js';
 
 /** An error as a person or a program reads it. */
 export interface ShownError {
@@ -28,9 +28,10 @@ const AFTER_THE_END: Partial<Record<ErrorCode, string>> = {
   CLAIM_LOST: 'A worker had the connection: run the command again.',
 };
 
-function hintOf({ code, remedy }: WorkerError): string {
+function hintOf({ code, remedy }: Pick<WorkerError, 'code' | 'remedy'>, command: string): string {
   const isOwn = remedy !== ERROR_CODES[code].remedy;
-  return isOwn ? remedy : (AFTER_THE_END[code] ?? remedy);
+  if (isOwn) return remedy;
+  return code === 'USAGE_INVALID' ? `See ${command} --help` : (AFTER_THE_END[code] ?? remedy);
 }
 
 const QUIET: ReadonlySet<string> = new Set(['commander.helpDisplayed', 'commander.version']);
@@ -40,11 +41,12 @@ export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof WorkerError && error.kind === 'configuration' ? EXIT.usage : EXIT.failed;
 }
 
-export function shownError(error: unknown): ShownError {
-  if (error instanceof CommanderError) return usageError(error);
+/** @param command what was called, without its arguments: `connection-secrets audit list` */
+export function shownError(error: unknown, command = PROGRAM): ShownError {
+  if (error instanceof CommanderError) return usageError(error, command);
   if (error instanceof WorkerError) {
     const { code, message } = error;
-    const hint = hintOf(error);
+    const hint = hintOf(error, command);
     return { code, message, hint, ...(error instanceof SettingsError ? { problems: error.problems } : {}) };
   }
   const shown = safeError(error);
@@ -54,18 +56,18 @@ export function shownError(error: unknown): ShownError {
 }
 
 /** Says on standard error what went wrong and what to do, as text or as JSON; nothing for `--help`. */
-export function reportError(error: unknown, cli: Cli, asJson: boolean): ExitCode {
+export function reportError(error: unknown, cli: Cli, asJson: boolean, command = PROGRAM): ExitCode {
   if (error instanceof CommanderError && (QUIET.has(error.code) || error.code === 'commander.help'))
     return exitCodeOf(error);
-  const shown = shownError(error);
-  cli.stderr.write(asJson ? `${JSON.stringify({ error: shown })}\n` : asText(shown));
+  const shown = shownError(error, command);
+  cli.stderr.write(asJson ? `${JSON.stringify({ error: shown })}\n` : asText(shown, cli));
   return exitCodeOf(error);
 }
 
-function asText({ code, message, hint, frames = [] }: ShownError): string {
+function asText({ code, message, hint, frames = [] }: ShownError, { stderr }: Cli): string {
   const [first = '', ...rest] = message.split('\n').map(printable);
   return [
-    `error: ${code}: ${first}`,
+    `${coloured('error', stderr)}: ${code}: ${first}`,
     ...rest,
     ...frames.map((frame) => `  ${frame}`),
     `hint: ${hint}`,
@@ -78,7 +80,7 @@ const OPTION_NAME = /^(?:--[a-z][a-z-]{0,40}|-[A-Za-z])/;
 const SUGGESTION = /\n(\(Did you mean (?:one of )?[a-z, -]{1,200}\?\))$/;
 
 /** commander quotes what was typed; only names of ours and what it expects instead go on. */
-function usageError(error: CommanderError): ShownError {
+function usageError(error: CommanderError, command: string): ShownError {
   const text = error.message.replace(/^error: /, '');
   const suggestion = SUGGESTION.exec(text)?.[1];
   const message = [withoutQuotes(error.code, text), ...(suggestion === undefined ? [] : [suggestion])].join(
@@ -87,7 +89,7 @@ function usageError(error: CommanderError): ShownError {
   return {
     code: 'USAGE_INVALID',
     message: message.replaceAll('\n', ' '),
-    hint: ERROR_CODES.USAGE_INVALID.remedy,
+    hint: hintOf({ code: 'USAGE_INVALID', remedy: ERROR_CODES.USAGE_INVALID.remedy }, command),
   };
 }
 
@@ -98,7 +100,9 @@ function withoutQuotes(code: string, text: string): string {
     case 'commander.unknownCommand':
       return 'unknown command';
     case 'commander.invalidArgument': {
-      const [whose] = /^(?:option '[^']*'|command-argument)/.exec(text) ?? ['an argument'];
+      const argument = /^command-argument value .* is invalid for argument '([^']*)'\. (.*)$/s.exec(text);
+      if (argument !== null) return `argument <${argument[1]}>: ${argument[2]}`;
+      const [whose] = /^option '[^']*'/.exec(text) ?? ['an argument'];
       const end = text.lastIndexOf("' is invalid");
       return `${whose}: its argument${end < 0 ? ' is invalid.' : text.slice(end + 1)}`;
     }

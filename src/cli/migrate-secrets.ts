@@ -1,18 +1,21 @@
 import { Option } from 'commander';
 import { loadConfig, type Config } from '../config.js';
+import type { PageRequest } from '../database/page.js';
 import { ConfigurationError } from '../errors.js';
 import type { PlannedMove } from '../operations/migrate/preview.js';
 import type { MigrationStatus } from '../operations/migrate/run.js';
 import { readDatabase } from '../operations/open-database.js';
+import { counted } from '../plural.js';
 import { MANAGER_NAMES } from '../secrets-managers/providers.js';
 import type { ManagerName } from '../terms.js';
 import type { MigrationRecord, MigrationRequest } from '../upkeep/migration-record.js';
 import { EXIT, type Cli } from './cli.js';
-import { command, option, type Answer } from './define-command.js';
+import { command, option } from './define-command.js';
 import { commandLogger } from './logging.js';
+import { PAGE_OPTIONS, pageRequest, type Answer, type PageOptions } from './output.js';
 import { wholeNumber } from './parse.js';
 import { howToResume, showingProgress } from './progress.js';
-import { formatTable, isoTime } from './text.js';
+import { isoTime, type Look } from './text.js';
 
 interface RunOptions {
   readonly concurrency?: number;
@@ -27,9 +30,9 @@ interface MigrateOptions extends RunOptions {
 }
 
 const CONCURRENCY = 8;
+const NEWEST: PageRequest = { limit: 1, after: null };
 /** What all that move have in common. */
 const MOVE = {
-  json: 'print the result as JSON',
   notes: 'Without KAFKA_BROKERS the secured events wait in the database for the next `start`.',
   exits: ['all moved', 'some could not be (listed) or it was interrupted'],
 } as const;
@@ -57,15 +60,17 @@ const rollback = command<RunOptions>({
   run: async (cli, options) => move(cli, await backwards(cli), options),
 });
 
-const status = command({
+const status = command<PageOptions>({
   name: 'status',
   about: 'where the connections are, and the last migrations',
-  examples: ['migrate-secrets status', 'migrate-secrets status --json'],
-  run: async (cli) => {
-    const found = await readStatus(cli);
+  names: 'id',
+  options: PAGE_OPTIONS,
+  examples: ['migrate-secrets status', 'migrate-secrets status --output json'],
+  run: async (cli, options) => {
+    const found = await readStatus(cli, pageRequest(options));
     return {
-      json: { ...found, migrations: found.migrations.map(recordJson) },
-      text: () => statusText(found),
+      json: { ...found, items: found.items.map(recordJson) },
+      text: (look) => statusText(found, look),
     };
   },
 });
@@ -122,7 +127,7 @@ async function move(
   if (record.state === 'interrupted') cli.stderr.write(howToResume('migrate-secrets resume'));
   return {
     json: recordJson(record),
-    text: () => recordText(record),
+    text: (look) => recordText(record, look),
     code: record.state === 'done' ? EXIT.ok : EXIT.failed,
   };
 }
@@ -140,7 +145,7 @@ async function preview(cli: Cli, request: MigrationRequest): Promise<Answer> {
   const fits = planned.every(({ problem }) => problem === null);
   return {
     json: { ok: fits, to: request.to, connections: planned },
-    text: () => previewText(request.to, planned),
+    text: (look) => previewText(request.to, planned, look),
     code: fits && isWhole ? EXIT.ok : EXIT.failed,
   };
 }
@@ -153,7 +158,8 @@ function configFor(cli: Cli, to: ManagerName): Config<'keys'> {
 async function unfinished(cli: Cli): Promise<MigrationRequest> {
   return readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
     const { listMigrations } = await import('../upkeep/migration-record.js');
-    const [newest] = await listMigrations(database);
+    const { items } = await listMigrations(database, NEWEST);
+    const [newest] = items;
     if (newest === undefined || newest.state === 'done')
       throw new ConfigurationError(
         'USAGE_INVALID',
@@ -164,7 +170,7 @@ async function unfinished(cli: Cli): Promise<MigrationRequest> {
 }
 
 async function backwards(cli: Cli): Promise<MigrationRequest> {
-  const { former } = await readStatus(cli);
+  const { former } = await readStatus(cli, NEWEST);
   const to = former.at(-1);
   if (to === undefined)
     throw new ConfigurationError(
@@ -174,10 +180,10 @@ async function backwards(cli: Cli): Promise<MigrationRequest> {
   return { to, from: null, connectionIds: null, deleteSource: false };
 }
 
-async function readStatus(cli: Cli) {
+async function readStatus(cli: Cli, page: PageRequest) {
   return readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
     const { readMigrationStatus } = await import('../operations/migrate/run.js');
-    return readMigrationStatus(database);
+    return readMigrationStatus(database, page);
   });
 }
 
@@ -191,25 +197,25 @@ function recordJson({ id, state, request, by, progress, createdAtMs, updatedAtMs
     ...request,
     by,
     ...progress,
-    created: isoTime(createdAtMs),
-    updated: isoTime(updatedAtMs),
+    createdAt: isoTime(createdAtMs),
+    updatedAt: isoTime(updatedAtMs),
   };
 }
 
-function recordText({ state, request, progress }: MigrationRecord): string {
+function recordText({ state, request, progress }: MigrationRecord, look: Look): string {
   const { moved, total, left, failures, unsent, deleted, kept } = progress;
-  const lines = [`${moved} of ${total} connections moved to ${request.to}${WORDS[state]}`];
+  const lines = [`${moved} of ${counted(total, 'connection')} moved to ${request.to}${WORDS[state]}`];
   const byOthers = total - left - moved;
-  if (byOthers > 0) lines.push(`${byOthers} were moved by events and workers meanwhile`);
-  if (failures.length > 0) lines.push(failureTable(failures), `${failures.length} could not be moved`);
+  if (byOthers > 0) lines.push(`${byOthers} moved by events and workers meanwhile`);
+  if (failures.length > 0) lines.push(failureTable(failures, look), `${failures.length} could not be moved`);
   if (unsent > 0)
-    lines.push(`${unsent} secured events wait in the database: the next \`start\` publishes them`);
+    lines.push(
+      `${counted(unsent, 'secured event')} still in the database: the next \`start\` publishes what is there`,
+    );
   if (request.deleteSource) {
-    lines.push(`${deleted} secrets deleted from where they were`);
+    lines.push(`${counted(deleted, 'secret')} deleted from the former place`);
     if (kept > 0)
-      lines.push(
-        `${kept} are still there: referred to by name, in doubt, or of a manager that cannot be opened`,
-      );
+      lines.push(`${kept} still there: referred to by name, in doubt, or of a manager that cannot be opened`);
   } else if (moved > 0)
     lines.push('What they left is deleted after SECRET_DELETION_GRACE_SECONDS, by the workers.');
   return lines.join('\n');
@@ -217,8 +223,8 @@ function recordText({ state, request, progress }: MigrationRecord): string {
 
 const WORDS = { running: '', interrupted: ' so far', done: '', failed: '' } as const;
 
-function failureTable(failures: MigrationRecord['progress']['failures']): string {
-  return formatTable(
+function failureTable(failures: MigrationRecord['progress']['failures'], look: Look): string {
+  return look.table(
     ['CONNECTION', 'NAME', 'CODE', 'DETAIL'],
     failures
       .slice(0, LISTED)
@@ -226,13 +232,13 @@ function failureTable(failures: MigrationRecord['progress']['failures']): string
   );
 }
 
-function previewText(to: ManagerName, planned: readonly PlannedMove[]): string {
+function previewText(to: ManagerName, planned: readonly PlannedMove[], look: Look): string {
   const fit = planned.filter(({ problem }) => problem === null);
   const unfit = planned.filter(({ problem }) => problem !== null);
   const sum = (of: (one: PlannedMove) => number): number =>
     planned.reduce((total, one) => total + of(one), 0);
   const lines = [
-    formatTable(
+    look.table(
       ['CONNECTION', 'NAME', 'FROM', 'VALUES', 'EXTERNAL', 'PROBLEM'],
       [...unfit, ...fit]
         .slice(0, LISTED)
@@ -245,27 +251,32 @@ function previewText(to: ManagerName, planned: readonly PlannedMove[]): string {
           problem === null ? null : `${problem.code}: ${problem.detail}`,
         ]),
     ),
-    `${fit.length} connections with ${sum(({ values }) => values)} values would be moved to ${to}, ${unfit.length} could not be`,
+    `${counted(fit.length, 'connection')} with ${counted(
+      sum(({ values }) => values),
+      'value',
+    )} would be moved to ${to}, ${unfit.length} could not be`,
   ];
   const external = sum((one) => one.external);
   if (external > 0)
-    lines.push(`${external} references of users stay as they are: they are looked up in ${to} from then on`);
+    lines.push(
+      `${counted(external, 'reference of users', 'references of users')} unchanged: looked up in ${to} from then on`,
+    );
   return planned.length === 0 ? `Nothing would be moved: everything is in ${to}` : lines.join('\n');
 }
 
-function statusText({ active, former, connections, migrations }: MigrationStatus): string {
+function statusText({ active, former, connections, items }: MigrationStatus, look: Look): string {
   return [
     `active: ${active ?? '-'}${former.length === 0 ? '' : `, before: ${former.join(', ')}`}`,
-    formatTable(
+    look.table(
       ['KEPT IN', 'CONNECTIONS'],
       connections.map(({ manager, count }) => [manager, count]),
     ),
-    ...(migrations.length === 0 ? [] : ['', migrationTable(migrations)]),
+    ...(items.length === 0 ? [] : ['', migrationTable(items, look)]),
   ].join('\n');
 }
 
-function migrationTable(migrations: readonly MigrationRecord[]): string {
-  return formatTable(
+function migrationTable(migrations: readonly MigrationRecord[], look: Look): string {
+  return look.table(
     ['ID', 'STATE', 'TO', 'MOVED', 'OF', 'FAILED', 'SINCE', 'BY'],
     migrations.map(({ id, state, request, progress, createdAtMs, by }) => [
       id.slice(0, 8),

@@ -13,6 +13,14 @@ export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER):
   };
 }
 
+const LONGEST_TEXT = 512;
+
+/** A name, an id or the first characters of one. */
+export function shortText(text: string): string {
+  if (text !== '' && text.length <= LONGEST_TEXT) return text;
+  throw new InvalidArgumentError(`A text of 1 to ${LONGEST_TEXT} characters is needed.`);
+}
+
 /** `compact`, or how long in milliseconds (-1: forever). */
 export function retention(text: string): 'compact' | number {
   if (text === 'compact') return text;

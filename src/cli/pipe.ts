@@ -22,7 +22,7 @@ export const pipe = command<PipeOptions>({
     new Option('--in <file>', 'where events come from; - is standard input').default('-'),
     new Option('--out <file>', 'where secured events are appended to; - is standard output').default('-'),
   ],
-  json: null,
+  hasOutput: false,
   examples: ['pipe --in events.ndjson --out secured.ndjson', 'pipe < events.ndjson > secured.ndjson'],
   notes:
     'Exit codes: 0 all applied, 3 some lines became dead letters or the store has lost a secret, 2 wrong use or configuration, 1 anything else.',

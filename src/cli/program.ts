@@ -3,7 +3,7 @@ import { programVersion } from '../version.js';
 import { adopt } from './adopt.js';
 import { audit } from './audit.js';
 import { catalog } from './catalog.js';
-import { EXIT, type Cli, type ExitCode } from './cli.js';
+import { EXIT, PROGRAM, type Cli, type ExitCode } from './cli.js';
 import { completion } from './completion.js';
 import { connections } from './connections.js';
 import { database } from './database.js';
@@ -13,6 +13,7 @@ import { doctor } from './doctor.js';
 import { reportError } from './errors.js';
 import { generateKey } from './generate-key.js';
 import { migrateSecrets } from './migrate-secrets.js';
+import { isForPrograms } from './output.js';
 import { pipe } from './pipe.js';
 import { replay } from './replay.js';
 import { resolve } from './resolve.js';
@@ -50,7 +51,7 @@ const COMMANDS = [
 /** Runs one command line (without the names of node and of the file) to its end. */
 export async function runProgram(args: readonly string[], cli: Cli): Promise<ExitCode> {
   let code: ExitCode = EXIT.ok;
-  const program = new Command('connection-secrets')
+  const program = new Command(PROGRAM)
     .description('Moves the passwords of connections out of events and into the store you control.')
     .version(programVersion())
     .exitOverride()
@@ -67,15 +68,21 @@ export async function runProgram(args: readonly string[], cli: Cli): Promise<Exi
     await program.parseAsync(askedFor(args, program), { from: 'user' });
     return code;
   } catch (error) {
-    return reportError(error, cli, args.includes('--json'));
+    const command = [PROGRAM, ...namesOf(args, program)].join(' ');
+    return reportError(error, cli, isForPrograms(args), command);
   }
 }
 
 /** `help audit list` as `audit list --help`: commander's own help knows no command below another. */
 function askedFor([first, ...words]: readonly string[], program: Command): string[] {
   if (first !== 'help') return first === undefined ? [] : [first, ...words];
-  let at: Command | undefined = program;
-  for (const word of words) at = at?.commands.find((one) => one.name() === word);
+  const isKnown = namesOf(words, program).length === words.length;
   // Without --help an unknown command is named as such.
-  return at === undefined ? words : [...words, '--help'];
+  return isKnown ? [...words, '--help'] : words;
+}
+
+/** The names of commands that a command line begins with. */
+function namesOf([first, ...words]: readonly string[], parent: Command): string[] {
+  const command = parent.commands.find((one) => one.name() === first);
+  return command === undefined ? [] : [command.name(), ...namesOf(words, command)];
 }

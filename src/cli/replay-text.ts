@@ -2,22 +2,24 @@ import type { ConnectionPreview, DryRunReport } from '../operations/replay/dry-r
 import type { ReplayTotals } from '../operations/replay/counts.js';
 import type { PartitionPosition } from '../operations/replay/positions.js';
 import type { EventsReplay, ReplayRecord, SecuredReplay } from '../operations/replay/record.js';
-import { formatTable, isoTime } from './text.js';
+import { counted } from '../plural.js';
+import { isoTime, type Look } from './text.js';
 
-/** What `--json` says of a replay. */
-export function replayJson(record: ReplayRecord): object {
-  const { id: operation, of, state, createdAtMs, updatedAtMs } = record;
-  const head = { operation, of, state, created: isoTime(createdAtMs), updated: isoTime(updatedAtMs) };
-  if (record.of === 'secured') {
+/** A replay as JSON. */
+export function replayJson(record: ReplayRecord) {
+  const { id, of, state, createdAtMs, updatedAtMs } = record;
+  const head = { id, state, createdAt: isoTime(createdAtMs), updatedAt: isoTime(updatedAtMs) };
+  if (of === 'secured') {
     const { parameters: selection, progress } = record;
     const { published, tooLarge, refused = [], unopened = [] } = progress;
-    return { ...head, selection, published, tooLarge, refused, unopened };
+    return { ...head, of, selection, published, tooLarge, refused, unopened };
   }
   const { start, selection, group } = record.parameters;
   const { positions, totals } = record.progress;
   return {
     ...head,
-    start: start.kind === 'time' ? { kind: 'time', time: isoTime(start.timeMs) } : start,
+    of,
+    start: start.kind === 'time' ? { kind: start.kind, time: isoTime(start.timeMs) } : start,
     selection,
     group,
     ...totals,
@@ -25,40 +27,39 @@ export function replayJson(record: ReplayRecord): object {
   };
 }
 
-export function replayTable(records: readonly ReplayRecord[]): string {
-  if (records.length === 0) return 'There has been no replay.';
-  return formatTable(
-    ['ID', 'OF', 'STATE', 'DONE', 'LEFT', 'STARTED', 'UPDATED'],
-    records.map((record) => [
-      record.id.slice(0, 8),
-      record.of,
-      record.state,
-      doneOf(record),
-      leftOf(record),
-      isoTime(record.createdAtMs),
-      isoTime(record.updatedAtMs),
-    ]),
-  );
-}
+type Replay = ReturnType<typeof replayJson>;
 
-function doneOf(record: ReplayRecord): number {
-  if (record.of === 'secured') return record.progress.published;
-  return sum(record.progress.positions.map(({ from, position }) => position - from));
+export const REPLAY_COLUMNS = {
+  ID: ({ id }: Replay) => id.slice(0, 8),
+  OF: ({ of }: Replay) => of,
+  STATE: ({ state }: Replay) => state,
+  DONE: doneOf,
+  LEFT: leftOf,
+  STARTED: ({ createdAt }: Replay) => createdAt,
+  UPDATED: ({ updatedAt }: Replay) => updatedAt,
+};
+
+function doneOf(replay: Replay): number {
+  if (replay.of === 'secured') return replay.published;
+  return sum(replay.positions.map(({ from, position }) => position - from));
 }
 
 /** Of states that are published again nobody has counted what is left. */
-function leftOf(record: ReplayRecord): number | null {
-  if (record.of === 'secured') return null;
-  return sum(record.progress.positions.map(({ position, end }) => end - position));
+function leftOf(replay: Replay): number | null {
+  if (replay.of === 'secured') return null;
+  return sum(replay.positions.map(({ position, end }) => end - position));
 }
 
 /** How a replay ended, for people. */
-export function replayText(record: ReplayRecord): string {
-  return record.of === 'secured' ? securedText(record) : eventsText(record);
+export function replayText(record: ReplayRecord, look: Look): string {
+  return record.of === 'secured' ? securedText(record) : eventsText(record, look);
 }
 
-function eventsText({ progress: { positions, totals } }: EventsReplay): string {
-  return [`${countsText(totals)}; ${totals.writes} values written`, positionsTable(positions)].join('\n');
+function eventsText({ progress: { positions, totals } }: EventsReplay, look: Look): string {
+  return [
+    `${countsText(totals)}; ${counted(totals.writes, 'value')} written`,
+    positionsTable(positions, look),
+  ].join('\n');
 }
 
 function countsText({ outcomes, filtered, deleted = 0 }: ReplayTotals): string {
@@ -71,8 +72,8 @@ function countsText({ outcomes, filtered, deleted = 0 }: ReplayTotals): string {
   return said.length === 0 ? 'no records' : said.join(', ');
 }
 
-function positionsTable(positions: readonly PartitionPosition[]): string {
-  return formatTable(
+function positionsTable(positions: readonly PartitionPosition[], look: Look): string {
+  return look.table(
     ['TOPIC', 'PARTITION', 'FROM', 'POSITION', 'END'],
     positions.map(({ topic, partition, from, position, end }) => [topic, partition, from, position, end]),
   );
@@ -83,21 +84,21 @@ export function dryRunJson({ isWhole, positions, totals, connections }: DryRunRe
   return { dryRun: true, of: 'events', isWhole, ...totals, positions, connections };
 }
 
-/** So many connections are listed for people; `--json` has all. */
+/** So many connections are listed for people; JSON has all. */
 const LISTED = 50;
 
-export function dryRunText({ positions, totals, connections }: DryRunReport): string {
+export function dryRunText({ positions, totals, connections }: DryRunReport, look: Look): string {
   const more = connections.length - LISTED;
   return [
-    `${countsText(totals)}; ${totals.writes} values would be written`,
+    `${countsText(totals)}; ${counted(totals.writes, 'value')} would be written`,
     connections.length === 0
       ? 'No connection would change.'
-      : formatTable(
+      : look.table(
           ['CONNECTION', 'KIND', 'NAME', 'STATE', 'REVISION', 'WRITES', 'EVENTS'],
           connections.slice(0, LISTED).map(connectionRow),
         ),
-    ...(more > 0 ? [`… and ${more} more: --json has them`] : []),
-    positionsTable(positions),
+    ...(more > 0 ? [`… and ${more} more: --output json has them`] : []),
+    positionsTable(positions, look),
   ].join('\n');
 }
 

@@ -1,6 +1,7 @@
 import { Argument, Option } from 'commander';
 import { loadConfig, type Config } from '../config.js';
 import type { ConnectionFilter } from '../database/connection-pages.js';
+import { mapPage } from '../database/page.js';
 import { ConfigurationError } from '../errors.js';
 import { missingDatabase, openForReading, readDatabase } from '../operations/open-database.js';
 import type { ReplayPlan, ReplayStart } from '../operations/replay/plan.js';
@@ -9,15 +10,16 @@ import type { ReplayRequest } from '../operations/replay/replay.js';
 import type { SecuredOptions } from '../operations/replay/secured.js';
 import { KINDS, type Kind } from '../terms.js';
 import { EXIT, type Cli } from './cli.js';
-import { command, option, type Answer } from './define-command.js';
+import { command, option } from './define-command.js';
 import { commandLogger } from './logging.js';
-import { pointInTime, wholeNumber } from './parse.js';
+import { listAnswer, PAGE_OPTIONS, pageRequest, type Answer, type PageOptions } from './output.js';
+import { pointInTime, shortText, wholeNumber } from './parse.js';
 import { howToResume, showingProgress } from './progress.js';
 import {
   dryRunJson,
   dryRunText,
+  REPLAY_COLUMNS,
   replayJson,
-  replayTable,
   replayText,
   securedPreviewText,
 } from './replay-text.js';
@@ -39,14 +41,12 @@ interface ReplayOptions extends RunOptions {
   readonly dryRun?: true;
 }
 
-const STATUS_LIMIT = 20;
 /** What a stop may take besides its grace: leaving the group, closing connections. */
 const CLOSE_MS = 10_000;
 const RECORDS = { title: 'replaying', unit: 'records' };
 const CONNECTIONS = { title: 'publishing', unit: 'connections' };
 /** What all that replay have in common. */
 const REPLAY = {
-  json: 'print the result as JSON',
   exits: ['done (dead letters are in the summary)', 'interrupted or failed (resume it)'],
 } as const;
 const LANES = option(
@@ -63,7 +63,7 @@ const resume = command<RunOptions, [id: string | undefined]>({
     new Argument(
       '[id]',
       'of `replay status`; its first characters will do; the newest unfinished one by default',
-    ),
+    ).argParser(shortText),
   ],
   options: [LANES],
   examples: ['replay resume'],
@@ -78,16 +78,18 @@ const resume = command<RunOptions, [id: string | undefined]>({
   },
 });
 
-const status = command({
+const status = command<PageOptions>({
   name: 'status',
   about: 'the last replays, the newest first',
-  examples: ['replay status', 'replay status --json'],
-  run: async (cli) => {
-    const records = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
+  names: 'id',
+  options: PAGE_OPTIONS,
+  examples: ['replay status', 'replay status --limit 1 --output json'],
+  run: async (cli, options) => {
+    const page = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
       const { findReplays } = await import('../operations/replay/record.js');
-      return findReplays(database, STATUS_LIMIT);
+      return findReplays(database, pageRequest(options));
     });
-    return { json: records.map(replayJson), text: () => replayTable(records) };
+    return listAnswer(mapPage(page, replayJson), REPLAY_COLUMNS, 'There has been no replay.');
   },
 });
 
@@ -190,7 +192,7 @@ async function previewEvents(
   if (!result.isWhole) cli.stderr.write('Stopped; a dry run changes nothing.\n');
   return {
     json: dryRunJson(result),
-    text: () => dryRunText(result),
+    text: (look) => dryRunText(result, look),
     code: result.isWhole ? EXIT.ok : EXIT.failed,
   };
 }
@@ -229,7 +231,7 @@ function answer(cli: Cli, record: ReplayRecord): Answer {
   if (record.state === 'interrupted') cli.stderr.write(howToResume(`replay resume ${record.id.slice(0, 8)}`));
   return {
     json: replayJson(record),
-    text: () => replayText(record),
+    text: (look) => replayText(record, look),
     code: record.state === 'done' ? EXIT.ok : EXIT.failed,
   };
 }
@@ -266,7 +268,7 @@ function refuseWithSecured(options: ReplayOptions): void {
   if (given.some((one) => one !== undefined))
     throw new ConfigurationError(
       'USAGE_INVALID',
-      '--secured publishes what the database has: of the others only --connection, --kind, --dry-run and --json go with it',
+      '--secured publishes what the database has: of the others only --connection, --kind and --dry-run go with it',
     );
 }
 

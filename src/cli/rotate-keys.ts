@@ -2,17 +2,18 @@ import { loadConfig, type Config } from '../config.js';
 import type { RotationReport } from '../operations/rotate-keys.js';
 import type { PlaceCounts } from '../operations/token-counts.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
-import { command, option, type Answer } from './define-command.js';
+import { command, option } from './define-command.js';
+import type { Answer } from './output.js';
 import { howToResume, showingProgress } from './progress.js';
 import { untilStopped } from './signals.js';
-import { formatTable } from './text.js';
+import type { Look } from './text.js';
 
 export const rotateKeys = command<{ readonly dryRun?: true }>({
   name: 'rotate-keys',
   about: 'seal everything anew with the first key of each list, so that the others can go',
   options: [option('--dry-run', 'only count what was sealed with which key; also beside a worker on SQLite')],
   examples: ['rotate-keys --dry-run', 'rotate-keys', 'rotate-keys --json'],
-  notes: 'The order of the steps around it: docs/operations.md, “Changing keys”.',
+  notes: 'The order of the steps around it: docs/keys.md.',
   exits: [
     'nothing needs an old key any more (--dry-run: everything can be opened)',
     'something still does, or it was interrupted (run it again)',
@@ -35,7 +36,7 @@ function preview(cli: Cli, config: Config<'keys'>): Promise<Answer | ExitCode> {
     const unknown = sum(places, 'unknown');
     return {
       json: { dryRun: true, old, unknown, places },
-      text: () => `${countsTable(places)}\n\n${verdict(old, unknown, 'would be sealed anew')}`,
+      text: (look) => `${countsTable(places, look)}\n\n${verdict(old, unknown, 'would be sealed anew')}`,
       code: unknown > 0 ? EXIT.failed : EXIT.ok,
     };
   });
@@ -50,13 +51,13 @@ async function rotate(cli: Cli, config: Config<'keys'>): Promise<Answer> {
   if (report.interrupted) cli.stderr.write(howToResume('rotate-keys'));
   return {
     json: report,
-    text: () => (report.interrupted ? null : asText(report)),
+    text: (look) => (report.interrupted ? null : asText(report, look)),
     code: report.complete && !report.interrupted ? EXIT.ok : EXIT.failed,
   };
 }
 
-function asText({ places, rotated, refused }: RotationReport): string {
-  const table = formatTable(
+function asText({ places, rotated, refused }: RotationReport, look: Look): string {
+  const table = look.table(
     ['PLACE', 'KEYS', 'SEALED ANEW', 'FIRST KEY', 'OLD KEY', 'NO KEY'],
     places.map((row) => [row.place, row.keys, row.rotated, row.current, row.old, row.unknown]),
   );
@@ -68,8 +69,8 @@ function asText({ places, rotated, refused }: RotationReport): string {
   return [sealed, ...left].join('\n');
 }
 
-function countsTable(places: readonly PlaceCounts[]): string {
-  return formatTable(
+function countsTable(places: readonly PlaceCounts[], look: Look): string {
+  return look.table(
     ['PLACE', 'KEYS', 'FIRST KEY', 'OLD KEY', 'NO KEY'],
     places.map((row) => [row.place, row.keys, row.current, row.old, row.unknown]),
   );

@@ -12,7 +12,7 @@ export const start = command<{ readonly allowGroupChange?: boolean }>({
   name: 'start',
   about: 'run the worker: source topics in, secrets to the store, connection.secured out',
   options: [option('--allow-group-change', 'take the database over from another consumer group')],
-  json: null,
+  hasOutput: false,
   examples: ['start', 'start --allow-group-change'],
   run: async (cli, { allowGroupChange = false }) => {
     const config = loadConfig(cli.env);

@@ -1,9 +1,10 @@
 import { loadConfig } from '../config.js';
+import { wholePage } from '../database/page.js';
 import { EXIT } from './cli.js';
 import { command, commands, option } from './define-command.js';
 import { commandLogger } from './logging.js';
+import { listAnswer } from './output.js';
 import { retention, wholeNumber } from './parse.js';
-import { formatTable } from './text.js';
 
 interface CreateOptions {
   readonly partitions: number;
@@ -16,6 +17,7 @@ interface CreateOptions {
 
 const create = command<CreateOptions>({
   name: 'create',
+  names: 'topic',
   about: 'create the topics that are missing; those that exist are left as they are',
   options: [
     option('--partitions <number>', 'partitions of each topic', wholeNumber(1, 10_000), 6),
@@ -48,19 +50,16 @@ const create = command<CreateOptions>({
       ...(maxMessageBytes === undefined ? {} : { maxMessageBytes }),
     };
     const created = await createTopics(kafkaSettings(config), plan, commandLogger(cli, config));
-    return {
-      json: created,
-      text: () =>
-        formatTable(
-          ['TOPIC', 'OUTCOME'],
-          created.map(({ topic, outcome }) => [topic, outcome]),
-        ),
-    };
+    return listAnswer(wholePage(created), {
+      TOPIC: ({ topic }) => topic,
+      OUTCOME: ({ outcome }) => outcome,
+    });
   },
 });
 
 const check = command({
   name: 'check',
+  names: 'topic',
   about: 'look at the topics as they are on the broker; 1 where something is wrong',
   examples: ['topics check', 'topics check --json'],
   run: async (cli) => {
@@ -68,12 +67,17 @@ const check = command({
     const { checkTopics } = await import('../kafka/topic-checks.js');
     const { kafkaSettings } = await import('../kafka/settings-from-config.js');
     const problems = await checkTopics(kafkaSettings(config), config.topics, commandLogger(cli, config));
-    const told = problems.map(
-      ({ severity, topic, problem, remedy }) => `${severity}: ${topic}: ${problem}\n  hint: ${remedy}`,
-    );
     return {
-      json: problems,
-      text: () => (told.length === 0 ? 'The topics are as they should be.' : told.join('\n')),
+      json: wholePage(problems),
+      text: ({ mark }) =>
+        problems.length === 0
+          ? 'The topics are as they should be.'
+          : problems
+              .map(
+                ({ severity, topic, problem, remedy }) =>
+                  `${mark(severity)}: ${topic}: ${problem}\n  hint: ${remedy}`,
+              )
+              .join('\n'),
       code: problems.some(({ severity }) => severity === 'error') ? EXIT.failed : EXIT.ok,
     };
   },

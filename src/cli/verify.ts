@@ -5,11 +5,12 @@ import { deadLetterLine } from '../observability/event-log.js';
 import { isSettled, FINDING_KINDS, type Finding } from '../operations/verify/finding.js';
 import type { RepairWish } from '../operations/verify/repair.js';
 import type { VerifyRunReport } from '../operations/verify/run.js';
+import { counted } from '../plural.js';
 import { EXIT } from './cli.js';
 import { command, option } from './define-command.js';
 import { wholeNumber } from './parse.js';
 import { showingProgress } from './progress.js';
-import { formatTable } from './text.js';
+import type { Look } from './text.js';
 
 interface Options {
   readonly repair?: true;
@@ -50,7 +51,7 @@ export const verify = command<Options>({
       );
     return {
       json: { ok, ...report, findings: findings.map(asJson), deadLetters: deadLetters.map(deadLetterLine) },
-      text: () => asText(report),
+      text: (look) => asText(report, look),
       code: ok ? EXIT.ok : EXIT.failed,
     };
   },
@@ -68,29 +69,32 @@ function asJson(found: Finding): object {
   return { ...found, meaning, remedy: isSettled(found) ? null : remedy };
 }
 
-function asText({ checked, skipped, findings, deadLetters }: VerifyRunReport): string {
+function asText({ checked, skipped, findings, deadLetters }: VerifyRunReport, look: Look): string {
   const counts = [
-    `${checked.connections} connections, ${checked.secrets} secrets, ${checked.external} references of users`,
-    `${checked.listed} secrets with our tags in the store`,
+    [
+      counted(checked.connections, 'connection'),
+      counted(checked.secrets, 'secret'),
+      counted(checked.external, 'reference of users', 'references of users'),
+    ].join(', '),
+    `${counted(checked.listed, 'secret')} with our tags in the store`,
   ].join('; ');
-  const notes = [
-    skipped.busy > 0 ? `${skipped.busy} connections were worked on all the time: run it again.` : null,
-    skipped.inDoubt > 0
-      ? `${skipped.inDoubt} secrets are in doubt: a worker looks at them, or the next run of pipe.`
-      : null,
-    skipped.unknownConnections > 0
-      ? `${skipped.unknownConnections} secrets below our prefix are of connections that this database does not know: left alone.`
-      : null,
-    skipped.otherInstallations > 0
-      ? `${skipped.otherInstallations} secrets below our prefix belong to another installation: left alone.`
-      : null,
-    deadLetters.length > 0
-      ? `${deadLetters.length} dead letters were made: connection-secrets dead-letters list.`
-      : null,
-  ].filter((note) => note !== null);
+  const noted: (readonly [number, string, string])[] = [
+    [skipped.busy, 'connection', 'worked on all the time: run it again'],
+    [skipped.inDoubt, 'secret', 'in doubt: a worker looks again, or the next run of pipe'],
+    [
+      skipped.unknownConnections,
+      'secret',
+      'below our prefix of connections that this database does not know: left alone',
+    ],
+    [skipped.otherInstallations, 'secret', 'below our prefix of another installation: left alone'],
+    [deadLetters.length, 'dead letter', 'made: see connection-secrets dead-letters list'],
+  ];
+  const notes = noted.flatMap(([count, what, said]) =>
+    count > 0 ? [`${counted(count, what)} ${said}.`] : [],
+  );
   const head = [`Looked at ${counts}.`, ...notes];
   if (findings.length === 0) return [...head, 'All is well.'].join('\n');
-  const table = formatTable(
+  const table = look.table(
     ['FINDING', 'STATE', 'CONNECTION', 'FIELD', 'SECRET ID', 'DETAIL'],
     findings.map((row) => [row.kind, row.state, row.connectionId, row.path, row.secretId, row.detail]),
   );
@@ -99,6 +103,6 @@ function asText({ checked, skipped, findings, deadLetters }: VerifyRunReport): s
     (kind) => `${kind}: ${FINDING_KINDS[kind].meaning} ${FINDING_KINDS[kind].remedy}`,
   );
   const verdict =
-    left.length === 0 ? 'All is repaired.' : `${left.length} of ${findings.length} findings are left.`;
+    left.length === 0 ? 'All is repaired.' : `${left.length} of ${counted(findings.length, 'finding')} left.`;
   return [...head, '', table, '', verdict, ...hints].join('\n');
 }

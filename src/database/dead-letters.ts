@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { In } from 'typeorm';
+import { In, type SelectQueryBuilder } from 'typeorm';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
+import { readPage, type Page, type PageRequest } from './page.js';
 import type { DeadLetterRow } from './rows.js';
+import { theOne } from './the-one.js';
 import type { ErrorCode } from '../errors.js';
 import { keptTimeMs, keptVersion, isLoss, lossHash } from '../pipeline/blocking.js';
 
@@ -10,29 +12,38 @@ export type KeptEvent = Omit<DeadLetterRow, 'payload'>;
 
 /** Which kept events; members that are left out do not narrow. */
 export interface KeptFilter {
-  /** Ids, or the first characters of one. */
+  /** Ids, or the first characters of them. */
   readonly ids?: readonly string[];
   readonly state?: DeadLetterRow['state'];
   readonly code?: ErrorCode;
   readonly connectionId?: string;
 }
 
-/** Kept events, in the order of the events they are: oldest first, those that could not be read by the time of their record. */
-export async function findKept(database: Database, filter: KeptFilter, limit: number): Promise<KeptEvent[]> {
-  return database.run((tx) => select(tx, filter, limit));
+/** Kept events, in the order in which they came to be kept. */
+export async function listKept(
+  database: Database,
+  filter: KeptFilter,
+  page: PageRequest,
+): Promise<Page<KeptEvent>> {
+  const order = { at: 'createdAtMs', id: 'eventHash', direction: 'ASC' } as const;
+  return database.run(async (tx) => readPage(chosen(tx, filter), order, page));
+}
+
+/**
+ * In the order of the events they are: oldest first, those that could not be read by the time of their record.
+ * @throws ConfigurationError USAGE_INVALID where an id means none or several
+ */
+export async function findKept(database: Database, filter: KeptFilter): Promise<KeptEvent[]> {
+  return database.run((tx) => select(tx, filter));
 }
 
 /**
  * Has kept events tried again, one after another in the events' order, by whoever works on this database (`start`, or the
  * next `pipe`). Returns them.
  */
-export async function scheduleRetry(
-  database: Database,
-  filter: KeptFilter,
-  limit: number,
-): Promise<KeptEvent[]> {
+export async function scheduleRetry(database: Database, filter: KeptFilter): Promise<KeptEvent[]> {
   return database.transaction(async (tx) => {
-    const kept = await select(tx, filter, limit);
+    const kept = await select(tx, filter);
     const nowMs = await databaseNowMs(tx);
     for (const [index, { eventHash }] of kept.entries()) {
       // One millisecond apart and all of them due: the scan takes them up in this order.
@@ -71,7 +82,7 @@ export async function discard(
   by: { readonly actor: string; readonly reason: string | null },
 ): Promise<KeptEvent[]> {
   return database.transaction(async (tx) => {
-    const kept = await select(tx, filter, Number.MAX_SAFE_INTEGER);
+    const kept = await select(tx, filter);
     const atMs = await databaseNowMs(tx);
     if (kept.length === 0) return kept;
     await tx.manager.delete(tx.tables.deadLetter, { eventHash: In(kept.map(({ eventHash }) => eventHash)) });
@@ -93,11 +104,17 @@ export async function discard(
   });
 }
 
-async function select(
+async function select(tx: Transaction, filter: KeptFilter): Promise<KeptEvent[]> {
+  const rows: KeptEvent[] = await chosen(tx, filter).orderBy('kept.createdAtMs').getMany();
+  const candidates = rows.map((row) => ({ id: row.eventHash, row }));
+  const meant = filter.ids?.map((id) => theOne(id, candidates, 'kept events').row) ?? rows;
+  return [...new Set(meant)].sort(byEventOrder);
+}
+
+function chosen(
   { manager, tables }: Transaction,
   { ids, state, code, connectionId }: KeptFilter,
-  limit: number,
-): Promise<KeptEvent[]> {
+): SelectQueryBuilder<DeadLetterRow> {
   const query = manager.createQueryBuilder(tables.deadLetter, 'kept').select(COLUMNS);
   if (state !== undefined) query.andWhere('kept.state = :state', { state });
   if (code !== undefined) query.andWhere('kept.code = :code', { code });
@@ -107,8 +124,7 @@ async function select(
     const values = Object.fromEntries(ids.map((id, index) => [`id${index}`, `${id}%`]));
     query.andWhere(`(${conditions.join(' OR ')})`, values);
   }
-  const rows: KeptEvent[] = await query.orderBy('kept.createdAtMs').getMany();
-  return rows.sort(byEventOrder).slice(0, limit);
+  return query;
 }
 
 const COLUMNS = [

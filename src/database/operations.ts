@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Json } from '../terms.js';
 import { databaseNowMs, type Database } from './database.js';
+import { mapPage, readPage, type Page, type PageRequest } from './page.js';
 import type { OperationRow } from './rows.js';
 
 /** Long work that may be interrupted at any line and goes on later. */
@@ -74,16 +75,17 @@ export async function updateOperation(
 export async function listOperations(
   database: Database,
   kind: OperationKind,
-  limit = 20,
-): Promise<readonly Operation[]> {
-  const rows = await database.run(({ manager, tables }) =>
-    manager.find(tables.operation, {
-      where: { kind },
-      order: { createdAtMs: 'DESC', id: 'ASC' },
-      take: limit,
-    }),
+  request: PageRequest,
+): Promise<Page<Operation>> {
+  const order = { at: 'createdAtMs', id: 'id', direction: 'DESC' } as const;
+  const page = await database.run(({ manager, tables }) =>
+    readPage(
+      manager.createQueryBuilder(tables.operation, 'operation').where('operation.kind = :kind', { kind }),
+      order,
+      request,
+    ),
   );
-  return rows.map(operationOf);
+  return mapPage(page, operationOf);
 }
 
 /** The newest operation of one kind that is not over; null: there is none. */
@@ -91,8 +93,8 @@ export async function unfinishedOperation(
   database: Database,
   kind: OperationKind,
 ): Promise<Operation | null> {
-  const operations = await listOperations(database, kind);
-  return operations.find(({ state }) => state === 'running' || state === 'interrupted') ?? null;
+  const { items } = await listOperations(database, kind, { limit: 20, after: null });
+  return items.find(({ state }) => state === 'running' || state === 'interrupted') ?? null;
 }
 
 function operationOf(row: OperationRow): Operation {

@@ -7,11 +7,12 @@ import {
   type Operation,
   type OperationState,
 } from '../database/operations.js';
+import { mapPage, type Page, type PageRequest } from '../database/page.js';
 import type { JsonObject, ManagerName } from '../terms.js';
 import type { MoveFailure } from './pass.js';
 
 const KIND = 'migrate-secrets';
-const LISTED = 20;
+const LATEST: PageRequest = { limit: 20, after: null };
 
 /** What somebody asked for. */
 export interface MigrationRequest {
@@ -110,8 +111,8 @@ function everythingTo(to: ManagerName): MigrationRequest {
 }
 
 async function openMigrations(database: Database): Promise<MigrationRecord[]> {
-  const records = await listMigrations(database);
-  return records.filter(({ state }) => state === 'running' || state === 'interrupted');
+  const { items } = await listMigrations(database, LATEST);
+  return items.filter(({ state }) => state === 'running' || state === 'interrupted');
 }
 
 function parametersOf({ connectionIds, ...rest }: MigrationRequest, by: string): JsonObject {
@@ -131,8 +132,8 @@ export async function saveMigration(
 }
 
 /** The newest first. */
-export async function listMigrations(database: Database): Promise<readonly MigrationRecord[]> {
-  return (await listOperations(database, KIND, LISTED)).map(recordOf);
+export async function listMigrations(database: Database, page: PageRequest): Promise<Page<MigrationRecord>> {
+  return mapPage(await listOperations(database, KIND, page), recordOf);
 }
 
 function recordOf({ id, state, parameters, progress, createdAtMs, updatedAtMs }: Operation): MigrationRecord {

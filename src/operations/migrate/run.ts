@@ -4,6 +4,7 @@ import { openWorker, planContext, openSecretsManager } from '../../worker/worker
 import type { Config } from '../../config.js';
 import { countByManager } from '../../database/find-pending.js';
 import { COMMAND_LOCK_WAIT_MS, type Database } from '../../database/database.js';
+import type { PageRequest } from '../../database/page.js';
 import { readIdentity, type DatabaseIdentity } from '../../database/settings.js';
 import { ConfigurationError } from '../../errors.js';
 import { FailureLog, type Logger } from '../../observability/index.js';
@@ -126,7 +127,8 @@ export async function runPreview({
 
 export type MigrationStatus = Awaited<ReturnType<typeof readMigrationStatus>>;
 
-export async function readMigrationStatus(database: Database) {
+/** With one page of the migrations that there have been. */
+export async function readMigrationStatus(database: Database, page: PageRequest) {
   const identity = await readIdentity(database);
   return {
     active: identity?.activeManager ?? null,
@@ -134,6 +136,6 @@ export async function readMigrationStatus(database: Database) {
     former: identity?.formerManagers ?? [],
     /** How many connections that are not deleted have their secrets in each manager. */
     connections: await database.run(countByManager),
-    migrations: await listMigrations(database),
+    ...(await listMigrations(database, page)),
   };
 }

@@ -8,6 +8,8 @@ import {
   type Operation,
   type OperationState,
 } from '../../database/operations.js';
+import { EVERYTHING, mapPage, type Page, type PageRequest } from '../../database/page.js';
+import { theOne } from '../../database/the-one.js';
 import { ConfigurationError } from '../../errors.js';
 import type { Json, JsonObject } from '../../terms.js';
 import type { ReplayTotals } from './counts.js';
@@ -66,29 +68,23 @@ export async function saveReplay(
 }
 
 /** The newest first. */
-export async function findReplays(database: Database, limit: number): Promise<ReplayRecord[]> {
-  return (await listOperations(database, KIND, limit)).map(asRecord);
+export async function findReplays(database: Database, page: PageRequest): Promise<Page<ReplayRecord>> {
+  return mapPage(await listOperations(database, KIND, page), asRecord);
 }
 
 /**
  * The replay to go on with: the one named, or the newest that has not ended.
- * @throws ConfigurationError USAGE_INVALID where there is none
+ * @throws ConfigurationError USAGE_INVALID where there is none, or the id means several
  */
 export async function unfinishedReplay(database: Database, id: string | null): Promise<ReplayRecord> {
-  const found = id === null ? await unfinishedOperation(database, KIND) : await replayOf(database, id);
-  if (found === null)
-    throw new ConfigurationError(
-      'USAGE_INVALID',
-      id === null ? 'there is no unfinished replay' : `there is no replay whose id begins with ${id}`,
-    );
+  const found =
+    id === null
+      ? await unfinishedOperation(database, KIND)
+      : theOne(id, (await listOperations(database, KIND, EVERYTHING)).items, 'replays');
+  if (found === null) throw new ConfigurationError('USAGE_INVALID', 'there is no unfinished replay');
   if (found.state === 'done' || found.state === 'failed')
     throw new ConfigurationError('USAGE_INVALID', `the replay ${found.id} has ended`);
   return asRecord(found);
-}
-
-async function replayOf(database: Database, id: string): Promise<Operation | null> {
-  const all = await listOperations(database, KIND, Number.MAX_SAFE_INTEGER);
-  return all.find((one) => one.id.startsWith(id)) ?? null;
 }
 
 function asRecord(operation: Operation): ReplayRecord {

@@ -76,7 +76,7 @@ describe('wrong use', () => {
   it('says code and hint, as text and as JSON', async () => {
     const text = await runCli(['pipe', '--frob']);
     expect(text.stderr).toBe(
-      "error: USAGE_INVALID: unknown option '--frob'\nhint: See --help of the command.\n",
+      "error: USAGE_INVALID: unknown option '--frob'\nhint: See connection-secrets pipe --help\n",
     );
     const json = await runCli(['doctor', '--json', '--frob=abc']);
     expect(json).toMatchObject({ code: 2, stdout: '' });
@@ -291,11 +291,13 @@ describe('reading commands', () => {
   it('tell what the database knows, and no value', async () => {
     const { env } = await appliedSetup();
     const list = await runCli(['connections', 'list', '--json'], { env });
-    expect(jsonOf(list)).toMatchObject([
-      { id: CONNECTION_ID, name: 'mysql-test', state: 'live', secretFields: 1 },
-    ]);
+    expect(jsonOf(list)).toMatchObject({
+      items: [{ id: CONNECTION_ID, name: 'mysql-test', state: 'live', secretFields: 1 }],
+      next: null,
+      total: 1,
+    });
     const none = await runCli(['connections', 'list', '--kind', 'search', '--json'], { env });
-    expect(jsonOf(none)).toEqual([]);
+    expect(jsonOf(none)).toEqual({ items: [], next: null, total: 0 });
 
     const show = await runCli(['connections', 'show', CONNECTION_ID, '--json'], { env });
     expect(jsonOf(show)).toMatchObject({
@@ -306,13 +308,19 @@ describe('reading commands', () => {
       entity: { connection: { config: { username: 'reader', password: '*********' } } },
     });
     const audit = await runCli(['audit', 'list', '--action', 'create', '--since', '1h', '--json'], { env });
-    expect(jsonOf(audit)).toMatchObject([{ action: 'create', actor: 'admin', connectionId: CONNECTION_ID }]);
+    expect(jsonOf(audit)).toMatchObject({
+      items: [{ action: 'create', actor: 'admin', connectionId: CONNECTION_ID }],
+    });
     const applied = await runCli(['audit', 'list', '--action', 'apply', '--actor', 'admin', '--json'], {
       env,
     });
     const fields = { secret: ['/connection/config/password'], more: 0 };
-    expect(jsonOf(applied)).toMatchObject([{ action: 'apply', connectionId: CONNECTION_ID, fields }]);
-    expect(jsonOf(await runCli(['audit', 'list', '--actor', 'nobody', '--json'], { env }))).toEqual([]);
+    expect(jsonOf(applied)).toMatchObject({
+      items: [{ action: 'apply', connectionId: CONNECTION_ID, fields }],
+    });
+    expect(jsonOf(await runCli(['audit', 'list', '--actor', 'nobody', '--json'], { env }))).toMatchObject({
+      items: [],
+    });
     const status = await runCli(['database', 'status', '--json'], { env });
     expect(jsonOf(status)).toMatchObject({ pending: [], unknown: [] });
     const doctor = await runCli(['doctor', '--json'], { env });
@@ -354,7 +362,7 @@ describe('reading commands', () => {
     );
     await pipe.waitForLine('"outcome":"applied"', { stream: 'stderr' });
     const list = await runCli(['connections', 'list', '--json'], { env });
-    expect(jsonOf(list)).toHaveLength(2);
+    expect(jsonOf(list)).toMatchObject({ total: 2 });
     const second = await runCli(['pipe'], { env });
     expect(second.code).toBe(2);
     expect(second.stderr).toContain('error: DATABASE_IN_USE:');
@@ -391,11 +399,9 @@ describe('resolve', () => {
     const result = await runCli(args, { env });
     expect(result).toMatchObject({ code: 0, stdout: `${MARKER}\n${MARKER}\näö\n`, stderr: '' });
     const json = await runCli([...args, '--json'], { env });
-    expect(jsonOf(json)).toMatchObject([
-      { reference: REFERENCE, value: MARKER },
-      { value: MARKER },
-      { value: 'äö' },
-    ]);
+    expect(jsonOf(json)).toMatchObject({
+      items: [{ reference: REFERENCE, value: MARKER }, { value: MARKER }, { value: 'äö' }],
+    });
   });
 
   it('prints nothing where one of them cannot be resolved, and names it', async () => {

@@ -14,7 +14,7 @@ interface Kept {
 }
 
 function kept(result: CliResult): Kept[] {
-  return JSON.parse(result.stdout) as Kept[];
+  return (JSON.parse(result.stdout) as { items: Kept[] }).items;
 }
 
 function pipe(
@@ -58,7 +58,7 @@ describe('dead-letters', () => {
     });
     expect(resolved.stdout.trim()).toBe(MARKER);
     const connections = await runCli(['connections', 'list', '--json'], { env: setup.env });
-    expect(JSON.parse(connections.stdout)).toMatchObject([{ revision: 2 }]);
+    expect(JSON.parse(connections.stdout)).toMatchObject({ items: [{ revision: 2 }] });
   });
 
   it('keeps an event whose id came before with other content, until somebody decides', async () => {
@@ -113,9 +113,9 @@ describe('dead-letters', () => {
     expect(discard).toMatchObject({ code: 0 });
     expect(kept(await runCli(['dead-letters', 'list', '--json'], { env: setup.env }))).toHaveLength(1);
     const audit = await runCli(['audit', 'list', '--action', 'discard', '--json'], { env: setup.env });
-    expect(JSON.parse(audit.stdout)).toMatchObject([
-      { eventId: 'first', detail: 'TOKEN_NOT_OPENED: published again' },
-    ]);
+    expect(JSON.parse(audit.stdout)).toMatchObject({
+      items: [{ eventId: 'first', detail: 'TOKEN_NOT_OPENED: published again' }],
+    });
   });
 
   it.each([

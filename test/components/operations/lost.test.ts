@@ -6,7 +6,6 @@ import { inStore, openAwsBench, type AwsManager } from './aws-bench.js';
 
 const MANAGERS = ['managed-aws', 'managed-aws-ssm'] as const;
 const LOST_RETRY_MS = 3_600_000;
-const EVERYTHING = 1_000;
 
 interface World {
   readonly bench: Bench;
@@ -34,7 +33,7 @@ async function lossOf(manager: AwsManager): Promise<World> {
   return { bench, refind };
 }
 
-const losses = (bench: Bench) => findKept(bench.worker.database, { code: 'SECRET_VERSION_GONE' }, EVERYTHING);
+const losses = (bench: Bench) => findKept(bench.worker.database, { code: 'SECRET_VERSION_GONE' });
 
 describe.each(MANAGERS)('a recorded version that %s has lost', (manager) => {
   it('becomes a dead letter that names connection, field and source, in table and topic; told and audited once', async () => {
@@ -101,11 +100,11 @@ describe.each(MANAGERS)('a recorded version that %s has lost', (manager) => {
   it('a retry is another look at the store: still gone, then there again', async () => {
     const { bench, refind } = await lossOf(manager);
     expect(await bench.tidy()).toMatchObject({ lost: 0 });
-    await scheduleRetry(bench.worker.database, { state: 'dead' }, EVERYTHING);
+    await scheduleRetry(bench.worker.database, { state: 'dead' });
     expect(await bench.tidy()).toMatchObject({ lost: 1 });
     expect(await losses(bench)).toMatchObject([{ attempts: 2 }]);
     await refind();
-    await scheduleRetry(bench.worker.database, { state: 'dead' }, EVERYTHING);
+    await scheduleRetry(bench.worker.database, { state: 'dead' });
     expect(await bench.tidy()).toMatchObject({ lost: 0 });
     expect(await losses(bench)).toEqual([]);
     expect(await bench.query('SELECT suspect_until_ms FROM stored_secret')).toEqual([
@@ -117,7 +116,7 @@ describe.each(MANAGERS)('a recorded version that %s has lost', (manager) => {
     const { bench } = await lossOf(manager);
     const inDoubtUntilMs = Date.now() + 2 * LOST_RETRY_MS;
     await bench.change(`UPDATE stored_secret SET suspect_until_ms = ${inDoubtUntilMs}`);
-    await scheduleRetry(bench.worker.database, { state: 'dead' }, EVERYTHING);
+    await scheduleRetry(bench.worker.database, { state: 'dead' });
     expect(await bench.query('SELECT suspect_until_ms FROM stored_secret')).toEqual([
       { suspect_until_ms: inDoubtUntilMs },
     ]);

@@ -274,7 +274,7 @@ describe('dead letters', () => {
     expect(await worker.handle(eventRecord({ password: MASKED, at: 2, config: { a: 1 } }))).toBe('blocked');
     const by = { actor: 'cli:tester', reason: null };
     await discard(worker.database, { code: 'EVENT_NOT_DECODABLE' }, by);
-    await scheduleRetry(worker.database, { code: 'EVENT_BLOCKED' }, 10);
+    await scheduleRetry(worker.database, { code: 'EVENT_BLOCKED' });
     await worker.pipeline.retryKept(SIGNAL);
     expect(bench.topics.lastOf(CONNECTION)).toMatchObject({ entity: { connection: { config: { a: 1 } } } });
     expect(await bench.kept()).toEqual([]);
@@ -384,7 +384,7 @@ describe('a kept event under a key that is not in the list any more', () => {
     const before = await payloads();
 
     const other = await bench.worker(NEW_KEYS);
-    await scheduleRetry(worker.database, {}, 10);
+    await scheduleRetry(worker.database, {});
     await other.handle(eventRecord({ id: 'c3', name: 'third', password: MASKED, at: 2 }));
     await scan(bench, other);
     expect(other.failures).toMatchObject([{ code: 'KEY_MISSING' }, { code: 'KEY_MISSING' }]);
@@ -393,7 +393,7 @@ describe('a kept event under a key that is not in the list any more', () => {
       ['c3', 'waiting'],
       ['c3', 'waiting'],
     ]);
-    const kept = await findKept(worker.database, { code: 'KEY_MISSING' }, 10);
+    const kept = await findKept(worker.database, { code: 'KEY_MISSING' });
     expect(kept.map(({ state }) => state).sort()).toEqual(['dead', 'waiting']);
     for (const { detail } of kept) expect(detail).toMatch(/MASK_WITHOUT_ORIGINAL|VALUE_IS_THE_WORD_NULL/);
     expect(await payloads()).toEqual(expect.arrayContaining(before));
@@ -401,7 +401,7 @@ describe('a kept event under a key that is not in the list any more', () => {
     // The end of a pipe tries all that waits, and ends; so does a commit of the connection.
     while ((await other.pipeline.retryKept(SIGNAL, { isEnd: true })) > 0);
     expect(await other.handle(eventRecord({ password: 'MARK-a', at: 1 }))).toBe('applied');
-    expect(await findKept(worker.database, { code: 'KEY_MISSING' }, 10)).toHaveLength(2);
+    expect(await findKept(worker.database, { code: 'KEY_MISSING' })).toHaveLength(2);
     await scan(bench, other);
     const due = await bench.query(
       `SELECT attempts, next_attempt_at_ms - updated_at_ms AS later FROM dead_letter WHERE code = 'KEY_MISSING'`,
@@ -413,7 +413,7 @@ describe('a kept event under a key that is not in the list any more', () => {
 
     await scan(bench, worker);
     expect(bench.topics.securedOf(CONNECTION).map(({ revision }) => revision)).toEqual([1, 2]);
-    expect(await findKept(worker.database, {}, 10)).toMatchObject([
+    expect(await findKept(worker.database, {})).toMatchObject([
       { state: 'dead', code: 'VALUE_IS_THE_WORD_NULL', connectionId: OTHER },
       { state: 'dead', code: 'MASK_WITHOUT_ORIGINAL', connectionId: 'c3' },
     ]);

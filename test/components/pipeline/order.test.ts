@@ -266,7 +266,7 @@ describe('deletions', () => {
 describe('a higher version with an earlier time', () => {
   const conflict = { outcome: 'refused', code: 'ORDER_CONFLICT' };
   const retry = async (worker: BenchWorker): Promise<void> => {
-    await scheduleRetry(worker.database, { code: 'ORDER_CONFLICT' }, 10);
+    await scheduleRetry(worker.database, { code: 'ORDER_CONFLICT' });
     await worker.pipeline.retryKept(new AbortController().signal);
   };
 

@@ -24,7 +24,7 @@ export interface ReplayWorld {
 }
 
 export interface ReplayJson {
-  readonly operation: string;
+  readonly id: string;
   readonly state: string;
   readonly outcomes: Readonly<Record<string, number>>;
   readonly writes: number;

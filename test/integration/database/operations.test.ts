@@ -5,6 +5,7 @@ import {
   unfinishedOperation,
   updateOperation,
 } from '../../../src/database/operations.js';
+import { EVERYTHING } from '../../../src/database/page.js';
 import { describeEngines, openLedger } from './support.js';
 
 describeEngines('operations', (engine) => {
@@ -26,6 +27,10 @@ describeEngines('operations', (engine) => {
 
     await updateOperation(database, begun.id, { state: 'done' });
     expect(await unfinishedOperation(database, 'replay')).toBeNull();
-    expect((await listOperations(database, 'replay')).map(({ state }) => state)).toEqual(['done']);
+    expect(await listOperations(database, 'replay', EVERYTHING)).toMatchObject({
+      items: [{ state: 'done' }],
+      next: null,
+      total: 1,
+    });
   });
 });

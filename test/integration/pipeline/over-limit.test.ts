@@ -19,7 +19,6 @@ import {
 import { KEYS, openBench, type Bench, type BenchWorker } from '../../components/pipeline/fixture.js';
 
 const SIGNAL = new AbortController().signal;
-const EVERYTHING = 100;
 const TOPIC = 'connection.created';
 const PLACE = { topic: TOPIC, partition: 3, offset: 45 };
 const LETTERS = KeyRing.parse('DEAD_LETTER_FERNET_KEY', KEYS.DEAD_LETTER_FERNET_KEY);
@@ -78,9 +77,9 @@ describe.each([
     await worker.handle(overLimit(unread, key));
     const before = await bench.query('SELECT event_hash, detail FROM dead_letter');
     const told = bench.topics.deadLetters.length;
-    await scheduleRetry(worker.database, { state: 'dead' }, EVERYTHING);
+    await scheduleRetry(worker.database, { state: 'dead' });
     await worker.pipeline.retryKept(SIGNAL);
-    expect(await findKept(worker.database, {}, EVERYTHING)).toMatchObject([
+    expect(await findKept(worker.database, {})).toMatchObject([
       { state: 'dead', code: 'EVENT_TOO_LARGE', attempts: 2 },
     ]);
     expect(await bench.query('SELECT event_hash, detail FROM dead_letter')).toEqual(before);
@@ -157,7 +156,7 @@ describe('a record whose dead letter the database refuses, too', () => {
     // It comes again (killed before the offset was committed), and is retried: it stays the one dead letter.
     expect(await worker.handle(given)).toBe('refused');
     expect(bench.topics.deadLetters).toHaveLength(1);
-    await scheduleRetry(worker.database, { state: 'dead' }, EVERYTHING);
+    await scheduleRetry(worker.database, { state: 'dead' });
     await worker.pipeline.retryKept(SIGNAL);
     const again = await onlyKept(bench);
     expect(again.row).toMatchObject({

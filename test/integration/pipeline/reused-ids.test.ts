@@ -37,7 +37,7 @@ async function handle(worker: BenchWorker, record: SourceRecord): Promise<unknow
 const secret = (bench: Bench): Promise<string | null> => bench.store.valueOf(PASSWORD_ID);
 
 async function retry(worker: BenchWorker): Promise<void> {
-  await scheduleRetry(worker.database, { code: 'EVENT_ID_REUSED' }, 10);
+  await scheduleRetry(worker.database, { code: 'EVENT_ID_REUSED' });
   await worker.pipeline.retryKept(NEVER);
 }
 

@@ -29,7 +29,7 @@ describeWith(['kafka', 'postgres'], 'dead-letters beside a running worker', ({ k
     const cli = (...args: string[]): Promise<CliResult> =>
       runCli(['dead-letters', ...args], { env: world.env });
     const list = async (...args: string[]): Promise<Kept[]> =>
-      JSON.parse((await cli('list', '--json', ...args)).stdout) as Kept[];
+      (JSON.parse((await cli('list', '--json', ...args)).stdout) as { items: Kept[] }).items;
     const send = (id: string, password: string, at: number, hostPort: string): Promise<unknown> => {
       const event = serviceEvent({ id, name: id, password, timestampMs: AT + at, hostPort });
       return produce(world.topics.created, [{ key: id, value: JSON.stringify(event) }], { brokers });
@@ -71,7 +71,7 @@ describeWith(['kafka', 'postgres'], 'dead-letters beside a running worker', ({ k
     await first.stop();
     const second = startWorker(world, { PUBLISHER_FERNET_KEY: publisherKey });
     const retried = await cli('retry', '--all', '--json');
-    expect((JSON.parse(retried.stdout) as Kept[]).length).toBe(5);
+    expect((JSON.parse(retried.stdout) as { total: number }).total).toBe(5);
     const secured = await securedEvents(world, 3, brokers, 60_000);
     expect(secured.map(({ entity }) => /one|two|three/.exec(JSON.stringify(entity))?.[0])).toEqual([
       'one',
@@ -88,9 +88,9 @@ describeWith(['kafka', 'postgres'], 'dead-letters beside a running worker', ({ k
     expect(discarded.code).toBe(0);
     expect((await list()).map(({ code }) => code)).toEqual(['EVENT_NOT_DECODABLE']);
     const audit = await runCli(['audit', 'list', '--action', 'discard', '--json'], { env: world.env });
-    expect(JSON.parse(audit.stdout)).toMatchObject([
-      { connectionId: 'b', detail: 'VALUE_IS_THE_WORD_NULL: published again' },
-    ]);
+    expect(JSON.parse(audit.stdout)).toMatchObject({
+      items: [{ connectionId: 'b', detail: 'VALUE_IS_THE_WORD_NULL: published again' }],
+    });
     await second.stop();
     const shown =
       [first, second].map((worker) => worker.stdout() + worker.stderr()).join('') + retried.stdout;

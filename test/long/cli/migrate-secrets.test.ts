@@ -54,7 +54,7 @@ describe('docs/migration.md, from the dry run to the way back', () => {
 
     const moved = await run(docBlock('docs/migration.md', 'sh', 'beside running workers'));
     expect(moved).toMatchObject({ code: 0 });
-    expect(moved.stdout).toContain('1 of 1 connections moved to local');
+    expect(moved.stdout).toContain('1 of 1 connection moved to local');
     expect(moved.stdout).toContain('1 secured events wait');
     expect(await query('SELECT manager FROM connection')).toEqual([{ manager: 'local' }]);
 
@@ -76,7 +76,7 @@ describe('docs/migration.md, from the dry run to the way back', () => {
       values: { '--to local': '--to db' },
     });
     expect(again).toMatchObject({ code: 0 });
-    expect(again.stdout).toContain('1 secrets deleted from where they were');
+    expect(again.stdout).toContain('1 secret deleted from the former place');
     expect(await query(`SELECT manager, state FROM stored_secret`)).toEqual([
       { manager: 'local', state: 'deleted' },
     ]);
@@ -241,7 +241,7 @@ describe('migrate-secrets', () => {
     expect(statusOf(await migrate(['status', '--json']))).toMatchObject({
       active: 'db',
       connections: [{ manager: 'db', count: 2 }],
-      migrations: [{ state: 'done', to: 'db', moved: 2, total: 2, left: 0, by: changedBy('pipe') }],
+      items: [{ state: 'done', to: 'db', moved: 2, total: 2, left: 0, by: changedBy('pipe') }],
     });
   });
 

@@ -8,7 +8,7 @@ import { asDatabaseError, DatabaseError } from '../../../src/database/errors.js'
 import { pointInTime, retention, wholeNumber } from '../../../src/cli/parse.js';
 import { OutcomeCounts } from '../../../src/observability/event-log.js';
 import { runProgram } from '../../../src/cli/program.js';
-import { formatTable, printable } from '../../../src/cli/text.js';
+import { lookOf, printable } from '../../../src/cli/text.js';
 import { untilAborted } from '../../../src/cli/until-aborted.js';
 import { loadConfig } from '../../../src/config.js';
 import { ERROR_CODES, WorkerError } from '../../../src/errors.js';
@@ -103,7 +103,7 @@ describe('completion', () => {
   it('in bash knows commands, those below them, and options, also behind an argument', async () => {
     expect(await completed('ro')).toEqual(['rotate-keys']);
     expect(await completed('dead-letters', 're')).toEqual(['retry']);
-    expect(await completed('audit', 'list', '--a')).toEqual(['--action', '--actor']);
+    expect(await completed('audit', 'list', '--ac')).toEqual(['--action', '--actor']);
     expect(await completed('connections', 'show', 'some-id', '--j')).toEqual(['--json']);
     expect(await completed('nonsense', 'sta')).toEqual(['start']);
   });
@@ -197,15 +197,13 @@ describe('arguments', () => {
 
 describe('tables', () => {
   it('have columns, and a dash where nothing is', () => {
-    expect(
-      formatTable(
-        ['ID', 'NAME'],
-        [
-          ['1', null],
-          ['22', 'x'],
-        ],
-      ),
-    ).toBe('ID  NAME\n1   -\n22  x');
+    const rows = [
+      ['1', null],
+      ['22', 'x'],
+    ];
+    const table = (hasHeaders: boolean): string => lookOf(fakeCli(), hasHeaders).table(['ID', 'NAME'], rows);
+    expect(table(true)).toBe('ID  NAME\n1   -\n22  x');
+    expect(table(false)).toBe('1   -\n22  x');
   });
 
   it('send nothing to the terminal that steers it', () => {
