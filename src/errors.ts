@@ -38,6 +38,11 @@ export const ERROR_CODES = {
     'A command was called with a wrong flag or argument.',
     'See `--help` of the command.',
   ),
+  NOT_CONFIRMED: entry(
+    'configuration',
+    'A command that can hurt was not confirmed. Nothing was changed.',
+    'Where it is meant, run it again with `--yes`, or at a terminal, which asks.',
+  ),
   NATIVE_MODULE_UNUSABLE: entry(
     'configuration',
     'The native module of SQLite does not run in this Node.js, was built for another one, or was not built.',

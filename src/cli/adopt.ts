@@ -34,6 +34,7 @@ export const adopt = command<Options>({
   notes:
     'It works on kept events (`dead-letters list`) with the codes ADOPTION_AMBIGUOUS, SECRET_NOT_OWNED and' +
     '\nREFERENCE_FOREIGN. It only sees connections whose events were handled: run it when the lag is 0.',
+  isAudited: true,
   exits: ['nothing is left', 'something is left, with its remedy'],
   run: (cli, options) =>
     untilStopped(async (signal) => {

@@ -1,7 +1,6 @@
-import { loadConfig, type KeyConfig } from '../config.js';
-import { ConfigurationError } from '../errors.js';
-import type { Database } from '../database/database.js';
-import { command, commands, option } from './define-command.js';
+import { loadConfig } from '../config.js';
+import { counted } from '../plural.js';
+import { command, commands } from './define-command.js';
 import { openForReading, openForWriting } from '../operations/open-database.js';
 
 const status = command({
@@ -27,14 +26,26 @@ const migrate = command({
   },
 });
 
-const revert = command<{ readonly yes?: true }>({
+const revert = command({
   name: 'revert',
-  about: 'undo the newest migration; refused where the database holds connections, unless --yes',
-  options: [option('--yes', 'also where connections are lost by it')],
+  about: 'undo the newest migration; where the database holds connections it asks',
   examples: ['database revert', 'database revert --yes'],
-  run: async (cli, { yes }) => {
+  confirms: async (cli) => {
+    const { schemaStatus } = await import('../database/schema.js');
+    const count = await openForReading(loadConfig(cli.env, { need: [] }), async (opened) => {
+      const { executed } = await schemaStatus(opened);
+      return executed.length === 0
+        ? 0
+        : opened.run(({ manager, tables }) => manager.count(tables.connection));
+    });
+    return count === 0
+      ? null
+      : `the database holds ${counted(count, 'connection')}, whose secrets may be lost by this: make a backup first`;
+  },
+  run: async (cli) => {
+    const { revertSchema } = await import('../database/schema.js');
     const config = loadConfig(cli.env, { need: [] });
-    const reverted = await openForWriting(config, (opened) => undo(opened, config.keys, yes === true));
+    const reverted = await openForWriting(config, (opened) => revertSchema(opened, config.keys));
     const text = reverted === null ? 'There is nothing to undo.' : `undone ${reverted}`;
     return { json: { reverted }, text: () => text };
   },
@@ -45,20 +56,6 @@ export const database = commands('database', "the database's schema: its version
   migrate,
   revert,
 ]);
-
-async function undo(opened: Database, keys: KeyConfig | null, isSure: boolean): Promise<string | null> {
-  const { revertSchema, schemaStatus } = await import('../database/schema.js');
-  const { executed } = await schemaStatus(opened);
-  if (!isSure && executed.length > 0) {
-    const count = await opened.run(({ manager, tables }) => manager.count(tables.connection));
-    if (count > 0)
-      throw new ConfigurationError(
-        'USAGE_INVALID',
-        `the database holds ${count} connections, whose secrets may be lost by this: make a backup, then repeat it with --yes`,
-      );
-  }
-  return revertSchema(opened, keys);
-}
 
 function describeStatus({
   executed,

@@ -2,9 +2,10 @@ import { Argument, InvalidArgumentError, Option } from 'commander';
 import { loadConfig } from '../config.js';
 import { ConfigurationError, ERROR_CODES, type ErrorCode } from '../errors.js';
 import type { KeptEvent, KeptFilter } from '../database/dead-letters.js';
-import { mapPage, wholePage } from '../database/page.js';
+import { mapPage, wholePage, type Page, type PageRequest } from '../database/page.js';
 import { operatorName } from '../operator.js';
-import { EXIT } from './cli.js';
+import { counted } from '../plural.js';
+import { EXIT, type Cli } from './cli.js';
 import { command, commands, option } from './define-command.js';
 import { listAnswer, PAGE_OPTIONS, pageRequest, type Answer, type PageOptions } from './output.js';
 import { shortText } from './parse.js';
@@ -37,10 +38,7 @@ const list = command<FilterOptions & PageOptions>({
   options: [...FILTERS, ...PAGE_OPTIONS],
   examples: ['dead-letters list', 'dead-letters list --code SECRET_ID_COLLISION --output json'],
   run: async (cli, options) => {
-    const page = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
-      const { listKept } = await import('../database/dead-letters.js');
-      return listKept(database, filterOf(options), pageRequest(options));
-    });
+    const page = await readKept(cli, filterOf(options), pageRequest(options));
     return listAnswer(mapPage(page, asJson), COLUMNS);
   },
 });
@@ -82,11 +80,23 @@ const discard = command<ChangeOptions & { readonly reason?: string }, [ids: read
   names: 'id',
   args: [IDS],
   options: [...FILTERS, ALL, option('--reason <text>', 'why, for the audit', shortText)],
-  examples: ['dead-letters discard 3f7a90 --reason "published again"'],
+  examples: [
+    'dead-letters discard 3f7a90 --reason "published again"',
+    'dead-letters discard --code EVENT_BLOCKED --yes',
+  ],
+  isAudited: true,
+  confirms: async (cli, options, ids = []) => {
+    const filter = chosen(ids, options);
+    if (filter.ids !== undefined) return null;
+    const { total } = await readKept(cli, filter, { limit: 1, after: null });
+    const are = counted(total, 'kept event');
+    return total === 0 ? null : `${are} would be given up for good, and not be tried again`;
+  },
   run: async (cli, options, ids = []) => {
-    const kept = await writeDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
+    const config = loadConfig(cli.env, { need: [] });
+    const kept = await writeDatabase(config, async (database) => {
       const letters = await import('../database/dead-letters.js');
-      const audit = { actor: operatorName(), reason: options.reason ?? null };
+      const audit = { actor: operatorName(config), reason: options.reason ?? null };
       return letters.discard(database, chosen(ids, options), audit);
     });
     return changed(kept, 'discarded');
@@ -98,6 +108,13 @@ export const deadLetters = commands(
   'events that wait or cannot be processed: see, retry, discard',
   [list, show, retry, discard],
 );
+
+function readKept(cli: Cli, filter: KeptFilter, page: PageRequest): Promise<Page<KeptEvent>> {
+  return readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
+    const { listKept } = await import('../database/dead-letters.js');
+    return listKept(database, filter, page);
+  });
+}
 
 function filterOf({ state, code, connection }: FilterOptions): KeptFilter {
   return {

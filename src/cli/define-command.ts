@@ -1,7 +1,9 @@
 import { Option, type Argument, type Command } from 'commander';
 import { ConfigurationError } from '../errors.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
+import { confirm } from './confirm.js';
 import { outputOptions, print, type Answer, type OutputOptions } from './output.js';
+import { actorName } from './parse.js';
 
 export interface CommandSpec<O, A extends readonly unknown[]> {
   readonly name: string;
@@ -17,6 +19,10 @@ export interface CommandSpec<O, A extends readonly unknown[]> {
   readonly notes?: string;
   /** What the codes 0 and 1 mean, where that is more than done and failed. */
   readonly exits?: readonly [done: string, failed: string];
+  /** Its audit entries name whom `--actor` or AUDIT_ACTOR says. */
+  readonly isAudited?: true;
+  /** What will happen, with counts, where it can hurt: asked about, unless `--yes` is given. Null: it cannot. */
+  readonly confirms?: (cli: Cli, options: O, ...args: A) => Promise<string | null>;
   /** A code alone: the command has printed what there is to say. */
   run(cli: Cli, options: O, ...args: A): Promise<Answer | ExitCode>;
   readonly subcommands?: readonly Define[];
@@ -28,7 +34,14 @@ export type Define = (parent: Command, cli: Cli, done: (code: ExitCode) => void)
 /** The one way to define a command: its options, its help, and how its answer is printed. */
 export function command<O, A extends readonly unknown[] = []>(spec: CommandSpec<O, A>): Define {
   const { hasOutput = true, names, exits, notes, subcommands = [] } = spec;
-  const options = [...(spec.options ?? []), ...(hasOutput ? outputOptions(names !== undefined) : [])];
+  const options = [
+    ...(spec.options ?? []),
+    ...(spec.confirms === undefined ? [] : [new Option('--yes', 'do not ask')]),
+    ...(spec.isAudited
+      ? [option('--actor <name>', 'who does it, for the audit (AUDIT_ACTOR)', actorName)]
+      : []),
+    ...(hasOutput ? outputOptions(names !== undefined) : []),
+  ];
   return (parent, cli, done) => {
     const defined = parent.command(spec.name).description(spec.about);
     for (const argument of spec.args ?? []) defined.addArgument(argument);
@@ -41,9 +54,12 @@ export function command<O, A extends readonly unknown[] = []>(spec: CommandSpec<
         : [`Exit codes: 0 ${exits[0]}; 1 ${exits[1]}; 2 wrong use or configuration.`]),
     ];
     defined.addHelpText('after', help.join('\n\n')).action(async (...given: unknown[]) => {
-      const chosen = defined.optsWithGlobals<O & OutputOptions>();
+      const chosen = defined.optsWithGlobals<O & SharedOptions>();
       const args = given.slice(0, -2) as unknown as A;
-      const answer = await spec.run(cli, chosen, ...args);
+      const asWho = spec.isAudited ? underName(cli, chosen.actor) : cli;
+      const hurts = chosen.yes ? null : await spec.confirms?.(asWho, chosen, ...args);
+      if (hurts != null) await confirm(cli, hurts);
+      const answer = await spec.run(asWho, chosen, ...args);
       if (typeof answer === 'number') {
         done(answer);
         return;
@@ -54,6 +70,16 @@ export function command<O, A extends readonly unknown[] = []>(spec: CommandSpec<
     if (subcommands.length > 0) refuseOptionsOfParent(defined);
     for (const define of subcommands) define(defined, cli, done);
   };
+}
+
+interface SharedOptions extends OutputOptions {
+  readonly yes?: true;
+  readonly actor?: string;
+}
+
+/** The same with the name as its setting. */
+function underName(cli: Cli, actor: string | undefined): Cli {
+  return actor === undefined ? cli : { ...cli, env: { ...cli.env, AUDIT_ACTOR: actor } };
 }
 
 /** Commands under one word. */

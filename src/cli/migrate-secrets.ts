@@ -33,6 +33,7 @@ const CONCURRENCY = 8;
 const NEWEST: PageRequest = { limit: 1, after: null };
 /** What all that move have in common. */
 const MOVE = {
+  isAudited: true,
   notes: 'Without KAFKA_BROKERS the secured events wait in the database for the next `start`.',
   exits: ['all moved', 'some could not be (listed) or it was interrupted'],
 } as const;
@@ -57,6 +58,7 @@ const rollback = command<RunOptions>({
   about: 'back to the manager that was active before; what events have set since goes along',
   options: [LANES],
   examples: ['migrate-secrets rollback'],
+  confirms: async (cli) => whatHurts(cli, await backwards(cli)),
   run: async (cli, options) => move(cli, await backwards(cli), options),
 });
 
@@ -93,6 +95,10 @@ export const migrateSecrets = command<MigrateOptions>({
     'migrate-secrets --to managed-aws --delete-source',
     'migrate-secrets status',
   ],
+  confirms: async (cli, options) => {
+    const request = requestOf(options);
+    return options.dryRun ? null : whatHurts(cli, request);
+  },
   run: (cli, options) => {
     const request = requestOf(options);
     return options.dryRun ? preview(cli, request) : move(cli, request, options);
@@ -110,6 +116,24 @@ function requestOf({ to, from, connection, deleteSource }: MigrateOptions): Migr
     connectionIds: connection ?? null,
     deleteSource: deleteSource ?? false,
   };
+}
+
+/** Out of a store, or without the grace. */
+async function whatHurts(cli: Cli, request: MigrationRequest): Promise<string | null> {
+  const { to, from, connectionIds, deleteSource } = request;
+  if (to !== 'db' && !deleteSource) return null;
+  const [moving, left] = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
+    const { countElsewhere, countLeft } = await import('../database/find-pending.js');
+    return database.run(async (tx) => [
+      await countElsewhere(tx, { active: to, from, connectionIds, after: '' }),
+      await countLeft(tx, to),
+    ]);
+  });
+  const are = counted(moving ?? 0, 'connection');
+  const were = counted(left ?? 0, 'secret');
+  if (deleteSource && (moving !== 0 || left !== 0))
+    return `${are} would move to ${to}; what they leave is deleted at once, without the grace, and so ${were} that earlier moves left`;
+  return moving === 0 ? null : `the values of ${are} would leave their store, and lie sealed in the database`;
 }
 
 async function move(

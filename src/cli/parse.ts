@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { ACTOR_FORM, ACTOR_NAME } from '../operator.js';
 
 /** An option that is a whole number. */
 export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -19,6 +20,12 @@ const LONGEST_TEXT = 512;
 export function shortText(text: string): string {
   if (text !== '' && text.length <= LONGEST_TEXT) return text;
   throw new InvalidArgumentError(`A text of 1 to ${LONGEST_TEXT} characters is needed.`);
+}
+
+/** The name of who does something, as AUDIT_ACTOR takes it. */
+export function actorName(text: string): string {
+  if (ACTOR_NAME.test(text)) return text;
+  throw new InvalidArgumentError(`It must be ${ACTOR_FORM}.`);
 }
 
 /** `compact`, or how long in milliseconds (-1: forever). */

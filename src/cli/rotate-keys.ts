@@ -14,6 +14,7 @@ export const rotateKeys = command<{ readonly dryRun?: true }>({
   options: [option('--dry-run', 'only count what was sealed with which key; also beside a worker on SQLite')],
   examples: ['rotate-keys --dry-run', 'rotate-keys', 'rotate-keys --json'],
   notes: 'The order of the steps around it: docs/keys.md.',
+  isAudited: true,
   exits: [
     'nothing needs an old key any more (--dry-run: everything can be opened)',
     'something still does, or it was interrupted (run it again)',

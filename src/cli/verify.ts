@@ -33,6 +33,7 @@ export const verify = command<Options>({
   examples: ['verify', 'verify --repair', 'verify --accept --connection 4f1c…', 'verify --json'],
   notes:
     'Without --repair, --accept or --restore it only reads, also beside a worker on SQLite. What it can find: docs/cli.md.',
+  isAudited: true,
   exits: ['all well, or all repaired', 'something is left, or could not be looked at'],
   run: async (cli, options) => {
     const wish = wishOf(options);

@@ -82,6 +82,8 @@ export function assemble(values: SettingValues, warnings: readonly string[]) {
     /** Null: off. Port 0: any free one. */
     http: values.HTTP_PORT === 'off' ? null : { host: values.HTTP_HOST, port: values.HTTP_PORT },
     log: { level: values.LOG_LEVEL },
+    /** Null: the user of the machine. */
+    audit: { actor: values.AUDIT_ACTOR },
   };
 }
 

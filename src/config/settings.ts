@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { ACTOR_FORM, ACTOR_NAME } from '../operator.js';
 import {
   MANAGER_ALIASES,
   MANAGER_NAMES,
@@ -333,6 +334,12 @@ export const SETTINGS = {
     example: '0.0.0.0',
   }),
   HTTP_PORT: sight(portOrOff, { meaning: 'Their port.', default: '8080' }),
+  AUDIT_ACTOR: sight(matching(ACTOR_NAME, ACTOR_FORM), {
+    meaning:
+      'Who runs this program, as its own audit entries name him: `cli:` and this name. `--actor` of a command takes its ' +
+      'place. Unset: the user of the machine.',
+    example: 'alice@example.com',
+  }),
   LOG_LEVEL: sight(oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']), {
     meaning: 'Least level that is logged.',
     default: 'info',

@@ -139,6 +139,11 @@ export function countElsewhere(tx: Transaction, filter: ElsewhereFilter): Promis
   return elsewhereQuery(tx, filter).getCount();
 }
 
+/** How many secrets lie elsewhere than in `active` though no field needs them any more. */
+export function countLeft({ manager, tables }: Transaction, active: ManagerName): Promise<number> {
+  return manager.countBy(tables.storedSecret, { manager: Not(active), state: 'retired' });
+}
+
 function elsewhereQuery({ manager, tables }: Transaction, filter: ElsewhereFilter) {
   const { active, from, connectionIds, after } = filter;
   const query = manager

@@ -55,7 +55,7 @@ export function runRotation(
       const report = await rotation.run(from, signal);
       const state = report.interrupted ? 'interrupted' : report.complete ? 'done' : 'failed';
       await updateOperation(database, id, { state });
-      if (report.rotated > 0) await ledger.append([{ audit: [auditOf(report, keys.database.primaryKeyId)] }]);
+      if (report.rotated > 0) await ledger.append([{ audit: [auditOf(report, config)] }]);
       return report;
     } finally {
       await contexts.close();
@@ -79,16 +79,16 @@ async function openRotation(
   return { id, from: null };
 }
 
-function auditOf({ rotated }: RotationReport, keyId: string): AuditRow {
+function auditOf({ rotated }: RotationReport, config: Config<'keys'>): AuditRow {
   return auditRow({
     atMs: Date.now(),
     action: 'rotate',
-    actor: operatorName(),
+    actor: operatorName(config),
     connectionId: null,
     path: null,
     secretId: null,
     eventId: null,
-    detail: `${rotated} sealed anew; FERNET_KEY seals with ${keyId}`,
+    detail: `${rotated} sealed anew; FERNET_KEY seals with ${config.keys.database.primaryKeyId}`,
   });
 }
 

@@ -141,8 +141,8 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
         : undefined;
     const loaded = await loadActiveIdentity(database, config, {
       change: parts.managerChange ?? 'configured',
-      actor: parts.actor ?? operatorName(),
-      changedBy: changedBy(parts.command ?? 'start'),
+      actor: parts.actor ?? operatorName(config),
+      changedBy: changedBy(config, parts.command ?? 'start'),
       requireUsable: async (activeManager, { installation }) => {
         await checkStore((await managers.of(activeManager)).store);
         await requireOwn({ activeManager, installation });

@@ -254,7 +254,7 @@ describeWith(
         say('all in SSM');
 
         // Back to where it began: only by command.
-        const back = migrate('--to', 'db');
+        const back = migrate('--to', 'db', '--yes');
         expect(await worker.waitForExit(STAGE_MS)).toMatchObject({ code: 2 });
         worker = under('db');
         say(`the command moved ${(await back).moved} to db`);
@@ -280,7 +280,7 @@ describeWith(
         );
         say(`${server.published} events applied, ${reader.handled} secured events read`);
 
-        const deleted = await migrate('--to', 'db', '--delete-source');
+        const deleted = await migrate('--to', 'db', '--delete-source', '--yes');
         say(`${deleted.deleted} secrets deleted at the end, ${deleted.kept} kept`);
         expect(standin.secrets()).toEqual([]);
         expect(await countOf(database, `state NOT IN ('deleted')`, 'stored_secret')).toBe(0);

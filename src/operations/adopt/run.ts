@@ -50,7 +50,7 @@ export async function runAdoption({ config, logger, chosen, signal }: AdoptReque
       observer: { handled: () => undefined, failed: () => undefined },
       kafkaCluster: outlet.kafkaCluster,
       publishes: outlet.publishes,
-      actor: operatorName(),
+      actor: operatorName(config),
       command: 'adopt',
       lockWaitMs: COMMAND_LOCK_WAIT_MS,
       grants,

@@ -42,7 +42,7 @@ export async function runMigration(options: RunMigrationOptions): Promise<Migrat
     const record = await writeDatabase(config, async (database) => {
       const identity = await checkRequest(database, options);
       await requireUsable(options, outlet, database, identity);
-      return openMigration(database, request, changedBy('migrate-secrets'));
+      return openMigration(database, request, changedBy(config, 'migrate-secrets'));
     });
     const worker = await openWorker(config, {
       outlet: outlet.outlet,
@@ -50,7 +50,7 @@ export async function runMigration(options: RunMigrationOptions): Promise<Migrat
       managerChange: 'explicit',
       kafkaCluster: outlet.kafkaCluster,
       publishes: outlet.publishes,
-      actor: operatorName(),
+      actor: operatorName(config),
       command: 'migrate-secrets',
       lockWaitMs: COMMAND_LOCK_WAIT_MS,
       onUnopened: (name, error) => failures.failed(`secrets in ${name} are left alone`, error),

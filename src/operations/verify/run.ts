@@ -186,7 +186,7 @@ function repairers(
   const guard = new ClaimGuard({ gateOf: (name) => limits.of(name), ledger, clock, storeTimeoutMs });
   const underClaim = new UnderClaim({ ledger, outlet: null, ring: keys.outbox, clock });
   const graceMs = rules.deletionGraceSeconds * 1_000;
-  const actor = operatorName();
+  const actor = operatorName(config);
   return new Map(
     managers
       .filter(({ keeps }) => keeps === 'store')

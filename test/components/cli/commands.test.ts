@@ -442,7 +442,7 @@ describe('database', () => {
     const full = await appliedSetup();
     const refused = await runCli(['database', 'revert'], { env: full.env });
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toContain('--yes');
+    expect(refused.stderr).toMatch(/error: NOT_CONFIRMED: .* holds 1 connection, .*\n.*--yes/);
     expect((await runCli(['connections', 'list'], { env: full.env })).stdout).toContain(CONNECTION_ID);
     expect((await runCli(['database', 'revert', '--yes'], { env: full.env })).code).toBe(0);
   });

@@ -116,7 +116,7 @@ describeWith(['postgres'], 'several migrations of one database', () => {
     await waitFor(() => aws.secrets().length >= 5, { what: 'five secrets in the store', timeoutMs: LONG_MS });
     forth.kill('SIGKILL');
     await forth.waitForExit();
-    const back = await run('rollback');
+    const back = await run('rollback', '--yes');
     expect(back).toMatchObject({ code: 0 });
     expect(await kept()).toEqual(allIn('db'));
     const known = await query(`SELECT secret_id FROM stored_secret WHERE manager = 'managed-aws'`);
@@ -130,7 +130,7 @@ describeWith(['postgres'], 'several migrations of one database', () => {
     const { aws, begin, run, kept } = await createWorld();
     const forth = begin('--to', 'managed-aws');
     await waitFor(() => aws.secrets().length >= 5, { what: 'five secrets in the store', timeoutMs: LONG_MS });
-    const back = await run('rollback');
+    const back = await run('rollback', '--yes');
     const { code } = await forth.waitForExit(LONG_MS);
     expect(code).toBe(2);
     expect(forth.stderr()).toContain('MANAGER_MISMATCH');

@@ -84,7 +84,8 @@ describeWith(['kafka', 'postgres'], 'dead-letters beside a running worker', ({ k
       intervalMs: 500,
     });
 
-    const discarded = await cli('discard', '--code', 'VALUE_IS_THE_WORD_NULL', '--reason', 'published again');
+    const discard = ['discard', '--code', 'VALUE_IS_THE_WORD_NULL', '--reason', 'published again'];
+    const discarded = await cli(...discard, '--yes');
     expect(discarded.code).toBe(0);
     expect((await list()).map(({ code }) => code)).toEqual(['EVENT_NOT_DECODABLE']);
     const audit = await runCli(['audit', 'list', '--action', 'discard', '--json'], { env: world.env });

@@ -24,6 +24,9 @@ function setup(env: Readonly<Record<string, string>> = {}) {
   };
 }
 
+/** AUDIT_ACTOR is unset. */
+const NOBODY = { audit: { actor: null } };
+
 function json({ stdout }: CliResult): unknown {
   return JSON.parse(stdout);
 }
@@ -55,7 +58,7 @@ describe('docs/migration.md, from the dry run to the way back', () => {
     const moved = await run(docBlock('docs/migration.md', 'sh', 'beside running workers'));
     expect(moved).toMatchObject({ code: 0 });
     expect(moved.stdout).toContain('1 of 1 connection moved to local');
-    expect(moved.stdout).toContain('1 secured events wait');
+    expect(moved.stdout).toContain('1 secured event still');
     expect(await query('SELECT manager FROM connection')).toEqual([{ manager: 'local' }]);
 
     expect((await run(docBlock('docs/migration.md', 'sh', 'resume'))).code).toBe(2);
@@ -234,14 +237,14 @@ describe('migrate-secrets', () => {
     expect(asked.code).toBe(0);
     expect(await query("SELECT actor, detail FROM audit WHERE action = 'change-manager'")).toEqual([
       {
-        actor: operatorName(),
-        detail: `from local to db, by ${operatorName()} on ${hostname()}, connection-secrets pipe`,
+        actor: operatorName(NOBODY),
+        detail: `from local to db, by ${operatorName(NOBODY)} on ${hostname()}, connection-secrets pipe`,
       },
     ]);
     expect(statusOf(await migrate(['status', '--json']))).toMatchObject({
       active: 'db',
       connections: [{ manager: 'db', count: 2 }],
-      items: [{ state: 'done', to: 'db', moved: 2, total: 2, left: 0, by: changedBy('pipe') }],
+      items: [{ state: 'done', to: 'db', moved: 2, total: 2, left: 0, by: changedBy(NOBODY, 'pipe') }],
     });
   });
 
@@ -328,7 +331,7 @@ describe('migrate-secrets', () => {
     const preview = await migrate(['--to', 'db', '--dry-run', '--json']);
     expect(preview.code).toBe(1);
     expect(json(preview)).toMatchObject({ connections: [{ problem: { code: gone.code } }] });
-    const moved = await migrate(['--to', 'db', '--json']);
+    const moved = await migrate(['--to', 'db', '--yes', '--json']);
     expect(moved.code).toBe(1);
     expect(json(moved)).toMatchObject({ state: 'failed', moved: 0, failures: [gone] });
     const under = { SECRET_MANAGER: 'db' };
