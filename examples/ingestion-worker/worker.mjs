@@ -8,7 +8,13 @@
  * Environment: KAFKA_BROKERS, and how to reach the store (docs/ingestion.md). Ends with Ctrl-C.
  */
 import pg from 'pg';
-import { createResolver, ingestionFromEnv, reveal, subscribeSecured } from '@connection-secrets/ingestion';
+import {
+  createResolver,
+  ingestionFromEnv,
+  reveal,
+  subscribeSecured,
+  UnresolvedReferenceError,
+} from '@connection-secrets/ingestion';
 
 const settings = ingestionFromEnv(process.env);
 const resolver = createResolver(settings.resolver);
@@ -22,8 +28,14 @@ const subscription = subscribeSecured({ ...settings.subscription, resolver }, as
     console.log(`${name ?? connectionId} revision ${revision}: disconnected`);
     return;
   }
-  // Throws where a password cannot be had: the event is delivered again later.
-  const { connection } = await resolve();
+  const entity = await resolve().catch((error) => {
+    // A store that is away: the event is delivered again later. A password that is gone: only a newer event helps.
+    if (!(error instanceof UnresolvedReferenceError && error.isFinal)) throw error;
+    console.log(`${name} revision ${revision}: skipped, ${error.code}`);
+    return null;
+  });
+  if (entity === null) return;
+  const { connection } = entity;
   const pool = open(connection.config);
   try {
     const { rows } = await pool.query('SELECT current_user AS user');

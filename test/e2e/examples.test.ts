@@ -94,8 +94,12 @@ describeWith(['kafka', 'moto', 'postgres'], 'the examples, as the pages say', ({
     await publish('entityUpdated');
     await ingestion.waitForLine(`${name} revision 2: logged in as ${role}`, { timeoutMs: 30_000 });
 
+    writeEntity(`secret:/${freshName('team')}/password`, 0.3);
+    await publish('entityUpdated');
+    await ingestion.waitForLine(`${name} revision 3: skipped, SECRET_NOT_FOUND`, { timeoutMs: 30_000 });
+
     await publish('entityDeleted');
-    await ingestion.waitForLine(`${name} revision 3: disconnected`, { timeoutMs: 30_000 });
+    await ingestion.waitForLine(`${name} revision 4: disconnected`, { timeoutMs: 30_000 });
     expect((await ingestion.stop()).code).toBe(0);
     await worker.stop();
 
@@ -106,7 +110,7 @@ describeWith(['kafka', 'moto', 'postgres'], 'the examples, as the pages say', ({
       ...records.flat().map(({ value }) => value?.toString() ?? ''),
       ...[ingestion, worker].map((process) => process.stdout() + process.stderr()),
     ];
-    expect(records.flat()).toHaveLength(6);
+    expect(records.flat()).toHaveLength(8);
     for (const password of [first!, second!])
       expect(texts.filter((text) => text.includes(password))).toEqual([]);
   });
