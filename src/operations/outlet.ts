@@ -11,7 +11,7 @@ export interface OpenedOutlet {
   /** False: there is no broker. */
   readonly publishes: boolean;
   readonly kafkaCluster: (() => Promise<string>) | null;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 const CLOSE_DEADLINE_MS = 5_000;

@@ -1,29 +1,27 @@
 import { OutcomeCounts, type EventCounters } from '../../observability/event-log.js';
 import type { HandledRecord } from '../../pipeline/observer.js';
 
-/** What a replay has done so far, over all of its runs. */
+/** What a replay has done so far, in all of its runs together. */
 export interface ReplayTotals {
   /** Events by their final outcome. */
   readonly outcomes: Readonly<Record<string, number>>;
-  /** Values written to the store. */
+  /** How many values were written to the store. */
   readonly writes: number;
-  /** Records left out by a filter. */
+  /** How many records the selection left out. */
   readonly filtered: number;
-  /** Offsets whose records Kafka deleted before they were read. Replays of version 0.1 have none. */
+  /** How many records Kafka deleted before they were read. Replays of version 0.1 have no count. */
   readonly deleted?: number;
 }
 
-export const NO_TOTALS: ReplayTotals = { outcomes: {}, writes: 0, filtered: 0 };
-
-/** Counts what becomes of the records of one run, on top of what earlier runs did. */
+/** Counts the outcomes of one run, on top of the totals of earlier runs. */
 export class ReplayCounts implements EventCounters {
-  #before: ReplayTotals = NO_TOTALS;
+  #before: ReplayTotals = { outcomes: {}, writes: 0, filtered: 0 };
   readonly #outcomes = new OutcomeCounts();
   #writes = 0;
   #filtered = 0;
   #deleted = 0;
 
-  /** What an earlier run of the same replay has done counts, too. */
+  /** Adds the totals of earlier runs of the same replay. */
   continueFrom(before: ReplayTotals): void {
     this.#before = before;
   }
@@ -34,7 +32,7 @@ export class ReplayCounts implements EventCounters {
   }
 
   handedBack(): void {
-    // It comes again: no outcome yet.
+    // The record comes again, so it has no outcome yet.
   }
 
   skipped(): void {

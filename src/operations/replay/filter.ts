@@ -3,7 +3,7 @@ import type { SourceRecord } from '../../terms.js';
 import type { RecordSink } from '../../transport.js';
 import type { ReplaySelection } from './plan.js';
 
-/** Whether a record is chosen: told from the record alone, so that what is left out costs the database nothing. */
+/** Whether a record is selected. It looks at the record alone, so a record that is left out costs no database access. */
 export function isChosen(
   record: SourceRecord,
   { connectionIds, kinds }: ReplaySelection,
@@ -17,7 +17,7 @@ export function isChosen(
     case 'ignored':
       return false;
     case 'undecodable':
-      // Of a record that cannot be read nobody knows the kind.
+      // Nobody knows the kind of a record that cannot be read.
       return kinds === null && [decoded.connectionId, decoded.key].some((id) => isOneOf(id, connectionIds));
     case 'event': {
       const { connectionId, kind } = decoded.event;
@@ -30,15 +30,15 @@ function isOneOf<T>(value: T | null, chosen: readonly T[] | null): boolean {
   return chosen === null || (value !== null && chosen.includes(value));
 }
 
-export interface FilterParts {
+interface FilterParts {
   readonly inner: RecordSink;
   readonly selection: ReplaySelection;
   readonly topics: SourceTopics;
   readonly onSkipped: () => void;
 }
 
-/** Hands on what is chosen, and knows of which partitions something is under way. */
-export class ChosenRecords implements RecordSink {
+/** Passes the selected records on, and knows which partitions have records under way. */
+export class SelectedRecords implements RecordSink {
   readonly #parts: FilterParts;
   readonly #underWay = new Map<string, number>();
 

@@ -8,28 +8,32 @@ import type { Progress } from '../progress.js';
 import { ReplayPositions } from './positions.js';
 import { readAgain, type ReadAgainOptions } from './read-again.js';
 
-/** What is kept of an event while the records are looked through. */
+/** What is remembered of an event in the first pass. */
 interface Seen extends Pick<PreparedEvent, 'order'> {
   readonly eventType: PreparedEvent['event']['eventType'];
   readonly place: string;
 }
 
-/** Of one connection: its newest event, the fields that this one masks, and for each field the newest event that sets it. */
+/** What is remembered of one connection in the first pass. */
 interface Newest {
+  /** Its newest event. */
   readonly event: Seen;
+  /** The fields that this event masks. */
   readonly masked: readonly string[];
+  /** For each field the newest event that sets it. */
   readonly setters: Map<string, Seen>;
 }
 
 /**
- * Which records say what the connections are now: the newest event of each, and for a field that it masks the newest one
- * that sets it. Everything older changes nothing once these are applied. Takes about a kilobyte of memory a connection.
+ * Finds the records that make up the present state: the newest event of each connection, and for each field that it masks
+ * the newest event that sets it. Once these are applied, all others change nothing. Takes about 1 KB of memory for each
+ * connection.
  */
 export class NewestRecords {
   readonly #context: PlanContext;
   readonly #topics: SourceTopics;
   readonly #connections = new Map<string, Newest>();
-  /** Records that cannot be read: a later state supersedes their dead letters, so they go before it. */
+  /** Records that cannot be read. They come first, so that a later state of the connection supersedes their dead letters. */
   readonly #unread = new Set<string>();
 
   constructor(context: PlanContext, topics: SourceTopics) {
@@ -37,13 +41,13 @@ export class NewestRecords {
     this.#topics = topics;
   }
 
-  /** Looks at a record. In any order. */
+  /** Looks at a record. The order of the calls does not matter. */
   note(record: SourceRecord): void {
     const decoded = decodeRecord(record, this.#topics, Date.now());
     if (decoded.kind === 'undecodable') this.#unread.add(placeOf(record));
     if (decoded.kind !== 'event') return;
     const prepared = prepareEvent(decoded.event, record, this.#context);
-    // It becomes a dead letter, whatever the others are.
+    // A refused event becomes a dead letter in any order.
     if (prepared.error === null) this.#noteEvent(prepared, placeOf(record));
   }
 
@@ -58,7 +62,7 @@ export class NewestRecords {
       if (setsField(incoming) && isNewer(seen, setters.get(path))) setters.set(path, seen);
   }
 
-  /** Places of the records to be handled first. */
+  /** The places of the records to handle first. */
   places(): ReadonlySet<string> {
     const places = new Set(this.#unread);
     for (const { event, masked, setters } of this.#connections.values()) {
@@ -80,13 +84,14 @@ function placeOf({ topic, partition, offset }: SourceRecord): string {
   return `${topic}|${partition}|${offset}`;
 }
 
-/** Reads the chosen records so often. */
+/** How often the selected records are read. */
 const PASSES = 3;
 
 /**
- * As {@link readAgain}, but what the connections are now comes first: a rebuild from the topics writes no password that was
- * replaced long ago. The records are read three times: to find the newest, to handle them, which is what the positions
- * tell, and to handle the others, which are stale by then. An interrupted replay begins anew with the first and the last.
+ * As {@link readAgain}, but handles the records of the present state first, so that a rebuild from the topics writes no
+ * password that was replaced long ago. It reads the records three times: to find the newest, to handle these, and to handle
+ * the others, which are stale by then. The positions are those of the second pass. An interrupted replay begins the first
+ * and the third pass again.
  *
  * @returns whether every record was handled
  */
@@ -115,7 +120,7 @@ export async function readNewestFirst(
   return rest.positions.isDone;
 }
 
-/** The same records, all of them. Only the pass whose positions are noted down counts anything. */
+/** Positions for another pass over all records. It counts nothing and saves no positions: only the second pass does. */
 function fromTheBeginning(
   positions: ReplayPositions,
 ): Pick<ReadAgainOptions, 'positions' | 'onPositions' | 'onSkipped' | 'onDeleted'> {
@@ -127,7 +132,7 @@ function fromTheBeginning(
   };
 }
 
-/** One pass as its part of the whole. */
+/** Shows one pass as a part of the whole. */
 function part(progress: Progress, pass: number): Progress {
   return {
     report: ({ done, total, failed }) => {

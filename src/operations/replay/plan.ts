@@ -3,14 +3,14 @@ import type { Kind } from '../../terms.js';
 import type { PartitionPosition } from './positions.js';
 import type { OffsetRange } from '../../kafka/partitions.js';
 
-/** Where a replay begins, in every chosen partition. */
+/** Where a replay begins in each selected partition. */
 export type ReplayStart =
   | { readonly kind: 'beginning' }
   | { readonly kind: 'offset'; readonly offset: number }
-  /** Milliseconds since the epoch, by the records' own time. */
+  /** At the first record with this time or a later one, milliseconds since the epoch. */
   | { readonly kind: 'time'; readonly timeMs: number };
 
-/** What is read again; null: all. */
+/** The records to read again; null: all of them. */
 export interface ReplaySelection {
   readonly topics: readonly string[] | null;
   readonly partitions: readonly number[] | null;
@@ -18,32 +18,32 @@ export interface ReplaySelection {
   readonly kinds: readonly Kind[] | null;
 }
 
-/** Everything of a replay that does not change while it runs. */
+/** The parts of a replay that do not change while it runs. */
 export interface ReplayPlan {
   readonly start: ReplayStart;
   readonly selection: ReplaySelection;
-  /** Consumer group to read with; null: a new one for each run. */
+  /** The consumer group to read with; null: a new one for each run. */
   readonly group: string | null;
 }
 
 /**
- * The topics to read: all of ours, or those chosen of them.
- * @throws ConfigurationError USAGE_INVALID for a topic that is no source topic
+ * The topics to read: all source topics, or those that are selected.
+ * @throws ConfigurationError USAGE_INVALID for a topic that is not a source topic
  */
 export function chosenTopics(sources: readonly string[], { topics }: ReplaySelection): readonly string[] {
   const strange = topics?.filter((topic) => !sources.includes(topic)) ?? [];
   if (strange.length > 0)
     throw new ConfigurationError(
       'USAGE_INVALID',
-      `--topic: ${strange.join(', ')} is no source topic; they are ${[...new Set(sources)].join(', ')}`,
+      `--topic: ${strange.join(', ')} is not a source topic; the source topics are ${[...new Set(sources)].join(', ')}`,
     );
   return [...new Set(topics ?? sources)];
 }
 
 /**
- * From where to where each chosen partition is read: what has been deleted is not waited for, and what comes after this
- * moment is the workers' own.
- * @throws ConfigurationError USAGE_INVALID for a partition that no chosen topic has
+ * From where to where each selected partition is read. It begins at the first record that Kafka still has, and ends at the
+ * present end: records that come later are for the workers.
+ * @throws ConfigurationError USAGE_INVALID for a partition that no selected topic has
  */
 export function planPositions(
   ranges: readonly OffsetRange[],
@@ -53,7 +53,7 @@ export function planPositions(
   if (strange.length > 0)
     throw new ConfigurationError(
       'USAGE_INVALID',
-      `--partition: no chosen topic has partition ${strange.join(', ')}`,
+      `--partition: no selected topic has partition ${strange.join(', ')}`,
     );
   return ranges
     .filter(({ partition }) => partitions === null || partitions.includes(partition))

@@ -1,19 +1,19 @@
 import type { ReadRange } from '../../../consumers/partition-run.js';
 import type { OffsetRange, TopicPartition } from '../../kafka/partitions.js';
 
-/** How far one partition is read: everything before `position` is finished, nothing is read from `end` on. */
+/** How far one partition is read. Everything before `position` is finished, and nothing from `end` on is read. */
 export interface PartitionPosition extends TopicPartition {
   readonly from: number;
   readonly position: number;
   readonly end: number;
 }
 
-/** Where a replay stands, partition by partition. */
+/** How far a replay is in each partition. */
 export class ReplayPositions implements ReadRange {
   readonly #partitions = new Map<string, PartitionPosition>();
-  /** When a partition last got on, by the monotonic clock. */
+  /** When each partition last moved on, by the monotonic clock. */
   readonly #movedAtMs = new Map<string, number>();
-  /** By the offset that they begin at: a record behind one can come again. */
+  /** Offsets that were skipped, by partition and first offset: if the record behind a gap comes again, so does the gap. */
   readonly #gaps = new Map<string, TopicPartition & { readonly from: number; readonly to: number }>();
   readonly #clock: () => number;
 
@@ -29,7 +29,7 @@ export class ReplayPositions implements ReadRange {
     return [...this.#partitions.values()];
   }
 
-  /** Those that are not at their end. */
+  /** The partitions that are not at their end. */
   open(): readonly PartitionPosition[] {
     return this.list().filter(({ position, end }) => position < end);
   }
@@ -38,7 +38,7 @@ export class ReplayPositions implements ReadRange {
     return this.open().length === 0;
   }
 
-  /** Offsets between start and end: as many records at most, gaps among them. */
+  /** How many offsets there are from start to end. There are fewer records if the topic has gaps. */
   get total(): number {
     return this.list().reduce((sum, { from, end }) => sum + end - from, 0);
   }
@@ -62,7 +62,7 @@ export class ReplayPositions implements ReadRange {
     this.#movedAtMs.set(keyOf(of), this.#clock());
   }
 
-  /** Open partitions that have not got on for this long, milliseconds. */
+  /** Open partitions that have not moved on for this long, milliseconds. */
   stalled(forMs: number): readonly PartitionPosition[] {
     const since = this.#clock() - forMs;
     return this.open().filter((partition) => (this.#movedAtMs.get(keyOf(partition)) ?? 0) <= since);
@@ -76,7 +76,7 @@ export class ReplayPositions implements ReadRange {
     if (to > from) this.#gaps.set(`${keyOf(of)}|${from}`, { ...of, from, to });
   }
 
-  /** Goes past records that are no longer there: deleted, or cut off with their topic. */
+  /** Moves past records that Kafka no longer has: they were deleted, or the topic was made anew. */
   withoutDeleted({ topic, partition, low, high }: OffsetRange): void {
     const known = this.#partitions.get(keyOf({ topic, partition }));
     if (known === undefined) return;
@@ -91,7 +91,7 @@ export class ReplayPositions implements ReadRange {
     return this.#gaps.size > 0;
   }
 
-  /** Of the skipped offsets, those that these ranges do not have any more. */
+  /** How many of the skipped offsets Kafka no longer has. */
   deleted({ topic, partition, low, high }: OffsetRange): number {
     return [...this.#gaps.values()]
       .filter((gap) => gap.topic === topic && gap.partition === partition)

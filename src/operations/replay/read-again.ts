@@ -6,14 +6,14 @@ import type { KafkaSettings } from '../../kafka/settings.js';
 import type { Logger } from '../../observability/index.js';
 import type { RecordSink } from '../../transport.js';
 import type { Progress } from '../progress.js';
-import { ChosenRecords } from './filter.js';
+import { SelectedRecords } from './filter.js';
 import type { ReplaySelection } from './plan.js';
 import type { ReplayPositions } from './positions.js';
 import { readOffsetRanges } from '../../kafka/partitions.js';
 import type { OffsetRange, TopicPartition } from '../../kafka/partitions.js';
 
 export interface ReadAgainOptions {
-  /** With the group to read with. */
+  /** Includes the consumer group to read with. */
   readonly settings: KafkaSettings;
   readonly topics: SourceTopics;
   readonly selection: ReplaySelection;
@@ -22,25 +22,25 @@ export interface ReadAgainOptions {
   readonly concurrency: number;
   readonly logger: Logger;
   readonly onSkipped: () => void;
-  /** Told at the end how many records of a partition Kafka deleted before they were read. */
+  /** Called at the end with the number of records of a partition that Kafka deleted before they were read. */
   readonly onDeleted: (of: TopicPartition, count: number) => void;
-  /** Called every now and then, and at the end: positions to be made durable. */
+  /** Called from time to time, and at the end, to make the positions durable. */
   readonly onPositions: () => Promise<void>;
   readonly progress: Progress;
-  /** What is under way at a stop may take so long. */
+  /** How long records under way may take after a stop, milliseconds. */
   readonly graceMs: number;
   readonly signal: AbortSignal;
 }
 
 const LOOK_MS = 100;
 const SAVE_MS = 2_000;
-/** A partition that says nothing for so long is asked whether its records are still there. */
+/** If a partition does not move on for this long, we ask Kafka whether it still has the records. */
 const STALLED_MS = 5_000;
 
 /**
- * Reads the chosen records again until every partition is at its end, or the signal says to stop. Positions are durable
- * when it resolves.
- * @throws WorkerError what it cannot go on with; positions are durable then, too
+ * Reads the selected records again until every partition is at its end, or the signal aborts. The positions are durable
+ * when it resolves or rejects.
+ * @throws WorkerError if it cannot go on
  */
 export async function readAgain(options: ReadAgainOptions): Promise<void> {
   if (options.positions.isDone) return;
@@ -54,14 +54,14 @@ export async function readAgain(options: ReadAgainOptions): Promise<void> {
 
 class Reading {
   readonly #options: ReadAgainOptions;
-  readonly #records: ChosenRecords;
+  readonly #records: SelectedRecords;
   readonly #consumer: SourceConsumer;
   #fatal: WorkerError | null = null;
 
   constructor(options: ReadAgainOptions) {
     this.#options = options;
     const { settings, positions, handler, selection, topics, concurrency, logger, onSkipped } = options;
-    this.#records = new ChosenRecords({ inner: handler, selection, topics, onSkipped });
+    this.#records = new SelectedRecords({ inner: handler, selection, topics, onSkipped });
     this.#consumer = new SourceConsumer({
       topics: [...new Set(positions.list().map(({ topic }) => topic))],
       range: positions,
@@ -96,7 +96,7 @@ class Reading {
     await this.#tellDeleted();
   }
 
-  /** A gap is told whenever the broker answers again: nobody sees it later. */
+  /** Reports the records that Kafka deleted. Waits for the broker if need be, because a later run would not see the gaps. */
   async #tellDeleted(): Promise<void> {
     const { positions, signal, onDeleted } = this.#options;
     let ranges: readonly OffsetRange[] = [];
@@ -121,7 +121,7 @@ class Reading {
     progress.report({ done: positions.done, total: positions.total, failed: 0 });
   }
 
-  /** Positions are ours alone: another member would take partitions away, and nobody would read them. */
+  /** Refuses other members of the group: they would take partitions away, and this replay would never finish. */
   #requireAll(partitions: readonly TopicPartition[]): void {
     const { positions, settings } = this.#options;
     const isOurs = (open: TopicPartition): boolean =>
@@ -133,7 +133,7 @@ class Reading {
     );
   }
 
-  /** Of all partitions that are read; none where the broker does not answer. */
+  /** The offset ranges of all partitions; empty if the broker does not answer. */
   async #ranges(): Promise<readonly OffsetRange[]> {
     const { positions, settings, logger } = this.#options;
     const topics = [...new Set(positions.list().map(({ topic }) => topic))];
@@ -143,7 +143,7 @@ class Reading {
     });
   }
 
-  /** A partition that does not get on, although nothing of it is under way, may have lost what is still to be read. */
+  /** Moves stalled partitions past records that Kafka has deleted. Leaves those whose records are under way or failing. */
   async #lookForDeleted(): Promise<void> {
     const { positions } = this.#options;
     const failing = this.#consumer.state().failing;

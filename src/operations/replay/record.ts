@@ -23,31 +23,31 @@ interface Remembered {
   readonly updatedAtMs: number;
 }
 
-/** Source events handled again. */
+/** A replay of source events. */
 export interface EventsReplay extends Remembered {
   readonly of: 'events';
   readonly parameters: ReplayPlan;
   readonly progress: { readonly positions: readonly PartitionPosition[]; readonly totals: ReplayTotals };
 }
 
-/** Present states published again. */
+/** A replay that publishes the present states again. */
 export interface SecuredReplay extends Remembered {
   readonly of: 'secured';
   readonly parameters: ConnectionFilter;
   readonly progress: {
-    /** Id of the last connection that is done; they go by their ids. */
+    /** Id of the last connection that is done. The order is that of the ids. */
     readonly after: string;
     readonly published: number;
-    /** Ids of those whose record the topic does not take. */
+    /** Ids of connections whose record is too large for the topic. */
     readonly tooLarge: readonly string[];
-    /** Ids of those that name a secret which they may not name. Replays of before have no list. */
+    /** Ids of connections that name a secret that they may not name. Replays of earlier versions have no list. */
     readonly refused?: readonly string[];
-    /** Ids of those of which an older record, unsent until now, is opened by no key. The state itself is published. */
+    /** Ids of connections with an older, unsent record that no key opens. Their state itself is published. */
     readonly unopened?: readonly string[];
   };
 }
 
-/** What the database remembers of a replay, so that it can be resumed. */
+/** A replay as the database stores it, so that it can be resumed. */
 export type ReplayRecord = EventsReplay | SecuredReplay;
 
 const KIND = 'replay';
@@ -73,8 +73,8 @@ export async function findReplays(database: Database, page: PageRequest): Promis
 }
 
 /**
- * The replay to go on with: the one named, or the newest that has not ended.
- * @throws ConfigurationError USAGE_INVALID where there is none, or the id means several
+ * The replay to resume: the one with this id, or the newest that has not ended.
+ * @throws ConfigurationError USAGE_INVALID if there is none, or several ids begin so
  */
 export async function unfinishedReplay(database: Database, id: string | null): Promise<ReplayRecord> {
   const found =

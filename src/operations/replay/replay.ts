@@ -1,17 +1,19 @@
+import { randomUUID } from 'node:crypto';
 import { openWorker, type Worker } from '../../worker/worker.js';
 import type { Config } from '../../config.js';
+import type { Database } from '../../database/database.js';
+import { readGroupId } from '../../database/group-id.js';
 import { setHandledFrom } from '../../database/handled-from.js';
-import { WorkerError } from '../../errors.js';
+import { ConfigurationError, WorkerError } from '../../errors.js';
 import { checkTopics, judgeTopicProblems } from '../../kafka/topic-checks.js';
-import { KafkaOutlet } from '../../../producers/outlet.js';
-import { forgetGroup, readClusterId } from '../../kafka/admin.js';
+import { forgetGroup, readGroup } from '../../kafka/admin.js';
 import { readOffsetRanges } from '../../kafka/partitions.js';
 import type { KafkaSettings } from '../../kafka/settings.js';
+import { openOutlet } from '../outlet.js';
 import type { Progress } from '../progress.js';
 import { EventLog, FailureLog, type Logger } from '../../observability/index.js';
 import { kafkaSettings } from '../../kafka/settings-from-config.js';
 import { ReplayCounts } from './counts.js';
-import { groupOf, requireOwnGroup } from './group.js';
 import { chosenTopics, planPositions, type ReplayPlan } from './plan.js';
 import { ReplayPositions } from './positions.js';
 import { readNewestFirst } from './newest-first.js';
@@ -26,39 +28,32 @@ export interface ReplayOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly request: ReplayRequest;
-  /** Told once, before the first record. */
+  /** Called once, before the first record. */
   readonly onStart: (record: EventsReplay) => void;
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** Only what the chosen events bring along: no connection is moved that they do not tell of. */
+  /** A dry run moves only connections of the selected events to a new manager, and no others. */
   readonly isDryRun?: boolean;
 }
 
-const CLOSE_DEADLINE_MS = 2_000;
-
 /**
- * Reads source records again, through the same pipeline as the workers do, beside them if they run. Returns how it
- * stands: done, or interrupted by the signal.
- * @throws WorkerError what it cannot go on with; it can be resumed when that is put right
+ * Reads source records again and handles them in the same pipeline as the workers, which may run at the same time. Returns
+ * how far it came: `done`, or `interrupted` by the signal.
+ * @throws WorkerError if it cannot go on; it can be resumed once the cause is removed
  */
 export async function replay(options: ReplayOptions): Promise<EventsReplay> {
   const { config, logger } = options;
   const settings = kafkaSettings(config);
-  const outlet = new KafkaOutlet({
-    settings,
-    topics: config.topics,
-    logger,
-  });
+  judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
+  const { outlet, kafkaCluster, close } = await openOutlet(config, logger);
   const failures = new FailureLog(logger);
   const counts = new ReplayCounts();
   try {
-    judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
-    await outlet.readLimits();
     const worker = await openWorker(config, {
       outlet,
       observer: new EventLog(logger, failures, counts),
       command: 'replay',
-      kafkaCluster: () => readClusterId(settings, logger),
+      kafkaCluster,
     });
     try {
       return await new Replay(options, settings, worker, counts).run();
@@ -66,7 +61,7 @@ export async function replay(options: ReplayOptions): Promise<EventsReplay> {
       await worker.close();
     }
   } finally {
-    await outlet.close(CLOSE_DEADLINE_MS);
+    await close();
     failures.close();
   }
 }
@@ -115,7 +110,7 @@ export class Replay {
     return { positions: positions.list(), totals: this.#counts.totals() };
   }
 
-  /** Begins at what the plan names, as the topics are now. @throws ConfigurationError USAGE_INVALID */
+  /** The replay to resume, or a new one over the topics as they are now. @throws ConfigurationError USAGE_INVALID */
   async #record(): Promise<EventsReplay> {
     const { config, request, logger } = this.#options;
     const { database } = this.#worker;
@@ -130,7 +125,7 @@ export class Replay {
     return createReplay<EventsReplay>(database, { of: 'events', parameters: plan, progress });
   }
 
-  /** What was handled again without a filter is this database's from there on. */
+  /** Records that this database has handled all events of these ranges, if the selection left out none. */
   async #remember({ parameters, progress }: EventsReplay): Promise<void> {
     const { start, selection } = parameters;
     if (selection.connectionIds !== null || selection.kinds !== null) return;
@@ -167,8 +162,8 @@ export class Replay {
   }
 
   /**
-   * Under another manager than before: what no event has brought along follows, where all of it is replayed. What cannot
-   * be moved stays where it is, for the workers.
+   * After a change of manager each event moves its own connection. This moves the others, if all connections and kinds are
+   * selected. The workers try again to move those that fail.
    */
   async #moveRest({ parameters: { selection } }: EventsReplay): Promise<void> {
     const { logger, signal } = this.#options;
@@ -179,7 +174,7 @@ export class Replay {
       logger.warn({ ...failure, to: manager.name }, 'a connection cannot be moved yet');
   }
 
-  /** The replay's own events are published, or came again; this is what others left behind before it. */
+  /** Publishes what earlier processes left unsent. The replay has already published its own events. */
   async #publishRest(): Promise<void> {
     const { signal, logger } = this.#options;
     await unlessUnavailable(async () => {
@@ -188,12 +183,39 @@ export class Replay {
   }
 }
 
-/** What is passing is no reason to end: the next attempt follows. */
+/** A transient error does not end the replay: it logs the error, and the next call tries again. */
 async function unlessUnavailable(work: () => Promise<void>, logger: Logger): Promise<void> {
   try {
     await work();
   } catch (error) {
     if (!(error instanceof WorkerError && error.retryable)) throw error;
-    logger.warn({ code: error.code }, 'replay: not possible at present, tried again');
+    logger.warn({ code: error.code }, 'replay: this failed and will be tried again');
   }
+}
+
+/** The named group, or a new one for each run, so that a run never waits for a member of a killed one. */
+function groupOf({ group }: ReplayPlan, { groupId }: KafkaSettings): string {
+  return group ?? `${groupId}-replay-${randomUUID().slice(0, 8)}`;
+}
+
+/**
+ * Refuses a named group that other consumers use: joining it would take partitions away from them.
+ * @throws ConfigurationError USAGE_INVALID for the workers' own group, or one that is in use
+ */
+async function requireOwnGroup(
+  database: Database,
+  group: string | null,
+  settings: KafkaSettings,
+  topics: readonly string[],
+  logger: Logger,
+): Promise<void> {
+  if (group === null) return;
+  if (group === settings.groupId || group === (await readGroupId(database)))
+    throw new ConfigurationError('USAGE_INVALID', `--group: ${group} is the workers' own group`);
+  const facts = await readGroup({ ...settings, groupId: group }, topics, logger);
+  if (facts.members > 0 || facts.topics.length > 0)
+    throw new ConfigurationError(
+      'USAGE_INVALID',
+      `--group: ${group} is in use (${facts.members} members, offsets of ${facts.topics.length} source topics): name a new one`,
+    );
 }

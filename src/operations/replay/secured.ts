@@ -13,7 +13,6 @@ import { loadIdentity } from '../../database/settings.js';
 import { ConfigurationError, EventError, WorkerError } from '../../errors.js';
 import { pause } from '../../pause.js';
 import { checkTopics, judgeTopicProblems } from '../../kafka/topic-checks.js';
-import { KafkaOutlet } from '../../../producers/outlet.js';
 import type { Logger } from '../../observability/index.js';
 import type { ClaimRequest } from '../../pipeline/ledger.js';
 import { Relay } from '../../pipeline/relay.js';
@@ -22,6 +21,7 @@ import { readingsOfState, type SecuredContext } from '../../pipeline/outbox.js';
 import { kafkaSettings } from '../../kafka/settings-from-config.js';
 import type { ManagerName } from '../../terms.js';
 import type { Outlet } from '../../transport.js';
+import { openOutlet } from '../outlet.js';
 import type { Progress } from '../progress.js';
 import { nextRevision, NOT_NEEDED } from '../republish.js';
 import { securedContexts } from '../secured-contexts.js';
@@ -38,25 +38,23 @@ export interface SecuredOptions {
   readonly signal: AbortSignal;
 }
 
-/** Connections of one transaction and one send. */
+/** How many connections there are in one transaction and one send. */
 const PAGE = 64;
 const BUSY_MS = 200;
-const CLOSE_DEADLINE_MS = 2_000;
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 10_000;
 
 /**
- * Publishes the present state of connections once more, each as a new revision under its claim, without a call to the
- * store. Returns how it stands: done, interrupted by the signal, or failed where a state could not be published, or a record of before
- * that no key opens.
+ * Publishes the present state of connections again, each as a new revision under its claim, without a call to the store.
+ * Returns how far it came: `done`, `interrupted` by the signal, or `failed` if it could not publish some state, or an older
+ * record that no key opens.
  */
 export async function replaySecured(options: SecuredOptions): Promise<SecuredReplay> {
   const { config, logger } = options;
   const settings = kafkaSettings(config);
-  const outlet = new KafkaOutlet({ settings, topics: config.topics, logger });
+  judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
+  const { outlet, close } = await openOutlet(config, logger);
   try {
-    judgeTopicProblems(await checkTopics(settings, config.topics, logger), logger);
-    await outlet.readLimits();
     const database = await openMigratedDatabase(config, COMMAND_LOCK_WAIT_MS);
     try {
       return await run(options, database, outlet);
@@ -64,7 +62,7 @@ export async function replaySecured(options: SecuredOptions): Promise<SecuredRep
       await database.close();
     }
   } finally {
-    await outlet.close(CLOSE_DEADLINE_MS);
+    await close();
   }
 }
 
@@ -94,7 +92,7 @@ async function begin(database: Database, filter: ConnectionFilter): Promise<Secu
   return createReplay<SecuredReplay>(database, { of: 'secured', parameters: filter, progress });
 }
 
-/** @throws ConfigurationError USAGE_INVALID naming ids that the database does not know */
+/** @throws ConfigurationError USAGE_INVALID naming the ids that the database does not know */
 export async function requireKnown(database: Database, filter: ConnectionFilter): Promise<void> {
   const { connectionIds } = filter;
   if (connectionIds === null) return;
@@ -125,7 +123,7 @@ class SecuredRun {
   readonly #parts: RunParts;
   #record: SecuredReplay;
   #total = 0;
-  /** Pages went through by this run and by earlier ones. */
+  /** How many connections this run and earlier ones have finished. */
   #seen = 0;
 
   constructor(options: SecuredOptions, parts: RunParts, record: SecuredReplay) {
@@ -156,7 +154,7 @@ class SecuredRun {
     return this.#save('interrupted');
   }
 
-  /** Of how many something is not published, for a reason of its own. */
+  /** How many connections have something that could not be published. */
   get #left(): number {
     const { tooLarge, refused = [], unopened = [] } = this.#record.progress;
     return tooLarge.length + refused.length + unopened.length;
@@ -185,7 +183,7 @@ class SecuredRun {
       open = busy;
       if (open.length > 0) await pause(BUSY_MS, signal);
     }
-    // Interrupted in the middle of a page: it is gone through again, which costs some a revision more.
+    // Interrupted within a page: a resumed replay begins the page again, so some connections get one more revision.
     if (open.length > 0) return;
     this.#seen += page.length;
     const { progress } = this.#record;
@@ -203,7 +201,7 @@ class SecuredRun {
     this.#report();
   }
 
-  /** One transaction; what it committed is sent with what was unsent before, as far as a key opens it. */
+  /** Commits a page in one transaction, and sends what it committed together with older unsent records that a key opens. */
   async #commit(
     page: readonly ConnectionHead[],
     failures: Map<string, EventError>,
@@ -250,7 +248,7 @@ class SecuredRun {
       decide: (state) => {
         if (state.connection.state === 'new') return NOT_NEEDED;
         const context = contexts.get(state.connection.manager);
-        // Migrated since the page was read: it is read again.
+        // Its manager has changed since the page was read, so it is read again.
         if (context === undefined) return { kind: 'later', waitMs: BUSY_MS };
         const decision = nextRevision(state, context, 'republished', maxBytes);
         if (!(decision instanceof EventError)) {
@@ -274,13 +272,13 @@ class SecuredRun {
     return contexts;
   }
 
-  /** Committed and not sent: the claims run out, then the relay sends what is left of it, however long that takes. */
+  /** After a failed send: waits until the claims expire, then lets the relay send the rest, however long that takes. */
   async #relayRest(outboxIds: readonly string[], reason: unknown): Promise<void> {
     const { signal, logger } = this.#options;
     let failure: unknown = reason;
     for (let delayMs = FIRST_DELAY_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)) {
       if (!(failure instanceof WorkerError && failure.retryable)) throw failure;
-      logger.warn({ code: failure.code }, 'publishing failed: tried again');
+      logger.warn({ code: failure.code }, 'publishing failed and will be tried again');
       await pause(delayMs, signal);
       try {
         while (!signal.aborted && (await this.#parts.relay.run(signal)) > 0);

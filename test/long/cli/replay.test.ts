@@ -386,8 +386,8 @@ describeWith(['kafka', 'postgres'], 'replay', ({ kafka }) => {
       [['--from-offset', '-1'], 'A whole number'],
       [['--from-time', 'yesterday'], 'A date such as'],
       [['--kind', 'toaster'], 'Allowed choices'],
-      [['--topic', 'not-ours'], 'is no source topic'],
-      [['--partition', '7'], 'no chosen topic has partition 7'],
+      [['--topic', 'not-ours'], 'is not a source topic'],
+      [['--partition', '7'], 'no selected topic has partition 7'],
       [['everything'], 'USAGE_INVALID'],
       [['--nonsense'], 'unknown option'],
     ] as const) {

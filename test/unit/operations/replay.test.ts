@@ -82,7 +82,7 @@ describe('the plan of a replay', () => {
   it('names partitions that no topic has', () => {
     expect(() =>
       planPositions([range], { start: { kind: 'beginning' }, selection: { ...ALL, partitions: [0, 4] } }),
-    ).toThrow('no chosen topic has partition 4');
+    ).toThrow('no selected topic has partition 4');
   });
 });
 

@@ -4,14 +4,14 @@ import type { RecordOutcome } from '../../../terms.js';
 
 export interface ConnectionOutcomes {
   readonly outcomes: Readonly<Record<string, number>>;
-  /** Values that would be written to the store. */
+  /** How many values would be written to the store. */
   readonly writes: number;
 }
 
-/** Outcomes after which something is otherwise than before. */
+/** The outcomes that change something. */
 const CHANGES: ReadonlySet<RecordOutcome> = new Set(['applied', 'refused', 'blocked', 'waiting']);
 
-/** Counts for each connection what becomes of its records, beside the counts of all. */
+/** Counts the outcomes of each connection, in addition to the counts of all. */
 export class ConnectionCounts implements EventCounters {
   readonly #all: EventCounters;
   readonly #connections = new Map<string, { outcomes: OutcomeCounts; writes: number }>();
@@ -36,7 +36,7 @@ export class ConnectionCounts implements EventCounters {
     this.#all.handedBack(label);
   }
 
-  /** Ids of connections that would change, or get a dead letter or an event that waits. */
+  /** Ids of connections that would change, or get a dead letter or a waiting event. */
   changed(): readonly string[] {
     return [...this.#changed].sort();
   }

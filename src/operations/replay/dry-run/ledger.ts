@@ -6,23 +6,31 @@ import type { ConnectionRow } from '../../../database/rows.js';
 import type { ClaimRequest, ClaimResult, Ledger } from '../../../pipeline/ledger.js';
 
 /**
- * The ledger of a copy in memory, into which each connection comes when it is first asked for. So one event of a
- * connection is decided on what the ones before it have made.
+ * The ledger of a dry run. It works on a database in memory and copies a connection into it with the first claim. So each
+ * event is decided on the state that the events before it would have made.
  */
 export class CopyingLedger extends DatabaseLedger {
-  /** As the connections stood, by their ids; those that were not there are not in it. */
-  readonly before = new Map<string, ConnectionRow>();
   readonly #copy: StateCopy | null;
   readonly #memory: Database;
+  readonly #before: Map<string, ConnectionRow>;
   readonly #known = new Set<string>();
-  /** One at a time: a copy that came in between would bring back what a decision has removed. */
+  /** Claims run one after another: a copy in between would bring back what a decision has just removed. */
   #tail: Promise<unknown> = Promise.resolve();
 
-  /** @param copy null: there is nothing to copy from */
-  constructor(memory: Database, options: LedgerOptions, copy: StateCopy | null) {
+  /**
+   * @param copy null: there is no database to copy from
+   * @param before gets the rows of the connections as they are in the database, by their ids
+   */
+  constructor(
+    memory: Database,
+    options: LedgerOptions,
+    copy: StateCopy | null,
+    before: Map<string, ConnectionRow>,
+  ) {
     super(memory, options);
     this.#copy = copy;
     this.#memory = memory;
+    this.#before = before;
   }
 
   override claim<Plan>(requests: readonly ClaimRequest<Plan>[]): Promise<ClaimResult<Plan>[]> {
@@ -42,7 +50,7 @@ export class CopyingLedger extends DatabaseLedger {
   async #load(copy: StateCopy, requests: readonly ClaimRequest<unknown>[]): Promise<void> {
     const ids = [...new Set(requests.map(({ connectionId }) => connectionId))];
     const fresh = ids.filter((id) => !this.#known.has(id));
-    for (const row of await copy.connections(fresh)) this.before.set(row.id, row);
+    for (const row of await copy.connections(fresh)) this.#before.set(row.id, row);
     for (const id of fresh) this.#known.add(id);
     await copy.inbox(requests.flatMap(eventHashesOf));
     const rows = await connectionsById(this.#memory, ids);

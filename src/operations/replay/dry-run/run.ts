@@ -7,10 +7,9 @@ import { migrateSchema } from '../../../database/schema.js';
 import { openIdentity } from '../../../database/settings.js';
 import { ConfigurationError } from '../../../errors.js';
 import { checkTopics, judgeTopicProblems } from '../../../kafka/topic-checks.js';
-import { KafkaOutlet } from '../../../../producers/outlet.js';
 import { EventLog, FailureLog, type Logger } from '../../../observability/index.js';
 import { kafkaSettings } from '../../../kafka/settings-from-config.js';
-import type { Outlet } from '../../../transport.js';
+import { openOutlet } from '../../outlet.js';
 import type { Progress } from '../../progress.js';
 import { ReplayCounts, type ReplayTotals } from '../counts.js';
 import type { ReplayPlan } from '../plan.js';
@@ -20,22 +19,22 @@ import { CopyingLedger } from './ledger.js';
 import { withoutStore } from './store.js';
 import { ConnectionCounts, type ConnectionOutcomes } from './connection-counts.js';
 
-export interface DryRunOptions {
+interface DryRunOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly plan: ReplayPlan;
-  /** Opened for reading; null: there is none yet. */
+  /** Opened for reading; null if there is none yet. */
   readonly database: Database | null;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
-/** What would become of one connection. */
+/** What a replay would do with one connection. */
 export interface ConnectionPreview extends ConnectionOutcomes {
   readonly connectionId: string;
   readonly name: string | null;
   readonly kind: string | null;
-  /** Null: it is not there. */
+  /** Null if the connection does not exist; likewise `after`. */
   readonly before: { readonly state: string; readonly revision: number } | null;
   readonly after: { readonly state: string; readonly revision: number } | null;
 }
@@ -44,16 +43,15 @@ export interface DryRunReport {
   readonly isWhole: boolean;
   readonly positions: readonly PartitionPosition[];
   readonly totals: ReplayTotals;
-  /** Connections that would change, or get a dead letter or an event that waits. */
+  /** Connections that would change, or get a dead letter or a waiting event. */
   readonly connections: readonly ConnectionPreview[];
 }
 
-const CLOSE_DEADLINE_MS = 2_000;
 const NOWHERE = { type: 'sqlite', file: ':memory:' } as const;
 
 /**
- * Handles the chosen events on a copy of the state in memory, which grows with them, and says what came of it. Nothing
- * is written: no row, no record, and the store is not asked.
+ * Handles the selected events on a copy of the state in memory and reports the outcomes. Writes no row and no record, and
+ * does not ask the store.
  */
 export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   const { config, logger } = options;
@@ -69,17 +67,23 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
     if (database !== null) await requireDigests(database, config.keys);
     const copy = database === null ? null : new StateCopy(database, memory);
     await copy?.identity();
-    const outlet = await mutedOutlet(options);
-    const ledger: { it: CopyingLedger | null } = { it: null };
+    const before = new Map<string, ConnectionRow>();
+    const { outlet, close } = await openOutlet(config, logger);
+    await close();
     const worker = await openWorker(config, {
-      outlet,
+      // It still knows how large records may be, and drops them.
+      outlet: {
+        requestTimeoutMs: outlet.requestTimeoutMs,
+        maxRecordBytes: (stream) => outlet.maxRecordBytes(stream),
+        send: () => Promise.resolve(),
+      },
       observer: new EventLog(logger, failures, connections),
       kafkaCluster: null,
       standIns: {
         database: memory,
         openManager: async (name) =>
           withoutStore(await openSecretsManager(withoutVault(config), config.keys, {}, name)),
-        openLedger: (ledgerOptions) => (ledger.it = new CopyingLedger(memory, ledgerOptions, copy)),
+        openLedger: (ledgerOptions) => new CopyingLedger(memory, ledgerOptions, copy, before),
       },
     });
     const { plan, progress, signal } = options;
@@ -91,7 +95,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
       isWhole: state === 'done',
       positions: reached.positions,
       totals: reached.totals,
-      connections: await previews(memory, connections, ledger.it),
+      connections: await previews(memory, connections, before),
     };
   } finally {
     failures.close();
@@ -99,27 +103,14 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   }
 }
 
-/** Rows without digests would be refused in the copy, and get theirs in the database. */
+/** Rows without digests get them at the next start of a worker. The copy would refuse such rows. */
 async function requireDigests(database: Database, keys: Config<'keys'>['keys']): Promise<void> {
   const identity = await openIdentity(database, keys);
   if (identity?.hasDigests === false)
     throw new ConfigurationError(
       'CONFIG_INVALID',
-      'the rows of references have no digests yet: start a worker of this version first',
+      'the rows of references have no digests yet: start a worker of this version once, then run the dry run again',
     );
-}
-
-/** Says how large records may be, and drops them. */
-async function mutedOutlet({ config, logger }: DryRunOptions): Promise<Outlet> {
-  const settings = kafkaSettings(config);
-  const real = new KafkaOutlet({ settings, topics: config.topics, logger });
-  await real.readLimits();
-  await real.close(CLOSE_DEADLINE_MS);
-  return {
-    requestTimeoutMs: real.requestTimeoutMs,
-    maxRecordBytes: (stream) => real.maxRecordBytes(stream),
-    send: () => Promise.resolve(),
-  };
 }
 
 /** `local` makes its file when it is opened. */
@@ -132,18 +123,17 @@ function withoutVault(config: Config): Config {
 async function previews(
   memory: Database,
   counts: ConnectionCounts,
-  ledger: CopyingLedger | null,
+  before: ReadonlyMap<string, ConnectionRow>,
 ): Promise<ConnectionPreview[]> {
   const ids = counts.changed();
   const after = await connectionsById(memory, ids);
   return ids.map((connectionId) => {
-    const before = ledger?.before.get(connectionId);
-    const now = after.get(connectionId);
+    const [old, now] = [before.get(connectionId), after.get(connectionId)];
     return {
       connectionId,
-      name: now?.name ?? before?.name ?? null,
-      kind: now?.kind ?? before?.kind ?? null,
-      before: stateOf(before),
+      name: now?.name ?? old?.name ?? null,
+      kind: now?.kind ?? old?.kind ?? null,
+      before: stateOf(old),
       after: stateOf(now),
       ...counts.of(connectionId),
     };

@@ -10,7 +10,7 @@ import {
 } from '../../../secrets-managers/port.js';
 import { SECRET_PREFIX } from '../../../terms.js';
 
-/** Keeps nothing, asks no store, and says yes: what the real store would refuse, only the real store knows. */
+/** The store of a dry run. It stores nothing and accepts everything: only the real store knows what it would refuse. */
 export class UnaskedStore implements SecretStore {
   readonly owned = null;
   #version = 0;
@@ -26,7 +26,7 @@ export class UnaskedStore implements SecretStore {
     });
   }
 
-  /** Values are not read either: a copy is of something. */
+  /** Gives a made-up value: to move a connection means to copy its values, which needs one. */
   async get(items: Parameters<SecretStore['get']>[0]): Promise<StoreResult<Fetched>[]> {
     return items.map(({ version = '' }) => success({ value: new SecretValue('not read'), version }));
   }
@@ -56,7 +56,7 @@ function notAsked() {
   return failure('transient', 'a dry run does not ask the store');
 }
 
-/** The same manager, its rules and limits, without its store. */
+/** The same manager with its rules and limits, but with the store of a dry run. */
 export async function withoutStore(manager: SecretsManager): Promise<SecretsManager> {
   await manager.store.close();
   return { ...manager, store: new UnaskedStore() };
