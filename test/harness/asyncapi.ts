@@ -3,14 +3,14 @@ import type { ValidateFunction } from 'ajv';
 import { parse } from 'yaml';
 import { compileSchema, schema, type SchemaName } from './json-schemas.js';
 
-/** A record as it goes out, or as a plain client has read it. `key`: not looked at where it is missing. */
+/** A record as it is sent, or as a plain client has read it. Without a `key` the key is not checked. */
 export interface KafkaRecord {
   readonly key?: string | null;
   readonly value: Buffer | string | null;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export interface MessageExample {
+interface MessageExample {
   readonly name: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly payload: unknown;
@@ -43,7 +43,7 @@ export type ChannelName = 'created' | 'updated' | 'deleted' | 'secured' | 'deadL
 
 let loaded: AsyncApi | undefined;
 
-/** docs/asyncapi.yaml as it is, references not resolved. */
+/** docs/asyncapi.yaml, with its references unresolved. */
 export function asyncApi(): AsyncApi {
   loaded ??= parse(readFileSync(new URL('../../docs/asyncapi.yaml', import.meta.url), 'utf8')) as AsyncApi;
   return loaded;
@@ -66,7 +66,7 @@ export function requireMessage(channel: ChannelName, record: KafkaRecord): void 
   throw new Error(`no message of the channel ${channel} in docs/asyncapi.yaml: ${problems.join('; ')}`);
 }
 
-/** Null where the record is this message; else why it is not, without any value. */
+/** Null if the record is this message; else the reason why not, without any value. */
 export function problemOf({ name, contentType, ...message }: Message, record: KafkaRecord): string | null {
   const validators = validatorsOf(name, message);
   const { headers = {} } = record;
@@ -99,7 +99,7 @@ function localSchema({ $ref }: Ref): AnySchema {
   return found;
 }
 
-/** A schema of the document's own, or a file beside it. */
+/** The validator of a schema in the document itself, or of a file beside it. */
 function validatorOf(given: AnySchema): ValidateFunction {
   if (given.schema === undefined) return compileSchema(given);
   return schema(given.schema.$ref.replace(/^schemas\//, '') as SchemaName);

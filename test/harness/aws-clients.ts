@@ -4,20 +4,20 @@ import { disposeLater } from './cleanup.js';
 import { usePart } from './describe-with.js';
 
 export const AWS_REGION = 'eu-central-1';
-/** What moto takes; it checks nothing. */
+/** moto takes any credentials. */
 export const AWS_CREDENTIALS = { accessKeyId: 'testing', secretAccessKey: 'testing' } as const;
 
 export interface AwsClients {
   readonly endpoint: string;
   readonly secretsManager: SecretsManagerClient;
   readonly ssm: SSMClient;
-  /** The worker's settings for the same emulator, region and credentials. */
+  /** Settings with which the worker uses the same emulator, region and credentials. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 /**
- * Plain AWS clients for assertions. All tests of a run share one moto: use names of your own (`freshName`), or
- * `startMoto()`. `endpoint` default: the moto of this run.
+ * Plain AWS clients for assertions. All tests of a run share one moto, so use fresh names (`freshName`), or
+ * `startMoto()`. Default of `endpoint`: the moto of this run.
  */
 export function awsClients(endpoint: string = usePart('moto')): AwsClients {
   const config = { endpoint, region: AWS_REGION, credentials: AWS_CREDENTIALS };

@@ -5,14 +5,14 @@ import { waitFor } from './wait-for.js';
 
 /** The root of the checkout. */
 export const PROJECT_DIR = fileURLToPath(new URL('../../', import.meta.url));
-/** What is downloaded once and kept between runs; ignored by git. */
+/** Downloads that later runs use again. Git ignores it. */
 export const CACHE_DIR = join(PROJECT_DIR, '.cache');
 
 const LOCK_TIMEOUT_MS = 600_000;
 
 /**
- * A folder of the cache that `fill` completes once. The name carries the versions, so that a new version is a new
- * folder. Several processes may ask at once: one fills, the others wait. A half-filled folder is filled anew.
+ * A folder of the cache that `fill` fills once. Its name should contain the versions, so that a new version gets a new
+ * folder. If several processes ask at once, one fills the folder and the others wait. A half-filled one is filled anew.
  */
 export async function cached(
   name: string,
@@ -62,14 +62,14 @@ function acquire(lockFile: string): boolean {
 function holderIsGone(lockFile: string): boolean {
   try {
     const pid = Number(readFileSync(lockFile, 'utf8'));
-    // 0: created, not yet written.
+    // 0: the holder has created the file and not written its number yet.
     return pid > 0 && !isAlive(pid);
   } catch {
     return false;
   }
 }
 
-/** Whether a process (a group, where negative) is there. */
+/** Whether a process, or with a negative number a process group, exists. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -1,15 +1,15 @@
-/** A form in which a text can lie in a file or an output, as bytes. */
+/** The bytes of a text in one encoding, as a file or an output may contain them. */
 interface Form {
   readonly encoding: string;
   readonly bytes: Buffer;
 }
 
-/** Stands for a value: quotes, a slash, a plus and an umlaut make every encoding write it in its own way. */
+/** Stands for a secret value. Its quotes, slash, plus and umlaut look different in every encoding. */
 export const CANARY = 'cAnArY7f3a91c2e5/+"\\é b';
 
 /**
- * In which encodings a canary is in there; empty: it is not. Looks for the whole text and for the longest run of
- * letters and digits in it, as some programs quote only a part.
+ * The encodings in which a canary occurs; empty if it does not. Looks for the whole text, and for its longest run of
+ * letters and digits, because some programs quote only a part.
  */
 export function findCanary(where: Buffer | string, canary: string = CANARY): string[] {
   const haystack = typeof where === 'string' ? Buffer.from(where, 'utf8') : where;
@@ -41,7 +41,7 @@ function bytesForms(text: string): Form[] {
   ];
 }
 
-/** What of a base64 text depends on these bytes alone, where `offset` (modulo 3) other bytes stand before them. */
+/** The part of a base64 text that depends on these bytes alone, if `offset` (modulo 3) other bytes come before them. */
 function base64Forms(bytes: Buffer, offset: number): Form[] {
   const text = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64');
   const own = text.slice(Math.ceil((offset * 8) / 6), Math.floor(((offset + bytes.length) * 8) / 6));
@@ -64,7 +64,7 @@ function textForms(text: string): Form[] {
   ];
 }
 
-/** As Python and Java write JSON: nothing but ASCII. */
+/** JSON in ASCII only, as Python and Java write it. */
 function escaped(json: string): string {
   return json.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

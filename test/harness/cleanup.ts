@@ -5,8 +5,8 @@ type Disposal = () => void | Promise<void>;
 const atEndOfFile: Disposal[] = [];
 
 /**
- * Runs `dispose` when the current test is finished, or, called outside of a test (`beforeAll`, a describe), when the
- * file is. Last in, first out. Not for concurrent tests.
+ * Runs `dispose` when the current test has finished. If called outside of a test (in `beforeAll` or a describe), runs it
+ * when the file has finished. Last in, first out. Not for concurrent tests.
  */
 export function disposeLater(dispose: Disposal): void {
   try {
@@ -19,7 +19,7 @@ export function disposeLater(dispose: Disposal): void {
   }
 }
 
-/** The projects' setup file calls this once per test file. */
+/** The setup file of the projects calls this once for each test file. */
 export function registerEndOfFile(): void {
   afterAll(async () => {
     const disposals = atEndOfFile.splice(0).reverse();

@@ -19,7 +19,7 @@ export function packZstd(bytes: Buffer): Buffer {
     header.writeUIntLE(isLast | ((run ? 1 : 0) << 1) | (chunk.length << 3), 0, 3);
     return Buffer.concat([header, run ? chunk.subarray(0, 1) : chunk]);
   });
-  // No size of the content, a window of 8 MiB.
+  // The header says: a window of 8 MiB, and no content size.
   return Buffer.concat([Buffer.from('28b52ffd0068', 'hex'), ...blocks]);
 }
 
@@ -43,7 +43,7 @@ function lz4Run(chunk: Buffer): Buffer {
   return Buffer.concat([first, Buffer.from([0x50]), Buffer.alloc(5, byte)]);
 }
 
-/** kafkajs's producer with all codecs: by itself it only writes gzip. */
+/** Teaches kafkajs's producer all codecs: by itself it writes gzip only. */
 export function writeAllCodecs(): void {
   const codecs = kafkajs.CompressionCodecs as Record<number, unknown>;
   const codec = (pack: (bytes: Buffer) => Buffer) => () => ({

@@ -9,7 +9,7 @@ import { freshName, tmpDir } from './tmp-dir.js';
 
 export type DatabaseEngine = 'sqlite' | 'postgres' | 'mariadb';
 
-/** All there are, for dumps in which something must not be, or must not have changed. */
+/** All tables, for tests that look through the whole database. */
 export const TABLES = [
   'connection',
   'secret_reference',
@@ -26,13 +26,13 @@ export interface TestDatabase {
   readonly engine: DatabaseEngine;
   /** As in DATABASE_URL: `sqlite:FILE`, `postgres://…`, `mysql://…`. */
   readonly url: string;
-  /** Removes it; happens by itself at the end of the test or the file. */
+  /** Removes it. At the end of the test or the file this happens by itself. */
   dispose(): Promise<void>;
 }
 
 /**
- * A new, empty database. `server`: the address of a server of one's own; default: the part of this run (needs
- * `describeWith(['postgres'])` or `['mariadb']`; SQLite needs none).
+ * A new, empty database. `server`: the address of another server. Default: the part of this run, which needs
+ * `describeWith(['postgres'])` or `['mariadb']`. SQLite needs no part.
  */
 export async function createDatabase(engine: DatabaseEngine, server?: string): Promise<TestDatabase> {
   switch (engine) {
@@ -43,7 +43,7 @@ export async function createDatabase(engine: DatabaseEngine, server?: string): P
         dispose: () => Promise.resolve(),
       };
     case 'postgres':
-      // Not from template1, the default: that fails while anybody is connected to it.
+      // Not from the default template1: that fails while another client is connected to it.
       return createPostgres(server ?? usePart('postgres'), 'template0');
     case 'mariadb':
       return createOn(engine, server ?? usePart('mariadb'), mysqlQuery, (name) => ({
@@ -54,8 +54,8 @@ export async function createDatabase(engine: DatabaseEngine, server?: string): P
 }
 
 /**
- * A database like another one, as who restores a dump gets it. PostgreSQL: by `pg_dump` and `psql`, or where these are not
- * installed by a copy on the server.
+ * A copy of a database, as one gets it by restoring a dump. PostgreSQL: by `pg_dump` and `psql`, or by a copy on the server
+ * if these are not installed.
  */
 export async function copyOfDatabase(url: string): Promise<TestDatabase> {
   if (url.startsWith('sqlite:')) {
@@ -77,7 +77,7 @@ export async function copyOfDatabase(url: string): Promise<TestDatabase> {
   return copy;
 }
 
-/** Rows of one statement, by a connection of its own and a plain driver: for assertions from outside. */
+/** The rows of one statement, over a new connection of a plain driver: for assertions from outside the program. */
 export async function queryDatabase(
   database: { readonly url: string },
   sql: string,

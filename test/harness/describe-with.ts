@@ -2,7 +2,6 @@ import { describe, it } from 'vitest';
 import { givenAddress } from './parts/compose.js';
 import {
   messageOf,
-  PART_NAMES,
   partsAreRequired,
   type Addresses,
   type PartName,
@@ -11,20 +10,20 @@ import {
 } from './names.js';
 import { TOOL_CHECKS } from './parts.js';
 
-/** Of this test process; null in a suite that has no parts. */
+/** The parts' states in this test process; null in a suite without parts. */
 let states: PartStates | null = null;
 
-/** The setup file of the suites with parts calls this, before any test file is loaded. */
+/** The setup file of the suites with parts calls this before any test file is loaded. */
 export function setPartStates(known: PartStates): void {
   states = known;
 }
 
-/** Servers start slowly on a machine that does much else; a test that says its own time keeps it. */
+/** Long, because servers start slowly on a busy machine. A test may set its own time-out. */
 const OWN_TIMEOUT_MS = 300_000;
 
 /**
- * A `describe` for tests that need real parts; `define` gets their addresses. Where a part is missing the group is one
- * test that is skipped by name, or, where `CI=true`, fails with the reason.
+ * A `describe` for tests that need real parts; `define` gets their addresses. If a part is missing, the group has one test
+ * instead. It is skipped and its title gives the reason; with `CI=true` it fails.
  */
 export function describeWith<const P extends PartName>(
   parts: readonly P[],
@@ -42,8 +41,8 @@ export function describeWith<const P extends PartName>(
 }
 
 /**
- * The same for tests that start servers of their own (`startKafka()` …), which are always processes of this machine:
- * asks whether their programs are there.
+ * The same for tests that start their own servers (`startKafka()` …) as processes of this machine. Checks whether their
+ * programs are installed.
  */
 export function describeWithOwn(parts: readonly PartName[], title: string, define: () => void): void {
   const missing = parts.flatMap((part) => {
@@ -57,7 +56,7 @@ export function describeWithOwn(parts: readonly PartName[], title: string, defin
   describeUnless(missing, title, define, { timeout: OWN_TIMEOUT_MS });
 }
 
-/** The state of a part in this run, for a test that does something else without it. */
+/** The state of a part in this run, for a test that can do without it. */
 export function partState(part: PartName): PartState {
   const given = givenAddress(part);
   if (given !== undefined) return { up: true, address: given };
@@ -69,11 +68,6 @@ export function usePart(part: PartName): string {
   const state = partState(part);
   if (!state.up) throw new Error(`${part} is missing: ${state.reason}`);
   return state.address;
-}
-
-/** Which parts answer, for titles and messages. */
-export function partsUp(): readonly PartName[] {
-  return PART_NAMES.filter((part) => partState(part).up);
 }
 
 function describeUnless(

@@ -7,13 +7,13 @@ import { CLI_FILE, startProcess } from './start-process.js';
 import type { Exit, TestProcess } from './start-process.js';
 import { freshName, tmpDir } from './tmp-dir.js';
 
-/** A fenced block of a page, as its readers see it. */
+/** A fenced block of a page in docs. */
 export interface DocBlock {
   /** From the root of the checkout: `docs/ingestion.md`. */
   readonly page: string;
-  /** The line its fence stands on, from 1. */
+  /** The line of its opening fence, from 1. */
   readonly line: number;
-  /** What stands behind the fence: `sh`, `js`, `json`, `text`. */
+  /** The word behind the fence: `sh`, `js`, `json`, `text`. */
   readonly language: string;
   readonly text: string;
 }
@@ -32,10 +32,10 @@ export function docBlocks(page: string): DocBlock[] {
 }
 
 /**
- * The one block of a page in this language that has this text. Give all three as literals: the unit test of the pages
- * (`test/unit/docs/blocks.test.ts`) reads these calls in the sources to find the blocks that no test takes.
+ * The one block of a page in this language that contains this text. Write all three arguments as literals: the unit test of
+ * the pages (`test/unit/docs/blocks.test.ts`) reads these calls in the sources to find blocks that no test runs.
  *
- * @throws where there is none, or more than one
+ * @throws Error if there is none, or more than one
  */
 export function docBlock(page: string, language: string, mark: string): DocBlock {
   const found = docBlocks(page).filter((block) => block.language === language && block.text.includes(mark));
@@ -45,18 +45,18 @@ export function docBlock(page: string, language: string, mark: string): DocBlock
 }
 
 export interface BlockOptions {
-  /** What a reader would put in place of a page's samples: each text is replaced wherever it stands; it must be there. */
+  /** Values in place of the samples that a reader would replace. Each sample must occur; all its occurrences are replaced. */
   readonly values?: Readonly<Record<string, string>>;
-  /** All that the commands get besides PATH and HOME. */
+  /** The environment of the commands, besides PATH and HOME. */
   readonly env?: Readonly<Record<string, string>>;
   /** Default: the checkout. */
   readonly cwd?: string;
 }
 
 /**
- * Starts a block (several: one after another in one shell, as a reader would paste them) in bash, which stops at the first
- * command that fails. `connection-secrets` and `npx connection-secrets` are the program in `dist/`. Where the block ends
- * with a program that goes on, the program takes the shell's place: stopping the process stops it in order.
+ * Starts a block in bash, which stops at the first command that fails. Several blocks run one after another in one shell,
+ * as a reader would paste them. `connection-secrets` and `npx connection-secrets` are the program in `dist/`. The last
+ * command replaces the shell, so that stopping the process stops a program that runs on.
  */
 export function startBlock(
   blocks: DocBlock | readonly DocBlock[],
@@ -79,7 +79,7 @@ export function startBlock(
 /**
  * Starts a `ts` block as a module of the checkout, which can import the packages by their names.
  *
- * @param before what the page leaves to its reader: the declarations of what the block uses and does not make
+ * @param before declarations of what the block uses, which the page leaves to its reader
  */
 export function startModule(
   { page, text }: DocBlock,
@@ -102,7 +102,7 @@ export interface BlockResult extends Exit {
   readonly stderr: string;
 }
 
-/** Runs a block to its end. Default time-out 120,000 ms. Says nothing of a code other than 0: the test does. */
+/** Runs a block to its end. Default time-out 120,000 ms. Does not check the exit code: the test has to. */
 export async function runBlock(
   blocks: DocBlock | readonly DocBlock[],
   { timeoutMs = 120_000, ...options }: BlockOptions & { readonly timeoutMs?: number } = {},
@@ -114,8 +114,8 @@ export async function runBlock(
 }
 
 /**
- * Throws unless a program printed what a page shows. In the page `…` stands for any text within a line, a line of nothing
- * but `…` for any lines, also none. Lines that begin with `$ ` are the commands and not compared; nor are spaces at the end.
+ * Throws unless a program printed what a page shows. In the page `…` stands for any text within a line, and a line of `…`
+ * alone for any number of lines. It ignores spaces at the end of lines, and lines that begin with `$ `: these are commands.
  */
 export function expectShown(shown: DocBlock, printed: string): void {
   const wanted = linesOf(shown.text).filter((line) => !line.startsWith('$ '));
@@ -125,7 +125,7 @@ export function expectShown(shown: DocBlock, printed: string): void {
   throw new Error(`${shown.page}:${shown.line} shows\n${shown.text}\nprinted was\n${printed}`);
 }
 
-/** Puts values in place of a page's samples; each must be there, or the page has changed under the test. */
+/** Puts values in place of a page's samples. A sample that is missing means that the page has changed. */
 export function withValues(text: string, values: Readonly<Record<string, string>>): string {
   return Object.entries(values).reduce((changed, [from, to]) => {
     if (!changed.includes(from)) throw new Error(`"${from}" is not in:\n${text}`);
@@ -133,7 +133,7 @@ export function withValues(text: string, values: Readonly<Record<string, string>
   }, text);
 }
 
-/** Of a chain (`a && b`, `a | b`) or an assignment nothing can take the shell's place. */
+/** Lets the last command replace the shell, unless it is a chain (`a && b`, `a | b`) or an assignment. */
 function lastInPlaceOfShell(script: string): string {
   const lines = script.trimEnd().split('\n');
   const last = lines.pop() ?? '';
@@ -158,7 +158,7 @@ function asList(blocks: DocBlock | readonly DocBlock[]): readonly DocBlock[] {
   return 'text' in blocks ? [blocks] : blocks;
 }
 
-/** A folder with the program under the two names that pages call it by. */
+/** A folder with the program under the two names that the pages use. */
 function programFolder(): string {
   if (!existsSync(CLI_FILE)) throw new Error('dist is missing: run `npm run build` first');
   const folder = join(tmpDir('program'), 'bin');

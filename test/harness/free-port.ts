@@ -2,14 +2,14 @@ import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
 /**
- * Below the ports that systems give to outgoing connections (from 32768 on Linux, 49152 elsewhere): of those one that is
- * free now is somebody's a moment later, and while a server is down its own clients could come to sit on its port.
+ * Below the ports that systems use for outgoing connections (from 32768 on Linux, 49152 elsewhere). Such a port may be free
+ * now and in use a moment later. Even the clients of a stopped server could get its port.
  */
 const LOWEST = 12_000;
 const HIGHEST = 32_000;
 const TRIES = 100;
 
-/** A TCP port of 127.0.0.1 that nobody listened on a moment ago. */
+/** A TCP port of 127.0.0.1 on which nobody listened a moment ago. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
     const port = randomInt(LOWEST, HIGHEST);

@@ -5,16 +5,16 @@ import { startParts, type StartedParts } from './parts.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Port of 127.0.0.1 at which a test process asks for the parts. */
+    /** The port of 127.0.0.1 where a test process asks for the parts. */
     partsPort: number;
   }
 }
 
-/** Every project of a run loads this file anew; the parts are started once for all of them. */
+/** Each project of a run loads this file anew, but they all share the parts. */
 const SHARED = Symbol.for('connection-secrets-worker.test-parts');
 interface Shared {
   readonly server: Server;
-  /** Of the parts, from the first file on that needs them. */
+  /** Undefined until the first test file needs the parts. */
   started: Promise<StartedParts> | undefined;
   users: number;
 }
@@ -24,14 +24,14 @@ const report = (line: string): void => {
   process.stdout.write(`parts: ${line}\n`);
 };
 
-/** Starts no part yet: who connects gets the states of all of them, as JSON, when they are up. */
+/** Starts a server, and no part yet. The first client has the parts started. Each client gets their states as JSON. */
 export async function setup(project: TestProject): Promise<void> {
   const shared = (globals[SHARED] ??= { server: createServer(), started: undefined, users: 0 });
   shared.users += 1;
   const { server } = shared;
   if (shared.users === 1) {
     server.on('connection', (socket) => {
-      // Who asked may end meanwhile.
+      // The client may end meanwhile.
       socket.on('error', () => undefined);
       shared.started ??= startParts(report);
       void shared.started.then(({ states }) => socket.end(JSON.stringify(states)));

@@ -1,4 +1,4 @@
-/** All that tests use of the harness. docs/development.md says how the parts are found and started. */
+/** What tests use of the harness. docs/development.md says how it finds and starts the parts. */
 export { awsClients, AWS_CREDENTIALS, AWS_REGION, type AwsClients } from './aws-clients.js';
 export { PROJECT_DIR } from './cache.js';
 export { disposeLater } from './cleanup.js';
@@ -10,7 +10,7 @@ export {
   type DatabaseEngine,
   type TestDatabase,
 } from './database.js';
-export { describeWith, describeWithOwn, partState, partsUp, usePart } from './describe-with.js';
+export { describeWith, describeWithOwn, partState, usePart } from './describe-with.js';
 export {
   docBlock,
   docBlocks,
@@ -18,8 +18,6 @@ export {
   runBlock,
   startBlock,
   startModule,
-  type BlockOptions,
-  type BlockResult,
   type DocBlock,
 } from './doc-blocks.js';
 export { freePort } from './free-port.js';
@@ -33,7 +31,6 @@ export {
   produce,
   readAll,
   readUntil,
-  type NewTopic,
   type OnBrokers,
   type ReceivedRecord,
   type RecordToSend,
@@ -50,10 +47,8 @@ export {
   TestProcess,
   type CliResult,
   type Exit,
-  type LineOptions,
-  type ProcessSpec,
 } from './start-process.js';
 export { sealedFor } from './sealed-for.js';
 export { freshName, tmpDir } from './tmp-dir.js';
 export { HopelessError, waitFor, type WaitOptions } from './wait-for.js';
-export { metricOf, readyz, untilDown, untilReady, urlOf, type Readyz } from './worker-http.js';
+export { metricOf, readyz, untilDown, untilReady, urlOf } from './worker-http.js';

@@ -33,7 +33,7 @@ export function schema(name: (typeof SCHEMAS)[number]): ValidateFunction {
 
 export type SchemaName = (typeof SCHEMAS)[number];
 
-/** A schema that stands in another document than docs/schemas; it may refer to those. */
+/** Compiles a schema that is not in docs/schemas. It may refer to those that are. */
 export function compileSchema(given: object): ValidateFunction {
   compiled ??= schemas();
   return compiled.compile(given);

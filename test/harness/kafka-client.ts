@@ -1,11 +1,11 @@
+// By the default import: Node does not see KafkaJSProtocolError as a named export of this CommonJS module.
 import kafkajs, { Partitioners, type IHeaders, type ITopicConfig } from 'kafkajs';
-// Not a named import of the error: Node does not see that name in a CommonJS module, Vitest does.
 import { usePart } from './describe-with.js';
 import { quietKafka } from './quiet-kafka.js';
 import { freshName } from './tmp-dir.js';
 import { waitFor } from './wait-for.js';
 
-/** Every helper here takes the brokers (`host:port`, comma list); default: the Kafka of this run. */
+/** Every helper here takes the brokers (`host:port`, with commas between them). Default: the Kafka of this run. */
 export interface OnBrokers {
   readonly brokers?: string;
 }
@@ -36,7 +36,7 @@ export interface ReceivedRecord {
   readonly timestampMs: number;
 }
 
-/** Creates topics with one replica and waits until their leaders are there. Names or descriptions. */
+/** Creates topics with one replica and waits until each has a leader. */
 export async function createTopics(
   topics: readonly (string | NewTopic)[],
   { brokers = usePart('kafka') }: OnBrokers = {},
@@ -47,7 +47,7 @@ export async function createTopics(
     const configs = topics.map(topicConfig);
     await admin.createTopics({ topics: configs, waitForLeaders: false, timeout: 15_000 });
     for (const { topic } of configs) {
-      // Only the leader of a partition can tell its offsets: it takes records then, too.
+      // Only the leader of a partition knows its offsets. Once it tells them, it also takes records.
       await waitFor(async () => (await admin.fetchTopicOffsets(topic)).length > 0, {
         what: `the topic ${topic}`,
       });
@@ -59,7 +59,7 @@ export async function createTopics(
 
 function topicConfig(topic: string | NewTopic): ITopicConfig {
   const { topic: name, partitions = 1, config = {} } = typeof topic === 'string' ? { topic } : topic;
-  // Records have the times of their events: Kafka would delete those of more than a week ago, every five minutes.
+  // Records have the times of their events. With the default, Kafka would soon delete those older than a week.
   const entries = Object.entries({ 'retention.ms': '-1', ...config });
   return {
     topic: name,
@@ -69,7 +69,7 @@ function topicConfig(topic: string | NewTopic): ITopicConfig {
   };
 }
 
-/** Sends records in order, acknowledged by all replicas; returns the offset of the first one per partition. */
+/** Sends records in order, with acks of all replicas. Returns the offset of the first record in each partition. */
 export async function produce(
   topic: string,
   records: readonly RecordToSend[],
@@ -95,7 +95,7 @@ export async function produce(
   }
 }
 
-/** The end offset of each partition as of now: the offset the next record gets. */
+/** The present end offset of each partition, which the next record gets. */
 export async function endOffsets(
   topic: string,
   { brokers = usePart('kafka') }: OnBrokers = {},
@@ -104,7 +104,7 @@ export async function endOffsets(
   return new Map([...ranges].map(([partition, { high }]) => [partition, high]));
 }
 
-/** The committed offset of a group per partition; -1 where it has committed none. */
+/** The committed offset of a group for each partition; -1 if it has committed none. */
 export async function committedOffsets(
   groupId: string,
   topic: string,
@@ -121,8 +121,8 @@ export async function committedOffsets(
 }
 
 /**
- * All records of a topic, from its beginning to its end offsets as of the call, by partition and offset.
- * A group of its own reads them, which is deleted afterwards.
+ * All records of a topic from its beginning to its end offsets at the time of the call, by partition and offset. It reads
+ * them with a new consumer group and deletes that afterwards.
  */
 export async function readAll(
   topic: string,
@@ -133,10 +133,10 @@ export async function readAll(
   return records.sort((a, b) => a.partition - b.partition || a.offset - b.offset);
 }
 
-/** After so long without a batch it is asked whether there is still something to come. */
+/** After this long without a batch, ask the broker whether there is anything left to read. */
 const NOTHING_COMES_MS = 3_000;
 
-/** The same for topics that are too long to be kept: one record after another, in order within each partition. */
+/** The same for topics too long for the memory: visits one record after another, in order within each partition. */
 export async function eachRecord(
   topic: string,
   visit: (record: ReceivedRecord) => void,
@@ -156,7 +156,7 @@ export async function eachRecord(
     movedAtMs = performance.now();
     if (Number(lastOffset) + 1 >= (left.get(partition) ?? Infinity)) left.delete(partition);
   };
-  // Also of markers of transactions, which are handed to nobody.
+  // This event also comes for batches of transaction markers only, which no handler gets.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) =>
     finished(payload.partition, payload.lastOffset),
   );
@@ -169,7 +169,7 @@ export async function eachRecord(
         const end = left.get(batch.partition);
         for (const message of batch.messages) {
           const offset = Number(message.offset);
-          // A rebalance begins again at the first one.
+          // After a rebalance the partition is read from the beginning again.
           if (offset >= (end ?? 0) || offset < (nextOffsets.get(batch.partition) ?? 0)) continue;
           nextOffsets.set(batch.partition, offset + 1);
           visit(received(topic, batch.partition, message));
@@ -180,7 +180,7 @@ export async function eachRecord(
     const isRead = async (): Promise<boolean> => {
       if (performance.now() - movedAtMs > NOTHING_COMES_MS) {
         movedAtMs = performance.now();
-        // What has been deleted meanwhile does not come any more.
+        // Records that Kafka has deleted meanwhile do not come any more.
         for (const [partition, { low }] of await offsetRanges(topic, brokers))
           if (low >= (left.get(partition) ?? Infinity)) left.delete(partition);
       }
@@ -196,7 +196,7 @@ export async function eachRecord(
   }
 }
 
-/** {@link readAll} again and again until `enough` says so. */
+/** Calls {@link readAll} again and again until `enough` says true. */
 export async function readUntil(
   topic: string,
   enough: (records: readonly ReceivedRecord[]) => boolean,
@@ -220,7 +220,7 @@ export function jsonOf(record: ReceivedRecord): unknown {
   return parsed;
 }
 
-/** Null where a broker that has just started leads no partition yet. */
+/** Null if the partitions have no leader yet, because the broker has just started. */
 async function readUnlessElecting<T>(
   reading: Promise<T>,
 ): Promise<{ readonly value: T } | { readonly error: Error } | null> {
@@ -234,7 +234,7 @@ async function readUnlessElecting<T>(
 
 const ELECTING = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE']);
 
-/** Of each partition: the first offset that is still there, and the next one to be written. */
+/** For each partition: the first offset that Kafka still has, and the next one to be written. */
 export async function offsetRanges(
   topic: string,
   brokers: string,
@@ -260,7 +260,7 @@ async function deleteGroup(brokers: string, groupId: string): Promise<void> {
   try {
     await admin.deleteGroups([groupId]);
   } catch {
-    // It is empty and nobody's: it expires by itself.
+    // An empty group expires by itself.
   } finally {
     await admin.disconnect();
   }

@@ -1,4 +1,4 @@
-/** A clock that stands until it is moved, with the timers that hang on it. */
+/** A clock that stands still until a test moves it, with timers. */
 export class ManualClock {
   nowMs = 0;
   #timers: { atMs: number; callback: () => void }[] = [];
@@ -17,7 +17,7 @@ export class ManualClock {
     return this.#timers.length;
   }
 
-  /** Moves on, running what falls due in its order. */
+  /** Moves the clock on and runs the timers that fall due, in their order. */
   async advance(durationMs: number): Promise<void> {
     const endMs = this.nowMs + durationMs;
     for (;;) {
@@ -28,7 +28,7 @@ export class ManualClock {
       due.callback();
     }
     this.nowMs = endMs;
-    // Lets what was admitted note its time.
+    // Lets the callers that the timers admitted read the new time.
     await Promise.resolve();
     await Promise.resolve();
   }

@@ -1,8 +1,8 @@
-/** The real servers that tests run against. `mariadb` stands for the MySQL protocol: Docker Compose gives MySQL 8.4. */
+/** The real servers that tests use. `mariadb` stands for the MySQL protocol: with Docker Compose it is MySQL 8.4. */
 export const PART_NAMES = ['kafka', 'postgres', 'mariadb', 'moto'] as const;
 export type PartName = (typeof PART_NAMES)[number];
 
-/** Set one of these to use a server of your own instead of one that the harness starts. */
+/** Set one of these to use your own server instead of one that the harness starts. */
 export const ADDRESS_VARIABLES = {
   kafka: 'TEST_KAFKA_BROKERS',
   postgres: 'TEST_POSTGRES_URL',
@@ -11,10 +11,10 @@ export const ADDRESS_VARIABLES = {
 } as const satisfies Record<PartName, string>;
 
 /**
- * Where a part is, or why there is none.
+ * The address of a part, or why there is none.
  *
- * Addresses: `kafka` host:port (comma list), `postgres` postgres://…/database, `mariadb` mysql://…/database (both users
- * may create databases), `moto` http://host:port.
+ * Addresses: `kafka` host:port (with commas between several), `postgres` postgres://…/database, `mariadb`
+ * mysql://…/database (both users may create databases), `moto` http://host:port.
  */
 export type PartState =
   { readonly up: true; readonly address: string } | { readonly up: false; readonly reason: string };
@@ -23,12 +23,12 @@ export type PartStates = Readonly<Record<PartName, PartState>>;
 
 export type Addresses<P extends PartName> = Readonly<Record<P, string>>;
 
-/** On a build server a missing part is a failure; on a laptop the tests that need it are skipped by name. */
+/** On a build server a missing part is a failure. On a laptop the tests that need it are skipped. */
 export function partsAreRequired(env: NodeJS.ProcessEnv = process.env): boolean {
   return env.CI === 'true' || env.CI === '1';
 }
 
-/** The parts that `TEST_PARTS_ONLY` names (comma list; `none` for no part); all of them where it is not set. */
+/** The parts that `TEST_PARTS_ONLY` names, with commas between them; `none` for no part. All parts if it is not set. */
 export function wantedParts(env: NodeJS.ProcessEnv = process.env): readonly PartName[] {
   const only = env.TEST_PARTS_ONLY?.trim();
   if (only === undefined || only === '') return PART_NAMES;

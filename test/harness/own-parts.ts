@@ -3,13 +3,13 @@ import type { PartName } from './names.js';
 import { LAUNCHERS } from './parts.js';
 import type { PartHandle } from './parts/local-part.js';
 
-/** A Kafka broker of this test's own (about 6 s), ended with the test or the file. */
+/** Starts a Kafka broker for this test alone (about 6 s). It ends with the test or the file. */
 export const startKafka = (): Promise<PartHandle> => start('kafka');
-/** A PostgreSQL of this test's own (about 2 s), ended with the test or the file. */
+/** Starts a PostgreSQL for this test alone (about 2 s). It ends with the test or the file. */
 export const startPostgres = (): Promise<PartHandle> => start('postgres');
-/** A MariaDB of this test's own (about 3 s), ended with the test or the file. */
+/** Starts a MariaDB for this test alone (about 3 s). It ends with the test or the file. */
 export const startMariadb = (): Promise<PartHandle> => start('mariadb');
-/** A moto of this test's own (about 2 s), ended with the test or the file. A restarted one is empty. */
+/** Starts a moto for this test alone (about 2 s). It ends with the test or the file. After a restart it is empty. */
 export const startMoto = (): Promise<PartHandle> => start('moto');
 
 async function start(part: PartName): Promise<PartHandle> {

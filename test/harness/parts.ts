@@ -13,7 +13,7 @@ import {
   type PartStates,
 } from './names.js';
 
-/** How each part is started as a process of this machine. */
+/** Starts each part as a process of this machine. */
 export const LAUNCHERS: Record<PartName, () => Promise<PartHandle>> = {
   kafka: () => launchKafka(),
   postgres: launchPostgres,
@@ -21,7 +21,7 @@ export const LAUNCHERS: Record<PartName, () => Promise<PartHandle>> = {
   moto: launchMoto,
 };
 
-/** Fails, naming it, where a program is missing that the launcher needs. */
+/** Throws an error that names the missing program if the launcher could not start its part. */
 export const TOOL_CHECKS: Record<PartName, () => void> = {
   kafka: checkKafkaTools,
   postgres: checkPostgresTools,
@@ -31,7 +31,7 @@ export const TOOL_CHECKS: Record<PartName, () => void> = {
 
 export interface StartedParts {
   readonly states: PartStates;
-  /** Stops what was started here, not what was found. */
+  /** Stops the parts that were started here, and not those that were running before. */
   stop(): Promise<void>;
 }
 
@@ -44,8 +44,9 @@ interface Started {
 type Report = (line: string) => void;
 
 /**
- * Finds or starts all wanted parts at the same time: the address in its environment variable; else Docker Compose where
- * an engine answers; else a process of this machine. A part that cannot be had is no failure here: its state says why.
+ * Finds or starts all wanted parts at the same time. It takes the address in a part's environment variable, else Docker
+ * Compose if an engine answers, else a process of this machine. It does not fail if a part is missing: the part's state
+ * says why.
  */
 export async function startParts(report: Report): Promise<StartedParts> {
   const wanted = wantedParts();

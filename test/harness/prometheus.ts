@@ -9,7 +9,7 @@ export interface PrometheusTools {
   readonly promtool: string;
 }
 
-/** From PATH, else from Debian's package: taken apart in the cache, not installed, so that no service starts. About 5 s. */
+/** From PATH, else from Debian's package, unpacked into the cache. Not installed, so that no service starts. About 5 s. */
 export async function prometheusTools(): Promise<PrometheusTools> {
   const [prometheus, promtool] = ['prometheus', 'promtool'].map((program) => findExecutable(program));
   if (prometheus !== undefined && promtool !== undefined) return { prometheus, promtool };
@@ -24,7 +24,7 @@ async function download(dir: string): Promise<void> {
   try {
     await get();
   } catch {
-    // The lists of packages are missing or too old on a new machine.
+    // On a new machine the lists of packages are missing or too old.
     await runCommand('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=300', 'update']);
     await get();
   }

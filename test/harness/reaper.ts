@@ -3,14 +3,14 @@ import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
-/** What must not outlive this process: a process group, a folder, or something that a command removes. */
+/** What must not outlive this process: a process group, a folder, or something that a command can remove. */
 export type Kept = { readonly group: number } | { readonly dir: string } | { readonly command: string[] };
 
 let reaper: (ChildProcess & { stdin: Writable }) | undefined;
 
 /**
- * Has `thing` ended or removed should this process end without having called {@link forget}, be it by SIGKILL.
- * A helper process of its own does it, one per process, started with the first call.
+ * Ends or removes `thing` if this process ends without having called {@link forget}, even by SIGKILL. A helper process does
+ * this. The first call starts it.
  */
 export function keep(thing: Kept): void {
   write({ add: thing });
@@ -27,11 +27,11 @@ function write(message: { add: Kept } | { forget: Kept }): void {
 
 function start(): ChildProcess & { stdin: Writable } {
   const script = fileURLToPath(new URL('./reaper.mjs', import.meta.url));
-  // detached: a Ctrl-C in the terminal must not reach it, it has work to do afterwards.
+  // detached: a Ctrl-C in the terminal must not reach it, because its work begins then.
   const child = spawn(process.execPath, [script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   child.unref();
   const { stdin } = child;
-  // A pipe keeps the event loop alive like a process does.
+  // A pipe keeps the event loop alive, too.
   if (stdin instanceof Socket) stdin.unref();
   stdin.on('error', () => {
     reaper = undefined;

@@ -7,11 +7,11 @@ export interface CommandOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly uid?: number;
   readonly gid?: number;
-  /** Default 600,000: downloads. */
+  /** Default 600,000, for downloads. */
   readonly timeoutMs?: number;
 }
 
-/** Runs a tool to its end and returns its standard output; fails with the last lines of what it printed. */
+/** Runs a tool to its end and returns its standard output. If it fails, the error has the last lines of its output. */
 export function runCommand(
   command: string,
   args: readonly string[],
@@ -42,18 +42,18 @@ export function runCommand(
   });
 }
 
-/** The end of a long text: what a tool says when it gives up. */
+/** The last lines of a text, where a tool says why it failed. */
 export function lastLines(text: string, count = 15): string {
   return text.trim().split('\n').slice(-count).join('\n');
 }
 
-/** The path of an executable: in one of `folders`, else on PATH. */
+/** The path of a program in one of `folders`, else on PATH. */
 export function findExecutable(name: string, folders: readonly string[] = []): string | undefined {
   const all = [...folders, ...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
   return all.map((folder) => join(folder, name)).find(isExecutable);
 }
 
-/** The same, or an error that says what to install. */
+/** The same. @throws Error that says what to install */
 export function requireExecutable(name: string, from: string, folders: readonly string[] = []): string {
   const path = findExecutable(name, folders);
   if (path === undefined) throw new Error(`${name} is not installed (${from})`);

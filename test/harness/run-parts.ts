@@ -1,4 +1,4 @@
-// `npm run parts`: the parts in the foreground, for tests that are run again and again beside it.
+// `npm run parts` runs the parts in the foreground, so that repeated test runs in another terminal can share them.
 import { ADDRESS_VARIABLES, PART_NAMES } from './names.js';
 import { startParts } from './parts.js';
 

@@ -3,9 +3,7 @@ import type { KafkaRecord } from './asyncapi.js';
 
 export { schema, type SchemaName } from './json-schemas.js';
 
-export type ProducedRecord = KafkaRecord;
-
-/** Throws unless a record of the secured topic is what docs/asyncapi.yaml promises, in either mode of CloudEvents. */
+/** Throws unless a record of the secured topic is as docs/asyncapi.yaml says, in either mode of CloudEvents. */
 export function requireSecuredSchema(record: KafkaRecord): void {
   requireMessage('secured', record);
 }

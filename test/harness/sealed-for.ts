@@ -1,6 +1,6 @@
 import { KeyRing, packEnvelope, sealText } from '../../src/fernet/index.js';
 
-/** A field as a publisher with this key (or list) seals it. */
+/** A field's value as a publisher with these keys seals it. */
 export function sealedFor(
   keys: string,
   connectionId: string,

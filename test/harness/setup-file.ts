@@ -2,8 +2,8 @@ import { registerEndOfFile } from './cleanup.js';
 
 registerEndOfFile();
 
-// A worker whose runner was killed would go on to the end of its tests, with all they have started. SIGKILL, because
-// Vitest forbids `exit` in a worker; the reaper does the rest.
+// If somebody kills the runner, its workers would run their tests to the end. So they kill themselves. By SIGKILL, because
+// Vitest forbids `exit` in a worker. The reaper ends what the tests have started.
 if (process.listenerCount('disconnect') === 0) {
   process.once('disconnect', () => {
     process.kill(process.pid, 'SIGKILL');

@@ -10,7 +10,7 @@ import { patienceMs, waitFor } from './wait-for.js';
 export interface ProcessSpec {
   readonly command: string;
   readonly args?: readonly string[];
-  /** Added to PATH and HOME: nothing else of our own environment goes in. */
+  /** The environment, besides PATH, HOME and the like. Nothing else of our own environment goes in. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
 }
@@ -27,11 +27,11 @@ export interface LineOptions {
   readonly stream?: Stream;
   /** Default {@link patienceMs}. */
   readonly timeoutMs?: number;
-  /** Lines before this one (as {@link TestProcess.lineCount} counts) are not looked at. Default 0. */
+  /** The first line to look at, as {@link TestProcess.lineCount} counts. Default 0. */
   readonly from?: number;
 }
 
-/** A process under test. It is killed at the end of the test or the file, its children (its group) too. */
+/** A process under test. It is killed with its children (its process group) at the end of the test or the file. */
 export class TestProcess {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: { readonly stream: Stream; readonly text: string }[] = [];
@@ -53,7 +53,7 @@ export class TestProcess {
     this.#child.once('close', (code, signal) => {
       this.#exit = { code, signal };
     });
-    // A process that ends without having read its input.
+    // The process may end without having read its input.
     this.#child.stdin.on('error', () => undefined);
     this.#capture('stdout');
     this.#capture('stderr');
@@ -68,7 +68,7 @@ export class TestProcess {
     return this.#exit === undefined && this.#spawnError === undefined;
   }
 
-  /** All of its standard output so far. */
+  /** Its standard output so far. */
   stdout(): string {
     return this.#output.stdout;
   }
@@ -77,7 +77,7 @@ export class TestProcess {
     return this.#output.stderr;
   }
 
-  /** How many lines both streams have had so far, for `from` of {@link waitForLine}. */
+  /** How many lines both streams have together so far, for `from` of {@link waitForLine}. */
   lineCount(): number {
     return this.#lines.length;
   }
@@ -86,18 +86,18 @@ export class TestProcess {
     this.#child.stdin.write(text);
   }
 
-  /** Ends its standard input. */
+  /** Closes its standard input. */
   end(text = ''): void {
     this.#child.stdin.end(text);
   }
 
-  /** Resolves at its end, with all output read. Default 30,000 ms, or {@link patienceMs} where that is longer. */
+  /** Resolves when it has ended and all output is read. Default time-out: 30,000 ms, or {@link patienceMs} if longer. */
   async waitForExit(timeoutMs = Math.max(30_000, patienceMs())): Promise<Exit> {
     const exit = await this.#waitFor(() => this.#exit, `the end of ${this.#title}`, timeoutMs);
     return exit;
   }
 
-  /** The first line that matches: a text in it, a pattern, or a test of one's own. Fails at once if it ended before. */
+  /** The first line that contains a text, matches a pattern, or passes a test. Fails at once if the process has ended. */
   async waitForLine(
     match: string | RegExp | ((line: string) => boolean),
     { stream, timeoutMs = patienceMs(), from = 0 }: LineOptions = {},
@@ -120,7 +120,7 @@ export class TestProcess {
     return found.line;
   }
 
-  /** To it and its children. Default SIGKILL. No error where it has ended. */
+  /** Sends a signal to it and its children. Default SIGKILL. No error if it has ended. */
   kill(signal: NodeJS.Signals = 'SIGKILL'): void {
     try {
       process.kill(-this.pid, signal);
@@ -139,7 +139,7 @@ export class TestProcess {
     this.kill('SIGCONT');
   }
 
-  /** SIGTERM to it alone, as a service manager does, and its end. */
+  /** Sends SIGTERM to it alone, as a service manager does, and waits for its end. */
   async stop(timeoutMs?: number): Promise<Exit> {
     if (this.running) process.kill(this.pid, 'SIGTERM');
     return this.waitForExit(timeoutMs);
@@ -189,7 +189,7 @@ function lineMatches(line: string, match: string | RegExp): boolean {
   return typeof match === 'string' ? line.includes(match) : match.test(line);
 }
 
-/** `TEST_RUN_ID` lets `npm test` find what a test left behind; the rest is what programs need to run at all. */
+/** Programs need these to run. `TEST_RUN_ID` lets `npm test` find processes that a test left behind. */
 function inheritedEnvironment(): NodeJS.ProcessEnv {
   const names = ['PATH', 'HOME', 'TMPDIR', 'TEST_RUN_ID', 'NODE_EXTRA_CA_CERTS'];
   return Object.fromEntries(
@@ -207,7 +207,7 @@ export function startProcess(spec: ProcessSpec): TestProcess {
   return child;
 }
 
-/** The built program, as users run it. */
+/** The built program. */
 export const CLI_FILE = join(PROJECT_DIR, 'dist', 'src', 'cli', 'main.js');
 
 /** Starts the built `connection-secrets` with these arguments and nothing but this environment. */

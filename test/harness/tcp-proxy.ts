@@ -2,18 +2,18 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { disposeLater } from './cleanup.js';
 
-/** A cut that was ordered and has not come yet. */
+/** A cut that a test has ordered and that has not come yet. */
 interface Cut {
-  /** What the client must have sent since its transaction began. */
+  /** The client must have sent this since its transaction began. */
   readonly after: RegExp;
-  /** `before`: the server never hears of the COMMIT. `after`: it carries it out, and its answer is dropped. */
+  /** `before`: the server does not get the COMMIT. `after`: it carries it out, but the client does not get its answer. */
   readonly when: 'before' | 'after';
   readonly done: () => void;
 }
 
 /**
- * A TCP proxy in front of a database: cuts a client's connection at the COMMIT of a certain transaction, so that the
- * client cannot know how it ended.
+ * A TCP proxy in front of a database. It cuts a client's connection at the COMMIT of a certain transaction, so that the
+ * client cannot know whether it succeeded.
  */
 export class CommitProxy {
   readonly #server = createServer((client) => this.#serve(client));
@@ -82,7 +82,7 @@ export class CommitProxy {
   }
 }
 
-/** A {@link CommitProxy} in front of a database; `url` leads through it. Ends with the test or the file. */
+/** Starts a {@link CommitProxy} in front of a database. `url` leads through it. It ends with the test or the file. */
 export async function startCommitProxy(databaseUrl: string): Promise<{ proxy: CommitProxy; url: string }> {
   const url = new URL(databaseUrl);
   const proxy = new CommitProxy({ host: url.hostname, port: Number(url.port) });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { disposeLater } from './cleanup.js';
 import { forget, keep } from './reaper.js';
 
-/** An empty folder that is removed with the test or the file. */
+/** An empty folder. It is removed at the end of the test or the file. */
 export function tmpDir(prefix = 'test'): string {
   const dir = mkdtempSync(join(tmpdir(), `csw-${prefix}-`));
   keep({ dir });
@@ -16,7 +16,7 @@ export function tmpDir(prefix = 'test'): string {
   return dir;
 }
 
-/** A name nobody else has, of `[a-z0-9-]`: for topics, groups, prefixes of secrets. */
+/** A unique name of `[a-z0-9-]`, for topics, groups, prefixes of secrets. */
 export function freshName(prefix: string): string {
   return `${prefix}-${randomBytes(5).toString('hex')}`;
 }

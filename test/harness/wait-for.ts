@@ -3,22 +3,22 @@ import { inspect } from 'node:util';
 import { messageOf } from './names.js';
 
 export interface WaitOptions {
-  /** What is waited for, in words: it stands in the message of a time-out. */
+  /** What the test waits for, in words, for the message of a time-out. */
   readonly what: string;
   /** Default {@link patienceMs}. */
   readonly timeoutMs?: number;
-  /** Pause between two looks. Default 50. */
+  /** The pause between two looks, milliseconds. Default 50. */
   readonly intervalMs?: number;
 }
 
-/** Thrown by a condition that cannot come true any more: nothing is waited for. */
+/** A condition throws this if it cannot come true any more. The wait ends at once. */
 export class HopelessError extends Error {
   override readonly name = 'HopelessError';
 }
 
 /**
- * How long a wait is that does not say it: most of what its test has (vitest.config.ts says it for each suite), so that
- * a busy machine fails nothing, and a wait in vain still ends with its own message.
+ * The default time-out of a wait, milliseconds: most of the time that a test has (vitest.config.ts sets it for each suite).
+ * So a busy machine fails no test, and a wait in vain still ends with its own message.
  */
 export function patienceMs(): number {
   return Number(process.env['TEST_PATIENCE_MS'] ?? 15_000);
@@ -27,9 +27,8 @@ export function patienceMs(): number {
 type Falsy = false | null | undefined | 0 | '';
 
 /**
- * Looks again and again until `condition` gives something truthy, and returns that. A condition that throws is looked
- * at again, unless it throws a {@link HopelessError}. After the time-out it fails with `what`, and the last value or
- * error seen.
+ * Calls `condition` again and again until it returns something truthy, and returns that. If it throws, it is called again,
+ * unless it throws a {@link HopelessError}. After the time-out it fails with `what` and the last value or error.
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,

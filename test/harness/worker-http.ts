@@ -1,15 +1,15 @@
 import type { TestProcess } from './start-process.js';
 import { waitFor } from './wait-for.js';
 
-/** What `/readyz` answers. */
-export interface Readyz {
+/** The answer of `/readyz`. */
+interface Readyz {
   readonly status: number;
   readonly ready: boolean;
   readonly phase: string;
   readonly parts: readonly { readonly part: string; readonly state: string; readonly code: string | null }[];
 }
 
-/** Where a `start` process answers HTTP, from its log. */
+/** The URL at which a `start` process answers HTTP, from its log. */
 export async function urlOf(worker: TestProcess): Promise<string> {
   const line = await worker.waitForLine('"msg":"http"', { stream: 'stdout', timeoutMs: 60_000 });
   return (JSON.parse(line) as { url: string }).url;
@@ -25,7 +25,7 @@ export async function untilReady(url: string, timeoutMs = 60_000): Promise<void>
   await waitFor(async () => (await readyz(url)).ready, { what: 'readiness', timeoutMs });
 }
 
-/** Waits until `/readyz` says that this part is down with this code, and so that the worker is not ready. */
+/** Waits until `/readyz` says that this part is down with this code, and that the worker is not ready. */
 export async function untilDown(
   url: string,
   part: string,
@@ -48,7 +48,7 @@ export async function untilDown(
   return report!;
 }
 
-/** The sum of a metric's samples whose labels have all of these. */
+/** The sum of those samples of a metric that have all of these labels. */
 export async function metricOf(
   url: string,
   name: string,

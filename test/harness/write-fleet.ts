@@ -2,40 +2,40 @@ import { freshName } from './tmp-dir.js';
 import { ManualClock } from './manual-clock.js';
 import { SharedLimiter, type ChangeShares } from '../../src/secrets-managers/shared-limiter.js';
 
-/** Milliseconds of the clock between two looks at whether an answer is awaited. */
+/** The step in which `run` moves the clock, milliseconds. */
 const STEP_MS = 10;
 /** How long the store takes for a write, milliseconds of the clock. */
 const WRITE_MS = 50;
 
-export interface FleetWorker {
+interface FleetWorker {
   readonly limiter: SharedLimiter;
-  /** Errors of its heartbeat. */
+  /** The errors of its heartbeat. */
   readonly failures: unknown[];
   /** How many of its writes the store has carried out so far. */
   readonly written: number;
-  /** Ends like a killed process: it neither asks nor gives anything back. */
+  /** Ends it like a killed process: it asks for nothing and releases nothing. */
   kill(): void;
 }
 
-export interface FleetWorkerOptions {
+interface FleetWorkerOptions {
   readonly changeShares: ChangeShares;
   readonly writesPerSecond?: number;
-  /** So many writes are under way at a time, one after the other without a pause. Default: none. */
+  /** How many writes it has under way all the time. Default: none. */
   readonly lanes?: number;
 }
 
-/** Workers that write to one store with a quota, on one clock that stands until it is moved. */
+/** Workers that write to one store with a quota, on one clock that stands still until a test moves it. */
 export class WriteFleet {
   readonly clock = new ManualClock();
   readonly quota: number;
-  /** Writes that the store has not carried out, as they were more than its quota. */
+  /** How many writes the store has refused because they were over its quota. */
   throttles = 0;
   written = 0;
   #tokens: number;
   #filledAtMs = 0;
   #answersAwaited = 0;
 
-  /** @param quota of the store: so many writes a second, and a second's worth of them at once */
+  /** @param quota the store's quota: writes per second, and how many of them may come at once */
   constructor(quota: number) {
     this.quota = quota;
     this.#tokens = quota;
@@ -87,7 +87,7 @@ export class WriteFleet {
     };
   }
 
-  /** Moves the clock on; it stands while an answer of the database is awaited. */
+  /** Moves the clock on. It stands still while a worker waits for an answer of the database. */
   async run(durationMs: number): Promise<void> {
     for (let passedMs = 0; passedMs < durationMs; passedMs += STEP_MS) {
       await this.clock.advance(STEP_MS);

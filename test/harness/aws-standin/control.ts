@@ -37,7 +37,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
 };
 
-/** The script over HTTP, for tests whose worker and stand-in run in other processes. */
+/** Controls the stand-in over HTTP, for tests that run it in another process. */
 export function control(
   standin: Standin & AwsStandin,
   request: IncomingMessage,

@@ -1,15 +1,15 @@
 /**
- * What goes wrong. `…-after`: the operation is carried out first. What the service itself refuses (a secret that is to
- * be created exists) is not carried out: it gets that answer, and the fault goes on to the next request.
+ * The faults of the stand-in. With `…-after` it carries out the operation first. If the service itself refuses the
+ * operation (a secret to create exists already), the client gets that answer, and the fault waits for the next request.
  *
- * - `error`: the error `name` with `status` (400); nothing is carried out
- * - `deny`: AccessDeniedException, per id where an operation names several
+ * - `error`: answers with the error `name` and `status` (400); carries nothing out
+ * - `deny`: AccessDeniedException, separately for each id of an operation
  * - `server-error`, `server-error-after`: 500 InternalServiceError
- * - `drop`, `drop-after`: the connection is cut instead of an answer
- * - `hang`, `hang-after`: no answer ever comes
+ * - `drop`, `drop-after`: closes the connection instead of answering
+ * - `hang`, `hang-after`: never answers
  * - `empty`, `empty-after`: 200 with `{}`, as a proxy or a poor emulator may answer
- * - `delay`: carried out and answered `delayMs` later, also when the client has gone meanwhile (a request landing late)
- * - `slow-answer`: carried out at once, answered `delayMs` later
+ * - `delay`: carries out and answers `delayMs` later, even if the client has gone meanwhile (a late request)
+ * - `slow-answer`: carries out at once and answers `delayMs` later
  */
 export const FAULT_KINDS = [
   'error',
@@ -30,18 +30,18 @@ export type FaultKind = (typeof FAULT_KINDS)[number];
 export interface Fault {
   readonly kind: FaultKind;
   readonly service?: 'secretsmanager' | 'ssm';
-  /** One operation; every one where it is missing. */
+  /** Default: every operation. */
   readonly operation?: string;
-  /** One id, or all that begin with what stands before a `*` at the end. */
+  /** An id, or the beginning of ids with a `*` behind it. Default: every id. */
   readonly secretId?: string;
-  /** How many matching requests it hits; all where it is missing. */
+  /** How many matching requests it hits. Default: all. */
   readonly times?: number;
-  /** How many matching requests it lets pass first. */
+  /** How many matching requests it lets pass first. Default: none. */
   readonly skip?: number;
   readonly name?: string;
   readonly status?: number;
   readonly delayMs?: number;
-  /** Only requests signed with this key: others go through. */
+  /** It hits only requests signed with this key. Default: all. */
   readonly accessKeyId?: string;
 }
 
@@ -49,11 +49,11 @@ export interface RequestFacts {
   readonly service: 'secretsmanager' | 'ssm';
   readonly operation: string;
   readonly ids: readonly string[];
-  /** Who signed it; null where nobody did. */
+  /** The key that signed it; null if none did. */
   readonly accessKeyId: string | null;
 }
 
-/** A fault that hits a request; `id`: what {@link FaultScript.arm} has called it. */
+/** A fault that hits a request. `id` is the one that {@link FaultScript.arm} returned. */
 export interface Hit {
   readonly id: number;
   readonly fault: Fault;
@@ -76,7 +76,7 @@ function matches(fault: Fault, facts: RequestFacts): boolean {
   return fault.secretId === undefined || facts.ids.some((id) => idMatches(fault.secretId, id));
 }
 
-/** The scripted faults, in the order they were armed; the first that matches a request hits it. */
+/** The armed faults in their order. The first one that matches a request hits it. */
 export class FaultScript {
   #armed: Armed[] = [];
   #lastId = 0;
@@ -100,12 +100,12 @@ export class FaultScript {
     return this.#armed.map(({ id, fault }) => ({ id, fault }));
   }
 
-  /** Whether it may still hit a request. */
+  /** Whether the fault may still hit a request. */
   isArmed(id: number): boolean {
     return this.#armed.some((armed) => armed.id === id && armed.times > 0);
   }
 
-  /** The fault that hits this request, used up by one; `deny` is judged per id by {@link denies}. */
+  /** The fault that hits this request; counts the hit. Leaves out `deny`, for which {@link denies} looks at each id. */
   next(facts: RequestFacts): Hit | null {
     for (const armed of this.#armed) {
       if (armed.fault.kind === 'deny' || armed.times <= 0 || !matches(armed.fault, facts)) continue;
@@ -119,7 +119,7 @@ export class FaultScript {
     return null;
   }
 
-  /** It has not hit: it is for the next request that matches. */
+  /** Takes a hit back: the fault is for the next request that matches. */
   giveBack({ id }: Hit): void {
     for (const armed of this.#armed) if (armed.id === id) armed.times += 1;
   }

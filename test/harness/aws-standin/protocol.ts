@@ -1,4 +1,4 @@
-/** The error of an AWS JSON protocol: the name goes into `__type`, the text is AWS-like and may quote what was sent. */
+/** An error of an AWS JSON protocol. Its name is sent as `__type`. As with AWS, its text may quote what the client sent. */
 export class AwsError extends Error {
   readonly awsName: string;
   readonly status: number;
@@ -22,8 +22,8 @@ export interface Filter {
 }
 
 /**
- * A page, and the members that say how to go on. Pages are short here, and some are empty although more follow: the
- * services promise neither full pages nor that an empty one is the last.
+ * A page, and the members that say how to go on. Pages are short here, and some are empty although more follow, because
+ * the services promise neither full pages nor that an empty page is the last one.
  */
 export function pageOf<T>(
   found: readonly T[],
@@ -41,7 +41,7 @@ export function pageOf<T>(
   return { page: found.slice(start, end), next: end < found.length ? { NextToken: `from-${end}` } : {} };
 }
 
-/** The input of one operation, read with the type each member must have. */
+/** The input of one operation. Reads each member with its type. */
 export class Input {
   readonly #members: Record<string, unknown>;
 
@@ -114,12 +114,12 @@ export function mergeTags(old: readonly Tag[], added: readonly Tag[]): Tag[] {
   return [...old.filter((tag) => added.every((other) => other.Key !== tag.Key)), ...added];
 }
 
-/** What an operation is about, for faults, denials and the log. */
+/** One of the two services. */
 export interface Service {
   readonly targetPrefix: string;
-  /** Ids that a request names, bare. */
+  /** The ids that a request names, without ARN and version. */
   idsOf(input: Input): string[];
-  /** Runs one operation. `denied` tells whether an id is denied to the caller. */
+  /** Runs one operation. `denied` says whether the caller may not use an id. */
   run(operation: string, input: Input, denied: (id: string) => boolean): unknown;
   isWrite(operation: string): boolean;
   dump(): StoredSecret[];

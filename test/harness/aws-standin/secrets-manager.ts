@@ -33,7 +33,7 @@ interface Secret {
   deletedAt: number | null;
 }
 
-/** All keys have to match, of each key one value: a value matches what begins with it, `!` in front negates it. */
+/** Whether a secret matches a filter: one of its values begins the text. A `!` before a value negates it. */
 function matches({ name, tags }: Secret, { key, values }: Filter): boolean {
   const texts = {
     name: [name],
@@ -48,7 +48,7 @@ function matches({ name, tags }: Secret, { key, values }: Filter): boolean {
 
 const invalid = (message: string): AwsError => new AwsError('InvalidParameterException', message);
 
-/** AWS Secrets Manager as documented, as far as this project uses it; as strict as the service itself. */
+/** AWS Secrets Manager as its documentation describes it, as far as this project uses it, and as strict. */
 export class StandinSecretsManager implements Service {
   readonly targetPrefix = 'secretsmanager.';
   readonly #secrets = new Map<string, Secret>();
@@ -172,7 +172,7 @@ export class StandinSecretsManager implements Service {
     if (denied('BatchGetSecretValue')) throw new AwsError('AccessDeniedException', 'no batches');
     const values: unknown[] = [];
     const errors: unknown[] = [];
-    // The answer has an order of its own.
+    // The service does not answer in the order of the request.
     for (const id of [...ids].reverse()) {
       try {
         if (denied(this.#find(id)?.name ?? id)) throw new AwsError('AccessDeniedException', 'not authorized');

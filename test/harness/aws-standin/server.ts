@@ -10,18 +10,18 @@ import { StandinSsm } from './ssm.js';
 export interface LoggedCall extends RequestFacts {
   readonly atMs: number;
   readonly write: boolean;
-  /** `ok`, the name of the error, or the kind of the fault that cut the request off. */
+  /** `ok`, the name of the error, or the kind of the fault that prevented an answer. */
   outcome: string;
   /** Whether the operation was carried out. */
   applied: boolean;
-  /** The number of the fault that hit it; null: none did. */
+  /** The number of the fault that hit it; null if none did. */
   faultId: number | null;
 }
 
 export interface StandinSettings {
-  /** Before each operation. */
+  /** The pause before each operation. */
   latencyMs?: number;
-  /** Further writes in one second are throttled; no limit where it is missing or 0. */
+  /** More writes in one second are throttled. 0 or missing: no limit. */
   writesPerSecond?: number;
   maxSecrets?: number;
   maxParameters?: number;
@@ -30,16 +30,16 @@ export interface StandinSettings {
 export interface AwsStandin {
   readonly url: string;
   readonly port: number;
-  /** Without those for what {@link secrets} leaves out. */
+  /** Without the calls for the marker, which {@link secrets} leaves out, too. */
   readonly calls: readonly LoggedCall[];
-  /** Arms a fault; the number takes it back. */
+  /** Arms a fault. Returns its number, by which {@link clearFaults} removes it. */
   fault(fault: Fault): number;
   clearFaults(id?: number): void;
-  /** Whether this fault may still hit a request: it has not been used up, nor taken back. */
+  /** Whether this fault may still hit a request: it is neither used up nor removed. */
   isArmed(id: number): boolean;
   clearCalls(): void;
   configure(settings: StandinSettings): void;
-  /** Without that in which the store remembers who works on it. */
+  /** Without the marker, which says which installation works on the store. */
   secrets(): StoredSecret[];
   seed(service: 'secretsmanager' | 'ssm', secret: SeededSecret): void;
   /** Forgets secrets, faults, calls and settings. */
@@ -49,7 +49,7 @@ export interface AwsStandin {
 
 const SERVICES = ['secretsmanager', 'ssm'] as const;
 
-/** One server that speaks both AWS JSON protocols and, below `/standin/`, takes its script (see control.ts). */
+/** A server that speaks both AWS JSON protocols. Tests control it by requests below `/standin/` (control.ts). */
 export class Standin implements AwsStandin {
   readonly secretsManager = new StandinSecretsManager();
   readonly ssm = new StandinSsm();
@@ -228,7 +228,7 @@ function signerOf(request: IncomingMessage): string | null {
   return /Credential=([^/]+)\//.exec(request.headers.authorization ?? '')?.[1] ?? null;
 }
 
-/** Null where the client went away in the middle of its request. */
+/** Null if the client went away during its request. */
 async function bodyOf(request: IncomingMessage): Promise<string | null> {
   try {
     const chunks: Buffer[] = [];
@@ -239,7 +239,7 @@ async function bodyOf(request: IncomingMessage): Promise<string | null> {
   }
 }
 
-/** Runs at once; the result, or the error, comes later. */
+/** Runs at once, but gives the result, or the error, later. */
 async function late<T>(run: () => T, delayMs: number): Promise<T> {
   try {
     return run();

@@ -44,7 +44,7 @@ function matches({ name, tags }: Parameter, { key, option, values }: Filter): bo
   return values.some((value) => name.startsWith(`${value}/`));
 }
 
-/** The SSM Parameter Store as documented, as far as this project uses it; as strict as the service itself. */
+/** The SSM Parameter Store as its documentation describes it, as far as this project uses it, and as strict. */
 export class StandinSsm implements Service {
   readonly targetPrefix = 'AmazonSSM.';
   readonly #parameters = new Map<string, Parameter>();
@@ -141,7 +141,7 @@ export class StandinSsm implements Service {
     if (new Set(bare).size < bare.length) throw invalid('a parameter is named twice');
     const found: unknown[] = [];
     const missing: string[] = [];
-    // The answer has an order of its own.
+    // The service does not answer in the order of the request.
     for (const name of [...names].reverse()) {
       try {
         found.push(this.#get(name, input.flag('WithDecryption')));
@@ -173,7 +173,7 @@ export class StandinSsm implements Service {
     };
   }
 
-  /** Without tags, as the service: its filters alone know them. */
+  /** Like the service, it shows no tags: only its filters look at them. */
   #describeMany(input: Input): unknown {
     const found = [...this.#parameters.values()].filter((one) =>
       input.filters('ParameterFilters').every((filter) => matches(one, filter)),

@@ -6,8 +6,8 @@ import { ADDRESS_VARIABLES, type PartName } from '../names.js';
 import { forget, keep } from '../reaper.js';
 import { findExecutable, runCommand } from '../run-command.js';
 
-/** A part in a container: it has an address and an end, but no process of ours to stop or kill. */
-export interface ContainerPart {
+/** A part in a container. Tests cannot stop or kill its process. */
+interface ContainerPart {
   readonly part: PartName;
   readonly address: string;
   dispose(): Promise<void>;
@@ -47,8 +47,8 @@ export async function dockerAnswers(): Promise<boolean> {
 }
 
 /**
- * One service of docker-compose.yml in a Compose project of its own, on a free port. Not shared with a Compose project
- * of yours: its data are gone at the end.
+ * Starts one service of docker-compose.yml in a new Compose project, on a free port. It does not touch your own Compose
+ * project. Its data are removed at the end.
  */
 export async function composePart(part: PartName): Promise<ContainerPart> {
   const { service, portVariable, address } = RECIPES[part];
@@ -72,7 +72,7 @@ export async function composePart(part: PartName): Promise<ContainerPart> {
   return { part, address: address(port, password), dispose };
 }
 
-/** The address that was given for a part, if any. */
+/** The address of a part in its environment variable, if set. */
 export function givenAddress(part: PartName, env: NodeJS.ProcessEnv = process.env): string | undefined {
   const address = env[ADDRESS_VARIABLES[part]]?.trim();
   return address === '' ? undefined : address;

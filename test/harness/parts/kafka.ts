@@ -11,29 +11,29 @@ import { LocalPart, makeDataDir, type PartHandle } from './local-part.js';
 const KAFKA_VERSION = '4.1.1';
 const LOG4J_VERSION = '2.24.3';
 
-/** What has to be installed for {@link launchKafka}; fails naming it. */
+/** Throws an error that names what {@link launchKafka} needs and is not installed. */
 export function checkKafkaTools(): void {
   requireExecutable('java', 'a Java runtime, 17 or newer');
   requireExecutable('mvn', 'Maven, for the download of Kafka');
 }
 
-/** What a broker has beside the plain listener that its {@link PartHandle.address} tells. */
-export interface KafkaExtras {
+/** What a broker has in addition to the plain listener at its {@link PartHandle.address}. */
+interface KafkaExtras {
   readonly listeners?: readonly ExtraListener[];
-  /** Further lines of server.properties. */
+  /** More lines of server.properties. */
   readonly properties?: Readonly<Record<string, string | number>>;
-  /** Further arguments of `StorageTool format`: users of SCRAM are made there. */
+  /** More arguments of `StorageTool format`, which creates the users of SCRAM. */
   readonly formatArgs?: readonly string[];
 }
 
-export interface ExtraListener {
-  /** Upper case; `listener.name.<lower case>.…` are its own properties. */
+interface ExtraListener {
+  /** In upper case. Its properties are `listener.name.<lower case>.…`. */
   readonly name: string;
   readonly protocol: 'SSL' | 'SASL_SSL' | 'SASL_PLAINTEXT';
   readonly port: number;
 }
 
-/** One Kafka node in KRaft mode on 127.0.0.1, topics are not created by themselves. About 6 s. */
+/** Starts one Kafka node in KRaft mode on 127.0.0.1. It does not create topics by itself. About 6 s. */
 export async function launchKafka(extras: KafkaExtras = {}): Promise<PartHandle> {
   checkKafkaTools();
   const libs = join(await cached(`kafka-${KAFKA_VERSION}`, downloadKafka), 'libs');
@@ -80,7 +80,7 @@ export async function launchKafka(extras: KafkaExtras = {}): Promise<PartHandle>
   return handle;
 }
 
-/** Kafka's own form of a UUID: 16 bytes in base64url. It must not begin with a dash, or it is taken for an option. */
+/** A UUID in Kafka's form, 16 bytes in base64url. With a dash at the beginning, Kafka would take it for an option. */
 function clusterId(): string {
   const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url');
   return id.startsWith('-') ? clusterId() : id;
@@ -97,8 +97,8 @@ async function brokerAnswers(address: string): Promise<boolean> {
   }
 }
 
-/** The first group of a cluster waits for the topic of the offsets; tests should not have to. */
-export async function waitForCoordinator(address: string): Promise<void> {
+/** Waits until Kafka has made the topic for offsets, so that the first test with a group does not have to. */
+async function waitForCoordinator(address: string): Promise<void> {
   const admin = quietKafka(address, { attempts: 0 }).admin();
   await admin.connect();
   try {
@@ -181,10 +181,10 @@ function serverProperties(
     'transaction.state.log.num.partitions': 1,
     'share.coordinator.state.topic.replication.factor': 1,
     'share.coordinator.state.topic.min.isr': 1,
-    // Tests of rebalances want short sessions, and no pause before the first assignment.
+    // Tests of rebalances need short sessions, and no pause before the first assignment.
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 1000,
-    // A killed broker may not come back under its number before its session has run out; default 9 s.
+    // A killed broker cannot return under its number before its session expires. Default 9 s.
     'broker.session.timeout.ms': 2000,
     'broker.heartbeat.interval.ms': 500,
     'num.network.threads': 2,

@@ -9,25 +9,25 @@ import { forget, keep } from '../reaper.js';
 import { lastLines } from '../run-command.js';
 import { waitFor } from '../wait-for.js';
 
-/** A server of one's own, on a port and with data of its own. */
+/** A server for one test, with its own port and data. */
 export interface PartHandle {
   readonly part: PartName;
-  /** As in {@link PartState}; stays the same over restarts. */
+  /** As in {@link PartState}. It stays the same over restarts. */
   readonly address: string;
   readonly dataDir: string;
-  /** What the server printed, over all its starts. */
+  /** The output of the server, over all its starts. */
   readonly logFile: string;
-  /** Of the running server; fails where it does not run. */
+  /** The number of the running server's process. Throws if it does not run. */
   readonly pid: number;
-  /** Ends it in an orderly way and keeps its data (moto keeps all in memory: nothing is left). */
+  /** Stops it in an orderly way. Its data stay, except for moto's, which are in memory. */
   stop(): Promise<void>;
-  /** SIGKILL; resolves when it is gone. Data are kept. */
+  /** Sends SIGKILL. Resolves when the server is gone. Its data stay. */
   kill(): Promise<void>;
-  /** SIGSTOP: the server keeps its connections and says nothing any more. */
+  /** Sends SIGSTOP: the server keeps its connections but no longer answers. */
   suspend(): void;
   /** SIGCONT. */
   resume(): void;
-  /** Starts it again on the same port and data; resolves when it answers. */
+  /** Starts it again on the same port and data. Resolves when it answers. */
   start(): Promise<void>;
   /** `stop`, then `start`. */
   restart(): Promise<void>;
@@ -40,25 +40,25 @@ export interface Owner {
   readonly gid: number;
 }
 
-export interface LocalPartSpec {
+interface LocalPartSpec {
   readonly part: PartName;
   readonly address: string;
   readonly dataDir: string;
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** Whom the server runs as, where not as ourselves. */
+  /** The user that the server runs as. Default: our own. */
   readonly owner?: Owner | undefined;
-  /** What the server takes as an orderly stop. Default SIGTERM. */
+  /** The signal for an orderly stop. Default SIGTERM. */
   readonly stopSignal?: NodeJS.Signals;
-  /** Whether it answers; may throw as long as it does not. */
+  /** Whether it answers. May throw while it does not. */
   readonly answers: () => Promise<boolean>;
 }
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
 
-/** A folder for a server's data that is gone when this process is. Owned by whom the server runs as. */
+/** A folder for a server's data, owned by the server's user. It is removed when this process ends. */
 export function makeDataDir(part: PartName, owner?: Owner): string {
   const dir = mkdtempSync(join(tmpdir(), `csw-${part}-`));
   keep({ dir });
@@ -152,7 +152,7 @@ export class LocalPart implements PartHandle {
     const { command, args, env, owner } = this.#spec;
     const log = openSync(this.logFile, 'a');
     try {
-      // A process group of its own: its children end with it, and a Ctrl-C in the terminal goes to us, not to it.
+      // In its own process group: we can end its children with it, and a Ctrl-C in the terminal reaches only us.
       const child = spawn(command, args, {
         detached: true,
         cwd: this.dataDir,
@@ -171,7 +171,7 @@ export class LocalPart implements PartHandle {
     const pid = this.#child?.pid;
     if (pid !== undefined) {
       signalGroup(pid, 'SIGCONT');
-      // The leader only: PostgreSQL's and MariaDB's own children must not get the signal twice.
+      // Only to the leader: it signals its children itself, and they must not get the signal twice.
       if (signal === 'SIGKILL') signalGroup(pid, signal);
       else signalOne(pid, signal);
       const orderly = await groupIsGone(pid, STOP_TIMEOUT_MS);
@@ -197,7 +197,7 @@ function signalOne(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It ended by itself.
+    // It has ended by itself.
   }
 }
 

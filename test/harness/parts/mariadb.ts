@@ -8,16 +8,16 @@ import { findExecutable, requireExecutable, runCommand } from '../run-command.js
 import { LocalPart, makeDataDir, type PartHandle } from './local-part.js';
 import { unprivilegedOwner } from './unprivileged.js';
 
-/** The second one for `my_print_defaults`, which `mariadb-install-db` calls. */
+/** The second one has `my_print_defaults`, which `mariadb-install-db` calls. */
 const PACKAGES = ['mariadb-server-core', 'mariadb-client-core'];
 const PROGRAMS = ['mariadbd', 'mariadb-install-db', 'my_print_defaults'];
 
-/** What has to be there (or can be installed) for {@link launchMariadb}; fails naming it. */
+/** Throws an error that names what {@link launchMariadb} needs, if it is not installed and cannot be. */
 export function checkMariadbTools(): void {
   if (!canInstall()) requireExecutable('mariadbd', 'MariaDB server');
 }
 
-/** MariaDB on 127.0.0.1 with a user `test`, a random password and all rights. About 3 s. */
+/** Starts MariaDB on 127.0.0.1 with a user `test`, a random password and all rights. About 3 s. */
 export async function launchMariadb(): Promise<PartHandle> {
   await installIfMissing();
   const mariadbd = requireExecutable('mariadbd', 'MariaDB server');
@@ -47,7 +47,7 @@ export async function launchMariadb(): Promise<PartHandle> {
   });
 }
 
-/** Run at every start. No name resolution on the server: the host of an account is its address. */
+/** Runs at every start. The server resolves no names, so the host of an account is an address. */
 const INIT_SQL = `CREATE USER IF NOT EXISTS 'test'@'127.0.0.1' IDENTIFIED BY '$password';
 GRANT ALL PRIVILEGES ON *.* TO 'test'@'127.0.0.1' WITH GRANT OPTION;
 `;
@@ -63,7 +63,7 @@ function settings(port: number, dataDir: string, data: string): string[] {
     '--max-connections=300',
     '--innodb-buffer-pool-size=128M',
     '--innodb-log-file-size=64M',
-    // Written at each commit, synced every second: a killed process loses nothing, a cut of the power would.
+    // Writes at each commit and syncs every second: only a power cut loses data, a killed process does not.
     '--innodb-flush-log-at-trx-commit=2',
     '--skip-log-bin',
     '--log-warnings=1',
@@ -79,8 +79,7 @@ function canInstall(): boolean {
 }
 
 /**
- * From Debian's packages, where we may. Only the core packages: they bring the programs, and start no service of the
- * machine's own.
+ * Installs Debian's packages if we may. Only the core packages: they have the programs and start no service.
  */
 async function installIfMissing(): Promise<void> {
   if (isInstalled() || !canInstall()) return;
@@ -93,7 +92,7 @@ async function installIfMissing(): Promise<void> {
     try {
       await runCommand('apt-get', install, { env });
     } catch {
-      // The lists of packages are missing or too old on a new machine.
+      // On a new machine the lists of packages are missing or too old.
       await runCommand('apt-get', [...wait, 'update'], { env });
       await runCommand('apt-get', install, { env });
     }

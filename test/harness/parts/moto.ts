@@ -7,12 +7,12 @@ import { LocalPart, makeDataDir, type PartHandle } from './local-part.js';
 const MOTO_VERSION = '5.2.5';
 const PACKAGES = [`moto[secretsmanager,ssm]==${MOTO_VERSION}`, 'flask==3.1.3', 'flask-cors==6.0.5'];
 
-/** What has to be installed for {@link launchMoto}; fails naming it. */
+/** Throws an error that names what {@link launchMoto} needs and is not installed. */
 export function checkMotoTools(): void {
   requireExecutable('python3', 'Python 3 with venv and pip');
 }
 
-/** moto, an emulator of AWS, on 127.0.0.1; keeps all in memory. About 2 s. */
+/** Starts moto, an emulator of AWS, on 127.0.0.1. Its data are in memory. About 2 s. */
 export async function launchMoto(): Promise<PartHandle> {
   checkMotoTools();
   const venv = await cached(`moto-${MOTO_VERSION}`, installMoto);
@@ -30,7 +30,7 @@ export async function launchMoto(): Promise<PartHandle> {
   });
 }
 
-export async function motoAnswers(address: string): Promise<boolean> {
+async function motoAnswers(address: string): Promise<boolean> {
   const response = await fetch(`${address}/moto-api/data.json`, { signal: AbortSignal.timeout(5_000) });
   return response.ok;
 }

@@ -7,7 +7,7 @@ import { requireExecutable, runCommand } from '../run-command.js';
 import { LocalPart, makeDataDir, type PartHandle } from './local-part.js';
 import { unprivilegedOwner } from './unprivileged.js';
 
-/** Debian keeps the server's programs out of PATH; newest version first. */
+/** Where Debian has the server's programs, outside of PATH. Newest version first. */
 function debianFolders(): string[] {
   const root = '/usr/lib/postgresql';
   try {
@@ -27,12 +27,12 @@ function tools(): { initdb: string; postgres: string } {
   };
 }
 
-/** What has to be installed for {@link launchPostgres}; fails naming it. */
+/** Throws an error that names what {@link launchPostgres} needs and is not installed. */
 export function checkPostgresTools(): void {
   tools();
 }
 
-/** PostgreSQL on 127.0.0.1 with one superuser `test` and a random password. About 2 s. */
+/** Starts PostgreSQL on 127.0.0.1 with one superuser `test` and a random password. About 2 s. */
 export async function launchPostgres(): Promise<PartHandle> {
   const { initdb, postgres } = tools();
   const owner = unprivilegedOwner(['postgres', 'nobody']);
@@ -60,7 +60,7 @@ export async function launchPostgres(): Promise<PartHandle> {
     command: postgres,
     args: ['-D', cluster, ...settings(port, dataDir)],
     owner,
-    // SIGINT is the "fast" shutdown; SIGTERM would wait for every client to leave.
+    // SIGINT is the "fast" shutdown. SIGTERM would wait for every client to leave.
     stopSignal: 'SIGINT',
     answers: () => postgresAnswers(address),
   });
@@ -71,7 +71,7 @@ function settings(port: number, socketDir: string): string[] {
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: socketDir,
-    // Safe as long as the machine lives: tests kill processes, they do not cut the power.
+    // Tests kill processes and do not cut the power, so nothing is lost without it.
     fsync: 'off',
     synchronous_commit: 'on',
     max_connections: 200,
@@ -83,7 +83,7 @@ function settings(port: number, socketDir: string): string[] {
 
 async function postgresAnswers(address: string): Promise<boolean> {
   const client = new pg.Client({ connectionString: address, connectionTimeoutMillis: 5_000 });
-  // A server that goes away while we ask is just not there yet.
+  // If the server goes away while we ask, it has not started yet.
   client.on('error', () => undefined);
   try {
     await client.connect();

@@ -8,21 +8,21 @@ import { tmpDir } from '../tmp-dir.js';
 import { launchKafka } from './kafka.js';
 import type { PartHandle } from './local-part.js';
 
-/** A certificate and its key, PEM files. */
-export interface CertificateFiles {
+/** A certificate and its key, in PEM files. */
+interface CertificateFiles {
   readonly certFile: string;
   readonly keyFile: string;
 }
 
 export interface SecureKafka {
   readonly broker: PartHandle;
-  /** `host:port` of the listener that asks for a client certificate. */
+  /** `host:port` of the listener that requires a client certificate. */
   readonly mutualTls: string;
-  /** `host:port` of the listener that has TLS and asks for a login; `127.0.0.1` is in its certificate, no name is. */
+  /** `host:port` of the listener with TLS that requires a login. Its certificate has `127.0.0.1` and no name. */
   readonly login: string;
-  /** The authority of the broker's certificate and of `client`. */
+  /** The authority that signed the certificates of the broker and of `client`. */
   readonly caFile: string;
-  /** An authority that nobody here has to do with. */
+  /** An authority that the broker does not trust. */
   readonly otherCaFile: string;
   readonly client: CertificateFiles;
   /** Signed by the other authority. */
@@ -30,21 +30,21 @@ export interface SecureKafka {
   readonly users: Users;
 }
 
-/** One password for all of them. */
 interface Users {
-  /** Of PLAIN. */
+  /** The user of PLAIN. */
   readonly plain: string;
-  /** Of SCRAM-SHA-256 and SCRAM-SHA-512. */
+  /** The user of SCRAM-SHA-256 and SCRAM-SHA-512. */
   readonly scram: string;
+  /** The password of both. */
   readonly password: string;
 }
 
-/** After this long, in milliseconds, the broker drops a connection whose client has not logged in with a token anew. */
+/** After this long, the broker closes a connection whose client has not logged in with a new token, milliseconds. */
 export const TOKEN_SESSION_MS = 12_000;
 
 /**
- * A Kafka broker of this test's own with three listeners: plain (`broker.address`), mutual TLS, and TLS with PLAIN,
- * SCRAM and OAUTHBEARER (unsigned tokens are believed). About 8 s; ended with the test or the file.
+ * Starts a Kafka broker for this test alone, with three listeners: plain (`broker.address`), mutual TLS, and TLS with PLAIN,
+ * SCRAM and OAUTHBEARER (it accepts unsigned tokens). About 8 s. It ends with the test or the file.
  */
 export async function startSecureKafka(): Promise<SecureKafka> {
   const dir = tmpDir('certificates');
@@ -80,7 +80,7 @@ export async function startSecureKafka(): Promise<SecureKafka> {
   };
 }
 
-/** A token that the broker believes, made by RFC 7515's `none` algorithm. */
+/** A token that the broker accepts, with the algorithm `none` (RFC 7515). */
 export function unsignedToken(subject: string, lifetimeSeconds: number): string {
   const nowSeconds = Math.floor(Date.now() / 1_000);
   const claims = { sub: subject, iat: nowSeconds - 60, exp: nowSeconds + lifetimeSeconds };
@@ -124,14 +124,14 @@ function loginProperties({ plain, password }: Users): Record<string, string | nu
   };
 }
 
-/** Java reads these files as Latin-1, a backslash begins an escape. */
+/** Java reads these files as Latin-1, and a backslash begins an escape. */
 function inPropertiesFile(text: string): string {
   return text
     .replaceAll('\\', '\\\\')
     .replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Salted here (RFC 5802, section 3), so that the password depends on no locale and stands in no list of processes. */
+/** Salts the password here (RFC 5802, section 3), so that no locale changes it and no list of processes shows it. */
 function scramUsers({ scram, password }: Users): string[] {
   const iterations = 4_096;
   return [256, 512].flatMap((bits) => {
@@ -156,7 +156,7 @@ async function makeAuthority(dir: string, name: string): Promise<CertificateFile
   return files;
 }
 
-/** Good for servers at 127.0.0.1 and for clients, for a day. */
+/** A certificate for a server at 127.0.0.1 or a client, valid for a day. */
 async function makeCertificate(
   dir: string,
   name: string,

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import type { Owner } from './local-part.js';
 
 /**
- * Whom a server runs as that refuses to run as root: the first of `names` that the system knows. Undefined where we are
- * not root: then it runs as ourselves.
+ * The user for a server that refuses to run as root: the first of `names` that the system has. Undefined if we are not
+ * root, because the server can run as our own user then.
  */
 export function unprivilegedOwner(names: readonly string[]): Owner | undefined {
   if (process.getuid?.() !== 0) return undefined;
