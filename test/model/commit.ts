@@ -4,19 +4,19 @@ import { row } from './state.js';
 
 /** The database's transactions: src/database/ledger.ts with src/database/apply-changes.ts. */
 
-/** ledger.ts ClaimGroup: a claim taken; a later one has a larger epoch. */
+/** ledger.ts ClaimGroup: takes a claim. A later claim has a larger epoch. */
 export function takeClaim(state: State, actor: Actor, raises = true): void {
   if (raises) state.claim.epoch += 1;
   state.claim.held = true;
   actor.epoch = state.claim.epoch;
 }
 
-/** Whether the claim, by its holder's own clock, has time left for a request. */
+/** Whether the claim has time left for a request, by its holder's own clock. */
 export function isFresh({ claim }: State, actor: Actor): boolean {
   return claim.held && claim.epoch === actor.epoch;
 }
 
-/** stored-secrets.ts marks: before the first request, the name about to be written is recorded. */
+/** state-change.ts marks(): records the name before the first request writes to it. */
 export function mark(state: State, store: number): void {
   const own = row(state, store);
   const former = own.st === 'none' || own.st === 'deleted';
@@ -35,13 +35,13 @@ export function planOf(
     status: next.status,
     reference: next.reference,
     own: state.rows.map((one) => ({ ...one })),
-    // While the connection is another manager's, no field uses a name of this one.
+    // While another manager has the connection's secrets, no field uses a name of this one.
     wasUsed: state.reference?.store === store,
     superseded: [...next.superseded],
   };
 }
 
-/** plan.ts #newStateChanges: everything of an applied event in one transaction. */
+/** state-change.ts: everything of an applied event in one transaction. */
 export function commitState(
   state: State,
   actor: Actor,
@@ -75,7 +75,7 @@ interface Committed {
   readonly rules: Switches;
 }
 
-/** stored-secrets.ts committed() and retired(); null: the row stays as it is. */
+/** state-change.ts committed() and retired(). Null: the row stays as it is. */
 function committedRow(own: Row, store: number, { plan, actor, version, rules }: Committed): Row | null {
   const sus = suspicion(own, actor.epoch, rules);
   if (plan.reference?.store === store) {
@@ -91,32 +91,32 @@ export function retiredRow(own: Row, sus: number, rules: Switches): Row | null {
   return own.st === 'live' || isLeftover ? { ...own, st: 'retired', sus, due: 0 } : null;
 }
 
-/** stored-secrets.ts #suspicion: a name that somebody else's claim left as `writing` is in doubt. */
+/** state-change.ts #suspicion: a name is in doubt if another claim left it as `writing`. */
 export function suspicion(own: Row, epoch: number, rules: Switches): number {
   if (!rules('suspect')) return 0;
   return own.st === 'writing' ? epoch : own.sus;
 }
 
-/** A mark of no epoch: whoever comes next may compare the versions. */
+/** A mark without an epoch: the next claim may compare the versions. */
 export const AT_ONCE = 0.5;
 
-/** plan.ts refuse/wait with stored-secrets.ts abandoned(): the old state stays. */
+/** plan.ts refuse and wait, with state-change.ts abandoned(): the old state stays. */
 export function abandon(state: State, actor: Actor, plan: Plan, rules: Switches): void {
   const own = plan.own[actor.store] as Row;
   const { ver } = own;
   const before = suspicion(own, actor.epoch, rules);
-  // Every request of its own was answered. What was applied to a live name is not what is recorded: put right at once.
+  // All its own requests were answered. A live name has another value than the recorded one, and is repaired at once.
   const isOther = actor.hasApplied && plan.wasUsed && rules('suspect') && rules('abandoned-in-doubt');
   const sus = before === 0 && isOther ? AT_ONCE : before;
   state.rows[actor.store] = { st: plan.wasUsed ? 'live' : 'retired', ver, sus, due: 0 };
-  // mover.ts: nothing but the names; the connection stays where it is. So where the event comes again.
+  // mover.ts, and an event that comes again: only the names change, and the connection stays in its manager.
   if (actor.job === 'migrate' || actor.refusal === 'again') return;
   if (actor.refusal === 'waiting') keepWaiting(state, actor.event);
   else refuse(state, actor.event, 'refused');
   actor.revisions = [...state.unsent];
 }
 
-/** unprocessed.ts refusal: inbox, the kept event, a record for the dead-letter topic unless it was there before. */
+/** unprocessed.ts refusal: the inbox, the dead letter, and a record for the topic unless the dead letter was there before. */
 export function refuse(state: State, event: number, outcome: 'refused' | 'blocked'): void {
   state.inbox[event] = outcome;
   if (state.kept[event] !== 'dead') state.unsent.push(0);

@@ -30,7 +30,7 @@ const ALL = (): boolean => true;
 const context = realContext();
 const TIMEOUT_MS = 120_000;
 
-/** What the decisions of one history depend on, each once, from everything that one fault can lead to. */
+/** Every distinct situation in which the code decides, from all states of one history that one fault can lead to. */
 function decisionStates(history: History): State[] {
   const world: World = { history, stores: ['ssm'], rules: ALL, lateSends: false, longClaims: false };
   const found = new Map<string, State>();
@@ -108,7 +108,7 @@ function compareDecisions(
     compareCommits(after, own, real.changes, events, number, where);
     return;
   }
-  // As in the code: the plan is judged by the rows before the marks.
+  // As in the code, the plan looks at the rows before the marks.
   mark(after, 0);
   expect(modelRow(own, real.changes.stored), `${where}: marks`).toEqual(after.rows[0]);
   expect(
@@ -198,7 +198,7 @@ describe('the model tidies as the code does, whatever state a secret is in', () 
     let modelled: State | null = null;
     tidy(state, 0, world, (next) => (modelled = next));
     const locked = realState(state, realEvents(history, context, false), 0, context);
-    // Every mark and every grace is over.
+    // At a time when every mark and every grace is over.
     const stored = locked.stored.map((row) => ({
       ...row,
       suspectUntilMs: row.suspectUntilMs === null ? null : locked.nowMs,

@@ -5,7 +5,7 @@ import { row, type InboxOutcome, type Reference, type Row, type State } from './
 /** The switches of one run. */
 export type Switches = (rule: Rule) => boolean;
 
-/** What an event makes of a connection: the new state of a commit. */
+/** The new state that a commit gives the connection. */
 export interface NewState {
   readonly status: 'live' | 'deleted';
   readonly applied: number;
@@ -18,7 +18,7 @@ export type Decision =
   | { readonly kind: 'settle' | 'acknowledge'; readonly outcome: InboxOutcome; readonly remember: boolean }
   | { readonly kind: 'refuse'; readonly outcome: 'refused' | 'blocked' }
   | { readonly kind: 'commit'; readonly next: NewState }
-  /** `isCopy`: the value goes on, and is not where the active manager keeps it. */
+  /** `isCopy`: the value stays the same, but must be copied to the active manager. */
   | {
       readonly kind: 'write';
       readonly next: NewState;
@@ -54,7 +54,7 @@ export function decide(
   if (event.kind === 'D') return apply(state, next('deleted', null), 'nothing', store);
   if (event.kind === 'n') return apply(state, next('live', null), 'nothing', store);
   if (event.kind === 'm') {
-    // field-rules.ts #kept: at home it stays, else it is copied, with the fingerprint and order that belong to it.
+    // field-rules.ts #kept: a value in the active manager stays; another is copied with its own fingerprint and order.
     if (state.reference !== null)
       return apply(
         state,
@@ -116,7 +116,7 @@ function isUnchanged({ reference, rows }: State, value: string, store: number): 
   return reference?.value === value && reference.store === store && stored?.st === 'live' && stored.sus === 0;
 }
 
-/** move.ts decideMove: the same with no event. Null: it is the active manager's already, or has nothing to move. */
+/** move.ts decideMove: the same without an event. Null: the active manager has it already, or there is nothing to move. */
 export function decideMove(state: State, store: number): Decision | null {
   if (state.manager === -1 || state.manager === store || state.status !== 'live') return null;
   const { applied, reference } = state;
@@ -130,12 +130,12 @@ function isAtHome({ reference }: State, store: number): boolean {
   return reference?.store === store;
 }
 
-/** stored-secrets.ts isKnown */
+/** state-change.ts isKnown */
 export function isKnown({ st, ver }: Row): boolean {
   return st !== 'none' && st !== 'deleted' && ver !== 0;
 }
 
-/** blocking.ts blockerOf: an older dead letter that was to set the field which this event masks. */
+/** blocking.ts blockerOf: an older dead letter that would set the field which this event masks. */
 function blocks(state: State, { events }: History, number: number): boolean {
   const event = events[number];
   if (event?.kind !== 'm') return false;

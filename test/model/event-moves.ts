@@ -16,16 +16,16 @@ import {
   startWriting,
 } from './write-moves.js';
 
-/** The way of one event: src/pipeline/event-processor.ts, writer.ts, publisher.ts; offsets: src/kafka/partition-run.ts. */
+/** The steps of one event: src/pipeline/event-processor.ts, writer.ts, under-claim.ts; offsets: consumers/partition-run.ts. */
 
-/** An idle thread takes up an event: from a partition, again, or from the table of waiting ones. */
+/** An idle thread takes an event: a new record, a redelivered one, or a waiting event from the table. */
 export function takeUp(before: State, index: number, world: World, emit: Emit): void {
   world.history.partitions.forEach((events, partition) => {
     const committed = before.offsets[partition] ?? 0;
     const isTaken = before.actors.some(
       ({ phase, after }) => phase !== 'idle' && world.history.events[after]?.partition === partition,
     );
-    // kafka/watermark.ts: without it, whoever finishes a later record commits an earlier one with it.
+    // consumers/watermark.ts: without it, finishing a later record would commit the offset of an unfinished earlier one.
     const ahead = world.rules('watermark') ? 1 : 2;
     events.slice(0, committed + ahead).forEach((event, offset) => {
       const isUnusual = offset < committed || (isTaken && offset === committed);
@@ -36,7 +36,7 @@ export function takeUp(before: State, index: number, world: World, emit: Emit): 
   if (world.rules('durable-scan')) takeUpWaiting(before, index, world, emit, -1);
 }
 
-/** src/pipeline/pipeline.ts retryKept; its time may be over. */
+/** src/pipeline/pipeline.ts retryKept. The event's time may be over. */
 export function takeUpWaiting(before: State, index: number, world: World, emit: Emit, after: number): void {
   before.kept.forEach((kept, event) => {
     if (kept !== 'waiting') return;
@@ -46,7 +46,7 @@ export function takeUpWaiting(before: State, index: number, world: World, emit: 
   });
 }
 
-/** Everything else is done: a waiting event has nothing more to wait for. */
+/** Whether everything else is done, so that a waiting event has nothing left to wait for. */
 function isCalm({ offsets, actors }: State, { history }: World): boolean {
   const isRead = history.partitions.every((events, partition) => offsets[partition] === events.length);
   return isRead && actors.every(({ phase }) => phase === 'idle');
@@ -145,7 +145,7 @@ function claim(step: Step, world: World, decision: Decision): void {
   }
 }
 
-/** plan.ts #settle: no claim. */
+/** plan.ts #settle: takes no claim. */
 function settleEvent(
   step: Step,
   world: World,
@@ -160,7 +160,7 @@ function settleEvent(
   finish(step, world);
 }
 
-/** Every further step of an event. */
+/** The next step of an event. */
 export function proceed(before: State, index: number, world: World, emit: Emit): void {
   const { phase } = before.actors[index] as Actor;
   const step = (): Step => new Step(before, index, emit);

@@ -5,11 +5,11 @@ import { initialState, type State } from './state.js';
 import { successors } from './world-moves.js';
 
 export interface Limits {
-  /** Kills, stops, time-outs, throttles, refusals, redeliveries and rebalances in one run of the world, together. */
+  /** How many faults there are in one run: kills, stops, time-outs, throttles, refusals, redeliveries and rebalances. */
   readonly faults: number;
-  /** Changes of manager in one run. */
+  /** How many changes of manager there are in one run. */
   readonly moves: number;
-  /** Gives up (and says so) beyond this many states. */
+  /** Stops, and says so, after this many states. */
   readonly maxStates: number;
 }
 
@@ -17,9 +17,9 @@ export interface Exploration {
   readonly states: number;
   readonly transitions: number;
   readonly durationMs: number;
-  /** False: there were more states than the limit. */
+  /** False if there are more states than the limit. */
   readonly isComplete: boolean;
-  /** The shortest way to a state that breaks an invariant. */
+  /** One of the shortest ways to a state that breaks an invariant. */
   readonly counterExample: CounterExample | null;
 }
 
@@ -30,9 +30,9 @@ export interface CounterExample {
 }
 
 /**
- * Breadth first, so that the first violation is one with the fewest steps.
+ * Explores all states, breadth first, so that the first violation has the fewest steps.
  *
- * @param visit called with every state whose successors are looked at
+ * @param visit called with every state whose successors are explored
  */
 export function explore(world: World, limits: Limits, visit?: (state: State) => void): Exploration {
   return new Explorer(world, limits, visit).run();
@@ -42,7 +42,7 @@ class Explorer {
   readonly #world: World;
   readonly #limits: Limits;
   readonly #seen = new Set<string>();
-  /** By number of the state: the one before it, and which of that one's successors it is. */
+  /** For each state, by its number: the state before it, and which of that state's successors it is. */
   readonly #parents: number[] = [];
   readonly #choices: number[] = [];
   readonly #visit: (state: State) => void;
@@ -113,7 +113,7 @@ class Explorer {
     return null;
   }
 
-  /** Walks the way again, this time with words. */
+  /** Goes the way to a state again and describes each step. */
   #trace(number: number, wrong: string): CounterExample {
     const choices: number[] = [];
     for (let at = number; at > 0; at = this.#parents[at] ?? 0) choices.unshift(this.#choices[at] ?? 0);

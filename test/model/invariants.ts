@@ -2,7 +2,7 @@ import { expectedState } from './history.js';
 import type { World } from './moves.js';
 import type { State } from './state.js';
 
-/** What is wrong with a state, in words; null: nothing. `isEnd`: nothing more happens by itself. */
+/** What is wrong with a state, in words; null: nothing. @param isEnd whether nothing more happens by itself */
 export function violation(state: State, world: World, isEnd: boolean): string | null {
   if (state.broken !== '') return state.broken;
   return (
@@ -10,7 +10,7 @@ export function violation(state: State, world: World, isEnd: boolean): string | 
   );
 }
 
-/** Whatever is live and not in doubt is exactly what the store holds: readers rely on it at any time. */
+/** A live secret that is not in doubt is exactly what the store has. Readers rely on that at any time. */
 function inDoubt({ rows, stores, reference }: State): string | null {
   for (const [store, { st, ver, sus }] of rows.entries()) {
     if (st !== 'live' || sus !== 0) continue;
@@ -24,7 +24,7 @@ function inDoubt({ rows, stores, reference }: State): string | null {
   return null;
 }
 
-/** Invariant 5: no owned secret in the store is unknown to the database. */
+/** Invariant 5: the database knows every owned secret in the store. */
 function unknownSecret({ rows, stores }: State): string | null {
   const isUnknown = stores.some(({ versions }, store) => {
     const st = rows[store]?.st;
@@ -33,7 +33,7 @@ function unknownSecret({ rows, stores }: State): string | null {
   return isUnknown ? 'a secret of ours is in the store, and the database does not know it' : null;
 }
 
-/** Invariant 3: once all is marked as sent, the last record is the newest. */
+/** Invariant 3: once all records are marked as sent, the topic's last record is the newest. */
 function lastRecord({ unsent, topic, revision, late, actors }: State): string | null {
   const isSending = [...late, ...actors.map(({ request }) => request)].some((one) => one?.op === 'send');
   if (unsent.some((one) => one > 0) || topic === revision || isSending) return null;
@@ -44,7 +44,7 @@ function atTheEnd(state: State, world: World): string | null {
   return unfinished(state, world) ?? outcomes(state, world) ?? newest(state, world);
 }
 
-/** Nothing may be left over when nothing more happens by itself. */
+/** When nothing more happens by itself, nothing may be left half-done. */
 function unfinished(state: State, { history }: World): string | null {
   if (history.partitions.some((events, partition) => (state.offsets[partition] ?? 0) < events.length))
     return 'an event is never acknowledged';
@@ -56,13 +56,13 @@ function unfinished(state: State, { history }: World): string | null {
   return left === undefined ? null : `a secret is left for ever in the state ${left.st}`;
 }
 
-/** Invariant 2: every event is applied, stale, duplicate, or a dead letter (that may have been superseded). */
+/** Invariant 2: every event is applied, stale, duplicate, or a dead letter, which a newer event may have superseded. */
 function outcomes({ inbox }: State, { history }: World): string | null {
   const lost = inbox.findIndex((outcome) => outcome === '' || outcome === 'waiting');
   return lost === -1 ? null : `v${history.events[lost]?.order} was acknowledged, and nothing became of it`;
 }
 
-/** Invariants 1 and 3: database and store hold the newest accepted state. */
+/** Invariants 1 and 3: database and store have the newest accepted state. */
 function newest(state: State, { history }: World): string | null {
   const isAccepted = (event: number): boolean => !['refused', 'blocked'].includes(state.inbox[event] ?? '');
   const expected = expectedState(history, isAccepted);

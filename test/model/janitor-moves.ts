@@ -3,9 +3,9 @@ import { admit, epochOf, leave } from './write-moves.js';
 import { kindOf, Step, type Emit, type World } from './moves.js';
 import { isOver, row, storeOf, type Actor, type Row, type State } from './state.js';
 
-/** The janitor: src/upkeep/tidy-plan.ts decides, janitor.ts carries out; the relay: src/pipeline/relay.ts. */
+/** The steps of the janitor (src/upkeep/tidy-plan.ts decides, janitor.ts acts) and of the relay (src/pipeline/relay.ts). */
 
-/** relay.ts: what is committed and unsent, of connections whose claim is free. */
+/** relay.ts: publishes committed, unsent records of connections without a claim. */
 export function relay(before: State, index: number, world: World, emit: Emit): void {
   if (!world.rules('relay') || before.claim.held || before.unsent.length === 0) return;
   const step = new Step(before, index, emit);
@@ -15,7 +15,7 @@ export function relay(before: State, index: number, world: World, emit: Emit): v
   step.emit(() => `claims as relay (epoch ${actor.epoch})`);
 }
 
-/** One round for each manager that still has a row: `untidy`, `planTidying`. */
+/** `untidy` and `planTidying`: one round for each manager that still has a row. */
 export function tidy(before: State, index: number, world: World, emit: Emit): void {
   if (before.claim.held && world.rules('janitor-claim')) return;
   before.rows.forEach((own, store) => {
@@ -37,7 +37,7 @@ function claim({ state, actor }: Step, world: World): void {
   else actor.epoch = state.claim.epoch;
 }
 
-/** tidy-plan.ts leftover(): a commit without requests, then a publish. */
+/** tidy-plan.ts leftover(): commits without requests, then publishes. */
 function cleanUp(step: Step, world: World, own: Row, isUsed: boolean): void {
   const { state, actor } = step;
   claim(step, world);
@@ -81,7 +81,7 @@ function startRepair(step: Step, world: World, own: Row): void {
   step.emit(() => `claims as janitor (epoch ${actor.epoch}) to repair`);
 }
 
-/** Every further step of the janitor. */
+/** The next step of the janitor. */
 export function carryOut(before: State, index: number, world: World, emit: Emit): void {
   const { phase } = before.actors[index] as Actor;
   const step = (): Step => new Step(before, index, emit);
@@ -128,7 +128,7 @@ function mayStart(step: Step, world: World): boolean {
   return admitted === 'admitted';
 }
 
-/** store.ts #delete: described first. */
+/** A store's deletion looks at the secret first. */
 function remove(step: Step, world: World): void {
   const { state, actor } = step;
   const own = rowOf(actor);
@@ -212,7 +212,7 @@ function restore(step: Step, world: World): void {
   );
 }
 
-/** janitor.ts unrepaired(): in doubt for longer. */
+/** janitor.ts unrepaired(): the secret stays in doubt for longer. */
 function answerRestore(step: () => Step, world: World): void {
   const answered = step();
   const own = rowOf(answered.actor);
@@ -236,7 +236,7 @@ function answerRestore(step: () => Step, world: World): void {
   late.emit(() => 'times out, the request is still on its way');
 }
 
-/** janitor.ts #carryOut: the commit, then publish and release unless something may still land. */
+/** janitor.ts #carryOut: commits, then publishes, and releases the claim unless a request may still land. */
 function commit(step: Step, world: World): void {
   const { state, actor } = step;
   if (actor.store !== state.active) {
@@ -250,7 +250,7 @@ function commit(step: Step, world: World): void {
   }
   state.rows[actor.rowOf] = rowOf(actor);
   actor.row = null;
-  // What a thread has seen after its claim ran out goes with its commit; what it commits has to be true.
+  // What a thread saw after its claim expired does not matter if its commit is refused. If it commits, it must be true.
   if (actor.isLost) state.broken = 'the store has lost the recorded version of a live secret';
   const runsOut = !actor.outcomeKnown && world.rules('claim-kept');
   if (runsOut || (!world.rules('janitor-claim') && !isFresh(state, actor))) {

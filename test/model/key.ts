@@ -1,9 +1,9 @@
 import type { Actor, Phase, Reference, Request, Row, State } from './state.js';
 
 /**
- * One text for all states that behave alike: the two threads are interchangeable, and of epochs and versions only the
- * order and the sameness count, so they are numbered anew. This is what makes the space finite and small. One character
- * a member: most of an exploration's time is spent here.
+ * One text for all states that behave alike. The two threads are interchangeable. Epochs and versions matter only by their
+ * order and by which are equal, so they are numbered anew. That makes the number of states finite and small. Each member is
+ * one character, because an exploration spends most of its time here.
  */
 export function keyOf(state: State): string {
   const epochs = ranked(epochsOf(state));
@@ -146,7 +146,7 @@ class KeyWriter {
   }
 }
 
-/** Sorted, each once, without 0. A handful: a sorted insertion is the fastest. */
+/** The numbers sorted, each once, without 0. There are only a few, so an insertion sort is fastest. */
 function ranked(values: readonly number[]): number[] {
   const sorted: number[] = [];
   for (const value of values) {
@@ -172,7 +172,7 @@ function epochsOf({ claim, rows, actors, late }: State): number[] {
   return found;
 }
 
-/** Every version that somebody still knows. */
+/** Every version that some row, thread or request still names. */
 export function idsOf({ rows, actors, late, stores }: State): number[] {
   const found: number[] = [];
   const add = (request: Request): void => {

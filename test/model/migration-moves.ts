@@ -5,13 +5,13 @@ import { copyState, row, storeOf, type Actor, type State } from './state.js';
 import { commitNow, startWriting } from './write-moves.js';
 
 /**
- * The change of manager: the setting changes at once, workers of the old one stop at their next transaction. An event
- * that comes for the connection brings it along in its own commit; without one the migration does the same. What goes on
- * is copied: recorded version read, written under the new manager, committed with its own fingerprint and order; the old
- * name is retired in that commit.
+ * The change of manager. The setting changes at once, and workers of the old manager stop at their next transaction. The
+ * next event of the connection moves it in its own commit. Without an event the migration does the same. A value that stays
+ * is copied: its recorded version is read, written under the new manager, and committed with its own fingerprint and order.
+ * That commit retires the old name.
  */
 
-/** A start under another manager. Threads of the old one go on until their next claim or commit asks the setting. */
+/** A start under another manager. Threads of the old one go on until their next claim or commit reads the setting. */
 export function changeManager(before: State, emit: Emit): void {
   if (before.movesLeft === 0) return;
   const state = copyState(before);
@@ -24,7 +24,7 @@ export function changeManager(before: State, emit: Emit): void {
   );
 }
 
-/** mover.ts and move.ts: what an event does with a field that it does not set, with no event. */
+/** mover.ts and move.ts: without an event they do what an event does with a field that it does not set. */
 export function migrate(before: State, index: number, world: World, emit: Emit): void {
   if (before.claim.held) return;
   const decision = decideMove(before, before.active);
@@ -45,7 +45,7 @@ export function migrate(before: State, index: number, world: World, emit: Emit):
   step.emit(() => `claims to migrate (epoch ${actor.epoch}), the name is recorded as writing`);
 }
 
-/** Reads what is to be copied: the recorded version, whatever is current. */
+/** Reads the value to copy: the recorded version, even if another is current. */
 export function read(before: State, index: number, world: World, emit: Emit): void {
   const step = new Step(before, index, emit);
   const { state, actor } = step;
@@ -54,7 +54,7 @@ export function read(before: State, index: number, world: World, emit: Emit): vo
   const wanted = world.rules('recorded-version') ? row(state, from).ver : current;
   const found = versions.find(({ id }) => id === wanted);
   if (found === undefined) {
-    // A thread whose claim is over may find anything: its commit would be refused.
+    // A thread whose claim has expired may find anything, because its commit would be refused.
     if (state.claim.epoch === actor.epoch) state.broken = 'the recorded version is gone';
     step.end();
     step.emit(() => 'does not find the recorded version');

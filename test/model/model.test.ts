@@ -6,9 +6,9 @@ import { RULE_NAMES, type Rule } from './rules.js';
 import type { StoreKind } from './store.js';
 
 const STORES = ['secrets-manager', 'ssm'] as const satisfies StoreKind[];
-/** On a busy machine; on a free core one exploration takes about two seconds. */
+/** For a busy machine. On a free core one exploration takes about two seconds. */
 const TIMEOUT_MS = 120_000;
-/** In one run; `npm test` is content with one. */
+/** Faults in one run. `npm test` explores one. */
 const FAULTS = Number(process.env['TEST_MODEL_FAULTS'] ?? 2);
 const LEAST_STATES = FAULTS < 2 ? 250 : 5_000;
 
@@ -67,7 +67,7 @@ describe(`with all rules, every history holds under ${FAULTS} ${FAULTS === 1 ? '
   );
 });
 
-/** Where a rule is needed, what goes wrong without it, and the faults it takes. */
+/** For each rule: a history that needs it, what goes wrong without it, and how many faults that takes. */
 const NEEDED: Record<Exclude<Rule, 'claim-kept'>, readonly [string, StoreKind, number, RegExp]> = {
   'publish-under-claim': ['A|D', 'secrets-manager', 0, /last record is revision 1, the newest is 2/],
   'epoch-in-token': ['A,A|B', 'secrets-manager', 1, /the store holds A/],

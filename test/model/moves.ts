@@ -3,21 +3,21 @@ import type { History } from './history.js';
 import { forgetVersions, land, type Answer, type StoreKind } from './store.js';
 import { copyState, idle, type Actor, type Request, type State } from './state.js';
 
-/** What one run explores. */
+/** The world that one run explores. */
 export interface World {
   readonly history: History;
   readonly stores: readonly StoreKind[];
   readonly rules: Switches;
-  /** Whether a send that was given up may still arrive at the broker. */
+  /** Whether a send may still arrive at the broker after its thread gave it up. */
   readonly lateSends: boolean;
   /** Whether a claim may be renewed for longer than requests can be late. */
   readonly longClaims: boolean;
 }
 
-/** Hands a successor to the explorer; the text is only asked for when a trace is printed. */
+/** Gives a successor to the explorer, which calls `text` only to print a trace. */
 export type Emit = (next: State, text: () => string) => void;
 
-/** One step of one thread, being described. */
+/** One step of one thread. */
 export class Step {
   readonly state: State;
   readonly actor: Actor;
@@ -35,20 +35,20 @@ export class Step {
     this.#emit(this.state, () => `${name} ${text()}`);
   }
 
-  /** The thread has nothing more to do for now. */
+  /** The thread becomes idle. */
   end(): void {
     const { name } = this.actor;
     this.state.actors[this.state.actors.indexOf(this.actor)] = idle(name);
   }
 
-  /** Takes one of the faults that are left; false: there is none. */
+  /** Uses up one fault. False if none is left. */
   spendFault(): boolean {
     if (this.state.faultsLeft === 0) return false;
     this.state.faultsLeft -= 1;
     return true;
   }
 
-  /** The request that this thread waits for reaches the store and is answered. */
+  /** The thread's request reaches the store, and the thread gets the answer. */
   land(world: World): Answer {
     const { request } = this.actor;
     if (request === null) throw new Error('nothing was sent');
@@ -56,7 +56,7 @@ export class Step {
     return land(this.state, kindOf(world, request), request);
   }
 
-  /** The thread gives up on its request, which may still arrive. */
+  /** The thread gives its request up. The request may still arrive. */
   giveUp(): void {
     if (this.actor.request !== null) this.state.late.push(this.actor.request);
     this.actor.request = null;

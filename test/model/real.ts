@@ -24,13 +24,13 @@ import { AT_ONCE } from './commit.js';
 import type { Row, State, Value } from './state.js';
 import { testOwnership } from '../harness/ownership.js';
 
-/** The model's states as the code's own data, and back: so that the code's decisions can be asked in every one. */
+/** Converts the model's states into the code's own data, and back, to compare the code's decisions in every state. */
 
 export const NOW_MS = T0 + 3_600_000;
 export const LATE_MS = 60_000;
 export const GRACE_MS = 86_400_000;
 const KEY = Buffer.alloc(32, 7);
-/** Nothing is hidden here: what is compared are decisions. */
+/** Seals nothing: only decisions are compared. */
 const OPEN_RING = { seal: (text: string): string => text, open: (text: string): string => text };
 
 export function realContext(): PlanContext {
@@ -101,7 +101,7 @@ export function realEvents(history: History, context: PlanContext, isLastTry: bo
   });
 }
 
-/** Marks of the model are epochs; here they are times: what is set anew is later than what was there. */
+/** The model's marks are epochs, and the code's are times. A new mark has a later time than those that were there. */
 const OLD_MARK_MS = NOW_MS + 5;
 export const NEW_EPOCH = 1_000;
 
@@ -217,7 +217,7 @@ function deadLetter(state: 'waiting' | 'dead', { eventHash, order, fields }: Pre
   return { ...head, ...place, ...times, eventOrder: order, sets, attempts: 1 };
 }
 
-/** The one row after these changes, in the model's words; a mark set anew is {@link NEW_EPOCH}. */
+/** The row after these changes, in the model's words. A new mark is {@link NEW_EPOCH}. */
 export function modelRow(own: Row, changes: StoredChanges | undefined): Row {
   const written = [
     ...(changes?.insert ?? []),
@@ -240,7 +240,7 @@ export function modelRow(own: Row, changes: StoredChanges | undefined): Row {
   };
 }
 
-/** What a commit makes of the connection, in the model's words. */
+/** The state that a commit gives the connection, in the model's words. */
 export function modelChanges(changes: Changes, events: readonly PreparedEvent[]) {
   const orderOf = (one: EventOrder | null | undefined): number =>
     events.findIndex(({ order }) => order.timestampMs === one?.timestampMs) + 1;

@@ -1,6 +1,6 @@
 /**
- * The switches of the model. The first twelve are the rules of the protocol by their numbers; the others are parts of
- * them that the code keeps in a place of its own. Each says what is left out when it is off.
+ * The switches of the model. The first twelve are the rules of the protocol, in their order. The others are parts of rules
+ * that have their own place in the code. The text of a switch says what is missing if it is off.
  */
 export const RULES = {
   'publish-under-claim': '1: records are sent without asking for the claim, and a commit releases it',

@@ -21,7 +21,7 @@ const stores = (
   valueOf('--store') === undefined ? ['secrets-manager', 'ssm'] : [valueOf('--store')]
 ) as StoreKind[];
 
-/** One line, and the counter-example where there is one. */
+/** Prints one line, and the counter-example if there is one. */
 function print(
   history: string,
   store: StoreKind,

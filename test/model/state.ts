@@ -1,20 +1,20 @@
-/** One state of the modelled world: database, stores, topics, requests on their way, and two threads of control. */
+/** One state of the modelled world: database, stores, topics, requests on their way, and two threads. */
 
-/** A text, as its fingerprint would tell it apart. */
+/** A text. Two texts are equal if their fingerprints are. */
 export type Value = 'A' | 'B';
 
 /** A row of `stored_secret` (src/database/rows.ts). */
 export interface Row {
   st: 'none' | 'writing' | 'live' | 'retired' | 'deleting' | 'deleted';
-  /** Recorded version; 0: none. */
+  /** The recorded version; 0: none. */
   ver: number;
-  /** In doubt until no request of this epoch or an older one can land; 0: not in doubt. */
+  /** The secret is in doubt until no request of this epoch or an older one can land; 0: it is not in doubt. */
   sus: number;
-  /** `deleting`: until no request of this epoch or an older one can land. */
+  /** The secret is `deleting` until no request of this epoch or an older one can land. */
   due: number;
 }
 
-/** The row of `secret_reference` of the one field. `store` is the manager that holds it. */
+/** The field's row of `secret_reference`. `store` is the manager that has the value. */
 export interface Reference {
   order: number;
   value: Value;
@@ -32,7 +32,7 @@ export interface Store {
   current: number;
 }
 
-/** A request on its way. `epoch` is of the claim it was sent under. */
+/** A request on its way. `epoch` is that of the claim under which it was sent. */
 export type Request = { readonly epoch: number; readonly store: number } & (
   | { readonly op: 'create' | 'put'; readonly value: Value; readonly id: number }
   | { readonly op: 'move'; readonly from: number; readonly to: number }
@@ -40,13 +40,13 @@ export type Request = { readonly epoch: number; readonly store: number } & (
   | { readonly op: 'send'; readonly revisions: readonly number[] }
 );
 
-/** What an event (or a change of manager) is about to commit: captured under the lock, like `WritePlan`. */
+/** What an event, or a change of manager, will commit. Decided under the row's lock, like `WritePlan`. */
 export interface Plan {
   revision: number;
   applied: number;
   status: 'live' | 'deleted';
   reference: Reference | null;
-  /** The rows before the marks: `committed()` and `abandoned()` judge by these. */
+  /** The rows before the marks, which `committed()` and `abandoned()` look at. */
   own: Row[];
   /** Whether the old reference uses the name, for `abandoned()`. */
   wasUsed: boolean;
@@ -75,45 +75,45 @@ export type Phase =
   | 'restoreWait'
   | 'tidied';
 
-/** One thread of control: a worker's lane, its relay or its janitor. Two of them meet in every possible way. */
+/** One thread: a lane of a worker, its relay or its janitor. The two threads take their steps in every possible order. */
 export interface Actor {
   name: string;
   phase: Phase;
   job: '' | 'event' | 'scan' | 'relay' | 'janitor' | 'migrate';
-  /** Number of the event; -1: none. */
+  /** The number of its event; -1: none. */
   event: number;
-  /** Number of the event whose offset is committed at the end; -1: none. */
+  /** The number of the event whose offset it commits at the end; -1: none. */
   after: number;
   epoch: number;
-  /** The active manager this thread works for. */
+  /** The manager that was active when this thread's worker started. */
   store: number;
   plan: Plan | null;
   revisions: number[];
   request: Request | null;
   version: number;
-  /** How a write that was given up ends. */
+  /** How a write that was given up ended. */
   refusal: '' | 'refused' | 'waiting' | 'again';
-  /** Whether that came after its request was applied; else that request was refused. */
+  /** Whether its request was applied before; else that request was refused. */
   hasApplied: boolean;
   isLastTry: boolean;
-  /** The janitor's row as it will be written, of `rowOf`. */
+  /** The row that the janitor will write, for the manager `rowOf`. */
   row: Row | null;
   rowOf: number;
   outcomeKnown: boolean;
   current: number;
-  /** Its claim was renewed for longer than requests can be late (an option of the world). */
+  /** Whether its claim was renewed for longer than requests can be late, which is an option of the world. */
   isRenewed: boolean;
-  /** The janitor has not found the recorded version. */
+  /** Whether the janitor did not find the recorded version. */
   isLost: boolean;
 }
 
 export type InboxOutcome = '' | 'applied' | 'stale' | 'duplicate' | 'waiting' | 'refused' | 'blocked';
 
 export interface State {
-  /** Committed offset of each partition. */
+  /** The committed offset of each partition. */
   offsets: number[];
   revision: number;
-  /** Order of the newest applied event; 0: none. */
+  /** The order of the newest applied event; 0: none. */
   applied: number;
   status: 'new' | 'live' | 'deleted';
   /** The connection's manager; -1: none yet. */
@@ -125,18 +125,18 @@ export interface State {
   stores: Store[];
   inbox: InboxOutcome[];
   kept: ('' | 'waiting' | 'dead')[];
-  /** Revisions in the outbox that are not marked as sent; 0: a dead letter. */
+  /** Revisions in the outbox that are not marked as sent. 0 stands for a dead letter. */
   unsent: number[];
-  /** Revision of the last record in the topic. */
+  /** The revision of the last record in the topic. */
   topic: number;
   active: number;
-  /** Changes of manager that may still come. */
+  /** How many changes of manager may still come. */
   movesLeft: number;
   late: Request[];
   actors: Actor[];
   faultsLeft: number;
   nextId: number;
-  /** What must never happen and has: named by the transition. */
+  /** What must never happen and did, as the transition that saw it says. */
   broken: string;
 }
 
@@ -193,7 +193,7 @@ export function initialState(events: number, options: { faults: number; moves: n
   };
 }
 
-/** Requests and plans are never changed once made, so they are shared. */
+/** A copy of a state. Requests and plans never change, so the copies share them. */
 export function copyState(state: State): State {
   return {
     ...state,
@@ -217,7 +217,7 @@ export function storeOf(state: State, store: number): Store {
   return state.stores[store] as Store;
 }
 
-/** Whether no request of this epoch or an older one can land any more: what a mark with a time stands for. */
+/** Whether no request of this epoch or an older one can land any more. In the code the time of a mark says that. */
 export function isOver(state: State, epoch: number): boolean {
   const counts = (request: Request | null): boolean =>
     request !== null && request.op !== 'send' && request.epoch <= epoch;

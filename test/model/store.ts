@@ -1,16 +1,16 @@
 import { idsOf } from './key.js';
 import { storeOf, type Request, type State } from './state.js';
 
-/** Secrets Manager: tokens, versions and a stage with compare-and-set. SSM: a counter, and what lands last is current. */
+/** Secrets Manager has tokens, versions, and a stage with compare-and-set. SSM counts versions, and the last one is current. */
 export type StoreKind = 'secrets-manager' | 'ssm';
 
 export type Answer =
   { readonly kind: 'ok'; readonly version: number } | { readonly kind: 'exists' | 'not-found' | 'changed' };
 
-/** Versions that come from a token without an epoch, by event: the same token is the same version. */
+/** Versions from a token without an epoch, by event: the same token gives the same version. */
 export const TOKEN_IDS = 1_000;
 
-/** A request reaches the store. Source: the API pages of both services, and src/secrets-managers/aws-* for the calls. */
+/** A request reaches the store. The API pages of both services say what it does; src/secrets-managers/aws-* sends it. */
 export function land(state: State, kind: StoreKind, request: Request): Answer {
   if (request.op === 'send') {
     const last = request.revisions.at(-1) ?? 0;
@@ -33,7 +33,7 @@ export function land(state: State, kind: StoreKind, request: Request): Answer {
       if (isThere) return { kind: 'exists' };
       break;
     case 'put':
-      // PutSecretValue needs a secret; PutParameter with Overwrite makes one.
+      // PutSecretValue needs an existing secret. PutParameter with Overwrite makes one.
       if (!isThere && kind === 'secrets-manager') return { kind: 'not-found' };
   }
   if (kind === 'ssm') {
@@ -44,14 +44,14 @@ export function land(state: State, kind: StoreKind, request: Request): Answer {
     return { kind: 'ok', version: id };
   }
   const known = store.versions.find(({ id }) => id === request.id);
-  // The same token again: a no-op that does not move the current version.
+  // The same token again changes nothing, not even which version is current.
   if (known !== undefined) return { kind: 'ok', version: known.id };
   store.versions.push({ id: request.id, value: request.value });
   store.current = request.id;
   return { kind: 'ok', version: request.id };
 }
 
-/** Forgets versions that nobody can name any more. */
+/** Removes versions that nothing names any more. */
 export function forgetVersions(state: State): void {
   const known = new Set(idsOf(state));
   for (const store of state.stores)

@@ -5,7 +5,7 @@ import { kindOf, requestText, Step, type Emit, type World } from './moves.js';
 import { land } from './store.js';
 import { copyState, type State } from './state.js';
 
-/** All that may happen next: a step of a thread, a kill, a request that arrives or is lost, a claim that runs out. */
+/** Everything that may happen next: a step of a thread, a kill, a request that arrives or never does, a claim that expires. */
 export function successors(state: State, world: World, emit: Emit): void {
   state.actors.forEach(({ phase }, index) => {
     if (phase === 'idle') {
@@ -34,7 +34,7 @@ const JANITOR: ReadonlySet<string> = new Set([
   'tidied',
 ]);
 
-/** SIGKILL, and the next process in its place. */
+/** SIGKILL; a new process takes the place of the killed one. */
 function kill(before: State, index: number, emit: Emit): void {
   const step = new Step(before, index, emit);
   if (!step.spendFault()) return;
@@ -43,7 +43,7 @@ function kill(before: State, index: number, emit: Emit): void {
   step.emit(() => 'is killed and starts again');
 }
 
-/** What was given up still arrives, or never does. */
+/** A request that was given up still arrives, or never does. */
 function arrivals(before: State, world: World, emit: Emit): void {
   before.late.forEach((request, place) => {
     const arrived = copyState(before);
@@ -56,7 +56,7 @@ function arrivals(before: State, world: World, emit: Emit): void {
   });
 }
 
-/** Time itself takes a claim from nobody that lives; from a holder that is stopped it does, which is a fault. */
+/** A claim expires: without a fault if its holder is gone, and as a fault (the process was stopped) if the holder lives. */
 function expire(before: State, emit: Emit): void {
   if (!before.claim.held) return;
   const state = copyState(before);

@@ -4,8 +4,8 @@ import { row, type Actor, type State } from './state.js';
 import { TOKEN_IDS } from './store.js';
 
 /**
- * From the claim to the offset: writing, committing, publishing (src/pipeline/event-processor.ts, claim-guard.ts,
- * writer.ts, publisher.ts; offsets: src/kafka/partition-run.ts).
+ * From the claim to the offset: writing, committing, publishing (src/pipeline/event-processor.ts, claim.ts,
+ * writer.ts, under-claim.ts; offsets: consumers/partition-run.ts).
  */
 
 export function nameOf({ history }: World, { event }: Pick<Actor, 'event'>): string {
@@ -16,13 +16,13 @@ export function nameOf({ history }: World, { event }: Pick<Actor, 'event'>): str
 export function startWriting({ state, actor }: Step, world: World, isCopy = false): void {
   mark(state, actor.store);
   actor.phase = isCopy ? 'read' : 'put';
-  // writer.ts requestKey: one for the whole claim; Secrets Manager names the version by it.
+  // writer.ts requestKey: the same for the whole claim. Secrets Manager uses it as the id of the version.
   actor.version = world.rules('epoch-in-token') ? state.nextId : TOKEN_IDS + actor.event;
   state.nextId += 1;
   if (!world.rules('order-of-effects') && actor.after >= 0) commitOffset(state, world, actor.after);
 }
 
-/** What comes after an event: its offset, or nothing. A kill in between is a redelivery, which is a fault of its own. */
+/** After an event: its offset, or nothing. A kill in between has the effect of a redelivery, which is another fault. */
 export function finish(step: Step, world: World): void {
   if (step.actor.after >= 0) commitOffset(step.state, world, step.actor.after);
   step.end();
@@ -40,7 +40,7 @@ export function commitNow(
   if (!world.rules('publish-under-claim')) state.claim.held = false;
 }
 
-/** claim-guard.ts admitWrite: renews while the epoch is the newest, then asks for the time; null: the claim is lost. */
+/** claim.ts admitWrite: renews the claim if its epoch is the newest, then checks the time. Null: another holder has it. */
 export function admit({ state, actor }: Step, world: World): 'admitted' | 'renewed' | null {
   if (isFresh(state, actor) || !world.rules('claim-before-write')) return 'admitted';
   if (state.claim.epoch !== actor.epoch) return null;
@@ -49,7 +49,7 @@ export function admit({ state, actor }: Step, world: World): 'admitted' | 'renew
   return 'renewed';
 }
 
-/** A request of a claim that was renewed for too long is not covered by the marks which that claim itself has set. */
+/** If a claim is renewed for too long, its marks end before its own requests stop being late. */
 export function epochOf({ epoch, isRenewed }: Actor): number {
   return isRenewed ? epoch + 0.5 : epoch;
 }
@@ -79,7 +79,7 @@ export function put(step: Step, world: World): void {
   step.emit(() => `sends ${plan.known ? 'put' : 'create'} ${plan.value}`);
 }
 
-/** writer.ts write: answered, refused after a part, failed for certain, or of unknown outcome. */
+/** writer.ts write: it is answered, refused after a part of the writes, failed for certain, or has an unknown outcome. */
 export function answerPut(step: () => Step, world: World): void {
   const answered = step();
   const answer = answered.land(world);
@@ -102,7 +102,7 @@ export function answerPut(step: () => Step, world: World): void {
   timeOut(step(), world);
 }
 
-/** mover.ts leaves the name to whoever claims next; an event takes its mark back, and comes again. */
+/** mover.ts leaves the name to the next claim. An event takes its mark back, and comes again. */
 function throttle(step: Step): void {
   if (!step.spendFault()) return;
   const { state, actor } = step;
@@ -128,7 +128,7 @@ function refusePart(step: Step, world: World, refusal: 'refused' | 'waiting'): v
   );
 }
 
-/** The store answers that it does not take it (SECRET_NOT_OWNED, a quota), or another field's write is refused before. */
+/** The store refuses the write (SECRET_NOT_OWNED, a quota), or refuses another field's write before it. */
 function refuseAll(step: Step, refusal: 'refused' | 'waiting'): void {
   if (!step.spendFault()) return;
   step.actor.request = null;
@@ -154,7 +154,7 @@ function timeOut(step: Step, world: World): void {
   step.emit(() => 'times out, the request is still on its way; tries again under the same claim');
 }
 
-/** ledger.ts commit(): the epoch and the active manager are checked, whoever's time is up. */
+/** ledger.ts commit(): checks the epoch and the active manager, not the time. */
 export function commit(step: Step, world: World): void {
   const { state, actor } = step;
   const { plan } = actor;
@@ -187,7 +187,7 @@ export function commit(step: Step, world: World): void {
   );
 }
 
-/** publisher.ts publish: a send starts only under a claim that has time for it. */
+/** under-claim.ts: a send starts only if the claim has time for it. */
 export function publish(step: Step, world: World): void {
   const { state, actor } = step;
   if (actor.revisions.length === 0) {
@@ -221,7 +221,7 @@ export function answerSend(step: () => Step, world: World): void {
   leave(failed, 'gives the send up, which may still arrive; the claim stays');
 }
 
-/** ledger.ts settle(): marks as sent, and releases the claim if its epoch still is the newest. */
+/** ledger.ts settle(): marks the records as sent, and releases the claim if its epoch is still the newest. */
 export function settle(step: Step, world: World): void {
   const { state, actor } = step;
   const { revisions, after } = actor;
