@@ -1,26 +1,26 @@
 import { fastify, type FastifyReply } from 'fastify';
 import { ConfigurationError } from '../errors.js';
 
-/** What `/readyz` says of one part. */
+/** What `/readyz` says about one part. */
 export interface PartReport {
   readonly part: string;
   readonly state: 'up' | 'down' | 'starting';
-  /** ISO 8601: since when it is so. */
+  /** When it came into this state; ISO 8601. */
   readonly since: string;
-  /** Why it is down. */
+  /** The error code if it is down. */
   readonly code: string | null;
 }
 
 export interface ReadinessReport {
   readonly ready: boolean;
-  /** What the process is doing: `starting`, `running`, `stopping`. */
+  /** `starting`, `running` or `stopping`. */
   readonly phase: string;
   readonly parts: readonly PartReport[];
-  /** What happened in the last day that somebody has to look at; they leave the worker ready. */
+  /** Problems of the last day that an operator has to look at. They do not make the worker unready. */
   readonly warnings: readonly ReadinessWarning[];
 }
 
-/** Source records that were passed over, `to` not included. */
+/** Source records that the group has missed; `to` is exclusive. */
 export interface ReadinessWarning {
   readonly code: 'RECORDS_MISSED';
   readonly topic: string;
@@ -32,9 +32,9 @@ export interface ReadinessWarning {
 
 export interface HttpParts {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Answers at once, from what background checks found. */
+  /** Returns at once: the last results of the background checks. */
   readiness(): ReadinessReport;
   /** The metrics in the text format of Prometheus. */
   metrics(): Promise<string>;
@@ -49,9 +49,9 @@ export interface HttpServer {
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /**
- * `/healthz`: the process is alive. `/readyz`: 200 or 503 with every part's state. `/metrics`. Nothing else, no bodies
- * read, no logs of its own.
- * @throws ConfigurationError CONFIG_INVALID where the address cannot be listened on
+ * Serves `/healthz` (the process is alive), `/readyz` (200 or 503, with the state of every part) and `/metrics`, and nothing
+ * else. It reads no bodies and writes no log.
+ * @throws ConfigurationError CONFIG_INVALID if it cannot listen on the address
  */
 export async function openHttpServer(parts: HttpParts): Promise<HttpServer> {
   const server = fastify({
@@ -60,7 +60,7 @@ export async function openHttpServer(parts: HttpParts): Promise<HttpServer> {
     bodyLimit: 1_024,
     connectionTimeout: 10_000,
     requestTimeout: 10_000,
-    // fastify's own answer repeats the path.
+    // fastify's own response repeats the path.
     frameworkErrors: (_error, _request, reply: FastifyReply) => {
       void reply.code(400).send({ error: 'bad request' });
     },
@@ -75,7 +75,7 @@ export async function openHttpServer(parts: HttpParts): Promise<HttpServer> {
   });
   server.get('/metrics', async (_request, reply) => reply.type(METRICS_TYPE).send(await parts.metrics()));
   server.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }));
-  // fastify's own answer has the error's text.
+  // fastify's own response has the error's text.
   server.setErrorHandler((_error, _request, reply) => reply.code(500).send({ error: 'internal error' }));
   try {
     const url = await server.listen({ host: parts.host, port: parts.port });
@@ -84,7 +84,7 @@ export async function openHttpServer(parts: HttpParts): Promise<HttpServer> {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     throw new ConfigurationError(
       'CONFIG_INVALID',
-      `HTTP_HOST, HTTP_PORT: ${parts.host} port ${parts.port} cannot be listened on (${reason}); choose another one, or HTTP_PORT=off`,
+      `HTTP_HOST, HTTP_PORT: cannot listen on ${parts.host}, port ${parts.port} (${reason}); choose another address, or set HTTP_PORT=off`,
     );
   }
 }

@@ -5,10 +5,10 @@ import type { HandledRecord, PipelineObserver } from '../pipeline/observer.js';
 import type { RecordOutcome, SourcePosition, SourceRecord } from '../terms.js';
 import { errorLabel, safeError } from './logger.js';
 
-/** What may still become something else within a run: an event that waits, or one that heals by itself. */
+/** Outcomes that may still change within a run: the event waits, or is tried again. */
 const MAY_CHANGE: ReadonlySet<RecordOutcome> = new Set(['waiting', 'refused', 'blocked']);
 
-/** Events by their final outcome: of one that was handled several times the last one counts. */
+/** Counts events by their final outcome. If one was handled several times, the last outcome counts. */
 export class OutcomeCounts implements EventCounters {
   readonly #final = new Map<RecordOutcome, number>();
   readonly #open = new Map<string, RecordOutcome>();
@@ -24,10 +24,10 @@ export class OutcomeCounts implements EventCounters {
   }
 
   handedBack(): void {
-    // It comes again: no outcome yet.
+    // The record comes again: it has no outcome yet.
   }
 
-  /** How many ended as dead letters. */
+  /** How many events ended as dead letters. */
   get deadLetters(): number {
     return [...this.#open.values()].filter((outcome) => outcome !== 'waiting').length;
   }
@@ -40,31 +40,31 @@ export class OutcomeCounts implements EventCounters {
   }
 }
 
-/** What else is told of every record. */
+/** Counts every record, beside the log. */
 export interface EventCounters {
   handled(record: HandledRecord): void;
   handedBack(label: string): void;
   deadLetter?(code: ErrorCode): void;
 }
 
-/** Of the fields that `SECRET_BY_NAME=report` leaves, so many are named in a line; the metric counts all. */
+/** A line names at most this many of the fields that `SECRET_BY_NAME=report` leaves. The metric counts all. */
 const MOST_POINTERS = 20;
 /** Characters of a dead letter's id, as the commands show it. */
 const SHOWN_ID = 12;
 
-/** Dead letters whose event is still to be told; of those that belong to none nobody takes them out. */
-const MOST_TOLD = 10_000;
+/** Limit of {@link EventLog}'s memory: dead letters without an event would stay in it for ever. */
+const MOST_LOGGED = 10_000;
 
 /**
- * One line an event: ids, counts, duration, outcome. That of a dead letter is a warning, written when it is committed: what
- * becomes of its event afterwards (the broker is away) makes no other one. What comes again is summarised.
+ * Writes one line per event: ids, counts, duration, outcome. The line of a dead letter is a warning, written when it is
+ * committed; its event then gets no line of its own. Repeated attempts are summarised.
  */
 export class EventLog implements PipelineObserver {
   readonly #logger: Logger;
   readonly #failures: FailureLog;
   readonly #counters: EventCounters;
-  /** Places of dead letters that have their line. */
-  readonly #told = new Set<string>();
+  /** Positions of dead letters that have their line, but not yet their event's outcome. */
+  readonly #logged = new Set<string>();
 
   constructor(logger: Logger, failures: FailureLog, counters: EventCounters) {
     this.#logger = logger;
@@ -76,12 +76,12 @@ export class EventLog implements PipelineObserver {
     this.#counters.handled(handled);
     const { record, outcome, durationMs, reported, notes, isAgain, ...rest } = handled;
     if (isAgain && rest.code !== null) {
-      const kept = new WorkerError(rest.code, `the event is ${outcome} as before`);
+      const kept = new WorkerError(rest.code, `the event is still ${outcome}`);
       this.#failures.failed('a kept event failed again', kept, record);
       return;
     }
     const isKept = outcome === 'refused' || outcome === 'blocked';
-    if (this.#told.delete(placeOf(record)) && isKept) return;
+    if (this.#logged.delete(placeOf(record)) && isKept) return;
     const isWarning = isKept || notes.length > 0;
     const level = isWarning ? 'warn' : 'info';
     const left = reported.length === 0 ? {} : { leftInTheClear: reported.slice(0, MOST_POINTERS) };
@@ -101,9 +101,9 @@ export class EventLog implements PipelineObserver {
       this.#counters.deadLetter?.(letter.code);
       this.#logger.warn(deadLetterLine(letter), 'dead letter');
       const { topic, partition, position: offset } = letter;
-      this.#told.add(placeOf({ topic, partition, offset }));
-      const [oldest] = this.#told;
-      if (this.#told.size > MOST_TOLD && oldest !== undefined) this.#told.delete(oldest);
+      this.#logged.add(placeOf({ topic, partition, offset }));
+      const [oldest] = this.#logged;
+      if (this.#logged.size > MOST_LOGGED && oldest !== undefined) this.#logged.delete(oldest);
     }
   }
 
@@ -119,11 +119,11 @@ export class EventLog implements PipelineObserver {
   }
 
   limitUnshared(error: unknown): void {
-    this.#failures.failed('the share of the write limit is not renewed', error);
+    this.#failures.failed('the database did not renew the share of the write limit', error);
   }
 }
 
-/** What a log says of a dead letter; `id` is what `dead-letters show` takes. */
+/** The log fields of a dead letter. `dead-letters show` takes the `id`. */
 export function deadLetterLine(letter: DeadLetterHead): Readonly<Record<string, unknown>> {
   const { eventHash, code, connectionId, eventId, topic, partition, position: offset, sets } = letter;
   const outcome = code === 'EVENT_BLOCKED' ? 'blocked' : 'refused';
@@ -135,7 +135,7 @@ function placeOf({ topic, partition, offset }: SourcePosition): string {
   return `${topic}/${partition}/${offset}`;
 }
 
-/** As fields of the line: what it is, and where. */
+/** The notes of an event as fields of its line. */
 function notices(notes: HandledRecord['notes']): Record<string, readonly string[]> {
   const line: Record<string, readonly string[]> = {};
   for (const { action, fields } of notes) {
@@ -159,8 +159,8 @@ interface Repeated {
 }
 
 /**
- * Repeated failures without a flood: the first of its kind (what failed, and its code) is logged at once, what follows
- * as one line a minute with the count.
+ * Logs repeated failures without a flood. The first of a kind (what failed, and its code) is logged at once; those that
+ * follow are counted in one line per minute.
  */
 export class FailureLog {
   readonly #logger: Logger;
@@ -173,8 +173,8 @@ export class FailureLog {
   }
 
   /**
-   * @param what what failed, as words: part of the kind, so of few values
-   * @param fields of the first one's line: ids and counts
+   * @param what what failed; part of the kind, so it must have few values
+   * @param fields ids and counts for the line of the first failure
    */
   failed(what: string, error: unknown, fields: Readonly<Record<string, string | number>> = {}): void {
     const code = errorLabel(error);
@@ -188,7 +188,7 @@ export class FailureLog {
     this.#watch(key, what, code);
   }
 
-  /** Writes what is counted and not told yet. */
+  /** Logs the counts that are not logged yet. */
   close(): void {
     for (const [key, { count, timer }] of this.#repeated) {
       clearTimeout(timer);
@@ -216,15 +216,15 @@ export class FailureLog {
   }
 }
 
-/** Says what a round of the janitor did; nothing where it did nothing. */
+/** Logs what a round of the janitor did, if it did anything. */
 export function logTidied(
   logger: Logger,
   counts: { readonly deleted: number; readonly repaired: number; readonly lost: number },
 ): void {
-  if (counts.deleted + counts.repaired > 0) logger.info(counts, 'stored secrets looked after');
+  if (counts.deleted + counts.repaired > 0) logger.info(counts, 'stored secrets deleted or repaired');
   if (counts.lost > 0)
     logger.error(
       { lost: counts.lost, code: 'SECRET_VERSION_GONE' },
-      'the store has lost recorded versions: see `dead-letters list --code SECRET_VERSION_GONE`, publish those entities again',
+      'the store no longer has recorded versions: see `dead-letters list --code SECRET_VERSION_GONE` and publish those entities again',
     );
 }

@@ -1,8 +1,12 @@
-/** Logs, metrics and what may be shown of an error. */
+/** Logs, metrics and the parts of an error that may be shown. */
 export { installCrashHandlers } from './crash.js';
-export { EventLog, type EventCounters } from './event-log.js';
-export { FailureLog } from './event-log.js';
-export { createLogger, type Logger, type LoggerOptions } from './logger.js';
+export { EventLog, FailureLog, logTidied, type EventCounters } from './event-log.js';
+export {
+  createLogger,
+  errorLabel,
+  safeError,
+  type Logger,
+  type LoggerOptions,
+  type SafeError,
+} from './logger.js';
 export { Metrics, type BacklogCounts } from './metrics.js';
-export { errorLabel, safeError, type SafeError } from './logger.js';
-export { logTidied } from './event-log.js';

@@ -10,9 +10,9 @@ const MAX_DEPTH = 2;
 type Shown = null | boolean | number | string | Shown[] | { [key: string]: Shown };
 
 /**
- * The fields of a log line, made harmless: whatever object gets there by accident, no value comes out. Numbers and
- * flags are shown, texts only at the top and under keys that do not name a secret, errors as {@link safeError}; texts
- * deeper inside of an object (an event, a row, a request) are hidden, instances of classes are named.
+ * Makes the fields of a log line safe: even if an object gets there by accident, the line shows no value. It shows numbers
+ * and flags, texts only at the top level under keys that do not name a secret, and errors as {@link safeError}. It hides
+ * texts deeper in an object (an event, a row, a request) and instances of classes.
  */
 function safeFields(fields: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, show(key, value, 0)]));
@@ -51,23 +51,23 @@ function showObject(key: string, value: object, depth: number): Shown {
   );
 }
 
-/** What may be shown of an error. */
+/** The parts of an error that may be shown. */
 export type SafeError =
   | { readonly code: string; readonly message: string }
-  /** Not one of ours: its text may quote a value. */
+  /** Of an error that is not ours, because its text may quote a value. */
   | { readonly name: string; readonly frames: readonly string[] };
 
 const MAX_FRAMES = 12;
-/** What {@link safeError} has made: harmless by its making, which a look at its members cannot tell. */
+/** The objects that {@link safeError} has made: only they are known to be safe, whatever their members look like. */
 const MADE_HERE = new WeakSet<object>();
 const CLASS_NAME = /^[A-Za-z_$][\w$]{0,79}$/;
-/** `at name (file:line:column)` as V8 writes it; the place must look like one. */
+/** V8's `at name (file:line:column)`; the place must look like one. */
 const FRAME =
   /^\s+at (?:(?:async |new )*[\w$.<>#[\] ]{1,200} \()?(?:file:\/\/|node:|\/|[A-Za-z]:\\)[^\n]{1,400}:\d+:\d+\)?$/;
 
 /**
- * An error as it may be logged: of ours code and message (names and limits by their rule), of anybody else's the class
- * and the places in the code. Messages of drivers, SDKs and parsers quote what they were given.
+ * The parts of an error that may be logged: the code and message of our errors, which never hold values; the class and
+ * stack frames of all others. Messages of drivers, SDKs and parsers quote what they were given.
  */
 export function safeError(error: unknown): SafeError {
   const shown =
@@ -78,17 +78,17 @@ export function safeError(error: unknown): SafeError {
   return shown;
 }
 
-/** Whether this very object came out of {@link safeError}. */
+/** Whether {@link safeError} has made this very object. */
 function isSafeError(value: object): value is SafeError {
   return MADE_HERE.has(value);
 }
 
-/** The code, or for a stranger's error its class: a label with few values. */
+/** The code of our error, or the class of another one: a label with few values. */
 export function errorLabel(error: unknown): string {
   return error instanceof WorkerError ? error.code : classNameOf(error);
 }
 
-/** The name of its class. `error.name` can be set to anything, a constructor's name is in the code. */
+/** The name of the error's class, from its constructor: anybody can set `error.name`. */
 function classNameOf(error: unknown): string {
   if (!(error instanceof Error)) return error === null ? 'null' : typeof error;
   const { constructor } = error as { constructor?: unknown };
@@ -96,12 +96,12 @@ function classNameOf(error: unknown): string {
   return CLASS_NAME.test(name) ? name : 'Error';
 }
 
-/** The stack without its head: a message may have several lines, also ones that look like places. */
+/** The stack without the message: that may have lines which look like stack frames. */
 function framesOf(error: unknown): readonly string[] {
   if (!(error instanceof Error) || typeof error.stack !== 'string') return [];
   const { stack, message } = error;
   const end = message === '' ? -1 : stack.indexOf(message);
-  // A message that was changed after the stack was taken is not found in it: then nothing can be told apart.
+  // If the message was changed after the stack was captured, we cannot tell it from the frames.
   if (message !== '' && end === -1) return [];
   const rest = end === -1 ? stack : stack.slice(end + message.length);
   return rest
@@ -115,15 +115,15 @@ export type { Logger } from 'pino';
 
 export interface LoggerOptions {
   readonly level: string;
-  /** `stdout` (default) for a service, `stderr` where standard output is for results. */
+  /** `stdout` (default) for a service; `stderr` if standard output is for results. */
   readonly to?: 'stdout' | 'stderr';
-  /** In place of it, for tests. */
+  /** A stream instead of `to`, for tests. */
   readonly stream?: DestinationStream;
 }
 
 /**
- * JSON lines, written at once (a crash must not take the last lines along). Every field goes through
- * {@link safeFields}, at every level; of an error that is not ours the text is not shown.
+ * Logs JSON lines, synchronously: a crash must not lose the last lines. Every field goes through {@link safeFields}, and
+ * the text of an error that is not ours is never shown.
  */
 export function createLogger({ level, to = 'stdout', stream }: LoggerOptions): Logger {
   const logger = pino(
@@ -136,12 +136,12 @@ export function createLogger({ level, to = 'stdout', stream }: LoggerOptions): L
         level: (label) => ({ level: label }),
         log: safeFields,
       },
-      // pino's own would show the text of an error.
+      // pino's own serializers would show the text of an error.
       serializers: { error: asIs, err: asIs },
       hooks: {
         logMethod(given, method) {
           const [first, second] = given as readonly unknown[];
-          // pino takes an error's text as the message, and puts further arguments into it: neither may happen.
+          // pino would take an error's text as the message, and put further arguments into it. We allow neither.
           if (typeof first === 'string') method.apply(this, [{}, first]);
           else method.apply(this, [fieldsOf(first), typeof second === 'string' ? second : 'no message']);
         },
@@ -153,7 +153,7 @@ export function createLogger({ level, to = 'stdout', stream }: LoggerOptions): L
   return logger;
 }
 
-/** pino drops the formatter of bindings for children. They inherit this, and so do theirs. */
+/** pino does not format the bindings of child loggers. Every child, also of a child, inherits this one. */
 function guardChildren(logger: Logger): void {
   const child: unknown = Reflect.get(logger, 'child');
   if (typeof child !== 'function') return;

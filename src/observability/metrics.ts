@@ -1,30 +1,26 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
+import type { TopicPartition } from '../kafka/partitions.js';
 import type { HandledRecord } from '../pipeline/observer.js';
 import type { StoreRequest } from '../secrets-managers/settings.js';
 
 const PREFIX = 'connection_secrets_';
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** Codes of dead letters that are no event's refusal. */
+/** Codes of dead letters that do not come from a refused event. */
 const LATE_DEAD_LETTERS: ReadonlySet<string> = new Set(['SECRET_VERSION_GONE', 'KEY_MISSING']);
 const NOTABLE = ['mask-on-new-endpoint', 'quoted'];
 
-/** What lies in the database and waits. */
+/** What waits in the database: unsent records, waiting events, dead letters. */
 export interface BacklogCounts {
   readonly unsent: number;
   readonly waiting: number;
   readonly dead: number;
 }
 
-export interface PartitionOf {
-  readonly topic: string;
-  readonly partition: number;
-}
-
 /**
- * All metrics, in a registry of their own. Labels have few values, and none is an id or a name of a connection.
- * docs/operations.md has the table.
+ * All metrics, in their own registry. Labels have few values; none is an id or name of a connection. The table is in
+ * docs/operations.md.
  */
 export class Metrics {
   readonly registry = new Registry();
@@ -35,7 +31,7 @@ export class Metrics {
   readonly #deadLetters = this.#counter('dead_letters_total', 'Dead letters made', ['code']);
   readonly #retries = this.#counter(
     'retries_total',
-    'Records handed back, to come again, and kept events that failed again',
+    'Records that could not be handled yet, and kept events that failed again',
     ['code'],
   );
   readonly #writes = this.#counter('secret_writes_total', 'Values written to the store', []);
@@ -46,7 +42,7 @@ export class Metrics {
   );
   readonly #noted = this.#counter(
     'noted_events_total',
-    'Applied events that somebody should look at; the audit says what of each',
+    'Applied events that somebody should look at; the audit says why',
     ['note'],
   );
   readonly #storeCalls = this.#counter('store_calls_total', 'Requests to the store', [
@@ -63,27 +59,32 @@ export class Metrics {
     'Records of a source partition that the group has not finished',
     ['topic', 'partition'],
   );
-  readonly #missed = this.#counter('missed_records_total', 'Source records that the group has passed over', [
+  readonly #missed = this.#counter('missed_records_total', 'Source records that the group has missed', [
     'topic',
     'partition',
     'reason',
   ]);
   readonly #assigned = this.#gauge(
     'assigned_partitions',
-    'Partitions that the group gave to this process',
+    'Partitions that the group has assigned to this process',
     [],
   );
-  readonly #paused = this.#gauge('paused_partitions', 'Partitions held because a record fails', []);
-  readonly #pauses = this.#counter('partition_pauses_total', 'How often a partition was held', ['code']);
+  readonly #paused = this.#gauge('paused_partitions', 'Partitions paused because a record fails', []);
+  readonly #pauses = this.#counter(
+    'partition_pauses_total',
+    'How often a partition was paused because a record failed',
+    ['code'],
+  );
   readonly #relayed = this.#counter('relay_published_total', 'Records that the relay published', []);
-  readonly #unsent = this.#gauge('outbox_unsent', 'Records in the database, not published yet', []);
+  readonly #unsent = this.#gauge('outbox_unsent', 'Records in the database that are not published yet', []);
   readonly #kept = this.#gauge('kept_events', 'Events kept in the database: waiting, or dead letters', [
     'state',
   ]);
-  readonly #purged = this.#gauge('purged_offset', 'Source records below it are deleted (PURGE_SOURCE)', [
-    'topic',
-    'partition',
-  ]);
+  readonly #purged = this.#gauge(
+    'purged_offset',
+    'Source records below this offset are deleted (PURGE_SOURCE)',
+    ['topic', 'partition'],
+  );
   readonly #purgedRecords = this.#counter(
     'purged_records_total',
     'Source records deleted because they are secured (PURGE_SOURCE)',
@@ -92,12 +93,12 @@ export class Metrics {
   readonly #ready = this.#gauge('ready', 'Whether a part is up (1) or not (0)', ['part']);
   readonly #tidied = this.#counter(
     'stored_secrets_tidied_total',
-    'Stored secrets that the janitor deleted, put back (repaired), or found lost',
+    'Stored secrets that the janitor deleted, repaired, or found lost in the store',
     ['result'],
   );
   readonly #elsewhere = this.#gauge(
     'migration_remaining_connections',
-    'Connections whose values are not in the active manager yet',
+    'Connections that are not in the active manager yet',
     [],
   );
   readonly #migrated = this.#counter(
@@ -117,7 +118,7 @@ export class Metrics {
     this.#beginAtZero();
   }
 
-  /** A series that begins at 1 has no increase: alarms on counters need the 0 before it. */
+  /** Alarms on counters need a 0 before the first increase. */
   #beginAtZero(): void {
     for (const [code, { kind }] of Object.entries(ERROR_CODES)) {
       if (kind === 'event' || LATE_DEAD_LETTERS.has(code)) this.#deadLetters.inc({ code }, 0);
@@ -157,12 +158,12 @@ export class Metrics {
     this.#storeSeconds.observe({ provider, call }, durationMs / 1_000);
   }
 
-  assigned(partitions: readonly PartitionOf[]): void {
+  assigned(partitions: readonly TopicPartition[]): void {
     this.#assigned.set(partitions.length);
   }
 
-  /** Of any partition of the source topics, whoever has it. */
-  lag({ topic, partition }: PartitionOf, records: number): void {
+  /** For every partition of the source topics, also those of other workers. */
+  lag({ topic, partition }: TopicPartition, records: number): void {
     const labels = { topic, partition: String(partition) };
     if (!this.#partitions.has(`${topic}|${partition}`)) {
       this.#partitions.set(`${topic}|${partition}`, labels);
@@ -171,12 +172,12 @@ export class Metrics {
     this.#lag.set(labels, Math.max(0, records));
   }
 
-  /** An old number would look like a fresh one. */
+  /** Sets NaN: an old number would look like a current one. */
   lagUnknown(): void {
     for (const labels of this.#partitions.values()) this.#lag.set(labels, Number.NaN);
   }
 
-  missed({ topic, partition, reason }: PartitionOf & { readonly reason: string }, records: number): void {
+  missed({ topic, partition, reason }: TopicPartition & { readonly reason: string }, records: number): void {
     this.#missed.inc({ topic, partition: String(partition), reason }, records);
   }
 
@@ -198,13 +199,13 @@ export class Metrics {
     this.#kept.set({ state: 'dead' }, dead);
   }
 
-  /** An old number would look like a fresh one. */
+  /** Sets NaN: an old number would look like a current one. */
   backlogUnknown(): void {
     this.backlog({ unsent: Number.NaN, waiting: Number.NaN, dead: Number.NaN });
   }
 
-  /** Records below `offset` are gone, `records` of them just now. */
-  purged({ topic, partition }: PartitionOf, offset: number, records: number): void {
+  /** The records below `offset` are deleted. `records` counts the offsets of this deletion. */
+  purged({ topic, partition }: TopicPartition, offset: number, records: number): void {
     this.#purged.set({ topic, partition: String(partition) }, offset);
     this.#purgedRecords.inc(records);
   }

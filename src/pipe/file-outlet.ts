@@ -7,24 +7,24 @@ import { ConfigurationError, WorkerError } from '../errors.js';
 import { publishTimeoutMs } from '../pipeline/claim.js';
 import type { OutgoingRecord, Outlet } from '../transport.js';
 
-/** A pipe has no topics: its lines may be as long as they are. */
+/** A pipe has no topics: nothing limits the length of a line. */
 const NO_LIMIT_BYTES = Number.MAX_SAFE_INTEGER;
 const LONGEST_WRITE_MS = 5_000;
 const READER_POLL_MS = 100;
 const CHUNK_BYTES = 1024 * 1024;
-/** Of every line of ours. */
+/** Every line of ours begins like this. */
 const LINE_START = '{"specversion"';
 
-/** Where the lines of a pipe go. */
+/** The destination of a pipe's lines. */
 export interface LineSink {
-  /** Resolves when the text is durable, or taken where nothing can be synced (a terminal, a pipe, a device). */
+  /** Resolves when the text is durable; if the destination cannot be synced (terminal, pipe, device), when it is written. */
   write(text: string): Promise<void>;
-  /** Who reads it has gone: nothing more can be written. */
+  /** Whether the reader has closed it: then nothing more can be written. */
   readonly isClosed: boolean;
   close(): Promise<void>;
 }
 
-/** Secured events as lines. Dead letters have no stream here: the table keeps them. */
+/** Writes secured events as lines. It drops dead letters: the table has them. */
 export class LineOutlet implements Outlet {
   readonly requestTimeoutMs: number;
   readonly #sink: LineSink;
@@ -48,14 +48,15 @@ export class LineOutlet implements Outlet {
 }
 
 /**
- * Appends to a file, synced before an event counts as sent. A named pipe waits for its reader, until `signal` is aborted.
+ * Appends to a file, and syncs it before an event counts as sent. For a named pipe it waits until there is a reader, or
+ * `signal` is aborted.
  *
- * @throws ConfigurationError USAGE_INVALID where it cannot be opened
+ * @throws ConfigurationError USAGE_INVALID if the file cannot be opened
  */
 export async function openFileSink(file: string, signal: AbortSignal): Promise<LineSink> {
   const found = await stat(file).catch(() => null);
   if (found?.isFIFO() === true) return openNamedPipe(file, signal);
-  // What is there and no file is a device: it has no end to look at and nothing to sync.
+  // If it exists and is no file, it is a device: it has no last line to check, and cannot be synced.
   const isFile = found === null || found.isFile();
   const handle = await openOutput(file, isFile ? 'a+' : 'a');
   if (isFile) await cutTornLine(handle);
@@ -82,7 +83,7 @@ export async function openFileSink(file: string, signal: AbortSignal): Promise<L
   };
 }
 
-/** Opened without blocking: an open that waits for the reader would hang where no signal reaches it. */
+/** Opens without blocking: an open that waits for the reader would not see the signal. */
 async function openNamedPipe(file: string, signal: AbortSignal): Promise<LineSink> {
   for (let fd = tryOpenPipe(file); ; fd = tryOpenPipe(file)) {
     if (fd !== null) {
@@ -93,7 +94,7 @@ async function openNamedPipe(file: string, signal: AbortSignal): Promise<LineSin
   }
 }
 
-/** Null: nobody reads it yet. */
+/** Null if the pipe has no reader yet. */
 function tryOpenPipe(file: string): number | null {
   try {
     return openSync(file, constants.O_WRONLY | constants.O_NONBLOCK);
@@ -112,24 +113,27 @@ async function openOutput(file: string, flags: 'a' | 'a+'): Promise<FileHandle> 
 }
 
 function notOpened(file: string): ConfigurationError {
-  return new ConfigurationError('USAGE_INVALID', `--out: ${file} cannot be opened for appending`);
+  return new ConfigurationError(
+    'USAGE_INVALID',
+    `--out: ${file} cannot be opened for appending; check the path and its permissions`,
+  );
 }
 
 /**
- * A process that died while appending leaves half a line; its event does not count as sent and comes again. The half is
- * cut off, so that what follows is a line of its own; a text that is not ours only gets its line break.
+ * A process that dies while it appends leaves half a line. Its event does not count as sent and is written again, so we cut
+ * the half line off. If the last line is not ours, we only add its line break.
  */
 async function cutTornLine(handle: FileHandle): Promise<void> {
   const { size } = await handle.stat();
   const lineStart = await lastLineStart(handle, size);
   if (lineStart === size) return;
   const torn = (await bytesOf(handle, lineStart, Math.min(size, lineStart + LINE_START.length))).toString();
-  // It may be torn before the end of that.
+  // The line may even end within its first characters.
   if (LINE_START.startsWith(torn)) await handle.truncate(lineStart);
   else await handle.appendFile('\n');
 }
 
-/** The offset after the last line break; `size` where that ends the file. */
+/** The offset after the last line break; `size` if the file ends with one. */
 async function lastLineStart(handle: FileHandle, size: number): Promise<number> {
   for (let end = size; end > 0; end -= CHUNK_BYTES) {
     const start = Math.max(0, end - CHUNK_BYTES);
@@ -145,7 +149,7 @@ async function bytesOf(handle: FileHandle, start: number, end: number): Promise<
   return bytes;
 }
 
-/** Writes to a stream such as standard output; done when the stream has passed it on. */
+/** Writes to a stream such as standard output. A write is done when the stream has passed it on. */
 export function streamSink(
   stream: Writable,
   {
@@ -154,7 +158,7 @@ export function streamSink(
   }: { readonly name?: string; readonly close?: () => void } = {},
 ): LineSink {
   let isClosed = false;
-  // Without a listener it would end the process.
+  // Without a listener an error would end the process.
   stream.on('error', () => {
     isClosed = true;
   });

@@ -10,22 +10,22 @@ import { weightOf } from '../transport.js';
 
 export interface PipeParts {
   readonly topics: SourceTopics;
-  /** {@link SourceRecord.digest} of a line. */
+  /** The {@link SourceRecord.digest} of a line. */
   digestOf(record: SourceRecord): string;
   handle(record: SourceRecord, signal: AbortSignal): Promise<unknown>;
-  /** Publishes what an earlier run left unsent; returns how many records. */
+  /** Publishes records that are unsent; returns their number. */
   relay(signal: AbortSignal): Promise<number>;
-  /** Tries again what is due of what is kept. */
+  /** Tries kept events again that are due. */
   retryDue(signal: AbortSignal): Promise<unknown>;
-  /** Handles what waits, for the last time; returns how many events. */
+  /** Handles the waiting events for the last time; returns their number. */
   refuseWaiting(signal: AbortSignal): Promise<number>;
-  /** Moves what is not kept in the active manager yet: at the end, for events bring their connections along. */
+  /** Moves the other connections to the active manager, at the end: each event moves its own connection. */
   moveRest(signal: AbortSignal): Promise<unknown>;
-  /** Looks after what is stored, again and again beside the lines: nobody else may be there to do it. */
+  /** One round of the janitor, repeated beside the lines: perhaps no worker runs that does it. */
   lookAfter(signal: AbortSignal): Promise<unknown>;
-  /** The same at the end, for what lasts longer. */
+  /** The last rounds of the janitor, at the end. */
   tidyUp(signal: AbortSignal): Promise<unknown>;
-  /** Told of what is tried again. */
+  /** Called before each retry. */
   onRetry(error: WorkerError, delayMs: number): void;
   readonly concurrency: number;
 }
@@ -35,8 +35,8 @@ const LONGEST_DELAY_MS = 10_000;
 const LOOK_AFTER_EVERY_MS = 5_000;
 
 /**
- * Every line of the input through the pipeline, several at a time, in order within a connection. What is passing is
- * tried again until it succeeds: no line is skipped.
+ * Runs every line of the input through the pipeline, several at a time, in order within a connection. It skips no line: it
+ * tries again after `transient` errors for as long as they last.
  */
 export async function runPipe(
   input: AsyncIterable<Buffer>,
@@ -52,7 +52,7 @@ export async function runPipe(
   if (!signal.aborted) await persistently(() => parts.tidyUp(signal), parts, signal);
 }
 
-/** Rejects with the first failure, of a line or of what is done beside them, when all that was begun has ended. */
+/** When all work that was begun has ended, rejects with its first failure: of a line, or of the janitor beside them. */
 async function handleLines(
   input: AsyncIterable<Buffer>,
   parts: PipeParts,
@@ -73,7 +73,7 @@ async function handleLines(
     running.add(ended);
     places += weight;
   };
-  const stopLooking = startLookingAfter(parts, signal, (error) => failures.push(error));
+  const stopJanitor = startJanitor(parts, signal, (error) => failures.push(error));
   try {
     let lineNumber = 0;
     for await (const line of splitLines(input)) {
@@ -84,7 +84,7 @@ async function handleLines(
       if (record === null) continue;
       const digest = parts.digestOf(record);
       const { unread } = record;
-      // That of its bytes alone is no secret's: nobody is to guess a value by it.
+      // The keyed digest replaces the plain hash of a long line: nobody may guess a value by it.
       const known = { ...record, digest, ...(unread === undefined ? {} : { unread: { ...unread, digest } }) };
       const weight = weightOf(known.value);
       while (running.size > 0 && places + weight > parts.concurrency) await Promise.race(running);
@@ -96,13 +96,13 @@ async function handleLines(
       if (failures.length > 0 || signal.aborted) break;
     }
   } finally {
-    await Promise.all([...running, stopLooking()]);
+    await Promise.all([...running, stopJanitor()]);
   }
   if (failures.length > 0) throw failures[0];
 }
 
-/** Returns what stops it, which resolves when the round that is under way has ended: none is broken off. */
-function startLookingAfter(
+/** @returns a function that stops the janitor and resolves when its present round has ended */
+function startJanitor(
   parts: PipeParts,
   signal: AbortSignal,
   onFatal: (error: unknown) => void,
@@ -136,7 +136,7 @@ async function persistently<T>(work: () => Promise<T>, parts: PipeParts, signal:
   }
 }
 
-/** The input of `--in`: a file, or standard input for `-`. */
+/** Opens the input of `--in`: a file, or standard input for `-`. */
 export function openInput(file: string): AsyncIterable<Buffer> {
   return file === '-' ? process.stdin : fileChunks(file);
 }
@@ -145,24 +145,27 @@ async function* fileChunks(file: string): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of createReadStream(file)) yield chunk as Buffer;
   } catch {
-    throw new ConfigurationError('USAGE_INVALID', `--in: ${file} cannot be read`);
+    throw new ConfigurationError(
+      'USAGE_INVALID',
+      `--in: ${file} cannot be read; check the path and its permissions`,
+    );
   }
 }
 
 const LINE_FEED = 0x0a;
 const FIRST_BYTES = 4_096;
 
-/** What stands for a line that is over the limit: it is not kept. */
+/** Stands for a line over the limit, whose bytes are dropped. */
 export interface LongLine {
-  /** Bytes. */
+  /** In bytes. */
   readonly size: number;
   /** SHA-256 of its bytes, in hexadecimal digits. */
   readonly digest: string;
 }
 
 /**
- * The lines of a byte stream, without their line breaks; a last line without one counts, an empty rest does not. A line
- * over the limit is read to its end, but not kept.
+ * Splits a byte stream into lines, without their line breaks. A last line needs no line break. A line over the limit is
+ * read to its end, and its bytes are dropped.
  */
 export async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer | LongLine> {
   const line = new LineCollector();
@@ -178,12 +181,12 @@ export async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator
   if (line.size > 0) yield line.take();
 }
 
-/** Collects one line after the other, of parts of any size, and never holds more than the limit. */
+/** Collects one line after the other from parts of any size, and never holds more bytes than the limit. */
 export class LineCollector {
   readonly #maxBytes: number;
   #held = Buffer.alloc(0);
   #size = 0;
-  /** Set as soon as the line is over the limit. */
+  /** Set once the line is over the limit. */
   #digest: Hash | null = null;
 
   constructor(maxBytes: number = LIMITS.recordBytes) {
@@ -195,7 +198,7 @@ export class LineCollector {
     return this.#size;
   }
 
-  /** Bytes that are held for it. */
+  /** Bytes of the buffer that holds it. */
   get heldBytes(): number {
     return this.#held.length;
   }
@@ -213,7 +216,7 @@ export class LineCollector {
     part.copy(this.#held, before);
   }
 
-  /** The line, which ends here; then the next one begins. */
+  /** Returns the line and begins the next one. */
   take(): Buffer | LongLine {
     const line =
       this.#digest === null
@@ -225,7 +228,7 @@ export class LineCollector {
     return line;
   }
 
-  /** To twice as much, so that a line in many small parts is not copied for each of them. */
+  /** Doubles the buffer, so that a line in many small parts is not copied for each part. */
   #grow(filled: number): void {
     const bytes = Math.max(
       this.#size,

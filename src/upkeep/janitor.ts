@@ -13,17 +13,17 @@ import { pause } from '../pause.js';
 import type { ManagerName } from '../terms.js';
 import { planTidying, type TidyPlan, type TidyRules } from './tidy-plan.js';
 
-/** Who did it, where no event is behind it. */
+/** The actor in the audit if no event and no operator caused a change. */
 export const OURSELVES = 'connection-secrets-worker';
-/** How many connections one round takes up. */
+/** One round handles at most this many connections. */
 const ROUND_LIMIT = 100;
-/** Between two rounds while something is in doubt, milliseconds: whoever holds a claim may be done sooner. */
+/** Between two rounds while a secret is in doubt, milliseconds: another worker may release its claim early. */
 const [SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS] = [200, 1_000];
-/** For the last round, when nothing can land any more, milliseconds. */
+/** Time for the last round, after the last moment at which a request can land, milliseconds. */
 const SLACK_MS = 2_000;
-/** What the store refused for certain is tried again after this, milliseconds. */
+/** After this, a request that the store has refused is tried again, milliseconds. */
 const RETRY_MS = 60_000;
-/** What is lost stays lost until somebody publishes it again: it need not be looked at every minute. */
+/** A version that is gone stays gone until somebody publishes the value again: check it once an hour. */
 const LOST_RETRY_MS = 3_600_000;
 
 export interface JanitorParts {
@@ -32,17 +32,17 @@ export interface JanitorParts {
   readonly managers: ManagerSource;
   readonly guard: ClaimGuard;
   readonly rules: Omit<TidyRules, 'manager'>;
-  /** Keys the idempotency tokens. */
+  /** The HMAC key of the idempotency tokens. */
   readonly tokenKey: Buffer;
-  /** Seals records that wait to be published. */
+  /** Seals records for the outbox. */
   readonly ring: Sealer;
-  /** Who repairs, for the audit. Default: this program, by itself. */
+  /** Who repairs, for the audit. Default: {@link OURSELVES}. */
   readonly actor?: string;
-  /** Told once of each manager that cannot be opened. */
-  readonly onUnopened?: (name: ManagerName, error: ConfigurationError) => void;
+  /** Called once for each manager that cannot be opened. */
+  readonly onUnopened?: ((name: ManagerName, error: ConfigurationError) => void) | undefined;
 }
 
-/** What a round did. `lost`: recorded versions that the store no longer has; somebody has to publish those again. */
+/** The results of a round. `lost`: recorded versions that the store no longer has; their entities must be published again. */
 export interface TidyCounts {
   deleted: number;
   repaired: number;
@@ -50,22 +50,17 @@ export interface TidyCounts {
 }
 
 export interface FinishOptions {
-  /** How long others may hold a claim, milliseconds. */
+  /** How long another worker may hold a claim, milliseconds. */
   readonly claimMs: number;
-  /** Told of each round that did something. */
+  /** Called after each round that did something. */
   readonly onRound: (counts: TidyCounts) => void;
-  /** Told once, before the first wait: how long at least, milliseconds. */
+  /** Called once, before the first wait, with its shortest duration in milliseconds. */
   readonly onWait: (waitMs: number) => void;
 }
 
 const TIDIED = { name: 'applied', code: null } as const;
 
-interface NamedStore {
-  readonly manager: ManagerName;
-  readonly store: SecretStore;
-}
-
-/** What became of one secret: its new row, what the audit says, whether a request may still be on its way. */
+/** The result for one secret: its new row, its action in the audit, and whether no request can still be on its way. */
 interface Handled {
   readonly row: StoredSecretRow;
   readonly action: Extract<AuditAction, 'delete' | 'forget' | 'repair' | 'lost'> | null;
@@ -73,8 +68,11 @@ interface Handled {
 }
 
 /**
- * Looks after stored secrets, each connection under its claim: deletes what is retired and past its grace, cleans up
- * what claims that ran out have left, and puts the recorded version back where a late request has overtaken it.
+ * Maintains the stored secrets of one connection at a time, under its claim:
+ *
+ * - deletes retired secrets after their grace period
+ * - cleans up what expired claims have left
+ * - restores the recorded version if a late request has overwritten it
  */
 export class Janitor {
   readonly #parts: JanitorParts;
@@ -85,25 +83,25 @@ export class Janitor {
   }
 
   /**
-   * One round, over the secrets of the active manager and of all that were active before. Rejects with a `transient`
-   * WorkerError; what was done until then stays done.
+   * One round over the secrets of the active manager and of all former ones. Rejects with a `transient` WorkerError;
+   * finished work stays.
    */
   async run(signal: AbortSignal): Promise<TidyCounts> {
     const { ledger } = this.#parts;
     const total: TidyCounts = { deleted: 0, repaired: 0, lost: 0 };
     for (const { connectionId, manager } of await ledger.untidy(ROUND_LIMIT, [...this.#unopened])) {
       if (signal.aborted) break;
-      const store = await this.#storeOf(manager);
-      if (store !== null) await this.#tidy(connectionId, { manager, store }, total, signal);
+      const counts = await this.tidy(connectionId, manager, signal);
+      for (const result of ['deleted', 'repaired', 'lost'] as const) total[result] += counts[result];
     }
     return total;
   }
 
   /**
-   * Rounds until nothing is left to do and nothing in doubt, for a process that ends afterwards and may be the only one.
-   * Waits while a request that was sent before can still land, but neither for what the store keeps refusing nor for what
-   * others begin meanwhile. Returns whether something is still in doubt: that is the next process's. Rejects as
-   * {@link run}.
+   * Runs rounds until nothing is left to do and no secret is in doubt, for a process that ends afterwards and may be the
+   * only one. Waits as long as an earlier request can still land, but not for requests that the store keeps refusing, nor
+   * for those that other processes begin in the meantime. Rejects as {@link run}.
+   * @returns whether a secret is still in doubt: the next process has to check it
    */
   async finish({ claimMs, onRound, onWait }: FinishOptions, signal: AbortSignal): Promise<boolean> {
     const { ledger, rules } = this.#parts;
@@ -129,17 +127,36 @@ export class Janitor {
   }
 
   /**
-   * What there is to do about one connection's secrets of one manager, as {@link run} does it; nothing where somebody else
-   * holds its claim.
+   * Maintains one connection's secrets in one manager. Does nothing while another process holds the claim. Rejects as
+   * {@link run}.
    */
   async tidy(connectionId: string, manager: ManagerName, signal: AbortSignal): Promise<TidyCounts> {
-    const total: TidyCounts = { deleted: 0, repaired: 0, lost: 0 };
     const store = await this.#storeOf(manager);
-    if (store !== null) await this.#tidy(connectionId, { manager, store }, total, signal);
-    return total;
+    if (store === null) return { deleted: 0, repaired: 0, lost: 0 };
+    const rules = { ...this.#parts.rules, manager };
+    let handled: readonly Handled[] = [];
+    const done = await this.#parts.underClaim.run(
+      {
+        connectionId,
+        eventHash: null,
+        secretIds: () => [],
+        asksForReferences: true,
+        decide: (state) => decideTidying(state, rules),
+      },
+      async (claimed: Claimed<TidyPlan>) => {
+        const call = this.#parts.guard.callWithin(claimed.claim, manager, signal);
+        handled = await this.#carryOut(claimed, store, call);
+        return this.#acted(handled, claimed.state);
+      },
+    );
+    if (done.kind === 'lost') throw done.error;
+    if (done.kind === 'committed' && done.unpublished !== null) throw done.unpublished;
+    const count = (wanted: Handled['action']): number =>
+      done.kind === 'committed' ? handled.filter(({ action }) => action === wanted).length : 0;
+    return { deleted: count('delete'), repaired: count('repair'), lost: count('lost') };
   }
 
-  /** Null: the settings cannot open this former manager any more (no region). Its secrets stay, and the others go on. */
+  /** Null if the settings no longer open this former manager (no region, say): its secrets stay as they are. */
   async #storeOf(name: ManagerName): Promise<SecretStore | null> {
     if (this.#unopened.has(name)) return null;
     try {
@@ -152,41 +169,11 @@ export class Janitor {
     }
   }
 
-  async #tidy(
-    connectionId: string,
-    { manager, store }: NamedStore,
-    total: TidyCounts,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const rules = { ...this.#parts.rules, manager };
-    let handled: readonly Handled[] = [];
-    const done = await this.#parts.underClaim.run(
-      {
-        connectionId,
-        eventHash: null,
-        secretIds: () => [],
-        asksForReferences: true,
-        decide: (state) => decideTidying(state, rules),
-      },
-      async (claimed: Claimed<TidyPlan>) => {
-        handled = await this.#carryOut(claimed, { manager, store }, signal);
-        return this.#acted(handled, claimed.state);
-      },
-    );
-    if (done.kind === 'lost') throw done.error;
-    if (done.kind !== 'committed') return;
-    total.deleted += handled.filter(({ action }) => action === 'delete').length;
-    total.repaired += handled.filter(({ action }) => action === 'repair').length;
-    total.lost += handled.filter(({ action }) => action === 'lost').length;
-    if (done.unpublished !== null) throw done.unpublished;
-  }
-
   async #carryOut(
     { claim, plan, state }: Claimed<TidyPlan>,
-    { manager, store }: NamedStore,
-    signal: AbortSignal,
+    store: SecretStore,
+    call: StoreCall,
   ): Promise<readonly Handled[]> {
-    const call = this.#parts.guard.callWithin(claim, manager, signal);
     const handled: Handled[] = [];
     const works = [
       ...plan.deletions.map((row) => () => this.#delete(row, store, state.nowMs, call)),
@@ -195,7 +182,7 @@ export class Janitor {
     try {
       for (const work of works) handled.push(await work());
     } catch (error) {
-      // No time left for the next request: what is done is committed, the rest stays marked and is looked at again.
+      // The claim has no time for another request: commit what is done. The rest keeps its marks for the next round.
       if (!(error instanceof WorkerError && error.retryable)) throw error;
     }
     return handled;
@@ -220,13 +207,13 @@ export class Janitor {
     if (result === undefined) throw new TypeError('the store gave no answer for a deletion');
     if (result.ok) return { row: deleted, action: 'delete', outcomeKnown: true };
     const { error } = result;
-    // Without our tag, or adopted without a committed value, it is not ours to delete, whatever we once wrote there.
+    // Without our tag, or adopted without a committed value, it is not ours to delete, even if we once wrote to it.
     if (error.code === 'SECRET_NOT_OWNED') return { row: deleted, action: 'forget', outcomeKnown: true };
     if (error.applied === 'unknown') return { row, action: null, outcomeKnown: false };
     return { row: { ...row, state: 'retired', dueAtMs: nowMs + RETRY_MS }, action: null, outcomeKnown: true };
   }
 
-  /** The current version against the recorded one; the recorded one is put back where they differ. */
+  /** Compares the store's current version with the recorded one, and restores the recorded one if they differ. */
   async #repair(
     row: StoredSecretRow,
     store: SecretStore,
@@ -256,25 +243,25 @@ export class Janitor {
     };
   }
 
-  /** A dead letter for what is lost; it goes again where the recorded version turned out to be there after all. */
+  /** Makes a dead letter for each version that is gone, and removes it if that version is found again. */
   #losses(handled: readonly Handled[], state: LockedState): Pick<Changes, 'deadLetters' | 'outbox'> {
-    const told = handled
+    const made = handled
       .filter(({ action }) => action === 'lost')
       .map(({ row }) => lossChanges(row, state, this.#parts.ring));
     const found = handled.filter(({ row }) => row.suspectUntilMs === null).map(({ row }) => lossHash(row));
     return {
-      outbox: told.flatMap(({ outbox = [] }) => outbox),
+      outbox: made.flatMap(({ outbox = [] }) => outbox),
       deadLetters: {
-        set: told.flatMap(({ deadLetters }) => deadLetters?.set ?? []),
-        update: told.flatMap(({ deadLetters }) => deadLetters?.update ?? []),
+        set: made.flatMap(({ deadLetters }) => deadLetters?.set ?? []),
+        update: made.flatMap(({ deadLetters }) => deadLetters?.update ?? []),
         removeEventHashes: found.filter((hash) => state.deadLetters.some((head) => head.eventHash === hash)),
       },
     };
   }
 
   /**
-   * The audit row of a deletion names the actor who retired the secret; all other rows name us. A loss that has its
-   * dead letter was told of before.
+   * The audit row of a deletion names the actor who retired the secret; all other rows name us. A version that is gone and
+   * has a dead letter already gets no second row.
    */
   async #audit(
     handled: readonly Handled[],
@@ -285,29 +272,16 @@ export class Janitor {
       deletedIds.length === 0
         ? new Map<string, AuditRow>()
         : await this.#parts.ledger.retirements(connection.id, deletedIds);
-    const isTold = (row: StoredSecretRow): boolean =>
+    const hasDeadLetter = (row: StoredSecretRow): boolean =>
       deadLetters.some((head) => head.eventHash === lossHash(row));
     return handled.flatMap(({ action, row }) => {
-      if (action === null || (action === 'lost' && isTold(row))) return [];
+      if (action === null || (action === 'lost' && hasDeadLetter(row))) return [];
       const { secretId } = row;
       const path = references.find((row) => row.secretId === secretId)?.path ?? null;
-      const { actor, eventId, ...cause } = retirements.get(secretId) ?? {
-        actor: this.#parts.actor ?? OURSELVES,
-        eventId: null,
-        path,
-      };
-      return [
-        auditRow({
-          atMs: nowMs,
-          action,
-          actor,
-          connectionId: connection.id,
-          path: cause.path,
-          secretId,
-          eventId,
-          detail: null,
-        }),
-      ];
+      const ours = { actor: this.#parts.actor ?? OURSELVES, eventId: null, path };
+      const { actor, eventId, path: itsPath } = retirements.get(secretId) ?? ours;
+      const what = { action, secretId, path: itsPath, eventId, detail: null };
+      return [auditRow({ atMs: nowMs, actor, connectionId: connection.id, ...what })];
     });
   }
 
@@ -335,14 +309,13 @@ function decideTidying(state: LockedState, rules: TidyRules): Decision<TidyPlan>
     ),
   };
   if (plan.deletions.length > 0 || plan.repairs.length > 0) return { kind: 'write', plan, changes };
-  const outcome = { name: 'applied', code: null } as const;
-  return plan.rows.length > 0 ? { kind: 'commit', outcome, changes } : { kind: 'settle', outcome, changes };
+  return { kind: plan.rows.length > 0 ? 'commit' : 'settle', outcome: TIDIED, changes };
 }
 
-/** Stays in doubt, and is looked at again; a version that is gone is somebody's job, which its dead letter says. */
+/** The secret stays in doubt and is checked again. If its version is gone, its dead letter tells an operator. */
 function unrepaired(row: StoredSecretRow, error: StoreError, nowMs: number): Handled {
   if (error.class === 'not-found' || error.code === 'SECRET_VERSION_GONE') return lost(row, nowMs);
-  // It got no answer: the mark that was set before the request stands for as long as the request can land.
+  // After an unknown outcome the mark from before the request stays: it lasts as long as the request can land.
   const outcomeKnown = error.applied === 'no';
   return {
     row: outcomeKnown ? { ...row, suspectUntilMs: nowMs + RETRY_MS } : row,

@@ -14,39 +14,39 @@ import type { MoveFailure } from './pass.js';
 const KIND = 'migrate-secrets';
 const LATEST: PageRequest = { limit: 20, after: null };
 
-/** What somebody asked for. */
+/** What an operator or a configuration has asked for. */
 export interface MigrationRequest {
   readonly to: ManagerName;
-  /** Only connections kept there; null: wherever. */
+  /** Moves only connections of this manager; null: of all others. */
   readonly from: ManagerName | null;
-  /** Only these; null: all. */
+  /** Moves only these; null: all. */
   readonly connectionIds: readonly string[] | null;
-  /** Delete what the former managers have, once all is moved and told. */
+  /** Whether to delete the secrets in the former managers, once all connections are moved and published. */
   readonly deleteSource: boolean;
 }
 
-/** How far it has come. */
+/** The progress of a migration. */
 export interface MigrationProgress {
   readonly total: number;
   readonly moved: number;
-  /** Still kept elsewhere. `total` less this and `moved` is what events and workers have moved meanwhile. */
+  /** Connections still in another manager. Events and workers have moved `total` - `moved` - `left`. */
   readonly left: number;
-  /** Those that could not be moved. */
+  /** The connections that could not be moved. */
   readonly failures: readonly MoveFailure[];
-  /** Secured events that wait for a broker. */
+  /** Secured events that are not published yet. */
   readonly unsent: number;
-  /** Deleted from former managers. */
+  /** Secrets deleted from former managers. */
   readonly deleted: number;
-  /** Still to be deleted, or named by somebody and so kept. */
+  /** Secrets not deleted from former managers: not yet, or because a reference names them. */
   readonly kept: number;
 }
 
-/** A migration as the table of operations has it. */
+/** A migration in the table of operations. */
 export interface MigrationRecord {
   readonly id: string;
   readonly state: OperationState;
   readonly request: MigrationRequest;
-  /** Who asked for it, and how; null: a record of a version that did not say. */
+  /** Who asked for it, and how; null in records of versions that did not store it. */
   readonly by: string | null;
   readonly progress: MigrationProgress;
   readonly createdAtMs: number;
@@ -64,8 +64,8 @@ const NOTHING_YET: MigrationProgress = {
 };
 
 /**
- * Recorded before anything is changed, so that there is always something to resume. The same request that did not come to
- * its end goes on; another one takes its place.
+ * Records a migration before it changes anything, so that it can always be resumed. If the same request was interrupted,
+ * it goes on; other open migrations end as failed.
  */
 export async function openMigration(
   database: Database,
@@ -85,7 +85,7 @@ export async function openMigration(
   );
 }
 
-/** The record of a change that a configuration made: everything moves, by the workers. */
+/** The record of a change of manager by configuration: the workers move all connections. */
 export function configuredMigration(
   to: ManagerName,
   by: string,
@@ -98,7 +98,7 @@ export function configuredMigration(
   };
 }
 
-/** Workers have moved everything to this manager: what a configuration began is done. */
+/** Workers have moved all connections to this manager: marks the migration by configuration as done. */
 export async function endConfiguredMigration(database: Database, to: ManagerName): Promise<void> {
   for (const { id, request, progress } of await openMigrations(database)) {
     if (!isDeepStrictEqual(request, everythingTo(to))) continue;

@@ -17,23 +17,23 @@ export interface MoverParts {
   readonly actor: string;
 }
 
-/** What became of one connection. */
+/** The result for one connection. */
 export type Moved =
   | { readonly kind: 'moved'; readonly values: number }
-  /** It is there already, or has nothing to be moved. */
+  /** It is in the active manager already, or has nothing to move. */
   | { readonly kind: 'settled' }
-  /** Somebody works on it, or a name of it is not free for a moment. */
+  /** Another worker has its claim, or one of its secret ids is not free yet. */
   | { readonly kind: 'busy' }
-  /** It stays where it is, whole. */
+  /** It stays where it is, complete. */
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string };
 
-/** What a connection was committed as, where it stays where it is. */
+/** Outcome of a connection that stays where it is. */
 const LEFT = { name: 'refused', code: null } as const;
 const MOVED = { name: 'applied', code: null } as const;
 
 /**
- * Moves connections to the active manager, each as an event would: claim → read the recorded versions where they are →
- * write, read back and compare → commit → publish. A crash at any point leaves a connection whole in one of the two.
+ * Moves connections to the active manager, as an event would: claim → read the recorded versions in the former manager →
+ * write, read back and compare → commit → publish. After a crash at any point, a connection is complete in one of the two.
  */
 export class Mover {
   readonly #parts: MoverParts;
@@ -44,7 +44,7 @@ export class Mover {
     this.#writer = new Writer(parts.context, parts.managers);
   }
 
-  /** Rejects only with errors that concern no single connection: the database is away, the manager was changed again. */
+  /** Rejects only with errors that concern all connections: no database, or the manager was changed again. */
   async move(connectionId: string, signal: AbortSignal): Promise<Moved> {
     try {
       return await this.#move(connectionId, signal);
@@ -81,7 +81,7 @@ export class Mover {
       case 'busy':
       case 'lost':
         return { kind: 'busy' };
-      // What cannot be published now is found by the relay: the connection is moved anyway.
+      // The relay publishes what could not be published now: the connection is moved in any case.
       case 'committed':
       case 'left':
         return moved;
@@ -134,6 +134,6 @@ function failureOf(error: unknown): Moved | null {
   if (!(error instanceof WorkerError && 'failure' in error)) return null;
   const { failure, message } = error;
   if (failure === 'refused') return { kind: 'failed', code: 'EVENT_NOT_STORABLE', detail: message };
-  // Its row is kept locked by somebody: it is tried again, the others go on.
+  // Another process holds the row lock: the connection is tried again, and the others go on.
   return failure === 'locked' ? failed(error) : null;
 }

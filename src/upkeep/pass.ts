@@ -1,11 +1,12 @@
 import type { ErrorCode } from '../errors.js';
 import type { ElsewhereConnection, ElsewhereFilter, Ledger } from '../pipeline/ledger.js';
+import { mapLimited } from '../secrets-managers/port.js';
 import type { Moved, Mover } from './mover.js';
 
-/** Which connections a migration is about; the active manager is where they go. */
+/** The connections that a migration moves to the active manager. */
 export type MigrationScope = Omit<ElsewhereFilter, 'after'>;
 
-/** A connection that could not be moved: names, limits and codes, never values. */
+/** A connection that could not be moved. Holds names, limits and codes, never values. */
 export interface MoveFailure {
   readonly connectionId: string;
   readonly name: string | null;
@@ -17,16 +18,16 @@ export interface PassParts {
   readonly ledger: Pick<Ledger, 'elsewhere'>;
   readonly mover: Pick<Mover, 'move'>;
   readonly scope: MigrationScope;
-  /** Connections worked on at the same time. */
+  /** Connections that are moved at the same time. */
   readonly concurrency: number;
-  /** Those to leave out this time. */
+  /** Whether to skip a connection this time. */
   readonly skips?: (connectionId: string) => boolean;
-  /** Told to stop, it still ends those under way. Default: they are given up, whole where they are. */
+  /** Whether a stop waits for the connections in progress. Default: they stay where they are, complete. */
   readonly isPatient?: boolean;
   readonly onMoved?: (connection: ElsewhereConnection, moved: Moved) => void;
 }
 
-/** What was done with some connections. */
+/** The results for some connections. */
 export interface PassResult {
   readonly moved: number;
   readonly values: number;
@@ -34,7 +35,7 @@ export interface PassResult {
   readonly failures: readonly MoveFailure[];
 }
 
-/** The same of one page, and where the next one begins; null: this was the last. */
+/** The results of one page, and the id after which the next one begins; null: this was the last page. */
 export interface PageResult extends PassResult {
   readonly next: string | null;
 }
@@ -42,14 +43,15 @@ export interface PageResult extends PassResult {
 const PAGE = 200;
 const NEVER = new AbortController().signal;
 
-/** Takes up the next connections of the scope, each once. One that fails does not hold the others. */
+/** Moves the next connections of the scope, each once. One that fails does not stop the others. */
 export async function migratePage(parts: PassParts, after: string, signal: AbortSignal): Promise<PageResult> {
   const { ledger, mover, scope, concurrency, skips = () => false, onMoved } = parts;
   const page = await ledger.elsewhere({ ...scope, after }, PAGE);
   const counts = { moved: 0, values: 0, busy: 0 };
   const failures: MoveFailure[] = [];
   const chosen = page.filter(({ id }) => !skips(id));
-  await inLanes(chosen, concurrency, signal, async (connection) => {
+  await mapLimited(chosen, concurrency, async (connection) => {
+    if (signal.aborted) return;
     const moved = stopped(await mover.move(connection.id, parts.isPatient === true ? NEVER : signal), signal);
     if (moved.kind === 'moved') {
       counts.moved += 1;
@@ -65,12 +67,12 @@ export async function migratePage(parts: PassParts, after: string, signal: Abort
   return { ...counts, failures, next: last?.id ?? null };
 }
 
-/** What was given up because of a stop has not failed. */
+/** A connection that was given up because of a stop has not failed. */
 function stopped(moved: Moved, { aborted }: AbortSignal): Moved {
   return aborted && moved.kind === 'failed' ? { kind: 'busy' } : moved;
 }
 
-/** Every connection of the scope once, in the order of their ids. */
+/** Moves every connection of the scope once, in the order of their ids. */
 export async function migrateOnce(parts: PassParts, signal: AbortSignal): Promise<PassResult> {
   const total = { moved: 0, values: 0, busy: 0 };
   const failures: MoveFailure[] = [];
@@ -81,23 +83,4 @@ export async function migrateOnce(parts: PassParts, signal: AbortSignal): Promis
     after = page.next;
   }
   return { ...total, failures };
-}
-
-/** Ends those under way before it throws the first error. */
-async function inLanes<T>(
-  items: readonly T[],
-  lanes: number,
-  signal: AbortSignal,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const queue = items.values();
-  const errors: unknown[] = [];
-  const lane = async (): Promise<void> => {
-    for (const item of queue) {
-      if (signal.aborted || errors.length > 0) return;
-      await work(item).catch((error: unknown) => errors.push(error));
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(lanes, items.length) }, lane));
-  if (errors.length > 0) throw errors[0];
 }

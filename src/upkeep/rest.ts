@@ -7,15 +7,15 @@ import type { Mover } from './mover.js';
 import { endConfiguredMigration } from './migration-record.js';
 import { migratePage, type MigrationScope, type MoveFailure } from './pass.js';
 
-/** How far the move to the active manager has come. */
+/** The progress of the migration to the active manager. */
 export interface MigrationCounts {
-  /** Connections that are still kept elsewhere. */
+  /** Connections still in another manager. */
   readonly remaining: number;
-  /** Moved in this round. */
+  /** Connections moved in this round. */
   readonly moved: number;
-  /** Those of the round that could not be moved. */
+  /** The connections that could not be moved in this round. */
   readonly failures: readonly MoveFailure[];
-  /** Whether every connection has had its turn since the last time that this was so. */
+  /** Whether this round has ended a pass: every connection had its turn. */
   readonly isPass: boolean;
 }
 
@@ -33,9 +33,9 @@ const LONGEST_RETRY_MS = 600_000;
 const BUSY_POLL_MS = 500;
 
 /**
- * Moves, round by round, what is not kept in the active manager yet. A connection that cannot be moved is tried again
- * later each time, and holds nobody else. Once nothing is left nothing can come: whoever works under another manager is
- * refused his next transaction.
+ * Moves all connections that are not in the active manager yet, one page per round. A connection that cannot be moved is
+ * tried again after growing pauses and does not delay the others. Once no connection is left, none can be added: the
+ * database refuses the transactions of workers under another manager.
  */
 export class RestOfMigration {
   readonly #parts: RestParts;
@@ -51,7 +51,7 @@ export class RestOfMigration {
     return this.#isDone;
   }
 
-  /** Takes up the next page; rejects with a `transient` WorkerError where the database is away. */
+  /** Moves the next page. Rejects with a `transient` WorkerError if the database does not answer. */
   async round(signal: AbortSignal): Promise<MigrationCounts> {
     if (this.#isDone) return { remaining: 0, moved: 0, failures: [], isPass: true };
     const { database, ledger, mover, active, concurrency, clock } = this.#parts;
@@ -79,7 +79,7 @@ export class RestOfMigration {
     return { remaining, moved, failures, isPass: next === null };
   }
 
-  /** Until all are moved or none of the rest can be: for a process that ends afterwards. */
+  /** Runs rounds until all connections are moved or none of the rest can be: for a process that ends afterwards. */
   async finish(signal: AbortSignal): Promise<MigrationCounts> {
     const failures = new Map<string, MoveFailure>();
     let moved = 0;

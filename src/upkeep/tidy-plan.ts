@@ -5,37 +5,37 @@ import type { ManagerName } from '../terms.js';
 
 export interface TidyRules {
   readonly manager: ManagerName;
-  /** After retiring, milliseconds until a secret is deleted. */
+  /** Grace period: milliseconds from retiring a secret to deleting it. */
   readonly graceMs: number;
-  /** How long after a claim's end one of its requests could still land, milliseconds. */
+  /** How long a request of an ended claim may still land, milliseconds. */
   readonly lateRequestMs: number;
 }
 
-/** What there is to do about one connection's stored secrets. */
+/** What the janitor has to do about one connection's stored secrets. */
 export interface TidyPlan {
-  /** Rows that change without asking the store. */
+  /** Rows that change without a request to the store. */
   readonly rows: readonly StoredSecretRow[];
-  /** Of these, names that are retired now: a claim that ran out has left them, and no field uses them. */
+  /** Those of `rows` that are retired now: an expired claim has left them, and no field uses them. */
   readonly abandoned: readonly StoredSecretRow[];
-  /** Rows already in the state `deleting`, to be written before the requests are sent. */
+  /** Rows in their new state `deleting`: written before the requests are sent. */
   readonly deletions: readonly StoredSecretRow[];
   /**
-   * Live secrets in doubt: the store's current version is to be compared with the recorded one. In doubt anew, to be
-   * written before the requests are sent: the repair's own request may land after its claim, too.
+   * Live secrets in doubt, whose current version in the store is compared with the recorded one. Their rows get a new time
+   * of doubt before the requests are sent: the repair's own request may also land after its claim.
    */
   readonly repairs: readonly StoredSecretRow[];
 }
 
-/** What fits into one claim, also where the store is slow; the rest is due in the next round. */
+/** So many deletions fit into one claim, even if the store is slow. The next round does the rest. */
 const DELETIONS_A_CLAIM = 20;
 
 /**
  * Decides, under the connection's claim, what becomes of its stored secrets:
  *
- * - `writing`, left by a claim that ran out: live again where a field uses the name, else retired; in doubt either way
- * - in doubt, and nothing can land any more: a live one is compared with the store, a retired one may go its way
- * - retired and past its grace, in no field of any connection: deleted (in one: kept for another grace)
- * - deleting, and the request can no longer land: deleted again, since nobody knows whether it did
+ * - `writing`, left by an expired claim: live again if a field uses the secret id, else retired; in doubt in both cases
+ * - in doubt, and no request can land any more: a live one is compared with the store, a retired one is no longer in doubt
+ * - retired, after its grace period: deleted, unless a field of any connection names it (then it gets another grace period)
+ * - deleting, and the request can no longer land: deleted again, because its outcome is unknown
  */
 export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
   const rows: StoredSecretRow[] = [];
@@ -56,7 +56,7 @@ export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
     else if (row.state === 'retired' && isSettled)
       rows.push({ ...row, suspectUntilMs: null, updatedAtMs: nowMs });
     else if ((row.state === 'retired' || row.state === 'deleting') && isDue && !isInDoubt) {
-      // Somebody's field names it: it stays, and is looked at again a grace later.
+      // A field names it: it stays, and is checked again after another grace period.
       if (isNamed(row, state)) rows.push({ ...row, dueAtMs: nowMs + rules.graceMs });
       else if (deletions.length < DELETIONS_A_CLAIM)
         deletions.push({
@@ -71,7 +71,7 @@ export function planTidying(state: LockedState, rules: TidyRules): TidyPlan {
   return { rows, abandoned, deletions, repairs };
 }
 
-/** Whether some field names it, of a connection whose readers look names up in this very store. */
+/** Whether a field names it, in a connection whose manager uses the same store. */
 function isNamed({ manager, secretId }: StoredSecretRow, { namedUnder }: LockedState): boolean {
   const provider = providerOf(manager);
   return (namedUnder.get(secretId) ?? []).some((other) => providerOf(other) === provider);

@@ -17,7 +17,7 @@ interface ActiveManagerOptions {
   readonly actor: string;
   /** The actor with host and command, for `migrate-secrets status`. */
   readonly changedBy: string;
-  readonly onChange?: (from: ManagerName, to: ManagerName) => void;
+  readonly onChange?: ((from: ManagerName, to: ManagerName) => void) | undefined;
 }
 
 /** Other processes may change it at the same time. */

@@ -147,7 +147,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
         await checkStore((await managers.of(activeManager)).store);
         await requireOwn({ activeManager, installation });
       },
-      ...(parts.onManagerChange === undefined ? {} : { onChange: parts.onManagerChange }),
+      onChange: parts.onManagerChange,
     });
     await requireOwn(loaded);
     const manager = await managers.of(secretsManager.name);
@@ -187,7 +187,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
       rules: context.rules,
       tokenKey: identity.fingerprintKey,
       ring: keys.outbox,
-      ...(parts.onUnopened === undefined ? {} : { onUnopened: parts.onUnopened }),
+      onUnopened: parts.onUnopened,
     });
     const pipeline = new Pipeline({
       topics: config.topics,
