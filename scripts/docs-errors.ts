@@ -14,13 +14,13 @@ const KINDS: readonly { readonly kind: ErrorKind; readonly title: string; readon
     kind: 'event',
     title: 'Events',
     text:
-      'This one event cannot be processed as it is. Nothing of it is applied: it becomes a dead letter, or waits where ' +
+      'This one event cannot be processed as it is. Nothing of it is applied: it becomes a dead letter, or waits if ' +
       'that may help. Other connections go on.',
   },
   {
     kind: 'transient',
-    title: 'Passing',
-    text: 'Tried again with growing pauses, until it succeeds. The partition is held meanwhile, `/readyz` says why.',
+    title: 'Transient',
+    text: 'The worker tries again with growing pauses, for as long as the error lasts. In that time the partition is paused, and `/readyz` says why.',
   },
   { kind: 'fatal', title: 'Fatal', text: 'The process, or the command, ends with exit code 1.' },
 ];

@@ -11,7 +11,7 @@ export { withSecretFiles } from './config/secret-file.js';
 export type { DatabaseAddress, DatabaseTls, ServerAddress } from './config/database-url.js';
 export type { ConnectorPath } from './setting/forms.js';
 
-/** The configuration of a command that needs these parts. `Config<never>`: what every command has. */
+/** The configuration of a command that needs the parts `N`. `Config<never>`: the parts that every command has. */
 export type Config<N extends Need = Need> = AnyConfig & { readonly [K in N]: NonNullable<AnyConfig[K]> };
 export type KeyConfig = Config['keys'];
 export type KafkaConfig = Config['kafka'];
@@ -31,13 +31,13 @@ export class SettingsError extends ConfigurationError {
 const ALL: readonly Need[] = ['keys', 'kafka'];
 
 /**
- * Reads and validates the configuration: every setting, and what several of them say together.
+ * Reads and validates the configuration: every setting by itself, then the settings together.
  *
- * @param env the environment; what is not ours in it is left alone. An empty variable is an unset one
- * @param need parts that must be configured. What is set is validated in any case. Default: everything
+ * @param env the environment; variables that are not ours are ignored. An empty variable counts as unset
+ * @param need parts that must be configured; default: all. Every setting that is set is validated in any case
  * @returns a frozen configuration whose secret members do not print themselves
- * @throws SettingsError `UNSAFE_DEBUG_FLAG` where a debug flag would print record contents, else `CONFIG_INVALID`; it
- *   lists all mistakes by the variable's name with what to do, and never repeats a variable's text
+ * @throws SettingsError `UNSAFE_DEBUG_FLAG` if a debug flag would print the contents of records, else `CONFIG_INVALID`. It
+ *   lists all mistakes with the variable's name and what to do, and never repeats a variable's text
  */
 export function loadConfig<N extends Need = Need>(
   env: NodeJS.ProcessEnv,
@@ -48,18 +48,18 @@ export function loadConfig<N extends Need = Need>(
   const { values, problems } = readSettings(files.env, files.problems);
   const failed = new Set(problems.map((problem) => problem.name));
   const all = [
-    ...flags.map((name) => ({ name, message: 'prints record contents, passwords among them; unset it' })),
+    ...flags.map((name) => ({ name, message: 'prints the contents of records, also passwords; unset it' })),
     ...problems,
     ...crossChecks(values, failed, need),
   ];
   if (all.length > 0) throw new SettingsError(flags.length > 0 ? 'UNSAFE_DEBUG_FLAG' : 'CONFIG_INVALID', all);
   // Without problems every setting has a value.
   const complete = values as SettingValues;
-  // What is needed is there: `crossChecks` has seen it.
+  // `crossChecks` has checked that the needed parts are there.
   return deepFreeze(assemble(complete, warningsFor(env, complete))) as Config<N>;
 }
 
-/** Each setting by itself, so that one that fails does not keep the others from being checked together. */
+/** Reads each setting by itself: a wrong one does not stop the checks of the others. */
 function readSettings(
   env: NodeJS.ProcessEnv,
   found: readonly Problem[],

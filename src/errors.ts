@@ -1,12 +1,12 @@
-/** What an error means for whoever has to act on it. */
+/** Who has to act on an error, and how. */
 export type ErrorKind =
   /** Wrong use or configuration: the process ends with exit code 2. */
   | 'configuration'
   /** This one event cannot be processed as it is: it becomes a dead letter (or waits). */
   | 'event'
-  /** Passing: tried again with backoff. */
+  /** It passes: the worker tries again with back-off. */
   | 'transient'
-  /** Nothing this process can do: it ends with exit code 1. */
+  /** This process can do nothing: it ends with exit code 1. */
   | 'fatal';
 
 interface CodeEntry {
@@ -25,7 +25,7 @@ const entry = <K extends ErrorKind>(
   remedy,
 });
 
-/** Every code this program reports. docs/errors.md is this table; a test keeps the two equal. */
+/** Every code that this program reports. docs/errors.md is generated from this table; a test compares them. */
 export const ERROR_CODES = {
   // configuration and start
   CONFIG_INVALID: entry(
@@ -45,13 +45,13 @@ export const ERROR_CODES = {
   ),
   NATIVE_MODULE_UNUSABLE: entry(
     'configuration',
-    'The native module of SQLite does not run in this Node.js, was built for another one, or was not built.',
+    'The native module of SQLite does not run in this Node.js, was built for another version, or was not built.',
     'Run Node.js 22 (or 20.19), and install with it: `npm ci`, or `npm rebuild better-sqlite3`.',
   ),
   KEY_MISMATCH: entry(
     'configuration',
     'FERNET_KEY does not open what the database holds.',
-    'Start with the key this database was written with (it may stand second in the list).',
+    'Start with the key that this database was written with (it need not be the first of the list).',
   ),
   MANAGER_MISMATCH: entry(
     'configuration',
@@ -60,8 +60,8 @@ export const ERROR_CODES = {
   ),
   STORE_OF_ANOTHER_INSTALLATION: entry(
     'configuration',
-    'The store is worked on by another installation, or by the original of this database.',
-    'Declare what this database is by `doctor --moved`, `--restored`, `--copied` or `--take-over` (docs/operations.md), or configure another OPENMETADATA_CLUSTER_NAME.',
+    'Another installation, or the original of this database, uses the store.',
+    'Tell `doctor` what this database is: `--moved`, `--restored`, `--copied` or `--take-over` (docs/operations.md). Or configure another OPENMETADATA_CLUSTER_NAME.',
   ),
   SCHEMA_OUTDATED: entry(
     'configuration',
@@ -75,29 +75,29 @@ export const ERROR_CODES = {
   ),
   DATABASE_IN_USE: entry(
     'configuration',
-    'Another process works on this SQLite database.',
+    'Another process uses this SQLite database.',
     'Stop it first, or use PostgreSQL or MySQL for several workers.',
   ),
   TOPICS_INVALID: entry(
     'configuration',
-    'A topic is missing or unfit.',
+    'A topic is missing, or its settings do not fit.',
     'Run `connection-secrets topics create`, or correct what the message names.',
   ),
   UNSAFE_DEBUG_FLAG: entry(
     'configuration',
-    'A debug setting would print record contents.',
+    'A debug setting would print the contents of records.',
     'Unset the environment variable that the message names.',
   ),
   // events: shape
   EVENT_NOT_DECODABLE: entry(
     'event',
     'The record is not JSON in UTF-8, or not a change event.',
-    'Correct the publisher and publish the entity again with its values. Or discard the dead letter, then retry what is behind it.',
+    'Correct the publisher and publish the entity again with its values. Or discard the dead letter, then retry those behind it.',
   ),
   EVENT_INVALID: entry(
     'event',
     'A member of the change event is missing or of the wrong type.',
-    'Correct the publisher and publish the entity again with its values. Or discard the dead letter, then retry what is behind it.',
+    'Correct the publisher and publish the entity again with its values. Or discard the dead letter, then retry those behind it.',
   ),
   EVENT_TOO_DEEP: entry(
     'event',
@@ -106,12 +106,12 @@ export const ERROR_CODES = {
   ),
   EVENT_TOO_LARGE: entry(
     'event',
-    'The record, its batch or its number of values or secret fields is over a limit.',
+    'The record or its batch is too large, or the record has too many values or secret fields.',
     'Publish a smaller entity with its values; docs/events.md has the limits.',
   ),
   NUMBER_NOT_EXACT: entry(
     'event',
-    'A number cannot be held exactly.',
+    'A number cannot be represented exactly.',
     'Publish the entity again with its values, the number as a string or with fewer digits.',
   ),
   ENTITY_TYPE_UNSUPPORTED: entry(
@@ -122,27 +122,27 @@ export const ERROR_CODES = {
   ENTITY_TYPE_CHANGED: entry(
     'event',
     'A connection with this entity id has another entity type. Its secrets do not belong to this entity.',
-    'Publish the entity under an id of its own; discard the dead letter.',
+    'Publish the entity under its own id, and discard the dead letter.',
   ),
   NOT_A_BOT: entry(
     'event',
-    'The user is a human: its password hash is not ours to keep.',
+    'The user is a human. This program keeps no password hashes of humans.',
     'Publish only users with isBot = true.',
   ),
   TIMESTAMP_IMPLAUSIBLE: entry(
     'event',
-    'The event’s time is further ahead than CLOCK_SKEW_SECONDS, which would make everything after it stale, or before the year 2000 (seconds in place of milliseconds).',
-    'Correct the publisher’s clock or unit and publish the entity again with its values. One that is only ahead can be retried once its time has come.',
+    'The event’s time is more than CLOCK_SKEW_SECONDS ahead, which would make all later events stale. Or it is before the year 2000 (seconds instead of milliseconds).',
+    'Correct the publisher’s clock or unit and publish the entity again with its values. An event that is only ahead can be retried once its time has come.',
   ),
   ORDER_CONFLICT: entry(
     'event',
-    'A state with a higher version than the applied one has an earlier time, and other secrets: two clocks disagree. It holds nothing back.',
-    'Set the publishers’ clocks right. Retry applies it as the newest state; discard it where the applied one is right.',
+    'An event has a higher version than the applied state, but an earlier time and other secrets: two clocks disagree. It blocks no other event.',
+    'Correct the publishers’ clocks. Retry applies the event as the newest state; discard it if the applied state is right.',
   ),
   EVENT_ID_REUSED: entry(
     'event',
-    'An event id of this connection came again with other content. It holds nothing back.',
-    'Give every change an event id of its own. Retry applies this one as the newest state; discard it where the applied one is right.',
+    'An event id of this connection came again with other content. It blocks no other event.',
+    'Give every change its own event id. Retry applies this event as the newest state; discard it if the applied state is right.',
   ),
   // events: fields
   FIELD_NOT_A_STRING: entry(
@@ -152,22 +152,22 @@ export const ERROR_CODES = {
   ),
   VALUE_IS_THE_WORD_NULL: entry(
     'event',
-    'A password field holds the word null, which is a cleared field gone wrong.',
+    'A password field holds the word null: probably a cleared field that was written as text.',
     'Publish JSON null to clear the field, or the real value.',
   ),
   VALUE_TOO_LONG: entry(
     'event',
-    'The value is longer than the store takes.',
-    'Shorten it, raise the store’s tier, or use another store.',
+    'The value is longer than the store allows.',
+    'Shorten it, choose a higher tier of the store, or use another store.',
   ),
   VALUE_REFUSED_BY_STORE: entry(
     'event',
-    'The value has characters that the store refuses.',
+    'The value has characters that the store does not allow.',
     'Change the value, or use another store.',
   ),
   VALUE_NOT_SEALED: entry(
     'event',
-    'A secret came in the clear, and SOURCE_VALUES=sealed.',
+    'A secret came as plaintext, and SOURCE_VALUES=sealed.',
     'Let the publisher seal it (docs/publishing.md), or set SOURCE_VALUES=any and retry.',
   ),
   SECRET_QUOTED: entry(
@@ -177,22 +177,22 @@ export const ERROR_CODES = {
   ),
   TOKEN_NOT_OPENED: entry(
     'event',
-    'A sealed field cannot be opened with the publisher’s keys.',
+    'No publisher’s key opens a sealed field.',
     'Add the publisher’s key to PUBLISHER_FERNET_KEY and retry.',
   ),
   TOKEN_NOT_BOUND: entry(
     'event',
-    'A sealed field’s token does not say for which connection and field it was sealed.',
-    'Publish with the library or as docs/publishing.md says; PUBLISHER_TOKENS=any, while moving over, opens such tokens.',
+    'A sealed field’s token does not name the connection and field that it was sealed for.',
+    'Publish with the library, or as docs/publishing.md says. During a migration PUBLISHER_TOKENS=any opens such tokens.',
   ),
   REFERENCE_NOT_OPENED: entry(
     'event',
-    'The database holds a token for a field of this connection that no key of FERNET_KEY opens.',
+    'The database has a token for a field of this connection, and no key of FERNET_KEY opens it.',
     'Add the key that it was sealed with to FERNET_KEY and retry, or publish the entity with this field’s value. `doctor` counts such rows.',
   ),
   REFERENCE_ALTERED: entry(
     'event',
-    'A row of a reference in the database is not as the worker wrote it: somebody has changed it, moved it, or exchanged it with another one.',
+    'A row of a reference in the database is not as the worker wrote it: somebody has changed, moved or exchanged it.',
     'Publish the entity again with this field’s value; find out who writes to the database; `verify` lists all such rows.',
   ),
   TOKEN_FOR_ANOTHER_FIELD: entry(
@@ -217,23 +217,23 @@ export const ERROR_CODES = {
   ),
   SECRET_ID_REFERRED: entry(
     'event',
-    'Another connection refers to the name that a secret would be created under.',
-    'Take the reference out of the connection that the message names, or delete it. Tried again when nobody else refers to it.',
+    'Another connection already refers to the secret id under which a secret would be created.',
+    'Take the reference out of the connection that the message names, or delete that connection. Tried again when no other connection refers to it.',
   ),
   SECRET_NOT_OWNED: entry(
     'event',
-    'The store holds a secret of this name that is not ours.',
-    'Remove it, or take it over: docs/adopting.md.',
+    'The store has a secret of this name that this program does not own.',
+    'Remove it, or adopt it: docs/adopting.md.',
   ),
   ADOPTION_AMBIGUOUS: entry(
     'event',
-    'The secret of this name could be another entity’s: it is not adopted by an event.',
-    'Make sure whose it is, then run `connection-secrets adopt --dry-run` (docs/adopting.md); or publish the value under another name.',
+    'The secret of this name may belong to another entity, so events do not adopt it.',
+    'Find out which entity it belongs to, then run `connection-secrets adopt --dry-run` (docs/adopting.md). Or publish the value under another name.',
   ),
   REFERENCE_INVALID: entry(
     'event',
-    'Readers would not agree on the name in this reference.',
-    'Write the name, or the whole ARN, as the store has it. A password that begins with secret: cannot be kept: change it.',
+    'Readers would understand the name in this reference differently.',
+    'Write the name, or the whole ARN, as the store has it. A password must not begin with secret: – change it.',
   ),
   REFERENCE_FOREIGN: entry(
     'event',
@@ -257,13 +257,13 @@ export const ERROR_CODES = {
   ),
   MASK_POSITION_CHANGED: entry(
     'event',
-    'A masked element of an array without names cannot be told from its neighbours.',
+    'An array without unique names was changed: nobody can tell which element a mask stands for.',
     'Publish the array with its values, or give the elements unique names.',
   ),
   MASK_NOT_UNDERSTOOD: entry(
     'event',
-    'A field, or a password inside its text, is masked in the way of another program. The stored secret stays.',
-    'Publish the field with its value, or with ********* as the whole text to keep the stored secret.',
+    'A field, or a password inside its text, holds another program’s mask. The stored secret stays.',
+    'Publish the field with its value. To keep the stored secret, publish ********* as the whole text.',
   ),
   SECRET_BY_NAME_REFUSED: entry(
     'event',
@@ -273,42 +273,42 @@ export const ERROR_CODES = {
   CONNECTOR_UNKNOWN: entry(
     'event',
     'The connector is not in the catalogue, and UNKNOWN_CONNECTOR=refuse.',
-    'Build a catalogue for your version (CATALOG_FILE), or change the setting.',
+    'Build a catalogue for your OpenMetadata version (CATALOG_FILE), or change the setting.',
   ),
   EVENT_BLOCKED: entry(
     'event',
-    'An earlier dead letter of this connection must be settled first.',
-    'Retry or discard the earlier one, then retry this one. Or publish the entity again with its values, which settles both.',
+    'An earlier dead letter of this connection must be retried or discarded first.',
+    'Retry or discard the earlier one, then retry this one. Or publish the entity again with its values, which replaces both.',
   ),
   OUTPUT_TOO_LARGE: entry(
     'event',
-    'The secured event or the dead letter would not fit into a record.',
+    'The secured event or the dead letter would be larger than a record of its topic may be.',
     'Raise the topic’s record size or shrink the entity.',
   ),
   STORE_DENIED: entry(
     'event',
-    'The store denies access to one secret id while it grants others.',
-    'Grant the permission that the message names; tried again by itself.',
+    'The store denies access to one secret id, but not to others.',
+    'Grant the permission that the message names. Tried again by itself.',
   ),
   STORE_QUOTA: entry(
     'event',
-    'The store refuses one more secret, or one more version of this one, while it takes others: a quota is used up.',
-    'Raise the quota or remove what is not needed; of a parameter whose oldest version has a label, take the label off. Tried again by itself for ten minutes, then on `dead-letters retry`.',
+    'A quota is used up: the store refuses another secret, or another version of this one.',
+    'Raise the quota or remove secrets that nobody needs. If the oldest version of a parameter has a label, remove the label. Tried again by itself for ten minutes, later with `dead-letters retry`.',
   ),
   EVENT_NOT_STORABLE: entry(
     'event',
-    'The database refuses to store this event. Where it refuses the dead letter as well, that has no payload.',
-    'Look at the database’s error code in the detail; shorten or correct the entity, or raise the limit (MySQL: max_allowed_packet), and publish it again.',
+    'The database refuses to store this event. If it also refuses the dead letter, that is stored without its payload.',
+    'Look at the database’s error code in the detail. Shorten or correct the entity, or raise the limit (MySQL: max_allowed_packet), and publish it again.',
   ),
   SECRET_VERSION_GONE: entry(
     'event',
     'The store no longer has the version that the database recorded.',
     'Publish the entity again with its values.',
   ),
-  // passing
+  // transient
   STORE_UNAVAILABLE: entry(
     'transient',
-    'The store does not answer, is throttled or fails.',
+    'The store does not answer, throttles requests, or fails.',
     'None needed: tried again.',
   ),
   STORE_ACCESS: entry(
@@ -320,26 +320,26 @@ export const ERROR_CODES = {
   BROKER_UNAVAILABLE: entry(
     'transient',
     'The broker does not answer.',
-    'Tried again; where it lasts, check address and certificates.',
+    'Tried again. If it lasts, check address and certificates.',
   ),
   BROKER_ACCESS: entry(
     'transient',
     'The broker refuses the login, or the right to a topic or a group.',
-    'Correct credentials or access rules: tried again. A worker that is kept out of its group for a minute ends; start it again then.',
+    'Correct credentials or access rules. Tried again; but a worker that cannot join its group for a minute ends, and must be started again.',
   ),
   BATCH_DAMAGED: entry(
     'transient',
-    'A batch of records in the topic cannot be decompressed; its partition is held, the others go on.',
-    'Look at the broker’s log and its other replicas. Where it is lost, set the group’s offset behind it (docs/operations.md) and publish the entities again.',
+    'A batch of records in the topic cannot be decompressed. Its partition is paused; the others go on.',
+    'Look at the broker’s log and its other replicas. If the batch is lost, set the group’s offset behind it (docs/operations.md) and publish the entities again.',
   ),
   KEY_MISSING: entry(
     'transient',
-    'A token in the database is opened by no key of its list. Its event or record is kept as it is; others go on.',
-    'Add the key that it was sealed with to the setting that the message names: tried again by itself. `doctor` counts what needs it.',
+    'No configured key opens a token in the database. Its event or record stays as it is; others go on.',
+    'Add the key that it was sealed with to the setting that the message names. Tried again by itself. `doctor` counts the tokens.',
   ),
   CLAIM_LOST: entry(
     'transient',
-    'Another worker took the connection over, or the claim ran out.',
+    'The claim on the connection expired, or another worker took it over.',
     'None needed: tried again.',
   ),
   // the rest
@@ -353,14 +353,14 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** Codes that a refused (or waiting) event can carry. */
+/** Codes of refused or waiting events. */
 export type EventErrorCode = {
   [C in ErrorCode]: (typeof ERROR_CODES)[C]['kind'] extends 'event' ? C : never;
 }[ErrorCode];
 
 /**
- * The one base class of our errors. `message` and `details` carry names, codes and limits, never values: texts of
- * drivers, SDKs and parsers quote what they were given and must not be copied into either.
+ * The base class of our errors. `message` holds names, codes and limits, never values. So it must never hold the text of a
+ * driver, an SDK or a parser: those quote what they were given.
  */
 export class WorkerError extends Error {
   override readonly name: string = 'WorkerError';
@@ -384,7 +384,7 @@ export class WorkerError extends Error {
   }
 }
 
-/** A refusal of one event: names the field (JSON Pointer) and the limit, never the value. */
+/** A refusal of one event. Names the field (JSON Pointer) and the limit, never the value. */
 export class EventError extends WorkerError {
   override readonly name = 'EventError';
   declare readonly code: EventErrorCode;

@@ -1,4 +1,4 @@
-/** The package's root: the words and shapes of its events and errors, and its version. No adapter is loaded by it. */
+/** The root of the package: the names and types of its events and errors, and its version. It loads no adapter. */
 export { ConfigurationError, ERROR_CODES, EventError, WorkerError } from './errors.js';
 export type { ErrorCode, ErrorKind, EventErrorCode } from './errors.js';
 export { SecretValue } from './secret-value.js';

@@ -1,16 +1,15 @@
 const MIB = 1024 * 1024;
 
 /**
- * What one input may cost, in one place: docs/events.md has this table, and a test keeps the two equal. Each limit has
- * its refusal. None of them stops the worker: what is over a limit becomes a dead letter, without its payload where that
- * is what is too large.
+ * The limits of one input. docs/events.md has the same table; a test compares them. An input over a limit is refused and
+ * does not stop the worker: it becomes a dead letter, without its payload if that is too large.
  */
 export const LIMITS = {
-  /** Bytes of one record as it is handled: key, value and headers, decompressed. A line of `pipe` likewise. */
+  /** Bytes of one record, decompressed: key, value and headers. Also bytes of a line of `pipe`. */
   recordBytes: 2 * MIB,
   /** Headers of one record. */
   recordHeaders: 1_000,
-  /** Bytes of a batch once it is decompressed, whatever it was compressed with. */
+  /** Bytes of a decompressed batch. */
   batchBytes: 32 * MIB,
   /** Records of one batch. */
   batchRecords: 100_000,
@@ -20,6 +19,6 @@ export const LIMITS = {
   jsonValues: 25_000,
   /** Secret fields of one event. */
   secretFields: 1_000,
-  /** Characters of the JSON Pointers of all secret fields of one event: below a long key each of them has that key. */
+  /** Characters of the JSON Pointers of all secret fields of one event: a long key is part of every pointer below it. */
   fieldNames: MIB,
 } as const;

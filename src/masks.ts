@@ -1,23 +1,23 @@
 /**
- * What programs show in place of a secret. One definition for all of this program: a mask is never a value, it is neither
- * written, nor sealed, nor does it take the place of a stored secret.
+ * Masks: what programs show instead of a secret. A mask is never a value: this program does not write it, does not seal it,
+ * and does not replace a stored secret by it.
  */
 
-/** A mask that we understand: the field keeps what is stored for it. */
+/** Whether it is a mask that we understand: the field keeps its stored secret. */
 export function isMask(text: string): boolean {
   return UNDERSTOOD.test(text);
 }
 const UNDERSTOOD = /^[*•]{3,}$/;
 
-/** Longer texts are no masks, but for one of stars alone. */
+/** No longer text is a mask, except one of stars alone. */
 const LONGEST_MASK = 100;
 
 const HIDING = 'redacted|hidden|masked|obfuscated|scrubbed|saniti[sz]ed|concealed|suppressed';
-/** Words that hide only between brackets: alone they may be a bad password. */
+/** Words that are masks only in brackets: without brackets they may be a bad password. */
 const HIDING_IN_BRACKETS = `${HIDING}|filtered|sensitive|protected|omitted|removed`;
 const WHAT_IS_HIDDEN = 'value|password|secret|token|key|data';
 
-/** What other programs write. We cannot tell whether it means "as before", so the event is refused. */
+/** Masks of other programs. We cannot tell whether they mean "as before", so we refuse the event. */
 const FOREIGN: readonly RegExp[] = [
   // XXXXXXXXXX (Superset), -------- (Redash), ●●●● and the like of web forms, ☺☺☺☺ (Snowflake)
   /^([xX#●○·∙⋅◦■█▪☺?_.-])\1{3,}$/u,
@@ -39,25 +39,25 @@ const FOREIGN: readonly RegExp[] = [
   /^(?:\*\*MetabasePass\*\*|::es_redacted::|VALUE_SPECIFIED_IN_NO_LOG_PARAMETER|Sensitive value set)$/i,
 ];
 
-/** What every mask of another program has in it: a cheap look at the many texts that are none. */
+/** Part of every mask of another program: a cheap test for the many texts that are no mask. */
 const MAY_BE_MASK = new RegExp(
   String.raw`([^\p{L}\p{N}\s]|x)\1\1|${HIDING_IN_BRACKETS}|es_redacted|no_log_param|metabasepass`,
   'iu',
 );
 
-/** Another program's mask, also in quotes or with blanks around it. */
+/** Whether it is another program's mask, perhaps in quotes or with blanks around it. */
 export function isForeignMask(text: string): boolean {
   if (text.length > LONGEST_MASK || !MAY_BE_MASK.test(text) || isMask(text)) return false;
   const bare = text.trim().replace(/^(["'])(.*)\1$/s, '$2');
   return isMask(bare) || FOREIGN.some((form) => form.test(bare));
 }
 
-/** A mask of anybody: ours or another program's. */
+/** Whether it is any mask: ours or another program's. */
 export function isAnyMask(text: string): boolean {
   return isMask(text) || isForeignMask(text);
 }
 
-/** A text in which some part may be hidden. A broad guess: only for texts that are known to stand for a stored secret. */
+/** Whether part of a text may be masked. A broad guess: only for texts that are known to stand for a stored secret. */
 export function mayHideSomething(text: string): boolean {
   return MAY_BE_MASK.test(text) && (isAnyMask(text) || PART.test(text));
 }

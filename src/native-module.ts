@@ -1,12 +1,12 @@
 import { ConfigurationError } from './errors.js';
 
 /**
- * The first Node.js under which better-sqlite3 12 aborts the process: when a statement is collected, Node.js asserts what
- * does not hold there. Version 13 does not, and needs Node.js 22.
+ * From this Node.js on, better-sqlite3 12 aborts the process: an assertion of Node.js fails when it garbage-collects a
+ * statement. Version 13 does not, but needs Node.js 22.
  */
 const FIRST_THAT_ABORTS = 24;
 
-/** @throws ConfigurationError NATIVE_MODULE_UNUSABLE where SQLite would abort the process sooner or later */
+/** @throws ConfigurationError NATIVE_MODULE_UNUSABLE if SQLite would abort the process sooner or later */
 export function requireSqlite(): void {
   if (Number.parseInt(process.version.slice(1)) < FIRST_THAT_ABORTS) return;
   throw new ConfigurationError(
@@ -16,13 +16,13 @@ export function requireSqlite(): void {
 }
 
 /**
- * SQLite is a native module: it runs under the Node.js that it was built for, or under none where its build is missing.
+ * SQLite is a native module. It runs only in the Node.js version that it was built for, and only if it was built.
  *
- * @returns the error as NATIVE_MODULE_UNUSABLE where the module could not be loaded; null for any other error
+ * @returns NATIVE_MODULE_UNUSABLE if the module could not be loaded; null for any other error
  */
 export function nativeModuleError(error: unknown): ConfigurationError | null {
   if (!(error instanceof Error)) return null;
-  // `tries`: where the loader has looked for the file.
+  // `tries`: the paths where the loader did not find the file.
   const unloadable = ('code' in error && error.code === 'ERR_DLOPEN_FAILED') || 'tries' in error;
   if (!unloadable) return null;
   const [, builtFor] = /NODE_MODULE_VERSION (\d+)/.exec(error.message) ?? [];

@@ -3,8 +3,8 @@ import { inspect } from 'node:util';
 const HIDDEN = '[secret]';
 
 /**
- * A secret's text that does not print itself: `String()`, `JSON.stringify`, template strings, `util.inspect` and
- * loggers show `[secret]`. The text is reached by {@link reveal} only, which is easy to search for in a review.
+ * A secret's text that does not print itself: `String()`, `JSON.stringify`, template strings, `util.inspect` and loggers
+ * show `[secret]`. Only {@link reveal} returns the text, which is easy to find in a review.
  */
 export class SecretValue {
   readonly #text: string;
@@ -13,12 +13,12 @@ export class SecretValue {
     this.#text = text;
   }
 
-  /** The text itself. Call it at the boundary that needs it, and keep the result in no object. */
+  /** The text. Call it only where the text leaves this program, and keep the result in no object. */
   reveal(): string {
     return this.#text;
   }
 
-  /** Length in UTF-8 bytes, as the stores' limits count. */
+  /** Length in bytes of UTF-8, as the stores' limits count. */
   get byteLength(): number {
     return Buffer.byteLength(this.#text, 'utf8');
   }

@@ -1,14 +1,14 @@
 /**
- * The words of this project and the types that go with them. Imports nothing, so that everything may import it.
+ * The words of this project and their types. This file imports nothing, so that every file can import it.
  *
  * - **source event**: one record of `connection.created/updated/deleted`, the full state of one entity after a change
  * - **connection**: the entity whose secrets we keep (service connection, bot, ingestion pipeline, workflow)
  * - **secret field**: a string at a JSON path of the entity that is a password, key or token
- * - **secrets manager**: where values go; its **store** is the thing behind it
- * - **secret id**: the name in the store; **reference**: `secret:` + secret id, what replaces the value
+ * - **secrets manager**: where values go; its **store** is the service or file behind it
+ * - **secret id**: the name in the store; **reference**: `secret:` + secret id, which replaces the value
  * - **owned / external reference**: written by us / typed by a user (never written, never deleted)
  * - **sealed**: Fernet-encrypted, `fernet:` + token
- * - **revision**: grows by one with every `connection.secured` of a connection
+ * - **revision**: number of a connection that grows by one with each of its `connection.secured`
  * - **dead letter**: an event that cannot be processed as it is, kept until somebody acts
  */
 
@@ -17,7 +17,7 @@ export interface JsonObject {
   [key: string]: Json;
 }
 
-/** What the metadata server sends in place of a password it does not show. Which texts count as one: masks.ts. */
+/** The mask that the metadata server sends instead of a password. masks.ts says which texts are masks. */
 export const MASK = '*********';
 
 export const SERVICE_KINDS = [
@@ -37,11 +37,11 @@ export const SERVICE_KINDS = [
 ] as const;
 export type ServiceKind = (typeof SERVICE_KINDS)[number];
 
-/** First segment of a secret id after the cluster. A pipeline *service* and an ingestion pipeline share the word. */
+/** Segment of a secret id after the cluster. A pipeline *service* and an ingestion pipeline have the same one. */
 export const KINDS = [...SERVICE_KINDS, 'bot', 'workflow'] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** What sort of entity a connection is: decides where its secret fields are looked for. */
+/** The sort of entity: it decides where its secret fields are. */
 export type EntityRoot = 'service' | 'bot' | 'ingestionPipeline' | 'workflow';
 
 export const EVENT_TYPES = [
@@ -53,7 +53,7 @@ export const EVENT_TYPES = [
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
-/** Types of change events that carry no new state of an entity: those of OpenMetadata. */
+/** OpenMetadata's types of change events without a new state of an entity. */
 export const STATELESS_TYPES = [
   'entityFieldsChanged',
   'entityNoChange',
@@ -76,13 +76,13 @@ export const STATELESS_TYPES = [
 export type Operation =
   'created' | 'updated' | 'softDeleted' | 'restored' | 'deleted' | 'migrated' | 'rotated' | 'republished';
 
-/** A word of a newer worker, which this version does not know: read as text. Beside known words, which stay listed. */
+/** A word of a newer worker that this version does not know. In a union with known words, editors still list those. */
 export type OtherWord = string & Record<never, never>;
 
 /** A secrets manager by its SECRET_MANAGER name: one of MANAGER_NAMES (src/secrets-managers/providers.ts). */
 export type ManagerName = string;
 
-/** Where names are looked up: the provider, and in its own words where (`region`, `account`, …). Nothing of it is secret. */
+/** Where secret ids are looked up: the provider, and its own words for the place (`region`, `account`, …). Not secret. */
 export interface StoreLocation {
   readonly provider: string;
   readonly [word: string]: string;
@@ -90,14 +90,14 @@ export interface StoreLocation {
 
 export const SECRET_PREFIX = 'secret:';
 export const FERNET_PREFIX = 'fernet:';
-/** What stands in an entity in place of a value: the name of a secret in a store, or the sealed value itself. */
+/** Replaces a value in an entity: the name of a secret in a store, or the sealed value itself. */
 export type Reference = `secret:${string}` | `fernet:${string}`;
 
-/** What became of one source record. All of these are durable: the record may be acknowledged. */
+/** The outcome of one source record. All of them are durable: its offset may be committed. */
 export type RecordOutcome =
   'applied' | 'duplicate' | 'stale' | 'waiting' | 'refused' | 'blocked' | 'tombstone' | 'ignored';
 
-/** One record as it came from a transport. A pipe's line number is its offset, on partition 0. */
+/** One record from a transport. For a pipe the partition is 0 and the offset is the line number. */
 export interface SourceRecord {
   readonly topic: string;
   readonly partition: number;
@@ -107,9 +107,9 @@ export interface SourceRecord {
   readonly headers: Readonly<Record<string, Buffer>>;
   /** The record's own time, milliseconds since the epoch. */
   readonly timestampMs: number;
-  /** Of a line of a pipe: keyed digest of its content, by which it is known. Every file has a line 0. */
+  /** Keyed digest of a pipe's line, which identifies it: every file has a line 0. */
   readonly digest?: string;
-  /** Set where it has neither value nor headers because they could not be read. */
+  /** Set if value and headers could not be read: then there are none. */
   readonly unread?: Unread;
 }
 
@@ -126,14 +126,14 @@ export const UNREAD_REASONS = [
   'row-bytes',
 ] as const;
 
-/** Why a record comes without its value, and how much there was of what. */
+/** Why a record comes without its value, and how large it was. */
 export interface Unread {
   readonly reason: (typeof UNREAD_REASONS)[number];
-  /** Bytes, headers or records; of a batch the bytes as they are compressed. */
+  /** The number of bytes, headers or records. For a batch the compressed bytes. */
   readonly size: number;
-  /** Of what it stands for; the last one is the record's own. */
+  /** Offset of the first record that this one stands for; the last one has this record's own offset. */
   readonly firstOffset: number;
-  /** Keyed digest of the content, in hexadecimal digits, where the place alone does not say which: a line of a pipe, a value. */
+  /** Keyed digest of the content (hex), if the position does not identify it: for a line of a pipe, or a value. */
   readonly digest?: string;
 }
 
@@ -145,8 +145,8 @@ export interface SourcePosition {
 }
 
 /**
- * Which of two states of a connection is newer: by time, then version, then offset within one partition, then digest.
- * `version` is null where the event has none (older than any number).
+ * Decides which of two states of a connection is newer: by time, then version, then offset within one partition, then
+ * digest. `version` is null if the event has none (older than any number).
  */
 export interface EventOrder {
   readonly timestampMs: number;
@@ -154,15 +154,15 @@ export interface EventOrder {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  /** Keyed digest of the content (hex), so that equal states are recognised without keeping their values. */
+  /** Keyed digest of the content (hex): it recognises equal states without their values. */
   readonly digest: string;
 }
 
-/** When a record was published of which no event could be read: all that tells whether another event is later. */
+/** When an unreadable record was published: only that tells whether another event is later. */
 export interface Publication {
   /** The record's own time, milliseconds since the epoch. */
   readonly publishedAtMs: number;
-  /** A line of a pipe, whose place says nothing: every file has a line 0. */
+  /** It is a line of a pipe, whose position says nothing: every file has a line 0. */
   readonly isLine?: true;
 }
 
@@ -204,12 +204,12 @@ export interface SecuredEvent {
   readonly version: number | null;
   readonly revision: number;
   readonly operation: Operation | OtherWord;
-  /** Milliseconds since the epoch at which the database was created or declared restored. */
+  /** When the database was created or declared as restored; milliseconds since the epoch. */
   readonly generation: number;
-  /** Also one that only a newer worker knows. */
+  /** Perhaps one that only a newer worker knows. */
   readonly manager: ManagerName;
   readonly store: StoreLocation;
-  /** As it came in, with references in place of values; null when deleted. */
+  /** The entity of the source event with references instead of values; null if it is deleted. */
   readonly entity: JsonObject | null;
   readonly secretFields: readonly SecuredField[];
   readonly source: {
@@ -222,13 +222,14 @@ export interface SecuredEvent {
   readonly time: string;
 }
 
-/** Which of the installations that may share a store this is. */
+/** An installation of this program. Several may share a store. */
 export interface Installation {
   readonly id: string;
   /**
-   * Which secrets of ours carry the tag with this id. `all`; `some`: version 0.1 made the others without it, and they are
-   * ours too; `own`: the database is a copy: what it made itself carries the tag, all else is the original's. Only with
-   * `all` a known secret is written without a look at its tags.
+   * Which of our secrets have the tag with this id:
+   * - `all`: a known secret is written without a check of its tags
+   * - `some`: version 0.1 wrote the others without the tag; they are ours too
+   * - `own`: the database is a copy; secrets without the tag belong to the original
    */
   readonly tagged: 'all' | 'some' | 'own';
 }

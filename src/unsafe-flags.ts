@@ -1,8 +1,8 @@
 const FLAGS = ['KAFKAJS_DEBUG_PROTOCOL_BUFFERS', 'KAFKAJS_DEBUG_EXTENDED_PROTOCOL_BUFFERS'];
 
 /**
- * Variables with which kafkajs writes whole requests and responses to its log, passwords included. It takes only `1` for
- * on; here any text counts, since another version of it may take another one.
+ * The variables that make kafkajs log whole requests and responses, with passwords. kafkajs accepts only `1`, but we refuse
+ * any text: another version of it may accept others.
  */
 export function unsafeFlagsIn(env: Readonly<Record<string, string | undefined>>): string[] {
   return FLAGS.filter((name) => (env[name] ?? '') !== '');

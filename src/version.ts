@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 
 const PLACES = ['../package.json', '../../package.json'];
 
-/** This program's version: of the package that this file lies in, compiled or not. */
+/** The version of this program, from the package.json above this file, compiled or not. */
 export function programVersion(): string {
   for (const place of PLACES) {
     const url = new URL(place, import.meta.url);

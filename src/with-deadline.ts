@@ -1,6 +1,6 @@
 /**
- * Settles as `work` does, or rejects with what `late` makes after `ms` milliseconds; the signal that `work` gets is
- * aborted then. What the work does later is ignored.
+ * Settles as `work` does, or after `ms` milliseconds rejects with the error that `late` returns and aborts the signal of
+ * `work`. A later rejection of `work` is ignored.
  */
 export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
