@@ -248,7 +248,7 @@ export const MUTATIONS: readonly Mutation[] = [
     rule: 'janitor’s claim: time for each request',
     without: 'the janitor deletes although its claim has run out',
     file: 'src/upkeep/janitor.ts',
-    text: 'const call = this.#parts.guard.callWithin(claim, manager, signal);',
+    text: 'const call = this.#parts.guard.callWithin(claimed.claim, manager, signal);',
     instead: 'const call = { signal, admitWrite: () => Promise.resolve() };',
     tests: [PROTOCOL],
     model: { rule: 'janitor-claim', history: 'A|n,A', store: 'secrets-manager', faults: 0 },
