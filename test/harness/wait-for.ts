@@ -18,7 +18,7 @@ export class HopelessError extends Error {
 
 /**
  * The default time-out of a wait, milliseconds: most of the time that a test has (vitest.config.ts sets it for each suite).
- * So a busy machine fails no test, and a wait in vain still ends with its own message.
+ * So a busy machine fails no test, and a wait without success still ends with its own message.
  */
 export function patienceMs(): number {
   return Number(process.env['TEST_PATIENCE_MS'] ?? 15_000);
@@ -40,7 +40,7 @@ export async function waitFor<T>(
     if ('value' in look && isTruthy(look.value)) return look.value;
     if (performance.now() >= deadline) {
       const seen = 'value' in look ? `last value: ${show(look.value)}` : `last error: ${look.error}`;
-      throw new Error(`Waited ${timeoutMs} ms in vain for ${what}; ${seen}`);
+      throw new Error(`Waited ${timeoutMs} ms without success for ${what}; ${seen}`);
     }
     await delay(intervalMs);
   }

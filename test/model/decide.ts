@@ -29,7 +29,7 @@ export type Decision =
 
 const SETTLED: ReadonlySet<InboxOutcome> = new Set<InboxOutcome>(['applied', 'stale', 'duplicate']);
 
-/** `decideEvent` of src/pipeline/plan.ts, with the rulings of field-rules.ts and the states of new-state.ts. */
+/** `decideEvent` of src/pipeline/plan.ts, with the field decisions of field-rules.ts and the states of new-state.ts. */
 export function decide(
   state: State,
   history: History,

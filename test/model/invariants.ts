@@ -49,11 +49,11 @@ function unfinished(state: State, { history }: World): string | null {
   if (history.partitions.some((events, partition) => (state.offsets[partition] ?? 0) < events.length))
     return 'an event is never acknowledged';
   if (state.unsent.length > 0) return 'a committed state is never published';
-  if (state.kept.includes('waiting')) return 'an event waits for ever';
+  if (state.kept.includes('waiting')) return 'an event waits forever';
   const left = state.rows.find(
     ({ st, sus }) => (st !== 'none' && st !== 'live' && st !== 'deleted') || sus !== 0,
   );
-  return left === undefined ? null : `a secret is left for ever in the state ${left.st}`;
+  return left === undefined ? null : `a secret is left forever in the state ${left.st}`;
 }
 
 /** Invariant 2: every event is applied, stale, duplicate, or a dead letter, which a newer event may have superseded. */

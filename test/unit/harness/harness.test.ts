@@ -33,7 +33,7 @@ describe('waitFor', () => {
 
   it('says what it waited for and what it saw last', async () => {
     const never = waitFor(() => false, { what: 'the moon', timeoutMs: 10, intervalMs: 1 });
-    await expect(never).rejects.toThrow('Waited 10 ms in vain for the moon; last value: false');
+    await expect(never).rejects.toThrow('Waited 10 ms without success for the moon; last value: false');
   });
 
   it('looks again after an error and names the last one', async () => {
