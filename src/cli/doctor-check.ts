@@ -52,7 +52,7 @@ function failedRemedy(error: WorkerError): string {
     case 'STORE_UNAVAILABLE':
       return 'Check the region (OM_SM_REGION) and the endpoint (AWS_ENDPOINT_URL), and that it can be reached from here.';
     case 'STORE_ACCESS':
-      return 'Renew the credentials (OM_SM_ACCESS_KEY_ID, or those of the AWS profile or role), or grant the permissions that docs/operations.md lists.';
+      return 'Renew the credentials (OM_SM_ACCESS_KEY_ID, or those of the AWS profile or role), or grant the permissions that docs/secrets-managers.md lists.';
     default:
       return error.remedy;
   }

@@ -34,7 +34,12 @@ export const awsSecretsManager = provider({
       'secretsmanager:TagResource',
     ],
     verify: ['secretsmanager:ListSecrets'],
-    ingestion: ['secretsmanager:GetSecretValue', 'secretsmanager:BatchGetSecretValue'],
+    // A secret that is scheduled for deletion is told from a refused one by its description.
+    ingestion: [
+      'secretsmanager:GetSecretValue',
+      'secretsmanager:BatchGetSecretValue',
+      'secretsmanager:DescribeSecret',
+    ],
   },
   packages: ['@aws-sdk/client-secrets-manager', ...AWS_PACKAGES],
   check: checkCredentials,

@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { PROVIDERS } from '../../../src/secrets-managers/providers.js';
+import { docBlock } from '../../harness/doc-blocks.js';
+
+interface Policy {
+  readonly Statement: readonly { readonly Action: string | readonly string[] }[];
+}
+
+/** All that the policy of a page allows, and where. */
+function actionsOf(page: string, mark: string): string[] {
+  const { Statement } = JSON.parse(docBlock(page, 'json', mark).text) as Policy;
+  return Statement.flatMap(({ Action }) => Action).toSorted();
+}
+
+/** A text of each page that only one of its two policies has. */
+const PAGES = {
+  'aws-secrets-manager': [
+    'docs/providers/aws-secrets-manager.md',
+    'CreateSecret',
+    '"Action": ["secretsmanager:G',
+  ],
+  'aws-ssm': ['docs/providers/aws-ssm.md', 'PutParameter', '"Action": "ssm:GetParameters"'],
+} as const;
+
+it.each(PROVIDERS.filter(({ permissions }) => permissions.worker.length > 0))(
+  'the page of $name has policies with the least permissions of both sides',
+  ({ name, permissions }) => {
+    const [page, ofWorker, ofReader] = PAGES[name as keyof typeof PAGES];
+    expect(actionsOf(page, ofWorker)).toEqual([...permissions.worker].toSorted());
+    expect(actionsOf(page, ofReader)).toEqual([...permissions.ingestion].toSorted());
+  },
+);
