@@ -51,6 +51,18 @@ const COMMANDS = [
 /** Runs one command line (without the names of node and of the file) to its end. */
 export async function runProgram(args: readonly string[], cli: Cli): Promise<ExitCode> {
   let code: ExitCode = EXIT.ok;
+  const program = defineProgram(cli, (ended) => (code = ended));
+  try {
+    await program.parseAsync(askedFor(args, program), { from: 'user' });
+    return code;
+  } catch (error) {
+    const command = [PROGRAM, ...namesOf(args, program)].join(' ');
+    return reportError(error, cli, isForPrograms(args), command);
+  }
+}
+
+/** The program with all its commands; `done` is called with how one ended. */
+export function defineProgram(cli: Cli, done: (code: ExitCode) => void): Command {
   const program = new Command(PROGRAM)
     .description('Moves the passwords of connections out of events and into the store you control.')
     .version(programVersion())
@@ -63,14 +75,8 @@ export async function runProgram(args: readonly string[], cli: Cli): Promise<Exi
       outputError: () => undefined,
     })
     .addHelpText('after', examples('generate-key', 'doctor', 'start') + '\n' + EXIT_CODES);
-  for (const define of COMMANDS) define(program, cli, (ended) => (code = ended));
-  try {
-    await program.parseAsync(askedFor(args, program), { from: 'user' });
-    return code;
-  } catch (error) {
-    const command = [PROGRAM, ...namesOf(args, program)].join(' ');
-    return reportError(error, cli, isForPrograms(args), command);
-  }
+  for (const define of COMMANDS) define(program, cli, done);
+  return program;
 }
 
 /** `help audit list` as `audit list --help`: commander's own help knows no command below another. */

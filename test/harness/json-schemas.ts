@@ -10,6 +10,7 @@ const SCHEMAS = [
   'connection.secured.cloudevent.json',
   'dead-letter.headers.json',
   'dead-letter.payload.json',
+  'commands.json',
 ] as const;
 
 let compiled: Ajv2020 | undefined;
@@ -29,6 +30,21 @@ export function schema(name: (typeof SCHEMAS)[number]): ValidateFunction {
   const validate = compiled.getSchema(name);
   if (validate === undefined) throw new Error(`no schema ${name}`);
   return validate;
+}
+
+/** What a command printed as JSON must be what docs/schemas promises of it; returns it. */
+export function answerOf(command: string, printed: string): unknown {
+  const answer: unknown = JSON.parse(printed);
+  const validate = compileSchema({ $ref: `commands.json#/$defs/${command.replaceAll(' ', '-')}` });
+  if (!validate(answer)) throw new Error(`${command}: ${JSON.stringify(validate.errors?.slice(0, 5))}`);
+  return answer;
+}
+
+/** The commands of which docs/schemas knows what they print. */
+export function describedCommands(): ReadonlySet<string> {
+  const url = new URL('../../docs/schemas/commands.json', import.meta.url);
+  const { $defs } = JSON.parse(readFileSync(url, 'utf8')) as { $defs: object };
+  return new Set(Object.keys($defs));
 }
 
 export type SchemaName = (typeof SCHEMAS)[number];

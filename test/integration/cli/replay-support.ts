@@ -14,6 +14,7 @@ import {
   type DatabaseEngine,
   type TestDatabase,
 } from '../../harness/index.js';
+import { answerOf } from '../../harness/json-schemas.js';
 import type { SecuredEvent } from '../../../src/terms.js';
 import { changeEvent, MARKER } from '../../components/cli/support.js';
 
@@ -117,7 +118,7 @@ export async function runReplay(
 ): Promise<CliResult & { json: ReplayJson }> {
   const result = await runCli(['replay', ...args, '--json'], { env, timeoutMs: 120_000 });
   if (result.stdout === '') throw new Error(`no answer, code ${String(result.code)}: ${result.stderr}`);
-  return { ...result, json: JSON.parse(result.stdout) as ReplayJson };
+  return { ...result, json: answerOf('replay', result.stdout) as ReplayJson };
 }
 
 export async function securedOf({ topics, env }: ReplayWorld): Promise<SecuredEvent[]> {

@@ -22,6 +22,7 @@ import {
   urlOf,
   waitFor,
 } from '../../harness/index.js';
+import { answerOf } from '../../harness/json-schemas.js';
 import { changeEvent, CONNECTION_ID, MARKER } from '../../components/cli/support.js';
 
 const TOPICS = ['CREATED', 'UPDATED', 'DELETED', 'SECURED', 'DEAD_LETTER'] as const;
@@ -150,9 +151,12 @@ describeWith(['kafka', 'postgres'], 'start', ({ kafka }) => {
       ['topics', 'create', '--partitions', '2', '--replication-factor', '1', '--json'],
       { env },
     );
-    expect(JSON.parse(created.stdout)).toMatchObject({ total: 5 });
+    expect(answerOf('topics create', created.stdout)).toMatchObject({ total: 5 });
     const good = await runCli(['topics', 'check', '--json'], { env });
-    expect({ code: good.code, ...(JSON.parse(good.stdout) as object) }).toMatchObject({ code: 0, items: [] });
+    expect({ code: good.code, ...(answerOf('topics check', good.stdout) as object) }).toMatchObject({
+      code: 0,
+      items: [],
+    });
     expect((await runCli(['doctor'], { env })).stdout).toContain('ok      topics: as they should be');
   });
 
