@@ -73,7 +73,7 @@ export class GroupMember {
   #client: KafkaClient;
   #consumer: Consumer | null = null;
   #lastError: string | null = null;
-  /** Number of the newest {@link #connect}. An earlier one may hang inside kafkajs and return late: it does nothing then. */
+  /** Number of the newest {@link #connect}. An earlier one may return late from kafkajs: it does nothing then. */
   #connecting = 0;
   /** Attempts to connect since this member was last in its group. */
   #attempts = 0;
@@ -83,7 +83,7 @@ export class GroupMember {
   /** When kafkajs last showed that it fetches, by the monotonic clock. */
   #aliveAtMs = 0;
 
-  /** @throws ConfigurationError UNSAFE_DEBUG_FLAG where the environment would make kafkajs print records */
+  /** @throws ConfigurationError UNSAFE_DEBUG_FLAG: see `requireSafeEnvironment` */
   constructor(options: GroupMemberOptions) {
     this.#options = options;
     const { settings, logger, joinTimeoutMs = JOIN_TIMEOUT_MS } = options;

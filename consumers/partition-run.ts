@@ -113,7 +113,7 @@ export class PartitionRun {
     }
   }
 
-  /** Stops the records in flight and ignores their results: another member has the partition, or it is read elsewhere. */
+  /** Aborts the records in flight and ignores their results: the partition went away, or is read from another offset. */
   abort(): void {
     this.#abort.abort();
   }

@@ -9,7 +9,7 @@
  * - **owned / external reference**: written by us / typed by a user (never written, never deleted)
  * - **sealed**: Fernet-encrypted, `fernet:` + token
  * - **revision**: number of a connection that grows by one with each of its `connection.secured`
- * - **dead letter**: an event that cannot be processed as it is, kept until somebody acts
+ * - **dead letter**: an event that cannot be processed as it is, kept until an operator acts
  */
 
 export type Json = null | boolean | number | string | Json[] | JsonObject;

@@ -31,7 +31,7 @@ interface PurgeParts {
 
 /**
  * Remembers from which offset on this database handles each source partition. Called at every start, before the first
- * record is handled: later nobody can tell.
+ * record is handled: later it cannot be found out.
  * @throws a `transient` WorkerError if the broker or the database does not answer
  */
 export async function rememberStart(

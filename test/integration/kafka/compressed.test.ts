@@ -82,7 +82,7 @@ describeWith(['kafka'], 'compressed batches', ({ kafka: brokers }) => {
     expect(handler.done[1]?.unread).toMatchObject({ reason: 'batch-bytes', firstOffset: 1 });
   });
 
-  it('keeps what lies beside a record that is too large, or has too many headers', async () => {
+  it('reads the records beside one that is too large or has too many headers', async () => {
     const headers = Object.fromEntries(Array.from({ length: 2_000 }, (_, at) => [`h${at}`, 'x']));
     const topic = await send(GZIP, [
       [

@@ -26,7 +26,7 @@ describeWith(['kafka'], 'the consumer of source events', ({ kafka: brokers }) =>
   const committed = async (group: string, topic: string, partition = 0): Promise<number | undefined> =>
     (await committedOffsets(group, topic)).get(partition);
 
-  it('begins records in the order of each partition and commits what is done', async () => {
+  it('begins records in the order of each partition and commits the finished ones', async () => {
     const topic = await newTopic(3);
     await produce(
       topic,
@@ -65,7 +65,7 @@ describeWith(['kafka'], 'the consumer of source events', ({ kafka: brokers }) =>
     expect(second).toMatchObject({ key: Buffer.from('k'), value: Buffer.from([0, 255]), headers: {} });
   });
 
-  it('commits only what is contiguous, holds what is slow and begins nothing twice', async () => {
+  it('commits only contiguous offsets, pauses slow partitions and begins no record twice', async () => {
     const topic = await newTopic(2);
     await produce(topic, texts('slow', 6));
     const handler = new FakeHandler();
@@ -92,7 +92,7 @@ describeWith(['kafka'], 'the consumer of source events', ({ kafka: brokers }) =>
     expect(handler.offsets(0)).toEqual(range(0, 7));
   });
 
-  it('never has more records under way than allowed', async () => {
+  it('never has more records in flight than allowed', async () => {
     const topic = await newTopic();
     await produce(topic, texts('many', 20));
     const handler = new FakeHandler();
@@ -107,7 +107,7 @@ describeWith(['kafka'], 'the consumer of source events', ({ kafka: brokers }) =>
     await waitFor(() => handler.done.length === 20, { what: 'all' });
   });
 
-  it('holds a failing partition, tries it again, and lets the others go on within three seconds', async () => {
+  it('pauses a failing partition, tries it again, and lets the others go on within three seconds', async () => {
     const topic = await newTopic(2);
     await produce(topic, texts('first', 3));
     const handler = new FakeHandler();
@@ -161,7 +161,7 @@ describeWith(['kafka'], 'the consumer of source events', ({ kafka: brokers }) =>
     expect(new Set(begun.slice(5))).toEqual(new Set([0]));
   });
 
-  it('starts again at what is committed: nothing is lost', async () => {
+  it('starts again at the committed offset: no record is lost', async () => {
     const topic = await newTopic();
     await produce(topic, texts('again', 8));
     const settings = kafkaSettings(brokers);
@@ -180,7 +180,7 @@ describeWith(['kafka'], 'the consumer of source events', ({ kafka: brokers }) =>
     expect(second.offsets(0)).toEqual(range(3, 8));
   });
 
-  it('lets what is under way finish, commits it and leaves the group when it stops', async () => {
+  it('finishes the records in flight, commits and leaves the group when it stops', async () => {
     const topic = await newTopic();
     await produce(topic, texts('grace', 3));
     const handler = new FakeHandler();
@@ -200,7 +200,7 @@ describeWith(['kafka'], 'the consumer of source events', ({ kafka: brokers }) =>
     expect(groups[0]?.members).toEqual([]);
   });
 
-  it('commits also what finishes while its partition is held and the consumer stops', async () => {
+  it('also commits records that finish while their partition is paused and the consumer stops', async () => {
     const topic = await newTopic();
     await produce(topic, texts('held', 2));
     const handler = new FakeHandler();
@@ -216,7 +216,7 @@ describeWith(['kafka'], 'the consumer of source events', ({ kafka: brokers }) =>
     expect(await committed(settings.groupId, topic)).toBe(2);
   });
 
-  it('ends with the error that no repetition cures, and goes no further', async () => {
+  it('ends at an error that no retry cures', async () => {
     const topic = await newTopic();
     await produce(topic, texts('fatal', 4));
     const handler = new FakeHandler();
@@ -267,7 +267,7 @@ describeWith(['kafka'], 'the consumer of source events', ({ kafka: brokers }) =>
     });
   });
 
-  it('goes to the beginning where its offset has been deleted', async () => {
+  it('goes on with the oldest record if its offset was deleted', async () => {
     const topic = await newTopic();
     const settings = kafkaSettings(brokers);
     await produce(topic, texts('gone', 6));

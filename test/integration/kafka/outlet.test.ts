@@ -66,7 +66,7 @@ describeWith(['kafka'], 'the outlet to Kafka', ({ kafka: brokers }) => {
     ]);
   });
 
-  it('puts a key where Java’s producers do', async () => {
+  it('chooses the same partition for a key as Java’s producers', async () => {
     await createTopics([{ topic: `${topics.secured}-six`, partitions: 6 }], { brokers });
     const outlet = outletTo(brokers, { ...topics, secured: `${topics.secured}-six` });
     // Utils.toPositive(Utils.murmur2(key)) % 6 of org.apache.kafka.common.utils.Utils; murmur2("21") = -973932308.
@@ -85,7 +85,7 @@ describeWith(['kafka'], 'the outlet to Kafka', ({ kafka: brokers }) => {
     expect(written.map(({ value }) => value?.[0])).toEqual(records.map(({ value }) => value?.[0]));
   });
 
-  it('tells how large a record may be, takes that and refuses more without sending any', async () => {
+  it('knows the largest record size, sends that, and refuses more without sending anything', async () => {
     const outlet = outletTo(brokers, topics);
     await outlet.readLimits();
     const limit = outlet.maxRecordBytes('secured');
@@ -124,7 +124,7 @@ describeWith(['kafka'], 'the outlet to Kafka', ({ kafka: brokers }) => {
     expect(await readAll(topic)).toHaveLength(1);
   });
 
-  it('finds its way after the topic has been made anew', async () => {
+  it('works again after the topic was deleted and created again', async () => {
     const outlet = outletTo(brokers, topics);
     await outlet.send([record('k', 'before')]);
     const admin = quietKafka(brokers).admin();

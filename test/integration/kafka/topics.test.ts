@@ -90,7 +90,7 @@ describeWith(['kafka'], 'topics', ({ kafka: brokers }) => {
     await expect(ping(settings, { logger: SILENT, deadlineMs: 5_000 })).resolves.toBeUndefined();
   });
 
-  it('a ping of nobody fails in time', async () => {
+  it('a ping without a broker fails in time', async () => {
     const nobody = kafkaSettings(`127.0.0.1:${await freePort()}`);
     await expect(ping(nobody, { logger: SILENT, deadlineMs: 2_000 })).rejects.toMatchObject({
       code: 'BROKER_UNAVAILABLE',

@@ -85,7 +85,7 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     await produce(topic, texts('new', count), { brokers });
   }
 
-  it('a worker that is killed before it goes back leaves the gap to be found by the next, told first', async () => {
+  it('if a worker is killed before it goes back, the next one reports the gap first', async () => {
     const { topic, settings, worker, positions, audit, read, stop } = await bench(60);
     await read(new FakeHandler(), 60);
     await positions.run();
@@ -120,7 +120,7 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     expect(await audit()).toHaveLength(1);
   });
 
-  it('PURGE_SOURCE=secured deletes nothing of a topic made anew before somebody has gone back in it', async () => {
+  it('PURGE_SOURCE=secured deletes nothing from a recreated topic before a worker has gone back to its start', async () => {
     const { topic, settings, database, worker, positions, read, stop } = await bench(60);
     await read(new FakeHandler(), 60);
     await stop();
@@ -156,7 +156,7 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     await admin.disconnect();
   });
 
-  it('a topic that is made anew under a running worker is read from its beginning, and told', async () => {
+  it('a topic that is recreated under a running worker is reported and read from its beginning', async () => {
     const { topic, positions, metrics, warnings, audit, read, log } = await bench(60);
     const handler = new FakeHandler();
     await read(handler, 60);
@@ -175,7 +175,7 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     expect(await audit()).toHaveLength(1);
   });
 
-  it('a topic that was empty when a worker last looked, and is made anew after its first commit, is told', async () => {
+  it('a topic that was empty at the last round and is recreated after its first commit is reported', async () => {
     const { topic, settings, positions, worker, audit } = await bench(0);
     await positions.run();
     const handler = new FakeHandler();
@@ -280,7 +280,7 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     },
   );
 
-  it('what expires of a partition that is held is told each time that it is more', async () => {
+  it('records that keep expiring in a paused partition are reported each time', async () => {
     const { topic, settings, positions, audit, metrics } = await bench(40);
     const admin = quietKafka(brokers).admin();
     await admin.connect();
@@ -298,7 +298,7 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     expect(await metrics.render()).toMatch(/missed_records_total\{.*reason="expired"\} 25/);
   });
 
-  it('records that expired before they were read are counted and told once, before anything is read', async () => {
+  it('records that expired before they were read are counted and reported once, before the first read', async () => {
     const { topic, settings, positions, metrics, warnings, change, audit, read, log } = await bench(20);
     const admin = quietKafka(brokers).admin();
     await admin.connect();
@@ -328,7 +328,7 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     expect(await audit()).toHaveLength(1);
   });
 
-  it('what this worker has read and not committed yet counts as read', async () => {
+  it('records that this worker has handled but not committed do not count as lag', async () => {
     const { topic, positions, metrics } = await bench(27);
     const place = { topic, partition: 0 };
     positions.assigned([place]);
@@ -339,7 +339,7 @@ describeWith(['kafka'], 'the positions of a group', ({ kafka: brokers }) => {
     );
   });
 
-  it('the lag of partitions that nobody has is told, from what is committed', async () => {
+  it('the lag of partitions without a worker is shown, from the committed offset', async () => {
     const { topic, positions, metrics } = await bench(27);
     await positions.run();
     expect(await metrics.render()).toContain(

@@ -91,7 +91,7 @@ describe('a batch', () => {
     vi.useRealTimers();
   });
 
-  it('whose records are done is resolved and committed up to its end, gap included', async () => {
+  it('commits up to its end, gap included, when all records are handled', async () => {
     const { told, calls, batch } = inside();
     const handled = batch([4, 6], 9);
     for (const call of calls) call.finish();
@@ -99,7 +99,7 @@ describe('a batch', () => {
     expect(told).toEqual(['resolve 9', 'commit 10']);
   });
 
-  it('whose commit fails in passing is held until its end is committed', async () => {
+  it('pauses its partition after a failed commit, until the commit succeeds', async () => {
     const commit = vi.fn<() => Promise<void>>().mockRejectedValueOnce(staleGeneration());
     const { told, calls, batch } = inside({ commit });
     const handled = batch([0, 1]);
@@ -109,7 +109,7 @@ describe('a batch', () => {
     expect(told).toEqual(['resolve 1', 'commit 2', 'pause', 'commit 2', 'seek 2', 'resume']);
   });
 
-  it('whose end cannot be committed is read again from where it was: nothing else may ever come that commits it', async () => {
+  it('is read again from its start if its end cannot be committed: perhaps no later commit would cover it', async () => {
     const commit = vi.fn<() => Promise<void>>().mockRejectedValue(staleGeneration());
     const { told, calls, batch } = inside({ commit });
     const handled = batch([0, 1]);
@@ -121,7 +121,7 @@ describe('a batch', () => {
     expect(told).toEqual(['seek 0', 'resume']);
   });
 
-  it('that became somebody else’s is aborted: nothing is resolved, committed or sought', async () => {
+  it('is aborted when another member gets its partition: no resolve, no commit, no seek', async () => {
     const { told, calls, membership, batches, paused, batch } = inside();
     const handled = batch([0, 1]);
     calls[0]?.finish();
@@ -138,7 +138,7 @@ describe('a batch', () => {
     expect(told).toEqual(['pause', 'resume']);
   });
 
-  it('is not begun a second time while its first records are still under way', async () => {
+  it('is not begun a second time while its first records are still in flight', async () => {
     const { calls, membership, batches, paused, batch } = inside();
     const handled = batch([0]);
     await vi.advanceTimersByTimeAsync(2_300);
@@ -156,7 +156,7 @@ describe('a batch', () => {
     expect(calls).toHaveLength(2);
   });
 
-  it('lets records under way finish when the group is shared out anew, commits, and tells kafkajs', async () => {
+  it('waits for records in flight at a rebalance, commits, and tells kafkajs', async () => {
     const rebalance = Object.assign(new Error('rebalance'), { type: 'REBALANCE_IN_PROGRESS' });
     const { told, calls, batch } = inside({ heartbeat: async () => Promise.reject(rebalance) });
     const handled = batch([0, 1]).catch((error: unknown) => error);
@@ -166,7 +166,7 @@ describe('a batch', () => {
     expect(told).toEqual(['resolve 1', 'commit 2']);
   });
 
-  it('whose record fails is held, committed up to it, and read again from there', async () => {
+  it('commits up to a failing record, pauses its partition, and is read again from there', async () => {
     const { told, calls, failures, batch } = inside();
     const handled = batch([0, 1, 2]);
     calls[0]?.finish();
@@ -183,7 +183,7 @@ describe('a batch', () => {
     expect(told.slice(3)).toEqual(['seek 1', 'resume']);
   });
 
-  it('whose record is refused for good stops there', async () => {
+  it('stops at an error that no retry cures', async () => {
     const { told, calls, fatal, batch } = inside();
     const handled = batch([0, 1]);
     calls[1]?.finish(new WorkerError('INTERNAL', 'defect'));

@@ -4,8 +4,8 @@ import { PartitionFailures } from '../../../consumers/failures.js';
 
 const partition = (position = 0) => ({ key: 't|0', topic: 't', partition: 0, position }) as const;
 
-describe('what a failing partition is said to fail with', () => {
-  it('is the cause: a claim that has to run out after it is its consequence', () => {
+describe('the code of a failing partition', () => {
+  it('is the cause, not the CLAIM_LOST that follows until the claim expires', () => {
     const failures = new PartitionFailures(pino({ level: 'silent' }));
     failures.record(partition(), 'STORE_UNAVAILABLE');
     failures.record(partition(), 'CLAIM_LOST');
@@ -14,7 +14,7 @@ describe('what a failing partition is said to fail with', () => {
     expect(failures.list()).toMatchObject([{ code: 'DATABASE_UNAVAILABLE', attempts: 3 }]);
   });
 
-  it('is the lost claim where there was nothing before it', () => {
+  it('is CLAIM_LOST if no other failure came before', () => {
     const failures = new PartitionFailures(pino({ level: 'silent' }));
     failures.record(partition(), 'CLAIM_LOST');
     expect(failures.list()).toMatchObject([{ code: 'CLAIM_LOST' }]);

@@ -28,7 +28,7 @@ describe('JoinWatch', () => {
     return { fatal, watch: joinWatch };
   }
 
-  it('ends a consumer that does not get in although the broker answers, naming the last error', async () => {
+  it('calls onFatal if the consumer cannot join although the broker answers, with the last error', async () => {
     const { fatal } = watch({});
     await vi.advanceTimersByTimeAsync(60_000);
     expect(fatal).toEqual([]);
@@ -37,13 +37,13 @@ describe('JoinWatch', () => {
     expect(fatal[0]?.code).toBe('BROKER_ACCESS');
   });
 
-  it('is a defect where nobody refused anything', async () => {
+  it('reports a defect if the broker has refused nothing', async () => {
     const { fatal } = watch({ lastError: () => null });
     await vi.advanceTimersByTimeAsync(70_000);
     expect(fatal[0]?.code).toBe('INTERNAL');
   });
 
-  it('takes a refusal for an answer', async () => {
+  it('treats a refusal of the broker as an answer', async () => {
     const refused = Object.assign(new Error(), { name: 'KafkaJSSASLAuthenticationError' });
     const { fatal } = watch({ probe: async () => Promise.reject(refused) });
     await vi.advanceTimersByTimeAsync(70_000);
@@ -60,7 +60,7 @@ describe('JoinWatch', () => {
     expect(fatal).toEqual([]);
   });
 
-  it('counts anew after the broker was away', async () => {
+  it('starts counting again after the broker was unreachable', async () => {
     let calls = 0;
     const probe = async (): Promise<void> =>
       (calls += 1) === 8 ? Promise.reject(new BrokerTimeout()) : Promise.resolve();

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { Limit } from '../../../consumers/limit.js';
 import { weightOf } from '../../../src/transport.js';
 
-it('a large record takes as many places as it has times 64 KiB, and one', () => {
+it('a record takes one place, and one more for each 64 KiB', () => {
   expect(
     [null, 0, 65_535, 65_536, 2 * 1024 * 1024].map((size) =>
       weightOf(size === null ? null : Buffer.alloc(size)),
@@ -19,7 +19,7 @@ it('takes records until all places are taken', () => {
   expect(limit.tryTake(8)).toBe(true);
 });
 
-it('takes a record that needs more places than there are while nothing else is under way', () => {
+it('takes a record over the limit when nothing else is in flight', () => {
   const limit = new Limit(4);
   expect([33, 1].map((weight) => limit.tryTake(weight))).toEqual([true, false]);
   limit.release(33);

@@ -75,7 +75,7 @@ it.each([
   expect(answer).not.toContain(MARKER);
 });
 
-it('says which setting is wrong where the port is taken', async () => {
+it('names the setting if the port is in use', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   onTestFinished(() => void taken.close());
   await once(taken, 'listening');

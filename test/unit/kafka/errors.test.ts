@@ -34,7 +34,7 @@ describe('errors of brokers', () => {
     expect(made[0]).toMatchObject({ code: 'BROKER_UNAVAILABLE', retryable: true });
   });
 
-  it('are told apart: nobody there, coordinator starting, no member any more', () => {
+  it('are classified: no broker, coordinator starting, no longer a member', () => {
     const type = (name: string): Error => kafkaError('KafkaJSProtocolError', { type: name });
     expect(
       isUnreachable(
@@ -52,7 +52,7 @@ describe('errors of brokers', () => {
     expect(fatalError(kafkaError('KafkaJSNonRetriableError', { cause: inner }))).toBe(inner);
   });
 
-  it('say in our words why there is no token to log in with, which is waited for like a broker', () => {
+  it('say why there is no token for the login, and count as an unreachable broker', () => {
     const noToken = new WorkerError('BROKER_UNAVAILABLE', 'the endpoint gave no token: status 503');
     const error = kafkaError('KafkaJSNonRetriableError', { cause: noToken });
     expect(brokerUnavailable('sending', error).message).toBe(

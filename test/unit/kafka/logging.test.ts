@@ -59,7 +59,7 @@ describe('createLogCreator', () => {
     expect(lines).toMatchObject([{ level: 40 }, { level: 40 }, { level: 20 }, { level: 20 }]);
   });
 
-  it('says the same thing once in half a minute and tells how often it was held back', () => {
+  it('logs the same line once in half a minute, with the number of lines held back', () => {
     const line = (atMs: number): Given => ({ atMs, message: 'Connection error: connect ECONNREFUSED' });
     const lines = logged([line(0), line(1_000), line(29_999), line(30_000)]);
     expect(lines).toHaveLength(2);

@@ -54,7 +54,7 @@ describe('decodeBatches', () => {
     expect(Number(message?.offset)).toBe(5 + set.readInt32BE(57) - 1);
   });
 
-  it('leaves to the next answer what is too much for this one, batch by batch', async () => {
+  it('leaves batches that are too many for one response to the next one', async () => {
     const set = Buffer.concat([batch({ records: EMPTY }), batch({ first: 6, records: EMPTY })]);
     const used = { bytes: 0, records: 99_999 };
     expect((await decodeBatches(set, used)).map(({ offset }) => offset)).toEqual(['5']);

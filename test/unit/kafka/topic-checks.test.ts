@@ -29,7 +29,7 @@ const judged = (changes: Parameters<typeof facts>[0]): string[] =>
   judgeTopics(NAMES, facts(changes)).map(({ severity, topic }) => `${severity} ${topic}`);
 
 describe('judgeTopics', () => {
-  it('has nothing to say about topics as they should be', () => {
+  it('accepts good topics', () => {
     expect(judged({})).toEqual([]);
   });
 
@@ -81,12 +81,12 @@ describe('judgeTopics', () => {
 });
 
 describe('toTopicConfigs', () => {
-  it('asks for one topic where one serves for all source events', () => {
+  it('creates one topic if one serves for all source events', () => {
     const names = { ...NAMES, updated: 'c', deleted: 'c' };
     expect(toTopicConfigs({ names }).map(({ topic }) => topic)).toEqual(['c', 's', 'l']);
   });
 
-  it('compacts secured events only, and by option not even them', () => {
+  it('compacts only secured events, and by option not even those', () => {
     const policies = (plan: Parameters<typeof toTopicConfigs>[0]): unknown[] =>
       toTopicConfigs(plan).map(({ configEntries = [] }) => configEntries[0]?.value);
     expect(policies({ names: NAMES })).toEqual(['delete', 'delete', 'delete', 'compact', 'delete']);

@@ -10,12 +10,12 @@ it('docs/errors.md is up to date (npx tsx scripts/docs-errors.ts)', () => {
   expect(read('errors.md')).toBe(renderErrorDocs());
 });
 
-it('tells of every code once', () => {
+it('has every code once', () => {
   const text = renderErrorDocs();
   for (const code of Object.keys(ERROR_CODES)) expect(text.split(`| \`${code}\` |`)).toHaveLength(2);
 });
 
-it('docs/operations.md tells of every metric', async () => {
+it('docs/operations.md has every metric', async () => {
   const metrics = new Metrics({ version: '1', manager: 'db' });
   const names = (await metrics.registry.getMetricsAsJSON())
     .map(({ name }) => name)

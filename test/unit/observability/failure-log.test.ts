@@ -17,7 +17,7 @@ function failureLog() {
   return { log: new FailureLog(createLogger({ level: 'info', to: 'stdout', stream })), lines };
 }
 
-it('logs the first at once and what follows as one line a minute with the count', () => {
+it('logs the first failure at once, and the others as one line a minute with their count', () => {
   const { log, lines } = failureLog();
   for (let i = 0; i < 1_000; i += 1) log.failed('relay failed', down);
   expect(lines).toHaveLength(1);
@@ -36,7 +36,7 @@ it('logs the first at once and what follows as one line a minute with the count'
   expect(lines[2]).toMatchObject({ msg: 'relay failed' });
 });
 
-it('says of a stranger’s error the class and the places, and nothing of its text', () => {
+it('shows the class and frames of an error that is not ours, and nothing of its text', () => {
   const { log, lines } = failureLog();
   log.failed('relay failed', new RangeError('hunter2'));
   expect(lines[0]).toMatchObject({ code: 'RangeError', error: { name: 'RangeError' } });
@@ -52,7 +52,7 @@ it('tells kinds and codes apart', () => {
   expect(lines).toHaveLength(3);
 });
 
-it('writes what is left at the end', () => {
+it('logs the remaining counts at the end', () => {
   const { log, lines } = failureLog();
   log.failed('relay failed', down);
   log.failed('relay failed', down);
@@ -62,7 +62,7 @@ it('writes what is left at the end', () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it('says of kept events that are tried again in vain one line a minute with the count', () => {
+it('logs failed retries of kept events as one line a minute with their count', () => {
   const lines: Record<string, unknown>[] = [];
   const stream = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
   const logger = createLogger({ level: 'info', to: 'stdout', stream });
@@ -92,7 +92,7 @@ it('says of kept events that are tried again in vain one line a minute with the 
   expect(counters.handled).toHaveBeenCalledTimes(303);
 });
 
-it('says of a dead letter one line, which is written when it is committed', () => {
+it('logs one line per dead letter, when it is committed', () => {
   const lines: Record<string, unknown>[] = [];
   const stream = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
   const logger = createLogger({ level: 'info', to: 'stdout', stream });

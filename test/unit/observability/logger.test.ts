@@ -45,7 +45,7 @@ describe('the logger', () => {
     expect(lines[1]).toContain('logger.test.ts');
   });
 
-  it('shows what safeError made of an error, ours or a stranger’s, and of what is none', () => {
+  it('shows what safeError has made: of our errors, of others, and of values that are no errors', () => {
     const { logger, lines } = loggerWithLines();
     logger.fatal({ what: 'x', error: safeError(new WorkerError('INTERNAL', 'the consumer stopped')) }, 'a');
     logger.fatal({ error: safeError(new TypeError(MARKER)) }, 'b');
@@ -59,7 +59,7 @@ describe('the logger', () => {
     expect(lines.join('')).not.toContain(MARKER);
   });
 
-  it('hides the texts of what only looks like an error', () => {
+  it('hides the texts of objects that only look like an error', () => {
     const { logger, lines } = loggerWithLines();
     logger.warn({ error: { code: MARKER, message: MARKER } }, 'a');
     expect(lines.join('')).not.toContain(MARKER);
@@ -112,7 +112,7 @@ describe('the logger', () => {
 });
 
 describe('safeError', () => {
-  it('keeps only the places of a stack, whatever the message looks like', () => {
+  it('shows only the frames of a stack, whatever the message looks like', () => {
     const sly = new Error(`first ${MARKER}\n    at ${MARKER} (/app/x.js:1:1)\nlast`);
     const shown = safeError(sly);
     expect(JSON.stringify(shown)).not.toContain(MARKER);
@@ -120,14 +120,14 @@ describe('safeError', () => {
     expect('frames' in shown && shown.frames.length).toBeGreaterThan(0);
   });
 
-  it('shows no places where the message was changed afterwards', () => {
+  it('shows no frames if the message was changed later', () => {
     const changed = new Error(`at f (/${MARKER}:1:1)`);
     expect(changed.stack).toContain(MARKER);
     changed.message = 'other';
     expect(safeError(changed)).toEqual({ name: 'Error', frames: [] });
   });
 
-  it('names what is no error by its type', () => {
+  it('names values that are no errors by their type', () => {
     expect([MARKER, 1, null, undefined, { a: MARKER }].map(errorLabel)).toEqual([
       'string',
       'number',

@@ -57,7 +57,7 @@ it('counts store calls by provider, call and result', async () => {
   );
 });
 
-it('tells the lag of every partition, whoever has it, and says where it does not know it', async () => {
+it('shows the lag of every partition, also of other workers, and NaN if it is unknown', async () => {
   const metrics = new Metrics({ version: '1', manager: 'db' });
   const lag = 'connection_secrets_consumer_lag_records{topic="a",partition="0"}';
   metrics.lag({ topic: 'a', partition: 0 }, 7);
@@ -67,7 +67,7 @@ it('tells the lag of every partition, whoever has it, and says where it does not
   expect(await metrics.render()).toContain(`${lag} Nan`);
 });
 
-it('has every series that an alarm looks at from the beginning: what begins at 1 has no increase', async () => {
+it('starts every series of an alarm at 0: a series that starts at 1 shows no increase', async () => {
   const metrics = new Metrics({ version: '1', manager: 'db' });
   metrics.lag({ topic: 'a', partition: 0 }, 0);
   const text = await metrics.render();
@@ -83,7 +83,7 @@ it('has every series that an alarm looks at from the beginning: what begins at 1
     expect(text).toContain(`connection_secrets_${series} 0`);
 });
 
-it('says that it does not know the backlog, not that there is none', async () => {
+it('shows NaN, not 0, if the backlog is unknown', async () => {
   const metrics = new Metrics({ version: '1', manager: 'db' });
   expect(await metrics.render()).toContain('connection_secrets_outbox_unsent Nan');
   metrics.backlog({ unsent: 3, waiting: 2, dead: 1 });

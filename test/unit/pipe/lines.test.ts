@@ -42,7 +42,7 @@ describe('the lines of a stream', () => {
     expect(await linesOf(...chunks)).toEqual(lines);
   });
 
-  it('are whole up to the limit, and one byte beyond it not kept', async () => {
+  it('are complete up to the limit; one byte more, and their bytes are dropped', async () => {
     const fits = Buffer.alloc(LIMITS.recordBytes, 'a');
     const over = Buffer.alloc(LIMITS.recordBytes + 1, 'b');
     const lines = await linesOf(fits, '\n', over, '\nnext');
@@ -50,7 +50,7 @@ describe('the lines of a stream', () => {
     expect(lines.slice(1)).toEqual([{ size: over.length, digest: digestOf(over) }, 'next']);
   });
 
-  it('go on behind a long one that ends with the stream, or within a chunk', async () => {
+  it('continue after a long line, which may end with the stream or within a chunk', async () => {
     const long = Buffer.alloc(LIMITS.recordBytes + MIB, 'c');
     expect(await linesOf(Buffer.concat([Buffer.from('a\n'), long, Buffer.from('\nb\n')]), long)).toEqual([
       'a',
@@ -61,7 +61,7 @@ describe('the lines of a stream', () => {
   });
 });
 
-describe('what is held of a line', () => {
+describe('the buffer of a line', () => {
   it.each([
     ['chunks', 64 * 1024],
     ['small parts', 100],
@@ -84,7 +84,7 @@ describe('what is held of a line', () => {
   });
 });
 
-it('a long line is refused by its place and size, and two of one size are two records', () => {
+it('a refused long line is known by its position and size; two of one size are two records', () => {
   const [one, other] = ['1', '2'].map((text) => {
     const bytes = Buffer.alloc(10, text);
     return longPipeLine({ size: LIMITS.recordBytes + 1, digest: digestOf(bytes) }, 7, 1);

@@ -12,12 +12,12 @@ const record = (bytes: number, topic = 'secured'): TopicRecord => ({
 });
 
 describe('cutIntoRequests', () => {
-  it('leaves what fits in one request, topics together', () => {
+  it('puts all records that fit into one request, whatever their topic', () => {
     const records = [record(10), record(10, 'dead-letter'), record(10)];
     expect(cutIntoRequests(records, { batchBytes: () => 10_000, requestBytes: 100_000 })).toEqual([records]);
   });
 
-  it('keeps order, loses nothing and stays below both limits, but for a record that is too large by itself', () => {
+  it('keeps order, loses nothing and respects both limits, except for a record over a limit', () => {
     const topics = fc.constantFrom('secured', 'dead-letter');
     const lists = fc.array(fc.tuple(fc.nat(3_000), topics), { maxLength: 30 });
     fc.assert(

@@ -41,7 +41,7 @@ function plan(row: Partial<StoredSecretRow>, { isUsed = false, isNamed = false, 
 
 const NOTHING = { rows: [], abandoned: 0, deletions: [], repairs: 0 };
 
-describe('what there is to do about one stored secret', () => {
+describe('the plan for one stored secret', () => {
   it.each<[string, Partial<StoredSecretRow>]>([
     ['live', {}],
     ['live, in doubt, requests may still land', { suspectUntilMs: FUTURE }],
@@ -62,7 +62,7 @@ describe('what there is to do about one stored secret', () => {
     expect(plan(row)).toEqual({ ...NOTHING, deletions: [deletion] });
   });
 
-  it('retired and past its grace, but in a field of somebody: kept for another grace', () => {
+  it('retired, after its grace period, but named by a field: gets another grace period', () => {
     const row = { state: 'retired', dueAtMs: PAST } as const;
     expect(plan(row, { isNamed: true })).toEqual({
       ...NOTHING,
@@ -70,21 +70,21 @@ describe('what there is to do about one stored secret', () => {
     });
   });
 
-  it('retired in a store that its connection has left: a field that has the name elsewhere does not keep it', () => {
+  it('retired in a former store: a field that has the name in another store does not prevent the deletion', () => {
     const row = { state: 'retired', dueAtMs: PAST } as const;
     expect(plan(row, { isUsed: true, keptIn: 'local' }).deletions).toHaveLength(1);
   });
 
-  it('left as writing in a store that its connection has left: retired, whatever its fields are called', () => {
+  it('left as writing in a former store: retired, whatever its fields are called', () => {
     const [row] = plan({ state: 'writing' }, { isUsed: true, keptIn: 'local' }).rows;
     expect(row?.state).toBe('retired');
   });
 
-  it('live, in doubt, nothing can land any more: compared with the store', () => {
+  it('live, in doubt, no request can land any more: compared with the store', () => {
     expect(plan({ suspectUntilMs: PAST }, { isUsed: true })).toEqual({ ...NOTHING, repairs: 1 });
   });
 
-  it('retired, nothing can land any more: in doubt no longer, deleted the next time', () => {
+  it('retired, no request can land any more: no longer in doubt, deleted in the next round', () => {
     const row = { state: 'retired', dueAtMs: PAST } as const;
     const next = stored({ ...row, updatedAtMs: NOW });
     expect(plan({ ...row, suspectUntilMs: PAST })).toEqual({ ...NOTHING, rows: [next] });

@@ -21,7 +21,7 @@ it.each([
   expect(findMissed(given, before)).toEqual(missed);
 });
 
-it('topics check says the same of a group that stands where nothing is', () => {
+it('topics check says the same about a group whose offset is outside the log', () => {
   const at = { topic: 't', partition: 2 };
   expect(judgePosition({ ...at, low: 0, high: 9, committed: 9 })).toEqual([]);
   expect(judgePosition({ ...at, low: 5, high: 9, committed: null })).toEqual([]);

@@ -40,7 +40,7 @@ describe('Periodic', () => {
     await task.stop();
   });
 
-  it('never runs twice at the same time, and a trigger meanwhile is not forgotten', async () => {
+  it('never runs twice at the same time, and remembers a trigger during a run', async () => {
     let running = 0;
     const ends: (() => void)[] = [];
     const run = vi.fn(async () => {
@@ -68,7 +68,7 @@ describe('Periodic', () => {
     await task.stop();
   });
 
-  it('backs off from what is passing and comes back', async () => {
+  it('backs off after transient errors and recovers', async () => {
     let isAway = true;
     const run = vi.fn(async () => {
       if (isAway) throw away;
@@ -96,7 +96,7 @@ describe('Periodic', () => {
     await task.stop();
   });
 
-  it('aborts what is under way and waits for it', async () => {
+  it('aborts the present run and waits for its end', async () => {
     const { task, failures, fatal } = periodic(
       (signal) =>
         new Promise((_resolve, reject) => {
@@ -111,7 +111,7 @@ describe('Periodic', () => {
 });
 
 describe('untilAvailable', () => {
-  it('tries what is passing again, and throws the rest', async () => {
+  it('retries transient errors, and throws all others', async () => {
     const work = vi.fn<() => Promise<string>>().mockRejectedValueOnce(away).mockRejectedValueOnce(away);
     work.mockResolvedValueOnce('there');
     const onFailure = vi.fn();
@@ -191,7 +191,7 @@ describe('readiness', () => {
     expect(readiness.report().ready).toBe(false);
   });
 
-  it('does not hang with a part that does not answer', async () => {
+  it('does not hang if a part does not answer', async () => {
     const { readiness, state, look } = checked();
     readiness.phase = 'running';
     state.database = () => new Promise(() => undefined);
@@ -203,7 +203,7 @@ describe('readiness', () => {
     );
   });
 
-  it('is not ready while a partition is held, and names the code', async () => {
+  it('is not ready while a record fails, and names the code', async () => {
     const { readiness, state, look } = checked();
     readiness.phase = 'running';
     state.failing = [{ topic: 't', partition: 0, offset: 1, code: 'STORE_ACCESS', sinceMs: 0, attempts: 1 }];
@@ -217,7 +217,7 @@ describe('readiness', () => {
     expect(readiness.report().ready).toBe(true);
   });
 
-  it('asks a store that is up every half minute, one that is down at each look', async () => {
+  it('checks a store that is up every half minute, and one that is down each time', async () => {
     const { state, look } = checked();
     for (let second = 0; second < 60; second += 5) {
       await look();
@@ -233,7 +233,7 @@ describe('readiness', () => {
   });
 });
 
-it('withDeadline aborts what is late', async () => {
+it('withDeadline aborts late work', async () => {
   let seen: AbortSignal | undefined;
   const late = withDeadline(
     (signal) => {
