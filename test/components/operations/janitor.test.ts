@@ -10,7 +10,7 @@ const RENAMED_ID = PASSWORD_ID.replace('mysql-test', 'renamed');
 const AUTH_ID = PASSWORD_ID.replace('/password', '/authtype/password');
 const AWS_ID = PASSWORD_ID.replace('/password', '/authtype/awsconfig/awssecretaccesskey');
 
-describe('what no field uses any more is deleted after the grace, not before', () => {
+describe('a secret that no field uses is deleted after the grace, not before', () => {
   it.each([
     ['cleared', eventRecord({ password: null, at: 2 }), PASSWORD_ID, { [PASSWORD_ID]: 'deleted' }],
     ['left out of the full state', eventRecord({ at: 2 }), PASSWORD_ID, { [PASSWORD_ID]: 'deleted' }],
@@ -83,7 +83,7 @@ describe('what no field uses any more is deleted after the grace, not before', (
     expect(await bench.valueOf(PASSWORD_ID)).toBe('MARK-a');
   });
 
-  it('survives restarts: what is to be done stands in the database', async () => {
+  it('survives restarts, because the database has what is left to do', async () => {
     const { bench, aws } = await openAwsBench('managed-aws-ssm');
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     await bench.handle(deletion(2));
@@ -93,7 +93,7 @@ describe('what no field uses any more is deleted after the grace, not before', (
     expect(aws.secrets()).toEqual([]);
   });
 
-  it('a crash between the request and its commit: asked again once the first can no longer land', async () => {
+  it('after a crash between the request and its commit, the request is sent again once the first can no longer land', async () => {
     const { bench, aws } = await openAwsBench('managed-aws-ssm');
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     await bench.handle(deletion(2));
@@ -110,7 +110,7 @@ describe('what no field uses any more is deleted after the grace, not before', (
     expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'deleted' });
   });
 
-  it('refused for certain: stays retired and is tried again later', async () => {
+  it('a refused deletion stays retired and is tried again later', async () => {
     const { bench, aws } = await openAwsBench('managed-aws-ssm');
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     await bench.handle(deletion(2));
@@ -184,7 +184,7 @@ describe('what is never deleted', () => {
     expect(await bench.tidy()).toEqual({ ...NOTHING, deleted: 1 });
   });
 
-  it('an id that is being used again while its deletion may be on its way: the event comes again', async () => {
+  it('an event that uses an id whose deletion may be on its way is tried again later', async () => {
     const { bench, aws } = await openAwsBench('managed-aws-ssm');
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     await bench.handle(eventRecord({ password: null, at: 2 }));
@@ -217,7 +217,7 @@ describe('names that are needed again', () => {
     expect(aws.secrets()).toEqual([]);
   });
 
-  it('a name is not free for another connection before its grace is over; then it is taken over, by itself', async () => {
+  it('another connection can take over a name only after its grace, and does so by itself then', async () => {
     const { bench, aws } = await openAwsBench('managed-aws-ssm');
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     await bench.handle(deletion(2));
@@ -241,7 +241,7 @@ describe('names that are needed again', () => {
 });
 
 describe('Secrets Manager', () => {
-  it('deletes with the configured recovery window, and brings back and writes what is needed again', async () => {
+  it('deletes with the configured recovery window, and restores and writes a secret that is needed again', async () => {
     const { bench, aws } = await openAwsBench('managed-aws', { AWS_SM_RECOVERY_WINDOW_DAYS: '9' });
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     await bench.handle(eventRecord({ password: null, at: 2 }));
@@ -254,7 +254,7 @@ describe('Secrets Manager', () => {
     expect((await bench.actions()).slice(-2)).toEqual(['delete', 'restore']);
   });
 
-  it('AWS_SM_FORCE_DELETE: gone at once', async () => {
+  it('AWS_SM_FORCE_DELETE deletes at once', async () => {
     const { bench, aws } = await openAwsBench('managed-aws', { AWS_SM_FORCE_DELETE: 'true' });
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     await bench.handle(deletion(2));
@@ -263,7 +263,7 @@ describe('Secrets Manager', () => {
     expect(aws.secrets()).toEqual([]);
   });
 
-  it('a name scheduled for deletion is taken over by another connection: restored, re-tagged, audited', async () => {
+  it('another connection takes over a name scheduled for deletion: it is restored, tagged anew and audited', async () => {
     const { bench, aws } = await openAwsBench('managed-aws');
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
     await bench.handle(deletion(2));
@@ -307,7 +307,7 @@ describe('for a process that ends afterwards', () => {
     aws.clearFaults(fault);
   }
 
-  it('nothing is in doubt: it ends without a wait', async () => {
+  it('ends without a wait if nothing is in doubt', async () => {
     const { bench } = await openAwsBench('managed-aws', SHORT);
     await bench.handle(eventRecord({ password: 'MARK-a' }));
     expect(await finish(bench)).toEqual({ isInDoubt: false, waits: [] });

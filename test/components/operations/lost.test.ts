@@ -36,7 +36,7 @@ async function lossOf(manager: AwsManager): Promise<World> {
 const losses = (bench: Bench) => findKept(bench.worker.database, { code: 'SECRET_VERSION_GONE' });
 
 describe.each(MANAGERS)('a recorded version that %s has lost', (manager) => {
-  it('becomes a dead letter that names connection, field and source, in table and topic; told and audited once', async () => {
+  it('becomes one dead letter, in table and topic, that names connection, field and source, and is audited once', async () => {
     const { bench } = await lossOf(manager);
     expect(await losses(bench)).toMatchObject([
       {
@@ -97,7 +97,7 @@ describe.each(MANAGERS)('a recorded version that %s has lost', (manager) => {
     expect(await losses(bench)).toEqual([]);
   });
 
-  it('a retry is another look at the store: still gone, then there again', async () => {
+  it('a retry looks at the store again: the version is still gone, then it is back', async () => {
     const { bench, refind } = await lossOf(manager);
     expect(await bench.tidy()).toMatchObject({ lost: 0 });
     await scheduleRetry(bench.worker.database, { state: 'dead' });
@@ -122,7 +122,7 @@ describe.each(MANAGERS)('a recorded version that %s has lost', (manager) => {
     ]);
   });
 
-  it('discarded, it is audited, and told again at the next look: a field still refers to it', async () => {
+  it('discarding it is audited, and the next look reports it again, because a field still refers to it', async () => {
     const { bench } = await lossOf(manager);
     await discard(bench.worker.database, { state: 'dead' }, { actor: 'somebody', reason: 'known' });
     expect(await losses(bench)).toEqual([]);

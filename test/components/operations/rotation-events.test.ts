@@ -24,7 +24,7 @@ function tokenIn(event: SentEvent | undefined): string {
 }
 
 describe('what publishers sealed with an old key', () => {
-  it('is counted in kept events, and holds the old key back until they are gone', async () => {
+  it('is counted in waiting events and dead letters, and needs the old key until they are gone', async () => {
     const [oldKey, newKey] = [generateKey(), generateKey()];
     const password = sealedFor(oldKey, `${OTHER}-k`, 'MARK-sealed');
     const { bench, rotations } = await benchWith({ PUBLISHER_FERNET_KEY: newKey });
@@ -95,7 +95,7 @@ describe('what was published under an old key', () => {
     expect(await bench.query('SELECT COUNT(*) AS n FROM audit WHERE path IS NOT NULL')).toEqual([{ n: 1 }]);
   });
 
-  it('a record that the outbox no longer has counts as old, until a rotation has ended', async () => {
+  it('a record that the outbox no longer has counts as old until a rotation has finished', async () => {
     const { bench, rotations } = await benchWith({ SECRET_MANAGER: 'db' });
     await bench.change('DELETE FROM outbox');
     await bench.close();
@@ -120,7 +120,7 @@ describe('what 0.1 sealed with FERNET_KEY itself', () => {
   const alone = { PUBLISHER_FERNET_KEY: '', DEAD_LETTER_FERNET_KEY: '' };
   const database = KeyRing.parse('K', BENCH_KEY);
 
-  it('a kept event and an unsent record are opened, and are under keys of their own once they are rotated', async () => {
+  it('a kept event and an unsent record are opened, and have derived keys once they are rotated', async () => {
     const bench = await Bench.open({ DATABASE_URL: (await createDatabase('sqlite')).url, ...alone });
     await bench.handle(eventRecord({ password: 'null', at: 1 }));
     await bench.handle(eventRecord({ id: OTHER, name: 'other', password: 'MARK-two', at: 1 }));

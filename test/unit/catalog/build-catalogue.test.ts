@@ -79,7 +79,7 @@ describe('building a catalogue from JSON Schemas', () => {
     );
   });
 
-  it('ends where a definition contains itself', () => {
+  it('does not loop if a definition contains itself', () => {
     expect(
       pathsOf({
         properties: { tree: { $ref: '#/definitions/tree' } },

@@ -87,7 +87,7 @@ describe('a catalogue of the user', () => {
     expect(() => parseCatalogue(json, 'ours.json')).toThrow(message);
   });
 
-  it('is refused by name where it is missing or not JSON', () => {
+  it('is refused, with its name, if it is missing or not JSON', () => {
     expect(() => loadCatalogue(join(folder, 'missing.json'))).toThrow(/missing\.json cannot be read/);
     const file = join(folder, 'broken.json');
     writeFileSync(file, '{"format": hunter2');

@@ -19,7 +19,7 @@ function textsIn(value: Json): number {
   return Object.values(value).reduce((sum: number, member) => sum + textsIn(member), 0);
 }
 
-it('tells every text in the configurations of connectors right', () => {
+it('judges every text in the configurations of connectors correctly', () => {
   const finder = finderOf();
   const judged = configurations.map(({ about, config, secret }) => {
     const found = finder

@@ -15,7 +15,7 @@ function textsOf(file: string): string[] {
     );
 }
 
-it('tells every text of the corpus right', () => {
+it('judges every text of the corpus correctly', () => {
   const [secret, plain] = [textsOf('corpus-secret.txt'), textsOf('corpus-plain.txt')];
   const missed = secret.filter((text) => !holdsSecret(text));
   const wrong = plain.filter(holdsSecret);

@@ -82,7 +82,7 @@ describe('declared fields', () => {
     }
   });
 
-  it('takes a connector of another kind where its own kind has none of that name', () => {
+  it('takes a connector of another kind if its own kind has none of that name', () => {
     expect(idsOf(service('storage', 'Mysql', { sslConfig: { sslCertificate: 'c' } }))).toEqual([
       'sslConfig/sslCertificate',
     ]);
@@ -124,7 +124,7 @@ describe('declared fields', () => {
     ).toEqual(['request/connection/config/awsAccessKeyId']);
   });
 
-  it('finds a declared path through an array the schema has not, and without one the schema has', () => {
+  it('finds a declared path with an array that the schema does not have, and without one that it has', () => {
     expect(idsOf(mysql([{ authType: [{ password: 'a' }] }]))).toHaveLength(1);
     expect(idsOf(service('mcp', 'Mcp', { servers: { apiKey: 'a' } }))).toEqual(['servers/apiKey']);
   });
@@ -148,7 +148,7 @@ describe('declared fields', () => {
     expect(error.message).not.toMatch(/4711|hunter2/);
   });
 
-  it('descends where another version of the schema has an object', () => {
+  it('looks into an object where another version of the schema has a string', () => {
     // vertexAI of kind llm declares `credentials` as a string, vertexai of kind mlmodel an object with a private key.
     expect(
       idsOf(service('database', 'VertexAI', { credentials: { gcpConfig: { privateKey: 'k' } } })),
@@ -206,7 +206,7 @@ describe('by name', () => {
     expect(idsOf(service('database', 'NobodyKnows', config))).toEqual(expected);
   });
 
-  it('takes the value beside a label that says so', () => {
+  it('takes the value beside a label that names a secret', () => {
     const target = service('api', 'Rest', {
       headers: [
         { name: 'Authorization', value: 'abc' },
@@ -221,7 +221,7 @@ describe('by name', () => {
     expect(idsOf(target)).toEqual(['env/0/value', 'env/2/value', 'headers/authorization/value']);
   });
 
-  it('takes the word behind a flag of a command line', () => {
+  it('takes the word after a secret flag of a command line', () => {
     const target = service('mcp', 'Mcp', {
       servers: [{ name: 'a', args: ['--api-key', 'abc', '--port', '80', '--token=def'] }],
     });
@@ -313,13 +313,13 @@ describe('by name', () => {
     expect(error.message).not.toContain('4711');
   });
 
-  it('refuses a key that is a secret itself, without repeating it', () => {
+  it('refuses a key that is a secret itself, and does not repeat it in the error', () => {
     const error = errorOf(() => fieldsOf(mysql({ connectionOptions: { 'https://user:hunter2@host': 'x' } })));
     expect([error.code, error.field]).toEqual(['EVENT_INVALID', '/connection/config/connectionOptions']);
     expect(error.message).not.toContain('hunter2');
   });
 
-  it('reports instead, or refuses, as configured', () => {
+  it('reports or refuses, as configured', () => {
     const target = mysql({
       password: 'declared',
       connectionOptions: { token: 'a', url: 'ftp://u:p@h', empty_token: '' },
@@ -338,7 +338,7 @@ describe('by name', () => {
     expect(finderOf({ byName: 'refuse' }).find(mysql({ password: 'declared' })).fields).toHaveLength(1);
   });
 
-  it('reports no stand-in: what is sealed is told, masks and references are it where they are stored', () => {
+  it('does not report stand-ins: a sealed text is a secret field, a mask or reference is one if a secret is stored', () => {
     const stored = { token: '*********', api_key: 'secret:/a', note: 'secrets:/b' };
     const target = mysql({
       connectionOptions: { ...stored, url: 'fernet:gAAAAABk', client_secret: 'fernet: no' },
@@ -356,7 +356,7 @@ describe('by name', () => {
 });
 
 describe('options', () => {
-  it('refuses unknown connectors where it is told to, at every root', () => {
+  it('refuses unknown connectors at every root if it is told to', () => {
     const strict = finderOf({ unknownConnector: 'refuse' });
     const error = errorOf(() => strict.find(service('database', 'NobodyKnows', {})));
     expect([error.code, error.field]).toEqual(['CONNECTOR_UNKNOWN', '/connection/config']);
@@ -376,7 +376,7 @@ describe('options', () => {
     expect(strict.find(bot({})).fields).toEqual([]);
   });
 
-  it('adds and takes away paths, by connector, for all connectors and by entity', () => {
+  it('adds and excludes paths by connector, for all connectors and by entity', () => {
     const own = finderOf({
       extraPaths: [
         'database/mysql:licence.serial',
@@ -415,7 +415,7 @@ describe('arrays', () => {
   const servers = (names: Json[]): FindTarget =>
     service('mcp', 'Mcp', { servers: names.map((name) => ({ name, apiKey: 'k' })) });
 
-  it('keys elements by their name where all have one of their own', () => {
+  it('identifies elements by their names if each has a name of its own', () => {
     const [first, second] = fieldsOf(servers(['Search Engine', 'files']));
     expect([first, second].map((field) => field?.idPath.join('/')).sort()).toEqual([
       'servers/files/apiKey',
@@ -447,7 +447,7 @@ describe('arrays', () => {
     expect(keyed[0]?.positional).toEqual({ arrayPointers: ['/connection/config/servers'] });
   });
 
-  it('never lets a declared secret name become a key', () => {
+  it('never identifies elements by names that a schema declares secret', () => {
     const own = finderOf({ extraPaths: ['mcp/mcp:servers[].name'] });
     expect(idsOf(servers(['alpha', 'beta']), own)).toEqual([
       'servers/0/apiKey',
@@ -457,7 +457,7 @@ describe('arrays', () => {
     ]);
   });
 
-  it('names every array on the way that is keyed by position', () => {
+  it('names each array on the way whose elements only their positions identify', () => {
     const target = mysql({ a: [{ name: 'x', b: [[{ token: 't' }]] }] });
     expect(fieldsOf(target)[0]).toMatchObject({
       keyPath: ['connection', 'config', 'a', 'x', 'b', '0', '0', 'token'],
@@ -498,7 +498,7 @@ describe('hostile entities', () => {
     expect(performance.now() - started).toBeLessThan(15_000);
   });
 
-  it('refuses secret fields whose names are gigabytes together: each has the long key that it is below', () => {
+  it('refuses secret fields whose names would take gigabytes together, because all lie below one long key', () => {
     const below = Object.fromEntries(Array.from({ length: 1_000 }, (_, at) => [`p${at}password`, 's']));
     const target = mysql({ ['k'.repeat(1_000_000)]: below });
     expect(errorOf(() => fieldsOf(target)).code).toBe('EVENT_TOO_LARGE');

@@ -14,7 +14,7 @@ const lists = readTestData('by-name.json') as ByName;
 const isSecret = (key: string): boolean => meaningOfKey(key) !== 'plain';
 
 describe('secrets by the name of their key', () => {
-  it('recognises every told name and no plain one', () => {
+  it('recognises every secret name and no plain one', () => {
     const missed = lists.told.filter((key) => !isSecret(key));
     const plain = lists.plainKeys.filter((key) => !lists.plainKeysThatAreSecrets.includes(key));
     const wrong = plain.filter(isSecret);
@@ -66,7 +66,7 @@ describe('secrets by the name of their key', () => {
     expect(meaningOfKey(key)).toBe('plain');
   });
 
-  it('takes a number under a key that names one secret for it, and under one that may count not', () => {
+  it('takes a number as a secret under a singular key, and not under a plural, which may be a count', () => {
     expect(meaningOfKey('password')).toBe('password');
     expect(meaningOfKey('pin')).toBe('password');
     expect(meaningOfKey('token')).toBe('password');
@@ -75,7 +75,7 @@ describe('secrets by the name of their key', () => {
     expect(meaningOfKey('usePassword')).toBe('secret');
   });
 
-  it('looks at the end of a key of any length in no time', () => {
+  it('takes hardly any time for a key of any length', () => {
     expect(isSecret(`${'x'.repeat(5_000_000)}_password`)).toBe(true);
   });
 });

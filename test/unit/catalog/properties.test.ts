@@ -174,7 +174,7 @@ describe('paths and pointers', () => {
     );
   });
 
-  it.each(['', '.', 'a.', '.a', 'a..b', '[]', 'a.[]', 'a\\'])('%j is no path', (text) => {
+  it.each(['', '.', 'a.', '.a', 'a..b', '[]', 'a.[]', 'a\\'])('%j is not a path', (text) => {
     expect(parsePath(text)).toBeNull();
   });
 
@@ -208,7 +208,7 @@ describe('withValues', () => {
     expect(withValues({ a: { b: 1 }, c: [1, 2] }, paths(['a'], ['c', 1]))).toEqual({ a: 0, c: [1, 1] });
   });
 
-  it('refuses paths that are not there, twice there, or the whole', () => {
+  it('refuses paths that do not exist, come twice, or mean the whole entity', () => {
     expect(() => withValues({ a: 'hunter2' }, paths(['a', 'b']))).toThrow('not there: /a/b.');
     expect(() => withValues({ a: 1 }, paths(['a'], ['a']))).toThrow('replace a value twice');
     expect(() => withValues({ a: 1 }, paths([]))).toThrow('the whole entity');

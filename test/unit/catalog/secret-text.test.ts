@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { holdsSecret, isSecretFlag, isStandIn, masksSecret } from '../../../src/catalog/secret-text.js';
 
-describe('texts that hold a secret', () => {
+describe('texts that contain a secret', () => {
   it.each([
     // No guess at place-holders: passwords begin like this, too.
     'postgresql://etl:$ecretPa55@db/sales',
@@ -56,7 +56,7 @@ describe('texts that hold a secret', () => {
   });
 });
 
-describe('texts that hold none', () => {
+describe('texts that contain no secret', () => {
   it.each([
     'https://host.example.com:8443/path?x=1',
     'https://host:8080/@scope/package',
@@ -177,6 +177,6 @@ it.each([
   expect(performance.now() - started).toBeLessThan(15_000);
 });
 
-it.each(['eyJ', '$6$', 'sk-a', 'glpat-'])('has stack enough for 16 MB of %j', (piece) => {
+it.each(['eyJ', '$6$', 'sk-a', 'glpat-'])('does not overflow the stack on 16 MB of %j', (piece) => {
   expect(() => holdsSecret(piece.repeat(16_000_000 / piece.length))).not.toThrow();
 });

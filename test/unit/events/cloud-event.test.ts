@@ -53,7 +53,7 @@ describe('a structured CloudEvent', () => {
     expect(decodedEvent(record(envelope({ type: 'other' }))).eventType).toBe('entityUpdated');
   });
 
-  it('needs neither id nor source where the change event has an id', () => {
+  it('needs neither id nor source if the change event has an id', () => {
     const source = record(envelope({ id: undefined, source: undefined }), { headers: STRUCTURED });
     expect(decodedEvent(source).eventId).toBe('event-1');
   });

@@ -16,7 +16,7 @@ const NOTICE: DeadLetterNotice = {
 const UNKNOWN = { ...NOTICE, eventId: null, connectionId: null };
 
 describe('a dead letter', () => {
-  it('tells what, where from and when in its headers', () => {
+  it('says in its headers what it is, where it came from and when', () => {
     expect(encodeDeadLetter(NOTICE, 'fernet:token', 10_000)).toEqual({
       stream: 'dead-letter',
       key: 'connection-1',
@@ -34,7 +34,7 @@ describe('a dead letter', () => {
     });
   });
 
-  it('has no value where that does not fit', () => {
+  it('has no value if the value does not fit', () => {
     const whole = encodeDeadLetter(NOTICE, 'x'.repeat(5000), 10_000);
     const limit = byteSize(whole);
     expect(encodeDeadLetter(NOTICE, 'x'.repeat(5000), limit)).toEqual(whole);
@@ -42,7 +42,7 @@ describe('a dead letter', () => {
     expect(cut).toMatchObject({ value: null, headers: { payload: 'table', code: 'NUMBER_NOT_EXACT' } });
   });
 
-  it('says so where no record is behind it', () => {
+  it('says if it has no source record', () => {
     const bare = encodeDeadLetter({ ...NOTICE, eventId: null }, null, 10_000);
     expect(bare).toMatchObject({ value: null, headers: { payload: 'none' } });
   });

@@ -53,7 +53,7 @@ describe('a bare change event', () => {
     expect(event.entity).toEqual(entity());
   });
 
-  it('is read with the entity’s own strictness also in a string', () => {
+  it('is read as strictly if its entity is a JSON string', () => {
     const text = '{"id":"connection-1","name":"n","big":9007199254740993}';
     expect(refusalOf(record(change({ entity: text })))).toEqual(['NUMBER_NOT_EXACT', '/entity/big']);
     expect(refusalOf(record(change({ entity: '{' })))).toEqual(['EVENT_NOT_DECODABLE', '/entity']);
@@ -73,7 +73,7 @@ describe('a bare change event', () => {
     }
   });
 
-  it('is a tombstone where the value is null or empty, also with CloudEvent headers', () => {
+  it('is a tombstone if the value is null or empty, even with CloudEvent headers', () => {
     const headers = { ce_specversion: '1.0', ce_type: 'connection.deleted' };
     for (const value of [undefined, Buffer.alloc(0)]) {
       const source = record(value, { key: Buffer.from('connection-1'), headers });
@@ -112,14 +112,14 @@ describe('event type', () => {
     expect(decodedEvent(record(change({ eventType: null }), { topic })).eventType).toBe(expected);
   });
 
-  it('cannot be told by one topic for all, nor by an unknown one', () => {
+  it('is unknown if all topics are one, or the topic is unknown', () => {
     const source = record(change({ eventType: undefined }), { topic: 'elsewhere' });
     expect(refusalOf(source)).toEqual(['EVENT_INVALID', '/eventType']);
     const shared = { created: 'one', updated: 'one', deleted: 'one' };
     expect(decode({ ...source, topic: 'one' }, shared)).toMatchObject({ kind: 'undecodable' });
   });
 
-  it.each(STATELESS_TYPES)('%s carries no state: ignored, whatever else it has', (eventType) => {
+  it.each(STATELESS_TYPES)('%s carries no state and is ignored, whatever else the event has', (eventType) => {
     const told = { eventType, entityId: 5, entityType: 'THREAD', entity: undefined, timestamp: 'now' };
     expect(decode(record(change(told)))).toMatchObject({ kind: 'ignored' });
     const cloud = { headers: { 'ce-specversion': '1.0', 'ce-type': eventType } };
@@ -154,7 +154,7 @@ describe('connection id', () => {
     },
   );
 
-  it('is unknown where the two ids disagree', () => {
+  it('is unknown if the two ids differ', () => {
     const decoded = refused(record(change({ entityId: 'other' })));
     expect(decoded).toMatchObject({
       error: { code: 'EVENT_INVALID' },
@@ -216,7 +216,7 @@ describe('time', () => {
     expect(refusalOf(record(times(undefined, time)))).toEqual(['EVENT_INVALID', '/entity/updatedAt']);
   });
 
-  it('refuses an unreadable CloudEvent time only where it is needed', () => {
+  it('refuses an unreadable CloudEvent time only if it needs it', () => {
     const cloud = { headers: { ce_specversion: '1.0', ce_time: 'yesterday' } };
     expect(decodedEvent(record(times(T0, undefined), cloud)).timestampMs).toBe(T0);
     expect(refusalOf(record(times(undefined, undefined), cloud))).toEqual(['EVENT_INVALID', 'time']);
@@ -227,7 +227,7 @@ describe('time', () => {
     expect(refusalOf(source)).toEqual(['EVENT_INVALID', '/timestamp']);
   });
 
-  it('may be CLOCK_SKEW_SECONDS ahead, not more', () => {
+  it('may be ahead by CLOCK_SKEW_SECONDS at most', () => {
     const skewMs = 300_000;
     expect(decodedEvent(record(times(NOW_MS + skewMs, 0))).timestampMs).toBe(NOW_MS + skewMs);
     expect(refused(record(times(NOW_MS + skewMs + 1, 0)))).toMatchObject({
@@ -264,7 +264,7 @@ describe('entity type', () => {
     expect([event.root, event.kind]).toEqual(['service', kind]);
   });
 
-  it('takes upper and lower case for the same', () => {
+  it('ignores case', () => {
     const event = decodedEvent(record(change({ entityType: 'mlModelService' })));
     expect([event.entityType, event.kind]).toEqual(['mlmodelService', 'mlmodel']);
   });
@@ -300,7 +300,7 @@ describe('users', () => {
     expect(refusalOf(user(isBot))).toEqual(['NOT_A_BOT', '/entity/isBot']);
   });
 
-  it('may be deleted where nothing says that they are human', () => {
+  it('may be deleted if nothing says that they are human', () => {
     expect(decodedEvent(user(undefined, 'entityDeleted')).root).toBe('bot');
     expect(refusalOf(user(false, 'entityDeleted'))[0]).toBe('NOT_A_BOT');
     const source = record(change({ entityType: 'user', eventType: 'entityDeleted', entity: null }));
@@ -365,7 +365,7 @@ describe('entity', () => {
 });
 
 describe('what is refused', () => {
-  it('still names its connection and event where that is beyond doubt', () => {
+  it('names its connection and event if there is no doubt', () => {
     const text = JSON.stringify(change()).replace('0.2', '9007199254740993');
     expect(refused(record(Buffer.from(text), { key: Buffer.from('k') }))).toMatchObject({
       error: { code: 'NUMBER_NOT_EXACT', field: '/currentVersion' },
@@ -375,7 +375,7 @@ describe('what is refused', () => {
     });
   });
 
-  it('names none where a key comes twice', () => {
+  it('names no ids if a key comes twice', () => {
     const text = JSON.stringify(change()).replace('"entityId"', '"entityId":"connection-2","entityId"');
     expect(refused(record(Buffer.from(text), { key: Buffer.from('k') }))).toMatchObject({
       error: { code: 'EVENT_INVALID', field: '/entityId' },
@@ -385,7 +385,7 @@ describe('what is refused', () => {
     });
   });
 
-  it('names only its key where it is not JSON', () => {
+  it('names only its key if it is not JSON', () => {
     expect(refused(record(Buffer.from('{'), { key: Buffer.from('k') }))).toEqual({
       kind: 'undecodable',
       error: expect.objectContaining({ code: 'EVENT_NOT_DECODABLE' }) as unknown,

@@ -99,7 +99,7 @@ function expectNoLeak(decoded: Decoded): void {
 
 // A generous limit: the runs take a second or two, many times that on a busy machine.
 describe('decoding under fuzz', { timeout: 60_000 }, () => {
-  it('never throws, never leaks a value, and answers alike', () => {
+  it('never throws, never leaks a value, and always gives the same answer', () => {
     const kinds = new Map<string, number>();
     fc.assert(
       fc.property(source, (parts) => {
@@ -118,7 +118,7 @@ describe('decoding under fuzz', { timeout: 60_000 }, () => {
     );
   });
 
-  it('holds for lines of a pipe as well', () => {
+  it('does the same for lines of a pipe', () => {
     fc.assert(
       fc.property(fc.oneof(mutatedBytes, mutatedObject), fc.boolean(), (bytes, wrapped) => {
         const line = wrapped ? `{"topic":"connection.created","value":${bytes.toString('utf8')}}` : bytes;
@@ -129,7 +129,7 @@ describe('decoding under fuzz', { timeout: 60_000 }, () => {
     );
   });
 
-  it('keeps what it accepts exactly', () => {
+  it('changes nothing of what it accepts', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 4 }), (config) => {
         const state = entity({

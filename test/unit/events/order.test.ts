@@ -30,7 +30,7 @@ describe('compareOrder', () => {
     expect(compareOrder(order(change), order())).toBe(expected);
   });
 
-  it('holds a missing version for lower than any number', () => {
+  it('takes a missing version as lower than any number', () => {
     expect(compareOrder(order({ version: null }), order({ version: -5 }))).toBe(-1);
     expect(compareOrder(order({ version: null }), order({ version: null }))).toBe(0);
   });
@@ -55,7 +55,7 @@ describe('compareOrder', () => {
     );
   });
 
-  it('orders what lies in one partition transitively', () => {
+  it('is transitive within one partition', () => {
     const inPartition = fc.record({
       timestampMs: fc.nat(1),
       version: fc.constantFrom(null, 1),
@@ -90,7 +90,7 @@ describe('compareEvents', () => {
     expect(compareEvents(deleted(), updated({ version: 2 }))).toBe(-1);
   });
 
-  it('compares two deletions like any events', () => {
+  it('compares two deletions like any other events', () => {
     expect(compareEvents(deleted({ offset: 4, digest: 'z' }), deleted())).toBe(-1);
     expect(compareEvents(deleted(), deleted())).toBe(0);
   });
@@ -107,7 +107,7 @@ describe('contentDigest', () => {
     expect(contentDigest(key, { ...base, entity })).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  it('is that of the whole canonical text, however long: databases remember it', () => {
+  it('covers the whole canonical text, however long, and never changes, because databases store it', () => {
     const large: JsonObject = {
       b: Array.from({ length: 30_000 }, (_, at) => ({ z: at, a: [], e: {} })),
       a: 'ä"',

@@ -13,7 +13,7 @@ function parse(line: string | Buffer | Json, number = 3): SourceRecord {
 }
 
 describe('a line of a pipe', () => {
-  it('may be a record, other members of which are ignored', () => {
+  it('may be a record, and other members of it are ignored', () => {
     const line = { topic: 't', key: 'k', headers: { h: 'v' }, note: 'n', value: change(), timestamp: 1 };
     expect(parse(line)).toEqual({
       topic: 't',
@@ -33,7 +33,7 @@ describe('a line of a pipe', () => {
     ).toEqual(Buffer.from(value));
   });
 
-  it('takes a text for itself and null for a tombstone', () => {
+  it('takes a text as the value itself, and null as a tombstone', () => {
     expect(parse({ topic: 't', value: '{"a":1}' }).value).toEqual(Buffer.from('{"a":1}'));
     expect(parse({ topic: 't', key: null, headers: null, value: null })).toMatchObject({
       value: null,
@@ -56,7 +56,7 @@ describe('a line of a pipe', () => {
     expect(decodedEvent(parse(cloud)).eventType).toBe(eventType);
   });
 
-  it('may be a CloudEvent whose type tells', () => {
+  it('may be a CloudEvent whose type says what happened', () => {
     const data = change({ eventType: undefined });
     const line = { specversion: '1.0', id: '1', source: '/', type: 'connection.created', data };
     expect(parse(line).topic).toBe(TOPICS.created);

@@ -51,7 +51,7 @@ describe('a secured event', () => {
     });
   });
 
-  it('is a binary CloudEvent by option', () => {
+  it('is a binary CloudEvent if that is configured', () => {
     const outgoing = encodeSecuredEvent(securedEvent(), 'binary');
     expect(outgoing.headers).toEqual({
       ce_specversion: '1.0',
@@ -82,7 +82,7 @@ describe('a secured event', () => {
     expect(encodeSecuredEvent(extra).value?.toString()).not.toContain('marker');
   });
 
-  it('is null for a tombstone, and ignores members it does not know', () => {
+  it('is null for a tombstone, and unknown members of an event are ignored', () => {
     expect(decodeSecuredEvent(record(undefined))).toBeNull();
     const outgoing = encodeSecuredEvent(securedEvent());
     const more = { ...json(outgoing), later: 1, data: { ...securedEvent(), later: 1 } };

@@ -80,7 +80,7 @@ describe('what is not a token', () => {
   const keyText = generateKey();
   const ring = KeyRing.parse('FERNET_KEY', keyText);
 
-  it('every flipped bit is refused', () => {
+  it('refuses every flipped bit', () => {
     const token = Buffer.from(ring.seal('a password'), 'base64url');
     for (let bit = 0; bit < token.length * 8; bit += 1) {
       const changed = Buffer.from(token);
@@ -89,14 +89,14 @@ describe('what is not a token', () => {
     }
   });
 
-  it('every cut is refused', () => {
+  it('refuses every cut', () => {
     const token = ring.seal('a password').replace(/=+$/, '');
     for (let length = 0; length < token.length; length += 1) {
       expect(ring.opens(token.slice(0, length))).toBe(false);
     }
   });
 
-  it('only one spelling of a token is accepted, padded or not', () => {
+  it('accepts only one spelling of a token, padded or not', () => {
     // 73 bytes leave one digit with four unused bits, so that 16 spellings decode alike.
     const token = ring.seal('short');
     const digits = token.replace(/=+$/, '');
@@ -172,7 +172,7 @@ describe('round trips', () => {
     },
   );
 
-  it('any well-formed text comes back, any other is refused', () => {
+  it('gives back any well-formed text and refuses any other', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         expect(ring.open(ring.seal(text))).toBe(text);

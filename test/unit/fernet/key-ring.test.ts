@@ -82,7 +82,7 @@ describe('a key list', () => {
     expect(both.indexOf('no token')).toBeNull();
   });
 
-  it('rotates: under the first key, with the time it had', () => {
+  it('rotates a token: seals it with the first key, under the same time', () => {
     const old = before.seal('value', Date.UTC(2001, 0, 1));
     const rotated = both.rotate(old);
     expect(after.open(rotated)).toBe('value');
@@ -90,7 +90,7 @@ describe('a key list', () => {
     expect(() => after.rotate(old)).toThrow(FernetError);
   });
 
-  it('rotates a time no clock of ours could have written', () => {
+  it('rotates a token with a time that no clock of ours could have written', () => {
     const token = before.seal('value', 8.64e15);
     expect(secondsOf(both.rotate(token))).toBe(secondsOf(token));
   });

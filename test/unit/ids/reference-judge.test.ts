@@ -92,7 +92,7 @@ describe('a name under our own prefix, however it is written', () => {
   });
 });
 
-describe('what readers read in different ways', () => {
+describe('references that readers may disagree on', () => {
   it.each([
     '',
     ' ',
@@ -125,15 +125,15 @@ describe('what readers read in different ways', () => {
     expect(verdictOf(id, { allowed: ['/', 'arn:', 'secret:', 's', 'x', 'A', ' '] })).toBe('invalid');
   });
 
-  it('2,048 characters are no problem', () => {
+  it('2,048 characters are not too long', () => {
     expect(verdictOf(`/${'x'.repeat(2_047)}`)).toBe('external');
   });
 });
 
-describe('who has it comes before what is allowed', () => {
+describe('ownership comes before allowed prefixes', () => {
   const id = '/shared/x';
 
-  it('this connection’s own, whatever the lists say', () => {
+  it('a connection’s own secret is always owned, whatever the lists say', () => {
     expect(verdictOf(id, { own: [id], others: [id], allowed: ['/y/'] })).toBe('owned');
   });
 
@@ -150,9 +150,12 @@ describe('who has it comes before what is allowed', () => {
     expect(verdictOf(spelling, { others: [id], allowed: ['/', 'arn:', 'shared'] })).toBe('foreign');
   });
 
-  it.each(['/openmetadata/', '/', '/openmetadata/database/'])('%s allows nothing of ours', (allowed) => {
-    expect(verdictOf('/openmetadata/database/x/password', { allowed: [allowed] })).toBe('foreign');
-  });
+  it.each(['/openmetadata/', '/', '/openmetadata/database/'])(
+    'the allowed prefix %s gives no access to secrets of ours',
+    (allowed) => {
+      expect(verdictOf('/openmetadata/database/x/password', { allowed: [allowed] })).toBe('foreign');
+    },
+  );
 
   const allowed = ['/shared/', 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:/shared/'];
   it.each(['/shared/x', '/shared/a/b', `${ARN}/shared/x-AbCdEf`, '/shared/..x'])('allowed: %s', (one) =>

@@ -140,7 +140,7 @@ describe('a second implementation, written from the design alone', () => {
   );
 });
 
-it('the builder gives the same ids, and its own prefix begins them', () => {
+it('the builder gives the same ids, and they begin with its own prefix', () => {
   const builder = createSecretIdBuilder({
     idStyle: 'slash',
     strict: false,

@@ -43,7 +43,7 @@ function decode(style: IdStyle, ownPrefix: string, id: string): string[] {
 }
 
 describe('strict ids', () => {
-  it('are readable where names are plain', () => {
+  it('are readable if names are plain', () => {
     const { build } = strict('slash');
     expect(build('database', 'mysql-test', ['authType', 'password'])).toBe(
       '/openmetadata/database/mysql_2dtest/auth__type/password'.replace('_2d', '-'),
@@ -94,7 +94,7 @@ describe('strict ids', () => {
     LONG_MS,
   );
 
-  it.each(STYLES)('%s: tells apart what the lossy styles mix up', (style) => {
+  it.each(STYLES)('%s: gives different ids to names that the lossy styles mix up', (style) => {
     const { build, ownPrefix } = strict(style);
     const ids = [
       build('database', 'My Svc', ['a']),
@@ -118,7 +118,7 @@ describe('strict ids', () => {
     for (const id of ids) expect(id).toMatch(new RegExp(`^${ownPrefix}(database|pipeline)${separator}`));
   });
 
-  it('ends what is too long in a hash of the whole, within the limit, in the alphabet', () => {
+  it('ends a long id in a hash of the whole id, within the limit and the alphabet', () => {
     for (const style of STYLES) {
       const { build } = strict(style, 120);
       const long = 'x'.repeat(300);

@@ -15,7 +15,7 @@ const claim = (connectionId: string, kind: ClaimKind = 'refers'): Claimant => ({
   path: '/connection/config/password',
 });
 
-describe('whose a secret of the store is', () => {
+describe('which connection gets a secret of the store', () => {
   it.each<[string, InStore, Claimant[], string | null, unknown]>([
     [
       'one claims it',

@@ -13,7 +13,7 @@ describe('positions of a replay', () => {
   const positions = (clock?: () => number) =>
     new ReplayPositions([{ ...AT, from: 5, position: 5, end: 10 }], clock);
 
-  it('never go back, nor beyond the end; a partition that was not chosen has nothing to read', () => {
+  it('never go back, nor beyond the end, and a partition that was not selected has nothing to read', () => {
     const its = positions();
     its.advance(AT, 8);
     its.advance(AT, 6);
@@ -25,7 +25,7 @@ describe('positions of a replay', () => {
     expect(its.list()).toHaveLength(1);
   });
 
-  it('do not wait for what is deleted, or cut off', () => {
+  it('do not wait for records that Kafka has deleted', () => {
     const deleted = positions();
     deleted.withoutDeleted({ ...AT, low: 7, high: 12, fromTime: null });
     expect([deleted.position(AT), deleted.isDone]).toEqual([7, false]);
@@ -37,7 +37,7 @@ describe('positions of a replay', () => {
     expect(cut.deleted({ ...AT, low: 0, high: 2, fromTime: null })).toBe(5);
   });
 
-  it('tell deleted records from offsets that never had one', () => {
+  it('distinguish deleted records from offsets that never had a record', () => {
     const its = positions();
     expect(its.hasGaps).toBe(false);
     // Twice: the record behind the gap failed, and comes again.
@@ -96,7 +96,7 @@ describe('the filter of a replay', () => {
     timestampMs: 1,
   });
 
-  it('leaves tombstones out, and records that cannot be read where a kind is asked for', () => {
+  it('leaves out tombstones, and unreadable records if a kind is selected', () => {
     expect(isChosen(record(null), ALL, TOPICS, 1)).toBe(true);
     expect(isChosen(record(null), { ...ALL, connectionIds: ['one'] }, TOPICS, 1)).toBe(false);
     expect(isChosen(record('{'), { ...ALL, connectionIds: ['one'] }, TOPICS, 1)).toBe(true);
@@ -106,7 +106,7 @@ describe('the filter of a replay', () => {
 });
 
 describe('the store of a dry run', () => {
-  it('gives each write a version of its own, is there, and knows nothing', async () => {
+  it('gives each write its own version, answers its check, and knows nothing', async () => {
     const store = new UnaskedStore();
     const [first, second] = await Promise.all(
       ['a', 'b'].map((secretId) => store.put([{ secretId, known: false } as never])),

@@ -57,7 +57,7 @@ describe('the record of a change', () => {
     expect(validate(jsonOf(record)), JSON.stringify(validate.errors)).toBe(true);
   });
 
-  it('is a binary CloudEvent where it is asked for', () => {
+  it('is a binary CloudEvent if that is asked for', () => {
     const record = seal(mysqlChange({ password: 'p4ssw0rd' }), { mode: 'binary', source: '/om' });
     expect(record.headers).toMatchObject({
       'content-type': 'application/json',
@@ -99,7 +99,7 @@ describe('the record of a change', () => {
     );
   });
 
-  it('has a time and an id of its own where none is given', () => {
+  it('gets a time and an id if none is given', () => {
     const { timestamp: _, ...change } = mysqlChange();
     const [left, right] = [seal(change), seal(change)];
     expect(left.id).not.toBe(right.id);
@@ -108,7 +108,7 @@ describe('the record of a change', () => {
     expect(dataOf(seal(updated))['timestamp']).toBe(1_600_000_000_000);
   });
 
-  it('of a deletion says who is gone and nothing else', () => {
+  it('has only the names of a deleted entity', () => {
     const record = seal(mysqlChange({ password: 'p4ssw0rd' }, { eventType: 'entityDeleted' }));
     expect(dataOf(record)['entity']).toEqual({
       ...{ id: ID, name: 'mysql-test', fullyQualifiedName: 'mysql-test', serviceType: 'Mysql', version: 0.2 },
@@ -117,7 +117,7 @@ describe('the record of a change', () => {
     expect(dataOf(bare)['entity']).toBeNull();
   });
 
-  it('carries neither history nor strangers', () => {
+  it('carries neither history nor unknown members', () => {
     const change = mysqlChange({ password: 'p4ssw0rd' });
     const entity = {
       ...change.entity,
@@ -128,7 +128,7 @@ describe('the record of a change', () => {
     expect(seal(strange).value.toString()).not.toContain('p4ssw0rd');
   });
 
-  it('leaves what it was given as it was', () => {
+  it('does not change the object that it was given', () => {
     const change = mysqlChange({ password: 'p4ssw0rd' });
     const before = JSON.stringify(change);
     seal(change);
@@ -145,7 +145,7 @@ describe('sealing', () => {
     hostPort: 'mysql.internal:3306',
   };
 
-  it('takes declared fields, by-name ones and addresses, each a token of its own, and nothing else', () => {
+  it('seals declared fields, fields by name and addresses, each as its own token, and nothing else', () => {
     const record = seal(mysqlChange(config));
     expect(record.value.toString()).not.toContain('p4ssw0rd');
     const sealed = dataOf(record).entity.connection.config;
