@@ -111,7 +111,7 @@ const DIRECTIONS = [
 ];
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.cache/', '.tmp/', 'coverage/', 'test/**/data/'] },
+  { ignores: ['**/dist/', 'node_modules/', '.cache/', '.tmp/', 'coverage/', 'test/**/data/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
   {

@@ -52,7 +52,7 @@ const MOST_POINTERS = 20;
 /** Characters of a dead letter's id, as the commands show it. */
 const SHOWN_ID = 12;
 
-/** Limit of {@link EventLog}'s memory: dead letters without an event would stay in it for ever. */
+/** Limit of {@link EventLog}'s memory: dead letters without an event would stay in it forever. */
 const MOST_LOGGED = 10_000;
 
 /**
