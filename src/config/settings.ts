@@ -156,7 +156,8 @@ export const SETTINGS = {
     default: '30',
   }),
   OUTBOX_RETENTION_DAYS: database(wholeNumber(1, 3_650), {
-    meaning: 'Days for which sent secured events are kept. Unsent ones are always kept.',
+    meaning:
+      'Days for which sent records are kept that have a row of their own: dead letters, and secured events that a newer one overtook unsent. Unsent ones are always kept.',
     default: '7',
   }),
 

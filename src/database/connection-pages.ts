@@ -1,4 +1,4 @@
-import { In, IsNull, type SelectQueryBuilder } from 'typeorm';
+import { In, IsNull, Not, type SelectQueryBuilder } from 'typeorm';
 import type { Database, Transaction } from './database.js';
 import type { ConnectionRow } from './rows.js';
 
@@ -44,10 +44,10 @@ export async function countConnections(
   return Object.fromEntries(rows.map(({ state, total }) => [state, Number(total)]));
 }
 
-/** Whether one of these records waits to be published. */
-export async function isAnyUnsent(database: Database, outboxIds: readonly string[]): Promise<boolean> {
+/** Whether the newest secured event of one of these connections waits to be published. */
+export async function isAnyUnpublished(database: Database, ids: readonly string[]): Promise<boolean> {
   return database.run(({ manager, tables }) =>
-    manager.existsBy(tables.outbox, { id: In([...outboxIds]), sentAtMs: IsNull() }),
+    manager.existsBy(tables.connection, { id: In([...ids]), unpublishedSinceMs: Not(IsNull()) }),
   );
 }
 

@@ -23,12 +23,17 @@ export class StateCopy {
     await this.#copy('setting', {});
   }
 
-  /** Everything of these connections but their claims, which are others' and not in the copy's way. */
+  /** Everything of these connections but their claims and what is to be published of them, which is others' to see to. */
   async connections(ids: readonly string[]): Promise<ConnectionRow[]> {
     const found: ConnectionRow[] = [];
     for (const chunk of valueChunks(ids)) {
       const rows = await this.#read('connection', { id: In(chunk) });
-      const free = rows.map((row) => ({ ...row, claimOwner: null, claimExpiresAtMs: 0 }));
+      const free = rows.map((row) => ({
+        ...row,
+        claimOwner: null,
+        claimExpiresAtMs: 0,
+        unpublishedSinceMs: null,
+      }));
       await this.#write('connection', free);
       await this.#copy('reference', { connectionId: In(chunk) });
       await this.#copy('storedSecret', { connectionId: In(chunk) });

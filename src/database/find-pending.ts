@@ -15,7 +15,7 @@ import type { OutboxRow } from './rows.js';
 export async function findUnsent(tx: Transaction, limit: number): ReturnType<Ledger['unsent']> {
   const { manager, tables } = tx;
   const nowMs = await databaseNowMs(tx);
-  const claimed = await manager
+  const inOutbox = await manager
     .createQueryBuilder(tables.outbox, 'outbox')
     .select('outbox.connectionId', 'connectionId')
     .addSelect('MIN(outbox.createdAtMs)', 'oldest')
@@ -24,13 +24,34 @@ export async function findUnsent(tx: Transaction, limit: number): ReturnType<Led
     .groupBy('outbox.connectionId')
     .orderBy('oldest')
     .limit(limit)
-    .getRawMany<{ connectionId: string }>();
+    .getRawMany<Waiting>();
+  const newest = await manager
+    .createQueryBuilder(tables.connection, 'connection')
+    .select('connection.id', 'connectionId')
+    .addSelect('connection.unpublishedSinceMs', 'oldest')
+    .where('connection.unpublishedSinceMs IS NOT NULL AND connection.claimExpiresAtMs <= :nowMs', { nowMs })
+    .orderBy('connection.unpublishedSinceMs')
+    .limit(limit)
+    .getRawMany<Waiting>();
+  const waiting = [...inOutbox, ...newest].sort((left, right) => Number(left.oldest) - Number(right.oldest));
+  const connectionIds = [...new Set(waiting.map(({ connectionId }) => connectionId))].slice(0, limit);
   const rows: OutboxRow[] = await manager.find(tables.outbox, {
     where: { connectionId: IsNull(), sentAtMs: IsNull() },
     order: { createdAtMs: 'ASC' },
     take: limit,
   });
-  return { connectionIds: claimed.map(({ connectionId }) => connectionId), rows };
+  return { connectionIds, rows };
+}
+
+interface Waiting {
+  readonly connectionId: string;
+  readonly oldest: string | number;
+}
+
+/** How many records wait to be published: rows of the outbox, and newest revisions that have none. */
+export async function countUnsent({ manager, tables }: Transaction): Promise<number> {
+  const rows = await manager.countBy(tables.outbox, { sentAtMs: IsNull() });
+  return rows + (await manager.countBy(tables.connection, { unpublishedSinceMs: Not(IsNull()) }));
 }
 
 /** What is to be tried again: see {@link Ledger.due}. */

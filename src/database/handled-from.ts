@@ -72,8 +72,11 @@ export async function reasonToKeepRecords(database: Database, unsentSinceMs: num
     const heardMs = (await databaseNowMs(tx)) - REPLAY_SILENT_MS;
     if (await manager.existsBy(tables.operation, { ...replay, updatedAtMs: MoreThan(heardMs) }))
       return 'a replay reads them';
-    const unsent = { sentAtMs: IsNull(), createdAtMs: LessThanOrEqual(unsentSinceMs) };
-    return (await manager.existsBy(tables.outbox, unsent)) ? 'something is not published yet' : null;
+    const long = LessThanOrEqual(unsentSinceMs);
+    const isUnsent =
+      (await manager.existsBy(tables.outbox, { sentAtMs: IsNull(), createdAtMs: long })) ||
+      (await manager.existsBy(tables.connection, { unpublishedSinceMs: long }));
+    return isUnsent ? 'something is not published yet' : null;
   });
 }
 

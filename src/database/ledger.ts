@@ -15,6 +15,7 @@ import type {
   ElsewhereFilter,
   Ledger,
   LockedState,
+  SettleRequest,
 } from '../pipeline/ledger.js';
 import { applyChanges } from './apply-changes.js';
 import { databaseNowMs, nowSql, type Database, type Transaction } from './database.js';
@@ -93,14 +94,14 @@ export class DatabaseLedger implements Ledger {
     });
   }
 
-  async settle(requests: readonly { claim: Claim; sentIds: readonly string[] }[]): Promise<void> {
-    const sentIds = requests.flatMap((request) => request.sentIds);
-    const claims = requests.map(({ claim }) => claim);
-    if (this.#database.dialect === 'postgres')
-      return this.#database.run((tx) => settleAtOnce(tx, claims, sentIds));
+  async settle(requests: readonly SettleRequest[]): Promise<void> {
+    if (this.#database.dialect === 'postgres') return this.#database.run((tx) => settleAtOnce(tx, requests));
     return this.#database.transaction(async (tx) => {
-      await markSent(tx, sentIds);
-      await releaseClaims(tx, claims);
+      await markSent(
+        tx,
+        requests.flatMap(({ sentIds }) => sentIds),
+      );
+      await releaseClaims(tx, requests);
     });
   }
 
@@ -336,41 +337,50 @@ async function takeClaims(
   });
 }
 
-async function releaseClaims(tx: Transaction, claims: readonly Claim[]): Promise<void> {
+async function releaseClaims(tx: Transaction, requests: readonly SettleRequest[]): Promise<void> {
   const { connection } = tx.tables;
   // An update of many rows locks them as it finds them: against a claim that locks by id, a deadlock.
   const rows = await selectRows(tx, connection, {
-    where: ['id', claims.map(({ connectionId }) => connectionId)],
+    where: ['id', requests.map(({ claim }) => claim.connectionId)],
     columns: ['id', 'claimEpoch'],
     orderBy: ['id'],
     forUpdate: true,
   });
   const epochs = new Map(rows.map(({ id, claimEpoch }) => [id, claimEpoch]));
-  const own = claims.filter(({ connectionId, epoch }) => epochs.get(connectionId) === epoch);
+  const own = requests.filter(({ claim }) => epochs.get(claim.connectionId) === claim.epoch);
+  const idsOf = (published: boolean): string[] =>
+    own.filter(({ isPublished }) => isPublished === published).map(({ claim }) => claim.connectionId);
+  const released = { claimOwner: null, claimExpiresAtMs: 0 };
+  await updateRows(tx, connection, { where: ['id', idsOf(false)], set: released });
   await updateRows(tx, connection, {
-    where: ['id', own.map(({ connectionId }) => connectionId)],
-    set: { claimOwner: null, claimExpiresAtMs: 0 },
+    where: ['id', idsOf(true)],
+    set: { ...released, unpublishedSinceMs: null },
   });
 }
 
 /** Marks and releases in one statement, which is a transaction of its own. Rows are locked in the order of their ids here, too. */
-async function settleAtOnce(
-  tx: Transaction,
-  claims: readonly Claim[],
-  sentIds: readonly string[],
-): Promise<void> {
+async function settleAtOnce(tx: Transaction, requests: readonly SettleRequest[]): Promise<void> {
   const { manager, tables, dialect } = tx;
   const [connection, outbox] = [tableName(tx, tables.connection), tableName(tx, tables.outbox)];
+  const sentIds = requests.flatMap((request) => request.sentIds);
+  const own = `own AS (
+    SELECT c.id, held.published FROM ${connection} AS c
+    JOIN unnest($1::text[], $2::bigint[], $3::boolean[]) AS held (id, epoch, published)
+      ON c.id = held.id AND c.claim_epoch = held.epoch
+    ORDER BY c.id FOR UPDATE OF c
+  )`;
+  const release = `UPDATE ${connection} AS c SET claim_owner = NULL, claim_expires_at_ms = 0,
+    unpublished_since_ms = CASE WHEN own.published THEN NULL ELSE c.unpublished_since_ms END
+    FROM own WHERE c.id = own.id`;
+  const mark = `UPDATE ${outbox} SET sent_at_ms = ${nowSql(dialect)} WHERE id = ANY($4)`;
   await manager.query(
-    `WITH own AS (
-       SELECT c.id FROM ${connection} AS c
-       JOIN unnest($1::text[], $2::bigint[]) AS held (id, epoch) ON c.id = held.id AND c.claim_epoch = held.epoch
-       ORDER BY c.id FOR UPDATE OF c
-     ), released AS (
-       UPDATE ${connection} AS c SET claim_owner = NULL, claim_expires_at_ms = 0 FROM own WHERE c.id = own.id
-     )
-     UPDATE ${outbox} SET sent_at_ms = ${nowSql(dialect)} WHERE id = ANY($3)`,
-    [claims.map(({ connectionId }) => connectionId), claims.map(({ epoch }) => epoch), sentIds],
+    sentIds.length === 0 ? `WITH ${own} ${release}` : `WITH ${own}, released AS (${release}) ${mark}`,
+    [
+      requests.map(({ claim }) => claim.connectionId),
+      requests.map(({ claim }) => claim.epoch),
+      requests.map(({ isPublished }) => isPublished),
+      ...(sentIds.length === 0 ? [] : [sentIds]),
+    ],
   );
 }
 

@@ -49,6 +49,8 @@ export function newConnection(id: string, nowMs: number): ConnectionRow {
     entity: null,
     appliedOrder: null,
     eventId: null,
+    securedFrom: null,
+    unpublishedSinceMs: null,
     claimOwner: null,
     claimEpoch: 0,
     claimExpiresAtMs: 0,
@@ -104,7 +106,7 @@ export async function loadStates(
       inbox: inbox.get(request.eventHash ?? '') ?? null,
       reusedInbox: inbox.get(request.reusedHash ?? '') ?? null,
       deadLetters: deadLetters[index] ?? [],
-      hasUnsent: withUnsent.has(id),
+      hasUnsent: connection.unpublishedSinceMs !== null || withUnsent.has(id),
     };
   });
 }
@@ -112,7 +114,7 @@ export async function loadStates(
 /** What is still open of some connections, and the database's time: read once their rows are locked. */
 export interface Open {
   readonly nowMs: number;
-  /** Connections with records that are not published yet. */
+  /** Connections with records in the outbox that are not published yet. */
   readonly withUnsent: ReadonlySet<string>;
   /** Connections with kept events. */
   readonly withKept: ReadonlySet<string>;

@@ -1,4 +1,3 @@
-import { IsNull } from 'typeorm';
 import type { ManagerName } from '../terms.js';
 import { databaseNowMs, type Database, type Transaction } from './database.js';
 
@@ -40,7 +39,7 @@ async function toldConnections(tx: Transaction, scope: SourceScope): Promise<str
     .select('stored.connectionId', 'id')
     .andWhere('connection.manager = :active')
     .andWhere(
-      `NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.connection_id = stored.connection_id AND outbox.sent_at_ms IS NULL)`,
+      `connection.unpublishedSinceMs IS NULL AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.connection_id = stored.connection_id AND outbox.sent_at_ms IS NULL)`,
     )
     .groupBy('stored.connectionId')
     .getRawMany<{ id: string }>();
@@ -74,9 +73,4 @@ function sourcesQuery({ manager, tables }: Transaction, { active, from, connecti
   if (connectionIds !== null)
     query.andWhere('stored.connectionId IN (:...connectionIds)', { connectionIds: ['', ...connectionIds] });
   return query;
-}
-
-/** Secured events and dead letters that wait to be published. */
-export function countUnsent(database: Database): Promise<number> {
-  return database.run(({ manager, tables }) => manager.countBy(tables.outbox, { sentAtMs: IsNull() }));
 }

@@ -41,7 +41,7 @@ async function pruneOutbox({ manager, tables }: Transaction, beforeMs: number): 
   return rows.length;
 }
 
-/** Never before its outbox row is sent, nor while its dead letter is kept: both ask the inbox. */
+/** Never before what came of it is published, nor while its dead letter is kept: both ask the inbox. */
 async function pruneInbox({ manager, tables }: Transaction, beforeMs: number): Promise<number> {
   const rows = await manager
     .createQueryBuilder(tables.inbox, 'inbox')
@@ -51,8 +51,14 @@ async function pruneInbox({ manager, tables }: Transaction, beforeMs: number): P
       'unsent',
       'unsent.connectionId = inbox.connectionId AND unsent.sentAtMs IS NULL',
     )
+    .leftJoin(
+      tables.connection.options.name,
+      'unpublished',
+      'unpublished.id = inbox.connectionId AND unpublished.unpublishedSinceMs IS NOT NULL',
+    )
     .leftJoin(tables.deadLetter.options.name, 'kept', 'kept.eventHash = inbox.eventHash')
-    .where('inbox.atMs < :beforeMs AND unsent.id IS NULL AND kept.eventHash IS NULL', { beforeMs })
+    .where('inbox.atMs < :beforeMs AND unsent.id IS NULL AND unpublished.id IS NULL', { beforeMs })
+    .andWhere('kept.eventHash IS NULL')
     .limit(BATCH)
     .getRawMany<{ eventHash: string }>();
   if (rows.length > 0)

@@ -1,6 +1,13 @@
 import type { ErrorCode } from '../errors.js';
 import type { NamedFields } from '../pipeline/notes.js';
-import type { EventOrder, ManagerName, Operation, Publication, RecordOutcome } from '../terms.js';
+import type {
+  EventOrder,
+  ManagerName,
+  Operation,
+  Publication,
+  RecordOutcome,
+  SecuredEvent,
+} from '../terms.js';
 
 /** One row per connection: its newest state, and the claim of whoever works on it. */
 export interface ConnectionRow {
@@ -24,6 +31,10 @@ export interface ConnectionRow {
   appliedOrder: EventOrder | null;
   /** The event of this revision. */
   eventId: string | null;
+  /** What the secured event of this revision says besides the state. Null: an earlier version made it. */
+  securedFrom: SecuredFrom | null;
+  /** Since when this revision waits to be published, by the database's clock; null: it is published. */
+  unpublishedSinceMs: number | null;
   claimOwner: string | null;
   /** Grows with every claim; a commit of an older epoch is refused. */
   claimEpoch: number;
@@ -31,6 +42,12 @@ export interface ConnectionRow {
   claimExpiresAtMs: number;
   createdAtMs: number;
   updatedAtMs: number;
+}
+
+/** From which record a secured event comes, and into which store its references lead. */
+export interface SecuredFrom extends Pick<SecuredEvent, 'source' | 'store'> {
+  /** Id of the key that sealed its tokens. */
+  readonly keyId: string;
 }
 
 /** One row per secret field of a connection that has a value. */
@@ -102,7 +119,10 @@ export interface InboxRow {
   openedDigest: string | null;
 }
 
-/** One row per record to be published, sealed, until it is pruned. */
+/**
+ * One row per record to be published that nobody can make again: notices of dead letters, and secured events that a newer
+ * revision has overtaken unsent. Sealed, until it is pruned.
+ */
 export interface OutboxRow {
   id: string;
   connectionId: string | null;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { QueryRunner } from 'typeorm';
+import { IsNull, Not, type QueryRunner } from 'typeorm';
 import { ReferenceDigest1791000300000 } from '../../migrations/1791000300000-reference-digest.js';
+import { OutboxOnDemand1791000700000 } from '../../migrations/1791000700000-outbox-on-demand.js';
 import { MIGRATIONS } from '../../migrations/index.js';
 import { ConfigurationError } from '../errors.js';
 import { MYSQL_IDLE_SECONDS, type Database } from './database.js';
@@ -17,6 +18,7 @@ export interface SchemaStatus {
 }
 
 const DIGESTS = new ReferenceDigest1791000300000().name;
+const ON_DEMAND = new OutboxOnDemand1791000700000().name;
 const KNOWN: readonly string[] = MIGRATIONS.map((migration) => new migration().name);
 /** Any number that is ours: workers that start at once must not migrate at once. */
 const LOCK_NAME = 'connection-secrets-worker.migrate';
@@ -71,10 +73,23 @@ export async function revertSchema(database: Database, keys: IdentityKeys | null
     const status = await schemaStatus(database);
     refuseNewer(status);
     const newest = status.executed.at(-1) ?? null;
+    if (newest === ON_DEMAND) await requireAllPublished(database);
     if (newest === DIGESTS) await forgetDigests(database, keys);
     if (newest !== null) await database.dataSource.undoLastMigration({ transaction: 'each' });
     return newest;
   });
+}
+
+/** Nobody would publish them any more: versions of before know nothing of them. */
+async function requireAllPublished(database: Database): Promise<void> {
+  const count = await database.run(({ manager, tables }) =>
+    manager.countBy(tables.connection, { unpublishedSinceMs: Not(IsNull()) }),
+  );
+  if (count > 0)
+    throw new ConfigurationError(
+      'CONFIG_INVALID',
+      `the newest secured event of ${count} connections is not published yet: let a worker of this version publish it, then stop the workers`,
+    );
 }
 
 function refuseNewer({ unknown }: SchemaStatus): void {

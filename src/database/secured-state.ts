@@ -8,7 +8,9 @@ export interface LastSecured {
   readonly connectionId: string;
   readonly revision: number;
   readonly manager: ManagerName | null;
-  /** Its record, sent or not; null: removed by now (`OUTBOX_RETENTION_DAYS`). */
+  /** Id of the key that sealed its tokens; null: an earlier version made it. */
+  readonly keyId: string | null;
+  /** Its record in the outbox, where there is one: until it is removed (`OUTBOX_RETENTION_DAYS`). */
   readonly record: OutboxRow | null;
 }
 
@@ -60,16 +62,18 @@ async function lastSecuredOf(
   if (ids.length === 0) return [];
   const connections = await manager.find(tables.connection, {
     where: { id: In([...ids]) },
-    select: { id: true, revision: true, manager: true },
+    select: { id: true, revision: true, manager: true, securedFrom: true },
     order: { id: 'ASC' },
   });
   const records: OutboxRow[] = [];
-  for (const { id: connectionId, revision } of connections)
-    records.push(...(await manager.findBy(tables.outbox, { connectionId, stream: 'secured', revision })));
-  return connections.map(({ id, revision, manager: keeper }) => ({
+  for (const { id: connectionId, revision, securedFrom } of connections)
+    if (securedFrom === null)
+      records.push(...(await manager.findBy(tables.outbox, { connectionId, stream: 'secured', revision })));
+  return connections.map(({ id, revision, manager: keeper, securedFrom }) => ({
     connectionId: id,
     revision,
     manager: keeper,
+    keyId: securedFrom?.keyId ?? null,
     record: records.find((row) => row.connectionId === id) ?? null,
   }));
 }

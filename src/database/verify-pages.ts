@@ -65,11 +65,15 @@ export async function findUnsentSince(
   const rows = await tx.manager.find(tx.tables.outbox, {
     where: { sentAtMs: IsNull(), stream: 'secured', createdAtMs: LessThan(nowMs - forMs) },
     select: { id: true, connectionId: true, createdAtMs: true },
-    order: { createdAtMs: 'ASC' },
   });
-  const oldest = new Map<string, number>();
+  const newest = await tx.manager.find(tx.tables.connection, {
+    where: { unpublishedSinceMs: LessThan(nowMs - forMs) },
+    select: { id: true, unpublishedSinceMs: true },
+  });
+  const oldest = new Map(newest.map(({ id, unpublishedSinceMs }) => [id, unpublishedSinceMs ?? nowMs]));
   for (const { connectionId, createdAtMs } of rows)
-    if (connectionId !== null && !oldest.has(connectionId)) oldest.set(connectionId, createdAtMs);
+    if (connectionId !== null)
+      oldest.set(connectionId, Math.min(createdAtMs, oldest.get(connectionId) ?? createdAtMs));
   return [...oldest].map(([connectionId, sinceMs]) => ({ connectionId, sinceMs }));
 }
 

@@ -1,11 +1,11 @@
 import type { ConnectionRow } from '../database/rows.js';
 import { EventError } from '../errors.js';
-import { byteSize, type OutgoingRecord } from '../transport.js';
+import { byteSize } from '../transport.js';
 import type { Decision, LockedState } from '../pipeline/ledger.js';
 import {
-  outboxRow,
+  nextRow,
   readingsOfState,
-  securedRecord,
+  recordOrRefusal,
   sourceOf,
   type SecuredContext,
 } from '../pipeline/outbox.js';
@@ -20,8 +20,8 @@ interface RepublishRequest {
 }
 
 /**
- * Puts a connection's present state into the outbox again, as a new revision, under its claim. The relay of a running
- * worker, or of the next start, publishes it.
+ * Makes a connection's present state its next revision, under its claim. The relay of a running worker, or of the next
+ * start, publishes it.
  *
  * @returns `busy` if another process holds the claim; the error if the state names a secret that it may not name
  */
@@ -68,12 +68,12 @@ export function nextRevision(
   maxBytes = Infinity,
 ): Decision<never> | EventError {
   const { connection, nowMs } = state;
-  const next: ConnectionRow = {
-    ...connection,
-    operation: DELETED_STATES.get(connection.state) ?? operation,
-    revision: connection.revision + 1,
-    updatedAtMs: nowMs,
-  };
+  const source = sourceOf(connection);
+  const next = nextRow(
+    connection,
+    { operation: DELETED_STATES.get(connection.state) ?? operation, source, nowMs },
+    context,
+  );
   const record = recordOrRefusal(next, state, context);
   if (record instanceof EventError) return record;
   const bytes = byteSize(record);
@@ -82,25 +82,7 @@ export function nextRevision(
       'OUTPUT_TOO_LARGE',
       `the record has ${bytes} bytes, and its topic takes ${maxBytes}`,
     );
-  const place = { connectionId: connection.id, revision: next.revision, nowMs };
-  return {
-    kind: 'commit',
-    outcome: OUTCOME,
-    changes: { connection: next, outbox: [outboxRow(record, place, context.rings.outbox)] },
-  };
-}
-
-function recordOrRefusal(
-  next: ConnectionRow,
-  state: LockedState,
-  context: SecuredContext,
-): OutgoingRecord | EventError {
-  try {
-    return securedRecord(next, state.references, sourceOf(state.connection), state, context);
-  } catch (error) {
-    if (error instanceof EventError) return error;
-    throw error;
-  }
+  return { kind: 'commit', outcome: OUTCOME, changes: { connection: next, secured: record } };
 }
 
 const DELETED_STATES: ReadonlyMap<ConnectionRow['state'], Operation> = new Map([

@@ -39,12 +39,13 @@ export function runRotation(
     const clock = (): number => performance.now();
     const ledger = new DatabaseLedger(database, { claimMs, managerEpoch, clock });
     const contexts = securedContexts(config, identity);
+    const context = await contexts.of(secretsManager.name);
     const { id, from } = await openRotation(database, parametersOf(config));
     const rotation = new KeyRotation({
       ...(await rotationSources(config, database)),
       keys,
       fingerprintKey,
-      underClaim: new UnderClaim({ ledger, outlet: null, ring: keys.outbox, clock }),
+      underClaim: new UnderClaim({ ledger, outlet: null, context, clock }),
       securedContext: (name) => contexts.of(name),
       claimMs,
       onPosition: ({ step, after }) => updateOperation(database, id, { progress: { step, after } }),

@@ -37,8 +37,9 @@ interface JudgedPage {
 
 /**
  * Tells for each connection whether the first key of INGESTION_FERNET_KEY alone opens its last record in
- * `connection.secured`. While the outbox still has the record, it looks at its tokens. After that, it compares the key of
- * the last finished rotation. If no rotation has finished yet, a list of a single key counts as current.
+ * `connection.secured`. The connection's row names the key. If an earlier version published last, it looks at the tokens of
+ * the record while the outbox still has it. After that, it compares the key of the last finished rotation. If no rotation
+ * has finished yet, a list of a single key counts as current.
  */
 export class SecuredTokens {
   readonly #parts: SecuredTokensParts;
@@ -61,16 +62,17 @@ export class SecuredTokens {
     }));
     const byDefault = endedUnder === null ? ingestion.size === 1 : endedUnder === ingestion.primaryKeyId;
     return {
-      judged: holders.map((last) => ({ last, isCurrent: this.isCurrent(last.record) ?? byDefault })),
+      judged: holders.map((last) => ({ last, isCurrent: this.isCurrent(last) ?? byDefault })),
       next: holders.length < PAGE_SIZE ? null : (holders.at(-1)?.connectionId ?? null),
     };
   }
 
-  /** Null if the record is not there or cannot be read. */
-  isCurrent(row: OutboxRow | null): boolean | null {
-    if (row === null) return null;
-    const tokens = tokensOf(row, this.#parts.ring);
-    return tokens === null ? null : tokens.every((token) => this.#parts.ingestion.indexOf(token) === 0);
+  /** Null where nothing tells it any more. */
+  isCurrent({ keyId, record }: LastSecured): boolean | null {
+    const { ingestion, ring } = this.#parts;
+    if (keyId !== null) return keyId === ingestion.primaryKeyId;
+    const tokens = record === null ? null : tokensOf(record, ring);
+    return tokens === null ? null : tokens.every((token) => ingestion.indexOf(token) === 0);
   }
 }
 

@@ -10,6 +10,11 @@ export interface Sealer {
   open(token: string): string;
 }
 
+/** A key ring whose first key has a name, which says nothing about the key. */
+export interface NamedSealer extends Sealer {
+  readonly primaryKeyId: string;
+}
+
 /** Managers by their names: values that are to move are read where they are. */
 export interface ManagerSource {
   /**
@@ -28,7 +33,7 @@ export interface PlanContext {
     readonly database: Sealer;
     /** Null: no field may come sealed. */
     readonly publisher: Sealer | null;
-    readonly ingestion: Sealer;
+    readonly ingestion: NamedSealer;
     readonly deadLetter: Sealer;
     readonly outbox: Sealer;
   };

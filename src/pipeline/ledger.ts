@@ -9,6 +9,7 @@ import type {
 } from '../database/rows.js';
 import type { ErrorCode } from '../errors.js';
 import type { ManagerName, RecordOutcome } from '../terms.js';
+import type { OutgoingRecord } from '../transport.js';
 import type { Claim } from './claim.js';
 import type { Note } from './notes.js';
 
@@ -46,7 +47,7 @@ export interface LockedState {
   readonly reusedInbox: InboxRow | null;
   /** Waiting and dead events of this connection: all, or what its request asks for by `keptEvents`. */
   readonly deadLetters: readonly DeadLetterHead[];
-  /** Whether records of this connection wait to be published. */
+  /** Whether records of this connection wait to be published: its newest revision, or rows of the outbox. */
   readonly hasUnsent: boolean;
 }
 
@@ -66,6 +67,8 @@ export interface StoredChanges {
 export interface Changes {
   /** The whole row; its claim columns are the ledger's. */
   readonly connection?: ConnectionRow;
+  /** The secured event of that row's revision. It is not written: where it is not sent it is made again from the row. */
+  readonly secured?: OutgoingRecord;
   readonly references?: {
     readonly set: readonly ReferenceRow[];
     readonly removePathHashes: readonly string[];
@@ -145,8 +148,17 @@ export interface CommitRequest {
 }
 
 export interface CommitResult {
+  /** Unsent rows of the outbox, in publishing order. */
   readonly unsent: readonly OutboxRow[];
   readonly hasWaiting: boolean;
+}
+
+export interface SettleRequest {
+  readonly claim: Claim;
+  /** Rows of the outbox. */
+  readonly sentIds: readonly string[];
+  /** Whether the connection's newest revision is published now. */
+  readonly isPublished: boolean;
 }
 
 /** Which connections are to be moved. */
@@ -182,8 +194,8 @@ export interface Ledger {
   claim<Plan>(requests: readonly ClaimRequest<Plan>[]): Promise<ClaimResult<Plan>[]>;
   /** Null where the epoch has moved on: somebody else took the connection over, nothing was written. */
   commit(requests: readonly CommitRequest[]): Promise<(CommitResult | null)[]>;
-  /** Marks records as sent and releases the claims (of epochs that still are the newest). */
-  settle(requests: readonly { claim: Claim; sentIds: readonly string[] }[]): Promise<void>;
+  /** Marks rows as sent; releases the claims of epochs that still are the newest, and marks their revisions as published. */
+  settle(requests: readonly SettleRequest[]): Promise<void>;
   /**
    * Writes what is to become of a record of which not even a connection is known; returns it.
    *

@@ -3,7 +3,6 @@ import type { PlanContext } from './context.js';
 import { FieldRules } from './field-rules.js';
 import type { Changes, Decision, LockedState } from './ledger.js';
 import { movedState } from './new-state.js';
-import { sourceOf } from './outbox.js';
 import { NOTHING_WRITTEN, StateChange, type NamedWrite, type Written, type GivenUp } from './state-change.js';
 
 /** What is still to be copied before a connection is the active manager's. */
@@ -38,7 +37,7 @@ export function decideMove(state: LockedState, context: PlanContext, actor: stri
   if (!isElsewhere(state, context) || order === null) return { kind: 'settle', outcome, changes: {} };
   const next = movedState({ state, context }, new FieldRules(context, state, order, connection.name ?? ''));
   const audit = new EventAudit({ actor, connectionId: connection.id, eventId: null }, nowMs);
-  const change = new StateChange({ state, next, source: sourceOf(connection), audit, context });
+  const change = new StateChange({ state, next, audit, context });
   if (change.waitMs > 0) return { kind: 'later', waitMs: change.waitMs };
   if (next.references.writes.length === 0)
     return { kind: 'commit', outcome, changes: change.finish(NOTHING_WRITTEN) };

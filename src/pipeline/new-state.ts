@@ -7,6 +7,7 @@ import { entityOf, maskEntity, refuseMovedElements, withEntity } from './entity.
 import type { Ruling, FieldRules } from './field-rules.js';
 import type { LockedState } from './ledger.js';
 import { notesOfDeletion, notesOfMove, notesOfPatch, notesOfState, type Note } from './notes.js';
+import { nextRow, sourceOf } from './outbox.js';
 import type { PreparedField, PreparedEvent } from './prepare.js';
 import { referenceRow, valueRow } from './references.js';
 
@@ -190,7 +191,7 @@ export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): 
   return {
     connection: withEntity(
       {
-        ...nextRow(encounter, OPERATIONS[event.eventType]),
+        ...rowOfEvent(encounter, OPERATIONS[event.eventType]),
         state: event.eventType === 'entitySoftDeleted' ? 'softDeleted' : 'live',
         entityType: event.entityType,
         root: event.root,
@@ -240,7 +241,7 @@ export function patchedState(
   const quotes = stored.entity === null ? null : (prepared.quotes?.in(stored.entity) ?? null);
   const after = prepared.event.entity ?? {};
   const change = { before: stored.entity, after, ruled, rows: next.rows, quotes };
-  const patched = nextRow(encounter, 'updated');
+  const patched = rowOfEvent(encounter, 'updated');
   const isMasked = quotes !== null && quotes.masked.length > 0;
   return {
     connection: isMasked ? withEntity(patched, quotes.entity) : patched,
@@ -260,13 +261,7 @@ export function movedState(
   const next = newReferences(carried, { connectionId: connection.id, order: null }, context);
   refuseSharedIds(next.rows);
   return {
-    connection: {
-      ...connection,
-      manager: context.manager.name,
-      revision: connection.revision + 1,
-      operation: 'migrated',
-      updatedAtMs: nowMs,
-    },
+    connection: nextRow(connection, { operation: 'migrated', source: sourceOf(connection), nowMs }, context),
     references: next,
     removed: [],
     notes: notesOfMove({ state, context }),
@@ -287,7 +282,7 @@ export function deletedState(encounter: Encounter): NewState {
   const { connection, references } = encounter.state;
   return {
     connection: {
-      ...nextRow(encounter, 'deleted'),
+      ...rowOfEvent(encounter, 'deleted'),
       state: 'deleted',
       entityType: event.entityType,
       root: event.root,
@@ -309,14 +304,10 @@ function storedState({ connection, references }: LockedState) {
   return { entity: entityOf(connection), references };
 }
 
-function nextRow({ prepared, state, context }: Encounter, operation: Operation): ConnectionRow {
+function rowOfEvent({ prepared, state, context }: Encounter, operation: Operation): ConnectionRow {
+  const { eventId, source } = prepared.event;
   const { connection, nowMs } = state;
-  return {
-    ...connection,
-    manager: context.manager.name,
-    revision: connection.revision + 1,
-    operation,
-    eventId: prepared.event.eventId,
-    updatedAtMs: nowMs,
-  };
+  const { topic, partition, offset } = source;
+  const next = { operation, source: { eventId, topic, partition, offset }, nowMs };
+  return { ...nextRow(connection, next, context), eventId };
 }

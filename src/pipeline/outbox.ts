@@ -3,7 +3,7 @@ import type { OutboxRow, ConnectionRow, ReferenceRow } from '../database/rows.js
 import { WorkerError, EventError } from '../errors.js';
 import { encodeSecuredEvent } from '../events/secured-event.js';
 import { tokenOf, toSealed } from '../fernet/index.js';
-import type { SecuredEvent } from '../terms.js';
+import type { Operation, SecuredEvent } from '../terms.js';
 import type { OutgoingRecord, Stream } from '../transport.js';
 import type { Sealer, PlanContext } from './context.js';
 import { entityOf, fillEntity } from './entity.js';
@@ -50,9 +50,10 @@ export function outboxRow(
   return row;
 }
 
-/** A row that was opened. */
+/** A record that may be sent. */
 export interface Opened {
-  readonly id: string;
+  /** Of its row; null: it is the newest revision's, which has none. */
+  readonly id: string | null;
   readonly revision: number;
   readonly record: OutgoingRecord;
   /** False: a secured event of an earlier version. The relay judges it; nobody else sends it. */
@@ -101,18 +102,34 @@ export type SecuredContext = EmitContext &
     readonly output: Pick<PlanContext['output'], 'format'>;
   };
 
+/** A connection's row with its next revision, which waits to be published from now on. */
+export function nextRow(
+  connection: ConnectionRow,
+  { operation, source, nowMs }: { operation: Operation; source: SecuredEvent['source']; nowMs: number },
+  { manager, rings }: Pick<SecuredContext, 'manager' | 'rings'>,
+): ConnectionRow {
+  return {
+    ...connection,
+    manager: manager.name,
+    revision: connection.revision + 1,
+    operation,
+    securedFrom: { source, store: storeOf(manager), keyId: rings.ingestion.primaryKeyId },
+    unpublishedSinceMs: nowMs,
+    updatedAtMs: nowMs,
+  };
+}
+
 /**
- * The record of `connection.secured` that says a connection's present state. Whatever goes out goes through here, so a
- * reference that may not is stopped here, however long ago it was taken in.
+ * The record of `connection.secured` that says a connection's present state: the same one whenever it is made. Whatever
+ * goes out goes through here, so a reference that may not is stopped here, however long ago it was taken in.
  *
- * @param state the time, and whose the names are that {@link readingsOfState} tells
- * @throws EventError REFERENCE_ALTERED, REFERENCE_FOREIGN, REFERENCE_INVALID
+ * @param foreign whose the names are that {@link readingsOfState} tells
+ * @throws EventError REFERENCE_ALTERED, REFERENCE_NOT_OPENED, REFERENCE_FOREIGN, REFERENCE_INVALID
  */
 export function securedRecord(
   connection: ConnectionRow,
   references: readonly ReferenceRow[],
-  source: SecuredEvent['source'],
-  { nowMs, foreign }: Pick<LockedState, 'nowMs' | 'foreign'>,
+  foreign: LockedState['foreign'],
   context: SecuredContext,
 ): OutgoingRecord {
   const { manager, generation, output } = context;
@@ -129,8 +146,8 @@ export function securedRecord(
     revision: connection.revision,
     operation: connection.operation ?? 'updated',
     generation,
-    manager: manager.name,
-    store: { provider: manager.provider, ...manager.location },
+    manager: connection.manager ?? manager.name,
+    store: connection.securedFrom?.store ?? storeOf(manager),
     entity:
       entity === null
         ? null
@@ -139,27 +156,28 @@ export function securedRecord(
             emitted.map(({ row, reference }) => [row.pointer, reference] as const),
           ),
     secretFields: emitted.map(({ row, reference }) => ({ path: row.pointer, reference, owned: row.owned })),
-    source: {
-      eventId: source.eventId,
-      topic: source.topic,
-      partition: source.partition,
-      offset: source.offset,
-    },
-    time: new Date(nowMs).toISOString(),
+    source: sourceOf(connection),
+    time: new Date(connection.updatedAtMs).toISOString(),
   };
   return encodeSecuredEvent(event, output.format);
 }
 
-/** Why a state may not go out as it lies in the database; null: it may. */
-export function refusalOfState(state: LockedState, context: SecuredContext): EventError | null {
-  const { connection, references } = state;
+/** The record of a connection as it lies in the database; why it may not go out, where it may not. */
+export function recordOrRefusal(
+  connection: ConnectionRow,
+  { references, foreign }: LockedState,
+  context: SecuredContext,
+): OutgoingRecord | EventError {
   try {
-    securedRecord(connection, references, sourceOf(connection), state, context);
-    return null;
+    return securedRecord(connection, references, foreign, context);
   } catch (error) {
     if (error instanceof EventError) return error;
     throw error;
   }
+}
+
+function storeOf({ provider, location }: SecuredContext['manager']): SecuredEvent['store'] {
+  return { provider, ...location };
 }
 
 /**
@@ -187,12 +205,14 @@ export function readingsOfState(
   return [...readingsOfPlain(entity), ...readingsOfStored(references, rings.database)];
 }
 
-/** The event that a stored state comes from: the source of a secured event that has none of its own. */
-export function sourceOf({ eventId, appliedOrder }: ConnectionRow): SecuredEvent['source'] {
-  return {
-    eventId: eventId ?? '',
-    topic: appliedOrder?.topic ?? '',
-    partition: appliedOrder?.partition ?? 0,
-    offset: appliedOrder?.offset ?? 0,
-  };
+/** The record that a connection's newest revision comes from; of an earlier version, as far as it is known. */
+export function sourceOf({ securedFrom, eventId, appliedOrder }: ConnectionRow): SecuredEvent['source'] {
+  return (
+    securedFrom?.source ?? {
+      eventId: eventId ?? '',
+      topic: appliedOrder?.topic ?? '',
+      partition: appliedOrder?.partition ?? 0,
+      offset: appliedOrder?.offset ?? 0,
+    }
+  );
 }

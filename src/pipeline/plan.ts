@@ -248,10 +248,8 @@ class EventDecision {
   }
 
   #apply(next: NewState): Decision<WritePlan> {
-    const { event } = this.#prepared;
-    const source = { eventId: event.eventId, ...event.source };
     const { context } = this.#encounter;
-    const change = new StateChange({ state: this.#state, next, source, audit: this.#audit, context });
+    const change = new StateChange({ state: this.#state, next, audit: this.#audit, context });
     if (change.waitMs > 0) return { kind: 'later', waitMs: change.waitMs };
     const finish = (written: Written): Changes => this.#settled(next, change.finish(written));
     if (next.references.writes.length === 0) {

@@ -1,8 +1,14 @@
-import type { EventError, WorkerError } from '../errors.js';
+import { EventError, type WorkerError } from '../errors.js';
 import type { Outlet } from '../transport.js';
-import { auditRow } from './audit.js';
 import type { ClaimRequest, Decision, Ledger, LockedState } from './ledger.js';
-import { openOutgoing, type Opened, readingsOfState, refusalOfState, type SecuredContext } from './outbox.js';
+import { isFinal, refusedRow } from './newest.js';
+import {
+  openOutgoing,
+  type Opened,
+  readingsOfState,
+  recordOrRefusal,
+  type SecuredContext,
+} from './outbox.js';
 import type { Chosen, Done, UnderClaim, Unsent } from './under-claim.js';
 
 /** How many connections one round takes up. */
@@ -35,7 +41,7 @@ export class Relay {
     const opened = this.#open(rows);
     if (opened.length > 0) {
       await outlet.send(opened.map(({ record }) => record));
-      await ledger.markSent(opened.map(({ id }) => id));
+      await ledger.markSent(opened.flatMap(({ id }) => id ?? []));
       published += opened.length;
     }
     for (const connectionId of connectionIds) {
@@ -69,7 +75,8 @@ export class Relay {
       connectionId,
       secretIds: (connection, references) => readingsOfState(connection, references, context),
       decide: (state) => {
-        refusal = refusalOfState(state, context);
+        const record = recordOrRefusal(state.connection, state, context);
+        refusal = record instanceof EventError ? record : null;
         revision = state.connection.revision;
         return isFinal(refusal) ? refuseUnsent(state, refusal) : publishUnsent(state);
       },
@@ -110,25 +117,11 @@ function publishUnsent({ hasUnsent }: LockedState): Decision<never> {
   return { kind: hasUnsent ? 'commit' : 'settle', outcome: OUTCOME, changes: {} };
 }
 
-function refuseUnsent(state: LockedState, { code, field }: EventError): Decision<never> {
-  const { connection, nowMs } = state;
-  const row = auditRow({
-    atMs: nowMs,
-    action: 'refuse',
-    actor: null,
-    connectionId: connection.id,
-    path: field,
-    secretId: null,
-    eventId: connection.eventId,
-    detail: code,
-  });
+function refuseUnsent(state: LockedState, refusal: EventError): Decision<never> {
   const decision = publishUnsent(state);
-  return decision.kind === 'commit' ? { ...decision, changes: { audit: [row] } } : decision;
-}
-
-/** A key that is missing comes back; what the state says does not change by itself. */
-function isFinal(refusal: EventError | null): refusal is EventError {
-  return refusal !== null && refusal.code !== 'REFERENCE_NOT_OPENED';
+  return decision.kind === 'commit'
+    ? { ...decision, changes: { audit: [refusedRow(state, refusal)] } }
+    : decision;
 }
 
 function isJudged(record: Opened): boolean {

@@ -3,14 +3,13 @@ import { EventError } from '../errors.js';
 import { sha256Hex } from '../hash.js';
 import type { SecretValue } from '../secret-value.js';
 import type { Stored } from '../secrets-managers/port.js';
-import type { SecuredEvent } from '../terms.js';
 import { byteSize, type OutgoingRecord } from '../transport.js';
 import type { EventAudit } from './audit.js';
 import { endedLosses } from './blocking.js';
 import type { PlanContext } from './context.js';
 import type { LockedState, StoredChanges, Changes } from './ledger.js';
 import { type PlannedWrite, withCopies, type NewState } from './new-state.js';
-import { outboxRow, refuseForeign, securedRecord } from './outbox.js';
+import { refuseForeign, securedRecord } from './outbox.js';
 
 /** What is known of writes that are given up. */
 export interface GivenUp {
@@ -266,7 +265,6 @@ export type NamedWrite = PlannedWrite & {
 interface StateChangeParts {
   readonly state: LockedState;
   readonly next: NewState;
-  readonly source: SecuredEvent['source'];
   readonly audit: EventAudit;
   readonly context: PlanContext;
 }
@@ -320,18 +318,17 @@ export class StateChange {
     const rows = withCopies(references, copied, context);
     const next: NewState = { ...rest, references: { ...references, rows } };
     const record = this.#record ?? this.#fittingRecord(next);
-    const { nowMs, references: before } = state;
+    const { references: before } = state;
     const formerOwner = (secretId: string): string | null => this.#secrets.formerOwner(secretId);
-    const place = { connectionId: connection.id, revision: connection.revision, nowMs };
     return {
       connection,
+      secured: record,
       references: {
         set: rows,
         removePathHashes: removed.map((row) => row.pathHash),
         isWithdrawn: isWithdrawn(before, rows, removed),
       },
       stored: this.#secrets.committed(stored),
-      outbox: [outboxRow(record, place, context.rings.outbox)],
       deadLetters: { set: [], removeEventHashes: endedLosses(next.references, state) },
       audit: [
         ...audit.noted(next.notes),
@@ -364,8 +361,8 @@ export class StateChange {
   }
 
   #fittingRecord({ connection, references }: NewState): OutgoingRecord {
-    const { source, state, context } = this.#parts;
-    const record = securedRecord(connection, references.rows, source, state, context);
+    const { state, context } = this.#parts;
+    const record = securedRecord(connection, references.rows, state.foreign, context);
     const bytes = byteSize(record);
     const maxBytes = context.output.maxRecordBytes('secured');
     if (bytes > maxBytes)

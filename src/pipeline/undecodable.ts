@@ -120,7 +120,7 @@ export class UndecodableProcessor {
     const rows = openOutgoing(outbox, this.#context.rings.outbox, () => undefined);
     if (rows.length === 0) return 'refused';
     await this.#outlet.send(rows.map(({ record }) => record));
-    await this.#ledger.markSent(rows.map(({ id }) => id));
+    await this.#ledger.markSent(rows.flatMap(({ id }) => id ?? []));
     return 'refused';
   }
 }

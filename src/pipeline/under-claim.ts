@@ -1,8 +1,6 @@
 import { WorkerError, type ErrorCode, type EventError } from '../errors.js';
-import type { OutboxRow } from '../database/rows.js';
 import type { Outlet } from '../transport.js';
 import { requireTimeFor, type Claim, type MonotonicClock } from './claim.js';
-import type { Sealer } from './context.js';
 import { Group, type GroupOptions } from './group.js';
 import type {
   Changes,
@@ -13,16 +11,18 @@ import type {
   Ledger,
   LockedState,
   Outcome,
+  SettleRequest,
 } from './ledger.js';
-import { openOutgoing, type Opened } from './outbox.js';
+import { askingForNewest, withNewest, type Newest } from './newest.js';
+import { openOutgoing, type Opened, type SecuredContext } from './outbox.js';
 import { unstorable } from './unprocessed.js';
 
 export interface UnderClaimParts {
   readonly ledger: Pick<Ledger, 'claim' | 'commit' | 'settle'>;
   /** Null: nothing is published from here; what is committed is found by a worker's relay. */
   readonly outlet: Outlet | null;
-  /** Opens unsent records. */
-  readonly ring: Sealer;
+  /** What secured events are made with, and unsent rows opened. */
+  readonly context: SecuredContext;
   readonly clock: MonotonicClock;
   /** Told of each unsent record that no key opens. */
   readonly onUnpublished?: ((error: WorkerError) => void) | undefined;
@@ -59,13 +59,13 @@ export type Acted =
 /** Does what the plan says in a store. If it throws, nothing is committed and the claim runs out. */
 export type Act<Plan> = (claimed: Claimed<Plan>) => Promise<Acted>;
 
-/** Unsent records of a connection in their order, and why others stay unsent. */
+/** Unsent records of a connection in their order, the newest revision's last, and why others stay unsent. */
 export interface Unsent {
   readonly opened: readonly Opened[];
   readonly unopened: readonly WorkerError[];
 }
 
-/** Which records are sent; `done` are marked as sent with them. */
+/** Which records are sent; `done` are marked as sent or published with them. */
 export interface Chosen {
   readonly send: readonly Opened[];
   readonly done?: readonly Opened[];
@@ -109,7 +109,7 @@ export class UnderClaim {
   readonly #claims: Group<ClaimRequest<unknown>, ClaimResult<unknown>>;
   readonly #commits: Group<CommitRequest, CommitResult | null>;
   readonly #sends: Group<Sending, WorkerError | null>;
-  readonly #releases: Group<{ claim: Claim; sentIds: readonly string[] }, null>;
+  readonly #releases: Group<SettleRequest, null>;
 
   constructor(parts: UnderClaimParts) {
     const { ledger, groups } = parts;
@@ -135,14 +135,27 @@ export class UnderClaim {
     act: Act<Plan> = neverWrites,
     choose: (unsent: Unsent) => Chosen = allJudged,
   ): Promise<Done> {
+    const { context } = this.#parts;
+    let newest: Newest | null = null;
+    const claiming: ClaimRequest<unknown> = {
+      ...request,
+      secretIds: askingForNewest(request, context),
+      decide: (state) => {
+        const decision = request.decide(state);
+        if (decision.kind !== 'commit') return decision;
+        const made = this.#withNewest(decision.changes, state);
+        newest = made.newest;
+        return { ...decision, changes: made.changes };
+      },
+    };
     // A plan comes back as it was decided.
-    const result = (await this.#claims.add(request)) as ClaimResult<Plan>;
+    const result = (await this.#claims.add(claiming)) as ClaimResult<Plan>;
     switch (result.kind) {
       case 'busy':
       case 'settled':
         return result;
       case 'committed':
-        return this.#publish(result.claim, result.outcome, result, choose);
+        return this.#publish(result.claim, result.outcome, { ...result, newest }, choose);
       case 'writing': {
         const { claim, plan, state } = result;
         const claimed = { claim, plan, state };
@@ -156,13 +169,14 @@ export class UnderClaim {
       const { undo } = acted;
       if (undo !== undefined) await this.#commits.add({ claim: claimed.claim, changes: undo });
       // A request that got no answer may still land, and nobody may write before: the claim runs out.
-      if (!acted.mayLand) await this.#releases.add({ claim: claimed.claim, sentIds: [] });
+      if (!acted.mayLand) await this.#releases.add({ claim: claimed.claim, sentIds: [], isPublished: false });
       return { kind: 'left', error: acted.error };
     }
     const { claim } = claimed;
+    const { changes, newest } = this.#withNewest(acted.changes, claimed.state);
     let result: CommitResult | null;
     try {
-      result = await this.#commits.add({ claim, changes: acted.changes });
+      result = await this.#commits.add({ claim, changes });
     } catch (error) {
       const refusal = unstorable(error);
       if (refusal === null || acted.otherwise === undefined) throw error;
@@ -175,17 +189,28 @@ export class UnderClaim {
     }
     if (acted.mayLand === true)
       return { kind: 'committed', outcome, hasWaiting: result.hasWaiting, published: 0, unpublished: null };
-    return this.#publish(claim, outcome, result, choose);
+    return this.#publish(claim, outcome, { ...result, newest }, choose);
+  }
+
+  /** From where nothing is published only a newer revision has to see to the one before it. */
+  #withNewest(
+    changes: Changes,
+    state: LockedState,
+  ): ReturnType<typeof withNewest> | { changes: Changes; newest: null } {
+    const { outlet, context } = this.#parts;
+    if (outlet === null && changes.secured === undefined) return { changes, newest: null };
+    return withNewest(changes, state, context);
   }
 
   /** What was given up may still arrive: where a send fails the claim runs out instead of being released. */
   async #publish(
     claim: Claim,
     outcome: Outcome,
-    { unsent, hasWaiting }: CommitResult,
+    { unsent, newest, hasWaiting }: CommitResult & { readonly newest: Newest | null },
     choose: (unsent: Unsent) => Chosen,
   ): Promise<Done> {
-    const { send, done = [] } = this.#parts.outlet === null ? { send: [] } : choose(this.#open(unsent));
+    const { send, done = [] } =
+      this.#parts.outlet === null ? { send: [] } : choose(this.#open(unsent, newest));
     const committed = { kind: 'committed', outcome, hasWaiting } as const;
     try {
       const failure = send.length === 0 ? null : await this.#sends.add({ claim, records: send });
@@ -194,18 +219,25 @@ export class UnderClaim {
       if (!(error instanceof WorkerError && NOT_PUBLISHED.has(error.code))) throw error;
       return { ...committed, published: 0, unpublished: error };
     }
-    await this.#releases.add({ claim, sentIds: [...send, ...done].map(({ id }) => id) });
+    const ids = [...send, ...done].map(({ id }) => id);
+    await this.#releases.add({
+      claim,
+      sentIds: ids.filter((id) => id !== null),
+      isPublished: ids.includes(null) || newest?.isOver === true,
+    });
     return { ...committed, published: send.length, unpublished: null };
   }
 
-  #open(rows: readonly OutboxRow[]): Unsent {
-    const { ring, onUnpublished } = this.#parts;
+  #open(rows: CommitResult['unsent'], newest: Newest | null): Unsent {
+    const { context, onUnpublished } = this.#parts;
     const unopened: WorkerError[] = [];
-    const opened = openOutgoing(rows, ring, (error) => {
+    const tell = (error: WorkerError): void => {
       unopened.push(error);
       onUnpublished?.(error);
-    });
-    return { opened, unopened };
+    };
+    const opened = openOutgoing(rows, context.rings.outbox, tell);
+    if (newest?.unopened != null) tell(newest.unopened);
+    return { opened: [...opened, ...(newest?.opened == null ? [] : [newest.opened])], unopened };
   }
 
   /** Those whose claim has no time left stay behind; their records are sent by whoever claims next. */

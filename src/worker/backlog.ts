@@ -1,13 +1,12 @@
 import type { Database } from '../database/database.js';
+import { countUnsent } from '../database/find-pending.js';
 import type { BacklogCounts } from '../observability/index.js';
 
 /** Counts what waits in the database: unsent records, waiting events, dead letters. */
 export async function readBacklog(database: Database): Promise<BacklogCounts> {
-  return database.run(async ({ manager, tables }) => {
-    const unsent = await manager
-      .createQueryBuilder(tables.outbox, 'outbox')
-      .where('outbox.sentAtMs IS NULL')
-      .getCount();
+  return database.run(async (tx) => {
+    const { manager, tables } = tx;
+    const unsent = await countUnsent(tx);
     const letters = await manager
       .createQueryBuilder(tables.deadLetter, 'letter')
       .select('letter.state', 'state')

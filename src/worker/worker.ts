@@ -171,7 +171,7 @@ export async function openWorker(config: Config<'keys'>, parts: WorkerParts): Pr
     const lanes = new Lanes();
     const groups = { underWay: () => lanes.size, lines: database.dialect === 'sqlite' ? 1 : 2 };
     const { outlet } = parts;
-    const claiming = { ledger, ring: keys.outbox, clock, onUnpublished, groups };
+    const claiming = { ledger, context, clock, onUnpublished, groups };
     const underClaim = new UnderClaim({ ...claiming, outlet });
     const processor = new EventProcessor({
       ...{ context, managers, underClaim, guard, clock },

@@ -109,6 +109,8 @@ export function newState(connectionId: string): LockedState {
     entity: null,
     appliedOrder: null,
     eventId: null,
+    securedFrom: null,
+    unpublishedSinceMs: null,
     claimOwner: null,
     claimEpoch: 1,
     claimExpiresAtMs: 0,

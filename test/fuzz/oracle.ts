@@ -192,9 +192,10 @@ function requireSound(
   context: PlanContext,
   line: string,
 ): void {
-  const records = changes.flatMap(({ outbox = [] }) =>
-    outbox.map((row) => outgoingRecord(row, context.rings.outbox)),
-  );
+  const records = changes.flatMap(({ outbox = [], secured }) => [
+    ...outbox.map((row) => outgoingRecord(row, context.rings.outbox)),
+    ...(secured === undefined ? [] : [secured]),
+  ]);
   for (const record of records) requireReadable(record, context);
   const refusals = errors.filter((error) => error !== null);
   refusals.forEach(requireRefusal);

@@ -6,7 +6,6 @@ import { readingsOf } from '../../src/ids/index.js';
 import { SecretValue } from '../../src/secret-value.js';
 import type { PlanContext } from '../../src/pipeline/context.js';
 import type { Changes, LockedState } from '../../src/pipeline/ledger.js';
-import { outgoingRecord } from '../../src/pipeline/outbox.js';
 import { askedSecretIds, decideEvent, type WritePlan } from '../../src/pipeline/plan.js';
 import { prepareEvent, type PreparedEvent } from '../../src/pipeline/prepare.js';
 import { toReference } from '../../src/pipeline/references.js';
@@ -130,11 +129,8 @@ export class PureWorker {
 
   #commit(state: LockedState, changes: Changes, outcome: RecordOutcome): ReturnType<PureWorker['handle']> {
     this.#states.set(state.connection.id, stateAfter(state, changes));
-    const { outbox = [] } = changes;
-    const emitted = outbox
-      .filter(({ stream }) => stream === 'secured')
-      .map((row) => {
-        const { key, value, headers } = outgoingRecord(row, this.context.rings.outbox);
+    const emitted = (changes.secured === undefined ? [] : [changes.secured]).map(
+      ({ key, value, headers }) => {
         return value === null
           ? null
           : {
@@ -148,7 +144,8 @@ export class PureWorker {
                 Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)]),
               ),
             };
-      });
+      },
+    );
     return { outcome, emitted };
   }
 }

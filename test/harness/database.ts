@@ -22,6 +22,10 @@ export const TABLES = [
   'setting',
 ] as const;
 
+/** One row for each record that waits to be published. */
+export const UNSENT = `SELECT id FROM outbox WHERE sent_at_ms IS NULL
+  UNION ALL SELECT id FROM connection WHERE unpublished_since_ms IS NOT NULL`;
+
 export interface TestDatabase {
   readonly engine: DatabaseEngine;
   /** As in DATABASE_URL: `sqlite:FILE`, `postgres://…`, `mysql://…`. */

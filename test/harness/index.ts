@@ -7,6 +7,7 @@ export {
   createDatabase,
   queryDatabase,
   TABLES,
+  UNSENT,
   type DatabaseEngine,
   type TestDatabase,
 } from './database.js';

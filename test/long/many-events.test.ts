@@ -8,6 +8,7 @@ import {
   queryDatabase,
   readAll,
   waitFor,
+  UNSENT,
 } from '../harness/index.js';
 import { startAwsStandin } from '../harness/aws-standin/index.js';
 import { createWorld, publish, securedData, serviceEvent, startWorker, type World } from '../e2e/fixture.js';
@@ -170,7 +171,7 @@ async function appliedCount(database: { url: string }): Promise<number> {
 }
 
 async function unfinished(database: { url: string }): Promise<number> {
-  const unsent = await queryDatabase(database, 'SELECT COUNT(*) AS n FROM outbox WHERE sent_at_ms IS NULL');
+  const unsent = await queryDatabase(database, UNSENT);
   const kept = await queryDatabase(database, 'SELECT COUNT(*) AS n FROM dead_letter');
-  return Number(unsent[0]?.['n']) + Number(kept[0]?.['n']);
+  return unsent.length + Number(kept[0]?.['n']);
 }

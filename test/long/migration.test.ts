@@ -13,6 +13,7 @@ import {
   waitFor,
   type TestDatabase,
   type TestProcess,
+  UNSENT,
 } from '../harness/index.js';
 import { createWorld, publish, serviceEvent, startWorker, type World } from '../e2e/fixture.js';
 
@@ -266,7 +267,7 @@ describeWith(
           'all applied',
           async () => (await countOf(database, `outcome = 'applied'`, 'inbox')) === server.published,
         );
-        await until('all told', async () => (await countOf(database, 'sent_at_ms IS NULL', 'outbox')) === 0);
+        await until('all told', async () => (await query(database, UNSENT)).length === 0);
         const revisions = new Map(
           (await query(database, 'SELECT id, revision FROM connection')).map((row) => [
             String(row['id']),

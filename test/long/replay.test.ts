@@ -10,6 +10,7 @@ import {
   runCli,
   waitFor,
   type TestDatabase,
+  UNSENT,
 } from '../harness/index.js';
 import { startAwsStandin } from '../harness/aws-standin/index.js';
 import type { SecuredEvent } from '../../src/terms.js';
@@ -101,7 +102,7 @@ async function stateOf(database: TestDatabase): Promise<Record<string, unknown[]
       "SELECT manager, secret_id, connection_id FROM stored_secret WHERE state = 'live' ORDER BY 2",
     ),
     kept: await queryDatabase(database, 'SELECT event_hash, state FROM dead_letter'),
-    unsent: await queryDatabase(database, 'SELECT id FROM outbox WHERE sent_at_ms IS NULL'),
+    unsent: await queryDatabase(database, UNSENT),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { NewState, Switches } from './decide.js';
 import type { Actor, Plan, Row, State } from './state.js';
-import { row } from './state.js';
+import { row, toPublish } from './state.js';
 
 /** The database's transactions: src/database/ledger.ts with src/database/apply-changes.ts. */
 
@@ -50,6 +50,8 @@ export function commitState(
   rules: Switches,
 ): void {
   if (plan.applied < state.applied) state.broken = 'an older state overwrites a newer one';
+  // newest.ts: the older revision has no row, and its state is about to be gone.
+  if (state.unpublished && rules('overtaken-kept')) state.unsent.push(state.revision);
   state.revision = plan.revision;
   state.applied = plan.applied;
   state.status = plan.status;
@@ -64,8 +66,9 @@ export function commitState(
     state.kept[actor.event] = '';
   }
   for (const other of plan.superseded) state.kept[other] = '';
-  state.unsent.push(plan.revision);
-  actor.revisions = [...state.unsent];
+  state.unpublished = true;
+  state.missing.push(plan.revision);
+  actor.revisions = toPublish(state);
 }
 
 interface Committed {
@@ -113,7 +116,7 @@ export function abandon(state: State, actor: Actor, plan: Plan, rules: Switches)
   if (actor.job === 'migrate' || actor.refusal === 'again') return;
   if (actor.refusal === 'waiting') keepWaiting(state, actor.event);
   else refuse(state, actor.event, 'refused');
-  actor.revisions = [...state.unsent];
+  actor.revisions = toPublish(state);
 }
 
 /** unprocessed.ts refusal: the inbox, the dead letter, and a record for the topic unless the dead letter was there before. */

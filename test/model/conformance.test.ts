@@ -24,7 +24,7 @@ import {
   realEvents,
   realState,
 } from './real.js';
-import { copyState, initialState, type Row, type State } from './state.js';
+import { copyState, initialState, toPublish, type Row, type State } from './state.js';
 
 const ALL = (): boolean => true;
 const context = realContext();
@@ -37,8 +37,18 @@ function decisionStates(history: History): State[] {
   explore(world, { faults: 1, moves: 0, maxStates: 50_000 }, (state) => {
     if (state.claim.held) return;
     const { st, ver, sus } = state.rows[0] as Row;
-    const { applied, status, reference, inbox, kept, unsent } = state;
-    const parts = [applied, status, reference, st, ver > 0, sus > 0, inbox, kept, unsent.length > 0];
+    const { applied, status, reference, inbox, kept } = state;
+    const parts = [
+      applied,
+      status,
+      reference,
+      st,
+      ver > 0,
+      sus > 0,
+      inbox,
+      kept,
+      toPublish(state).length > 0,
+    ];
     found.set(JSON.stringify(parts), state);
   });
   return [...found.values()];
@@ -236,7 +246,7 @@ describe('a repair is marked anew in the transaction that claims, before its req
     } as unknown as Ledger;
     const rules = { graceMs: GRACE_MS, lateRequestMs: LATE_MS } as const;
     const managers = { of: () => Promise.resolve(context.manager) };
-    const underClaim = new UnderClaim({ ledger, outlet: null, ring: context.rings.outbox, clock: () => 0 });
+    const underClaim = new UnderClaim({ ledger, outlet: null, context, clock: () => 0 });
     const parts = { ledger, underClaim, managers, rules, tokenKey: context.fingerprintKey };
     await new Janitor(parts as unknown as JanitorParts).run(new AbortController().signal);
     expect(written.map((row) => row?.suspectUntilMs)).toEqual([locked.nowMs + LATE_MS]);

@@ -1,6 +1,6 @@
 import type { History } from './history.js';
 import type { Rule } from './rules.js';
-import { row, type InboxOutcome, type Reference, type Row, type State } from './state.js';
+import { row, toPublish, type InboxOutcome, type Reference, type Row, type State } from './state.js';
 
 /** The switches of one run. */
 export type Switches = (rule: Rule) => boolean;
@@ -107,7 +107,7 @@ function apply(state: State, next: NewState, writes: 'nothing' | 'text' | 'copy'
 
 /** plan.ts #acknowledge */
 function acknowledge(state: State, outcome: InboxOutcome, remember: boolean): Decision {
-  return { kind: state.unsent.length > 0 ? 'acknowledge' : 'settle', outcome, remember };
+  return { kind: toPublish(state).length > 0 ? 'acknowledge' : 'settle', outcome, remember };
 }
 
 /** field-rules.ts #text and #isComplete */

@@ -1,7 +1,7 @@
 import { keepWaiting, planOf, refuse, takeClaim } from './commit.js';
 import { decide, type Decision } from './decide.js';
 import { Step, revisionText, type Emit, type World } from './moves.js';
-import type { Actor, State } from './state.js';
+import { toPublish, type Actor, type State } from './state.js';
 import {
   answerPut,
   answerSend,
@@ -107,7 +107,7 @@ function claim(step: Step, world: World, decision: Decision): void {
       takeClaim(state, actor, world.rules('commit-raises-epoch'));
       if (decision.remember) state.inbox[actor.event] = decision.outcome;
       state.kept[actor.event] = '';
-      actor.revisions = [...state.unsent];
+      actor.revisions = toPublish(state);
       actor.phase = 'publish';
       {
         step.emit(
@@ -118,7 +118,7 @@ function claim(step: Step, world: World, decision: Decision): void {
     case 'refuse':
       takeClaim(state, actor, world.rules('commit-raises-epoch'));
       refuse(state, actor.event, decision.outcome);
-      actor.revisions = [...state.unsent];
+      actor.revisions = toPublish(state);
       actor.phase = 'publish';
       {
         step.emit(() => `claims for ${name}: ${decision.outcome}`);

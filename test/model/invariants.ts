@@ -1,6 +1,6 @@
 import { expectedState } from './history.js';
 import type { World } from './moves.js';
-import type { State } from './state.js';
+import { toPublish, type State } from './state.js';
 
 /** What is wrong with a state, in words; null: nothing. @param isEnd whether nothing more happens by itself */
 export function violation(state: State, world: World, isEnd: boolean): string | null {
@@ -34,9 +34,9 @@ function unknownSecret({ rows, stores }: State): string | null {
 }
 
 /** Invariant 3: once all records are marked as sent, the topic's last record is the newest. */
-function lastRecord({ unsent, topic, revision, late, actors }: State): string | null {
+function lastRecord({ unsent, unpublished, topic, revision, late, actors }: State): string | null {
   const isSending = [...late, ...actors.map(({ request }) => request)].some((one) => one?.op === 'send');
-  if (unsent.some((one) => one > 0) || topic === revision || isSending) return null;
+  if (unpublished || unsent.some((one) => one > 0) || topic === revision || isSending) return null;
   return `the topic's last record is revision ${topic}, the newest is ${revision}, and nothing is left to send`;
 }
 
@@ -48,7 +48,9 @@ function atTheEnd(state: State, world: World): string | null {
 function unfinished(state: State, { history }: World): string | null {
   if (history.partitions.some((events, partition) => (state.offsets[partition] ?? 0) < events.length))
     return 'an event is never acknowledged';
-  if (state.unsent.length > 0) return 'a committed state is never published';
+  if (toPublish(state).length > 0) return 'a committed state is never published';
+  const [missing] = state.missing;
+  if (missing !== undefined) return `revision ${missing} is never published`;
   if (state.kept.includes('waiting')) return 'an event waits forever';
   const left = state.rows.find(
     ({ st, sus }) => (st !== 'none' && st !== 'live' && st !== 'deleted') || sus !== 0,

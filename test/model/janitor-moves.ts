@@ -1,17 +1,17 @@
 import { isFresh, takeClaim } from './commit.js';
 import { admit, epochOf, leave } from './write-moves.js';
 import { kindOf, Step, type Emit, type World } from './moves.js';
-import { isOver, row, storeOf, type Actor, type Row, type State } from './state.js';
+import { isOver, row, storeOf, toPublish, type Actor, type Row, type State } from './state.js';
 
 /** The steps of the janitor (src/upkeep/tidy-plan.ts decides, janitor.ts acts) and of the relay (src/pipeline/relay.ts). */
 
 /** relay.ts: publishes committed, unsent records of connections without a claim. */
 export function relay(before: State, index: number, world: World, emit: Emit): void {
-  if (!world.rules('relay') || before.claim.held || before.unsent.length === 0) return;
+  if (!world.rules('relay') || before.claim.held || toPublish(before).length === 0) return;
   const step = new Step(before, index, emit);
   const { state, actor } = step;
   takeClaim(state, actor);
-  Object.assign(actor, { job: 'relay', phase: 'publish', store: state.active, revisions: [...state.unsent] });
+  Object.assign(actor, { job: 'relay', phase: 'publish', store: state.active, revisions: toPublish(state) });
   step.emit(() => `claims as relay (epoch ${actor.epoch})`);
 }
 
@@ -43,20 +43,20 @@ function cleanUp(step: Step, world: World, own: Row, isUsed: boolean): void {
   claim(step, world);
   const sus = world.rules('suspect') ? actor.epoch : 0;
   state.rows[actor.rowOf] = { st: isUsed ? 'live' : 'retired', ver: own.ver, sus, due: 0 };
-  toPublish(step);
+  thenPublish(step);
   step.emit(() => `cleans up: the leftover name is ${isUsed ? 'live' : 'retired'} and in doubt`);
 }
 
 function clear(step: Step, world: World, own: Row): void {
   claim(step, world);
   step.state.rows[step.actor.rowOf] = { ...own, sus: 0 };
-  toPublish(step);
+  thenPublish(step);
   step.emit(() => 'takes the retired name out of doubt: nothing can land any more');
 }
 
-function toPublish({ state, actor }: Step): void {
+function thenPublish({ state, actor }: Step): void {
   actor.phase = 'publish';
-  actor.revisions = [...state.unsent];
+  actor.revisions = toPublish(state);
 }
 
 function startDeletion(step: Step, world: World, own: Row): void {
@@ -258,6 +258,6 @@ function commit(step: Step, world: World): void {
     leave(step, `commits what it has done (${after}); the claim stays`);
     return;
   }
-  toPublish(step);
+  thenPublish(step);
   step.emit(() => `commits what it has done: the name is ${row(state, actor.rowOf).st}`);
 }

@@ -25,6 +25,7 @@ export function keyOf(state: State): string {
     state.topic,
     state.faultsLeft,
     state.unsent.length,
+    Number(state.unpublished),
   );
   text += state.status.charAt(0) + (state.claim.held ? 'h' : '-') + writer.epoch(state.claim.epoch);
   text += writer.reference(state.reference);
@@ -37,6 +38,7 @@ export function keyOf(state: State): string {
   for (const outcome of state.inbox) text += outcome.charAt(0) || '-';
   for (const kept of state.kept) text += kept.charAt(0) || '-';
   for (const revision of state.unsent) text += code(revision);
+  text += code(...state.missing);
   return `${text}|${late}|${actors.join('|')}|${state.broken}`;
 }
 

@@ -85,6 +85,8 @@ const NEEDED: Record<Exclude<Rule, 'claim-kept'>, readonly [string, StoreKind, n
   'claim-before-write': ['A|B', 'ssm', 1, /in the store/],
   'epoch-at-commit': ['A|D', 'secrets-manager', 1, /an older state overwrites a newer one/],
   'order-check': ['A|D', 'secrets-manager', 0, /an older state overwrites a newer one/],
+  'overtaken-kept': ['A|D', 'secrets-manager', 1, /revision 1 is never published/],
+  'epoch-at-mark': ['A|D', 'secrets-manager', 1, /last record is revision 1, the newest is 2/],
   relay: ['A|m', 'secrets-manager', 1, /a committed state is never published/],
   'order-of-effects': ['A|D', 'secrets-manager', 1, /acknowledged, and nothing became of it/],
   watermark: ['A,A|B', 'secrets-manager', 1, /acknowledged, and nothing became of it/],

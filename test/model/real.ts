@@ -21,7 +21,7 @@ import {
 import { MASK, type EventOrder } from '../../src/terms.js';
 import type { History } from './history.js';
 import { AT_ONCE } from './commit.js';
-import type { Row, State, Value } from './state.js';
+import { toPublish, type Row, type State, type Value } from './state.js';
 import { testOwnership } from '../harness/ownership.js';
 
 /** Converts the model's states into the code's own data, and back, to compare the code's decisions in every state. */
@@ -31,7 +31,11 @@ export const LATE_MS = 60_000;
 export const GRACE_MS = 86_400_000;
 const KEY = Buffer.alloc(32, 7);
 /** Seals nothing: only decisions are compared. */
-const OPEN_RING = { seal: (text: string): string => text, open: (text: string): string => text };
+const OPEN_RING = {
+  primaryKeyId: '',
+  seal: (text: string): string => text,
+  open: (text: string): string => text,
+};
 
 export function realContext(): PlanContext {
   const config = loadConfig(
@@ -168,7 +172,7 @@ export function realState(
     deadLetters: state.kept.flatMap((kept, other) =>
       kept === '' ? [] : [deadLetter(kept, events[other] as PreparedEvent)],
     ),
-    hasUnsent: state.unsent.length > 0,
+    hasUnsent: toPublish(state).length > 0,
   };
 }
 
@@ -200,6 +204,8 @@ function connectionRow(state: State, appliedOrder: ConnectionRow['appliedOrder']
         : null,
     appliedOrder,
     eventId: null,
+    securedFrom: null,
+    unpublishedSinceMs: state.unpublished ? T0 : null,
     claimOwner: null,
     claimEpoch: 1,
     claimExpiresAtMs: 0,

@@ -19,6 +19,9 @@ export const RULES = {
   'claim-before-write': 'part of 1: a request to the store starts without asking for the claim',
   'epoch-at-commit': 'part of 4: a commit does not ask for its epoch',
   'order-check': 'part of 12: what arrives is taken for the newest',
+  'overtaken-kept':
+    'part of 1: a newer revision takes the place of one that was not published, which gets no row',
+  'epoch-at-mark': 'part of 1: a mark as published does not ask for its epoch',
   relay: 'part of 1: nobody publishes what was committed and not sent',
   'order-of-effects': 'part of 12: the offset is committed before the state',
   watermark: 'part of 12: an offset is committed although a record before it is not finished',

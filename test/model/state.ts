@@ -127,8 +127,12 @@ export interface State {
   kept: ('' | 'waiting' | 'dead')[];
   /** Revisions in the outbox that are not marked as sent. 0 stands for a dead letter. */
   unsent: number[];
+  /** Whether the newest revision, which has no row in the outbox, is not marked as published. */
+  unpublished: boolean;
   /** The revision of the last record in the topic. */
   topic: number;
+  /** Revisions that the topic has never had. */
+  missing: number[];
   active: number;
   /** How many changes of manager may still come. */
   movesLeft: number;
@@ -182,7 +186,9 @@ export function initialState(events: number, options: { faults: number; moves: n
     inbox: Array.from({ length: events }, () => ''),
     kept: Array.from({ length: events }, () => ''),
     unsent: [],
+    unpublished: false,
     topic: 0,
+    missing: [],
     active: 0,
     movesLeft: options.moves,
     late: [],
@@ -204,9 +210,15 @@ export function copyState(state: State): State {
     inbox: [...state.inbox],
     kept: [...state.kept],
     unsent: [...state.unsent],
+    missing: [...state.missing],
     late: [...state.late],
     actors: state.actors.map((actor) => ({ ...actor })),
   };
+}
+
+/** newest.ts, outbox.ts: what is to be published of the connection, in its order. */
+export function toPublish({ unsent, unpublished, revision }: State): number[] {
+  return unpublished ? [...unsent, revision] : [...unsent];
 }
 
 export function row(state: State, store: number): Row {

@@ -10,11 +10,17 @@ export type Answer =
 /** Versions from a token without an epoch, by event: the same token gives the same version. */
 export const TOKEN_IDS = 1_000;
 
+/** Records reach the topic. */
+export function landRecords(state: State, revisions: readonly number[]): void {
+  const last = revisions.at(-1) ?? 0;
+  if (last > 0) state.topic = last;
+  state.missing = state.missing.filter((revision) => !revisions.includes(revision));
+}
+
 /** A request reaches the store. The API pages of both services say what it does; src/secrets-managers/aws-* sends it. */
 export function land(state: State, kind: StoreKind, request: Request): Answer {
   if (request.op === 'send') {
-    const last = request.revisions.at(-1) ?? 0;
-    if (last > 0) state.topic = last;
+    landRecords(state, request.revisions);
     return { kind: 'ok', version: 0 };
   }
   const store = storeOf(state, request.store);

@@ -1,7 +1,7 @@
 import { abandon, commitState, isFresh, mark, retiredRow, suspicion } from './commit.js';
 import { revisionText, type Step, type World } from './moves.js';
 import { row, type Actor, type State } from './state.js';
-import { TOKEN_IDS } from './store.js';
+import { landRecords, TOKEN_IDS } from './store.js';
 
 /**
  * From the claim to the offset: writing, committing, publishing (src/pipeline/event-processor.ts, claim.ts,
@@ -204,8 +204,7 @@ export function publish(step: Step, world: World): void {
     step.emit(() => `sends ${revisionText(actor.revisions)}`);
     return;
   }
-  const last = actor.revisions.at(-1) ?? 0;
-  if (last > 0) state.topic = last;
+  landRecords(state, actor.revisions);
   actor.phase = 'settle';
   step.emit(() => `publishes ${revisionText(actor.revisions)}`);
 }
@@ -226,7 +225,10 @@ export function settle(step: Step, world: World): void {
   const { state, actor } = step;
   const { revisions, after } = actor;
   state.unsent = state.unsent.filter((revision) => !revisions.includes(revision));
-  if (state.claim.epoch === actor.epoch) state.claim.held = false;
+  const isNewest = state.claim.epoch === actor.epoch;
+  if (isNewest) state.claim.held = false;
+  if (revisions.some((revision) => revision > 0) && (isNewest || !world.rules('epoch-at-mark')))
+    state.unpublished = false;
   const hasWaiting = state.kept.includes('waiting') && actor.job === 'event';
   if (actor.plan !== null) actor.phase = 'retire';
   else if (hasWaiting && !world.rules('durable-scan')) actor.phase = 'next';

@@ -25,6 +25,7 @@ export interface ModelRun {
 }
 
 const PROTOCOL = 'test/integration/pipeline/protocol.test.ts';
+const NEWEST = 'test/integration/pipeline/newest.test.ts';
 const ORDER = 'test/components/pipeline/order.test.ts';
 const REUSED_IDS = 'test/integration/pipeline/reused-ids.test.ts';
 const JANITOR = 'test/components/operations/janitor.test.ts';
@@ -213,9 +214,27 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/pipeline/under-claim.ts',
     text: "    const committed = { kind: 'committed', outcome, hasWaiting } as const;\n",
     instead:
-      "    const committed = { kind: 'committed', outcome, hasWaiting } as const;\n    await this.#releases.add({ claim, sentIds: send.map(({ id }) => id) });\n",
+      "    const committed = { kind: 'committed', outcome, hasWaiting } as const;\n    await this.#releases.add({ claim, sentIds: [], isPublished: true });\n",
     tests: [FAILURES],
     model: { rule: 'order-of-effects', history: 'A|D', store: 'secrets-manager', faults: 1 },
+  },
+  {
+    rule: 'overtaken revision kept',
+    without: 'a newer revision takes the place of one that was not published',
+    file: 'src/pipeline/newest.ts',
+    text: 'return { changes: withOvertaken(changes, state, context), newest',
+    instead: 'return { changes, newest',
+    tests: [NEWEST],
+    model: { rule: 'overtaken-kept', history: 'A|D', store: 'secrets-manager', faults: 1 },
+  },
+  {
+    rule: 'epoch at the mark as published',
+    without: 'a mark of an earlier claim counts for a newer revision',
+    file: 'src/database/ledger.ts',
+    text: 'epochs.get(claim.connectionId) === claim.epoch',
+    instead: 'epochs.has(claim.connectionId)',
+    tests: ['test/integration/database/claims.test.ts'],
+    model: { rule: 'epoch-at-mark', history: 'A|D', store: 'secrets-manager', faults: 1 },
   },
   {
     rule: 'relay',

@@ -1,6 +1,6 @@
 import type { Worker } from '../../worker/worker.js';
-import { countElsewhere } from '../../database/find-pending.js';
-import { countSources, countUnsent, endGraceOfSources } from '../../database/migration-sources.js';
+import { countElsewhere, countUnsent } from '../../database/find-pending.js';
+import { countSources, endGraceOfSources } from '../../database/migration-sources.js';
 import type { OperationState } from '../../database/operations.js';
 import { ERROR_CODES } from '../../errors.js';
 import { pause } from '../../pause.js';
@@ -129,7 +129,7 @@ export class Migrate {
     let publishedAtMs = performance.now();
     for (;;) {
       if (publishes && (await worker.relay.run(signal)) > 0) publishedAtMs = performance.now();
-      const unsent = await countUnsent(worker.database);
+      const unsent = await worker.database.run(countUnsent);
       this.#update({ unsent });
       // A process that holds a claim publishes the connection's records itself.
       const isPatient = performance.now() - publishedAtMs < PATIENCE_CLAIMS * claimMs;

@@ -3,7 +3,7 @@ import type { Config } from '../../config.js';
 import {
   connectionsAfter,
   countConnections,
-  isAnyUnsent,
+  isAnyUnpublished,
   type ConnectionFilter,
   type ConnectionHead,
 } from '../../database/connection-pages.js';
@@ -73,10 +73,10 @@ async function run(options: SecuredOptions, database: Database, outlet: Outlet):
   const clock = (): number => performance.now();
   const { claimMs } = claims;
   const ledger = new DatabaseLedger(database, { claimMs, managerEpoch: identity.managerEpoch, clock });
-  const underClaim = new UnderClaim({ ledger, outlet, ring: keys.outbox, clock });
   const contexts = securedContexts(config, identity);
   try {
     const context = await contexts.of(secretsManager.name);
+    const underClaim = new UnderClaim({ ledger, outlet, context, clock });
     const relay = new Relay({ ledger, underClaim, outlet, context });
     const record = request.kind === 'resume' ? request.record : await begin(database, request.filter);
     const parts = { database, underClaim, relay, outlet, contextOf: contexts.of, rings: keys };
@@ -208,7 +208,7 @@ class SecuredRun {
     unopened: Set<string>,
   ): Promise<{ committed: number; busy: readonly ConnectionHead[] }> {
     const contexts = await this.#contexts(page);
-    const sent: string[] = [];
+    const tried: string[] = [];
     const busy: ConnectionHead[] = [];
     const reasons: unknown[] = [];
     let committed = 0;
@@ -219,9 +219,8 @@ class SecuredRun {
           unopened.add(head.id);
           this.#options.logger.warn({ connectionId: head.id, code }, `left out: ${message}`);
         }
-        const send = unsent.opened.filter(({ isJudged }) => isJudged);
-        sent.push(...send.map(({ id }) => id));
-        return { send };
+        tried.push(head.id);
+        return { send: unsent.opened.filter(({ isJudged }) => isJudged) };
       });
       if (done.kind === 'busy') busy.push(head);
       if (done.kind !== 'committed') return;
@@ -230,7 +229,7 @@ class SecuredRun {
     };
     const results = await Promise.allSettled(page.map(publish));
     for (const result of results) if (result.status === 'rejected') reasons.push(result.reason);
-    if (reasons.length > 0) await this.#relayRest(sent, reasons[0]);
+    if (reasons.length > 0) await this.#relayRest(tried, reasons[0]);
     return { committed, busy };
   }
 
@@ -273,7 +272,7 @@ class SecuredRun {
   }
 
   /** After a failed send: waits until the claims expire, then lets the relay send the rest, however long that takes. */
-  async #relayRest(outboxIds: readonly string[], reason: unknown): Promise<void> {
+  async #relayRest(connectionIds: readonly string[], reason: unknown): Promise<void> {
     const { signal, logger } = this.#options;
     let failure: unknown = reason;
     for (let delayMs = FIRST_DELAY_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)) {
@@ -282,7 +281,7 @@ class SecuredRun {
       await pause(delayMs, signal);
       try {
         while (!signal.aborted && (await this.#parts.relay.run(signal)) > 0);
-        if (!(await isAnyUnsent(this.#parts.database, outboxIds))) return;
+        if (!(await isAnyUnpublished(this.#parts.database, connectionIds))) return;
       } catch (error) {
         failure = error;
       }

@@ -80,7 +80,12 @@ async function repair(
   const deadLetters: DeadLetterHead[] = [];
   const contexts = securedContexts(config, opened.identity);
   try {
-    const byManager = repairers(config, opened, contexts, (letters) => void deadLetters.push(...letters));
+    const byManager = await repairers(
+      config,
+      opened,
+      contexts,
+      (letters) => void deadLetters.push(...letters),
+    );
     await repairAll(report, byManager, wish, signal);
   } finally {
     await contexts.close();
@@ -171,12 +176,12 @@ async function openManager(
 }
 
 /** One repairer for each manager that stores its secrets outside of the database. */
-function repairers(
+async function repairers(
   config: Config<'keys'>,
   { parts: { database, managers }, identity, limits }: OpenedVerification,
   contexts: ReturnType<typeof securedContexts>,
   onDeadLetters: (letters: readonly DeadLetterHead[]) => void,
-): ReadonlyMap<ManagerName, Repairer> {
+): Promise<ReadonlyMap<ManagerName, Repairer>> {
   const { claims, rules, keys } = config;
   const clock = (): number => performance.now();
   const { claimMs, storeTimeoutMs } = claims;
@@ -184,7 +189,8 @@ function repairers(
     ...{ claimMs, managerEpoch: identity.managerEpoch, clock, onDeadLetters },
   });
   const guard = new ClaimGuard({ gateOf: (name) => limits.of(name), ledger, clock, storeTimeoutMs });
-  const underClaim = new UnderClaim({ ledger, outlet: null, ring: keys.outbox, clock });
+  const context = await contexts.of(identity.activeManager);
+  const underClaim = new UnderClaim({ ledger, outlet: null, context, clock });
   const graceMs = rules.deletionGraceSeconds * 1_000;
   const actor = operatorName(config);
   return new Map(

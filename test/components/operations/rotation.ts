@@ -27,7 +27,7 @@ export type Settings = Readonly<Record<string, string>>;
 
 /** What a rotation is not to change. */
 const REST = [
-  'SELECT id, state, revision, operation, entity, applied_order, updated_at_ms FROM connection ORDER BY id',
+  'SELECT id, state, revision, operation, entity, applied_order, secured_from, unpublished_since_ms, updated_at_ms FROM connection ORDER BY id',
   'SELECT connection_id, path, holds, owned, fingerprint, reference_hash, secret_id, set_order FROM secret_reference ORDER BY connection_id, path',
   'SELECT secret_id, state, version FROM stored_secret ORDER BY secret_id',
   'SELECT event_hash, outcome FROM inbox ORDER BY event_hash',

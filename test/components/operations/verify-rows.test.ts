@@ -70,9 +70,11 @@ describe('verify: what the database says by itself', () => {
   });
 
   it('an event that is not published is named after a while', async () => {
-    await world.bench.change(`UPDATE outbox SET sent_at_ms = NULL WHERE connection_id = '${OTHER}'`);
+    await world.bench.change(
+      `UPDATE connection SET unpublished_since_ms = updated_at_ms WHERE id = '${OTHER}'`,
+    );
     expect(await world.verify()).toMatchObject({ code: 0 });
-    await world.bench.change('UPDATE outbox SET created_at_ms = 1000');
+    await world.bench.change(`UPDATE connection SET unpublished_since_ms = 1000 WHERE id = '${OTHER}'`);
     const { code, answer } = await world.verify();
     expect({ code, findings: answer?.findings }).toMatchObject({
       code: 1,

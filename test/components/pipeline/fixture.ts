@@ -187,7 +187,7 @@ export class Bench {
     const guard = new ClaimGuard({ gateOf, ledger, clock, storeTimeoutMs: STORE_TIMEOUT_MS });
     const unpublished: string[] = [];
     const onUnpublished = ({ code }: WorkerError): void => void unpublished.push(code);
-    const underClaim = new UnderClaim({ ledger, outlet, ring: config.keys.outbox, clock, onUnpublished });
+    const underClaim = new UnderClaim({ ledger, outlet, context, clock, onUnpublished });
     const handled: HandledRecord[] = [];
     const failures: unknown[] = [];
     const pipeline = new Pipeline({

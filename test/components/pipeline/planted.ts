@@ -1,8 +1,8 @@
-import { IsNull } from 'typeorm';
+import { IsNull, Not } from 'typeorm';
 import type { Database } from '../../../src/database/database.js';
 import { toSealed } from '../../../src/fernet/index.js';
 import type { PlanContext } from '../../../src/pipeline/context.js';
-import { outgoingRecord } from '../../../src/pipeline/outbox.js';
+import { outboxRow, outgoingRecord, securedRecord } from '../../../src/pipeline/outbox.js';
 import { referenceRow } from '../../../src/pipeline/references.js';
 import { eventRecord } from './events.js';
 
@@ -26,9 +26,24 @@ export async function plantReference(
   });
 }
 
-/** Every unsent record as 0.1 wrote it: under FERNET_KEY itself, and with nothing but these members. */
+/**
+ * Every unsent record as 0.1 wrote it: each in a row of its own, under FERNET_KEY itself, and with nothing but these
+ * members.
+ */
 export async function unsentOfEarlierVersion({ database, context }: Planter): Promise<void> {
   await database.run(async ({ manager, tables }) => {
+    for (const row of await manager.findBy(tables.connection, { unpublishedSinceMs: Not(IsNull()) })) {
+      const { id: connectionId, revision } = row;
+      const references = await manager.findBy(tables.reference, { connectionId });
+      const record = securedRecord(row, references, [], context);
+      const place = { connectionId, revision, nowMs: row.updatedAtMs };
+      await manager.insert(tables.outbox, outboxRow(record, place, context.rings.outbox));
+    }
+    await manager
+      .createQueryBuilder()
+      .update(tables.connection)
+      .set({ unpublishedSinceMs: null, securedFrom: null })
+      .execute();
     const rows = await manager.findBy(tables.outbox, { sentAtMs: IsNull() });
     for (const row of rows) {
       const { stream, key, value, headers } = outgoingRecord(row, context.rings.outbox);

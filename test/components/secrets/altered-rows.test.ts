@@ -135,8 +135,7 @@ describe('a row that somebody else has changed goes out by no way, and is found'
       const { bench, env } = await open(manager);
       await change(bench);
       const { context, ledger } = bench.worker;
-      const { outbox: ring } = context.rings;
-      const underClaim = new UnderClaim({ ledger, outlet: null, ring, clock: () => performance.now() });
+      const underClaim = new UnderClaim({ ledger, outlet: null, context, clock: () => performance.now() });
       for (const id of victims) {
         await bench.handle(eventRecord({ id, name: NAMES[id] ?? '', password: MASKED, at: 2 }));
         expect(bench.last).toMatchObject({ outcome: 'refused', code: 'REFERENCE_ALTERED' });

@@ -238,7 +238,7 @@ export class Bench {
     const gateOf = () => ({ acquire: () => Promise.resolve() });
     return new Janitor({
       ledger,
-      underClaim: new UnderClaim({ ledger, outlet: this.outlet, ring: context.rings.outbox, clock }),
+      underClaim: new UnderClaim({ ledger, outlet: this.outlet, context, clock }),
       managers: this.worker.managers,
       guard: new ClaimGuard({ gateOf, ledger, clock, storeTimeoutMs: 1_000 }),
       rules: context.rules,

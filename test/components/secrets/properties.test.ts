@@ -178,7 +178,7 @@ function pipelineOf(catalogue: Catalogue, byName: CatalogueOptions['byName']): P
     clock,
     storeTimeoutMs: 1_000,
   });
-  const underClaim = new UnderClaim({ ledger, outlet: bench.outlet, ring: context.rings.outbox, clock });
+  const underClaim = new UnderClaim({ ledger, outlet: bench.outlet, context, clock });
   return new Pipeline({
     topics: {
       created: 'connection.created',

@@ -13,6 +13,11 @@ const TWICE_IN_INBOX = `CREATE TABLE other AS SELECT * FROM inbox; DROP TABLE in
   ALTER TABLE other RENAME TO inbox; INSERT INTO inbox SELECT * FROM inbox WHERE event_id = 'event-soft-2'`;
 const VALUE_IN_BASE64 = Buffer.from(`12${VALUE}34`).toString('base64');
 
+/** A row of the outbox as a newer revision leaves it. */
+const overtaken = (revision: number, sentAtMs = '1'): string =>
+  `INSERT INTO outbox (id, connection_id, stream, revision, payload, created_at_ms, sent_at_ms)
+   VALUES ('overtaken', 'changed', 'secured', ${revision}, '', 1, ${sentAtMs})`;
+
 /** What is broken, and the least that has to be said of it. */
 export const DAMAGES: readonly (readonly [string, Invariant, string, Damage])[] = [
   ['a connection is gone', 1, 'connection-missing', sql(`DELETE FROM connection WHERE id = 'soft'`)],
@@ -136,22 +141,18 @@ export const DAMAGES: readonly (readonly [string, Invariant, string, Damage])[] 
   [
     'a record was never published',
     3,
-    'outbox-unsent',
-    sql(`UPDATE outbox SET sent_at_ms = NULL WHERE connection_id = 'soft'`),
+    'newest-unpublished',
+    sql(`UPDATE connection SET unpublished_since_ms = 1 WHERE id = 'soft'`),
   ],
-  [
-    'the outbox has a gap',
-    3,
-    'outbox-gap',
-    sql(`DELETE FROM outbox WHERE connection_id = 'changed' AND revision = 2`),
-  ],
+  ['an overtaken record was never published', 3, 'outbox-unsent', sql(overtaken(1, 'NULL'))],
   [
     'the outbox has a revision twice',
     3,
     'outbox-twice',
-    sql(`UPDATE outbox SET revision = 3 WHERE connection_id = 'changed' AND revision = 2`),
+    sql(`${overtaken(1)}; ${overtaken(1).replace("'overtaken'", "'again'")}`),
   ],
-  ['the row is ahead', 3, 'outbox-newest', sql(`UPDATE connection SET revision = 9 WHERE id = 'changed'`)],
+  ['the outbox has the newest revision', 3, 'outbox-newest', sql(overtaken(4))],
+  ['the row is ahead', 3, 'topic-gap', sql(`UPDATE connection SET revision = 9 WHERE id = 'changed'`)],
   [
     'the topic has a gap',
     3,

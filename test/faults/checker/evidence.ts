@@ -5,6 +5,8 @@ export interface ConnectionEvidence {
   readonly state: string;
   readonly version: number | null;
   readonly revision: number;
+  /** Whether that revision is marked as published. */
+  readonly isPublished: boolean;
   readonly manager: string | null;
   readonly entity: unknown;
   /** Of the newest event applied; null while nothing is. */

@@ -90,6 +90,7 @@ function connection(row: Row) {
     state: String(row['state']),
     version: row['version'] === null ? null : Number(row['version']),
     revision: Number(row['revision']),
+    isPublished: row['unpublished_since_ms'] === null,
     manager: textOrNull(row['manager']),
     entity: jsonOrNull(row['entity']),
     orderTimestampMs: order?.timestampMs ?? null,

@@ -1,4 +1,4 @@
-import { queryDatabase } from '../../harness/index.js';
+import { queryDatabase, UNSENT } from '../../harness/index.js';
 import { offsetsOf } from './gather.js';
 import { account } from './judge-counts.js';
 import { inboxRow, missed } from './read-database.js';
@@ -6,7 +6,7 @@ import type { CheckInput } from './types.js';
 
 /** What the database counts of each. */
 const COUNTS = {
-  'records not published': 'SELECT COUNT(*) FROM outbox WHERE sent_at_ms IS NULL',
+  'records not published': `SELECT COUNT(*) FROM (${UNSENT}) AS unsent`,
   'events waiting': `SELECT COUNT(*) FROM dead_letter WHERE state = 'waiting' OR next_attempt_at_ms IS NOT NULL`,
   'names being written': `SELECT COUNT(*) FROM stored_secret WHERE state = 'writing'`,
   'names in doubt': 'SELECT COUNT(*) FROM stored_secret WHERE suspect_until_ms IS NOT NULL',

@@ -155,7 +155,9 @@ async function hookDatabase() {
     tasks: tasksOf(requests),
   }));
   around(DatabaseLedger.prototype, 'settle', 'settle', ([requests]) => ({
-    decisions: new Set(requests.some(({ sentIds }) => sentIds.length > 0) ? ['sent'] : []),
+    decisions: new Set(
+      requests.some(({ sentIds, isPublished }) => isPublished || sentIds.length > 0) ? ['sent'] : [],
+    ),
     tasks: tasksOf(requests),
   }));
   around(DatabaseLedger.prototype, 'keep', 'keep');
@@ -191,7 +193,16 @@ function watched(request, decisions) {
 }
 
 function notesOf(about) {
-  const { deletions = [], repairs = [], writes = [], deadLetters, connection, stored, outbox } = about ?? {};
+  const {
+    deletions = [],
+    repairs = [],
+    writes = [],
+    deadLetters,
+    connection,
+    stored,
+    secured,
+    outbox,
+  } = about ?? {};
   const notes = [];
   if (deletions.length > 0) notes.push('deletion');
   if (repairs.length > 0) notes.push('repair');
@@ -201,7 +212,7 @@ function notesOf(about) {
   if (stored?.update?.some(({ state }) => state === 'deleted')) notes.push('deleted');
   if (stored?.update?.some(({ state, suspectUntilMs }) => state === 'live' && suspectUntilMs === null))
     notes.push('repaired');
-  if (outbox?.length > 0) notes.push('outbox');
+  if (secured !== undefined || outbox?.length > 0) notes.push('outbox');
   for (const { state } of deadLetters?.set ?? []) notes.push(state);
   return notes;
 }
@@ -318,7 +329,7 @@ function statement(text, run) {
   const isCommit = text.length < 24 && text.includes('COMMIT');
   const isTable = step === 'migrate' && /CREATE (TABLE|INDEX)|ADD INDEX/.test(text);
   // PostgreSQL marks and releases by one statement, a transaction of its own. Its bytes go out when this turn ends.
-  const isWhole = step === 'settle' && text.includes('released AS');
+  const isWhole = step === 'settle' && text.includes('own AS');
   if (isCommit || isWhole) reach(step, 'in');
   if (isTable) reach('table', 'before');
   const result = run();

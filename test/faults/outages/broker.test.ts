@@ -11,6 +11,7 @@ import {
   untilReady,
   waitFor,
   type PartHandle,
+  UNSENT,
 } from '../../harness/index.js';
 import { startAwsStandin, type AwsStandin } from '../../harness/aws-standin/index.js';
 import { Calm, PATIENCE_MS, Rig, secretIdOf } from './rig.js';
@@ -109,7 +110,7 @@ describeWithOwn(['kafka'], 'the broker fails', () => {
     await broker.kill();
     // Committed, and not to be published.
     await rig.applied(name);
-    expect(await rig.query('SELECT id FROM outbox WHERE sent_at_ms IS NULL')).toHaveLength(1);
+    expect(await rig.query(UNSENT)).toHaveLength(1);
     const more = freshName('later');
     await broker.start();
     await rig.publish(more, { partition: 1 });

@@ -87,7 +87,7 @@ function describeEngine(engine: Engine, kafka: string): void {
     'a connection cut in COMMIT, %s it took effect: applied once',
     async (when) => {
       const name = freshName('cut');
-      const cut = proxy.cutCommit(/INSERT INTO .outbox./, when);
+      const cut = proxy.cutCommit(/INSERT INTO .secret_reference./, when);
       const password = await rig.publish(name);
       await cut;
       await rig.applied(name);

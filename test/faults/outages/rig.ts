@@ -18,6 +18,7 @@ import {
   urlOf,
   waitFor,
   type TestProcess,
+  UNSENT,
 } from '../../harness/index.js';
 
 /** Long enough for a machine that does other things as well, short enough for a test. */
@@ -174,13 +175,10 @@ export class Rig {
    */
   async expectNothingLost(): Promise<void> {
     for (const name of this.#newest.keys()) await this.applied(name);
-    await waitFor(
-      async () => (await this.query('SELECT id FROM outbox WHERE sent_at_ms IS NULL')).length === 0,
-      {
-        what: 'nothing unsent',
-        timeoutMs: PATIENCE_MS,
-      },
-    );
+    await waitFor(async () => (await this.query(UNSENT)).length === 0, {
+      what: 'nothing unsent',
+      timeoutMs: PATIENCE_MS,
+    });
     const outcomes = await this.query('SELECT outcome FROM inbox');
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(Array(this.#sent).fill('applied'));
     const records = await readAll(this.world.topics.secured, { brokers: this.brokers });

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { PROJECT_DIR, queryDatabase } from '../../harness/index.js';
+import { PROJECT_DIR, queryDatabase, UNSENT } from '../../harness/index.js';
 import {
   describeViolations,
   gather,
@@ -247,7 +247,7 @@ function storyOf(
 }
 
 async function countRows(url: string): Promise<string> {
-  const sql = `SELECT (SELECT COUNT(*) FROM inbox) AS done, (SELECT COUNT(*) FROM outbox WHERE sent_at_ms IS NULL) AS unsent,
+  const sql = `SELECT (SELECT COUNT(*) FROM inbox) AS done, (SELECT COUNT(*) FROM (${UNSENT}) AS waiting) AS unsent,
     (SELECT COUNT(*) FROM dead_letter) AS kept, (SELECT COUNT(*) FROM stored_secret WHERE suspect_until_ms IS NOT NULL) AS doubt`;
   const [row] = await queryDatabase({ url }, sql);
   const count = (name: string): number => Number(row?.[name]);

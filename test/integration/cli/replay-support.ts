@@ -137,12 +137,13 @@ export function changeRows({ database }: ReplayWorld, sql: string): void {
   file.close();
 }
 
-/** What was published of these connections counts as unsent, sealed with a key that nobody has any more. */
+/** An earlier version has left a record of these connections unsent, sealed with a key that nobody has any more. */
 export function loseKeyOfSent(world: ReplayWorld, numbers: readonly number[]): void {
   const token = KeyRing.parse('FERNET_KEY', generateKey()).seal('{}');
   const ids = numbers.map((number) => `'${connectionId(number)}'`).join();
   changeRows(
     world,
-    `UPDATE outbox SET sent_at_ms = NULL, payload = 'fernet:${token}' WHERE connection_id IN (${ids})`,
+    `INSERT INTO outbox (id, connection_id, stream, revision, payload, created_at_ms)
+     SELECT 'lost-' || id, id, 'secured', revision, 'fernet:${token}', 1 FROM connection WHERE id IN (${ids})`,
   );
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { Group } from '../../../src/pipeline/group.js';
-import type { CommitRequest, CommitResult } from '../../../src/pipeline/ledger.js';
-import { waitFor } from '../../harness/index.js';
+import type { CommitRequest, CommitResult, LockedState } from '../../../src/pipeline/ledger.js';
+import { queryDatabase, waitFor } from '../../harness/index.js';
 import {
   applied,
   claimOf,
@@ -25,7 +25,7 @@ describeEngines('claims', (engine) => {
     expect(busy).toMatchObject({ kind: 'busy' });
     expect(busy.kind === 'busy' && busy.waitMs).toBeGreaterThan(14_000);
     expect(busy.kind === 'busy' && busy.waitMs).toBeLessThanOrEqual(15_000);
-    await ledger.settle([{ claim, sentIds: [] }]);
+    await ledger.settle([{ claim, sentIds: [], isPublished: false }]);
     expect(claimOf(await claimOne(ledger, 'c')).epoch).toBe(claim.epoch + 1);
   });
 
@@ -75,7 +75,7 @@ describeEngines('claims', (engine) => {
     const old = claimOf(await claimOne(ledger, 'c'));
     await execute(database, EXPIRE);
     const current = claimOf(await claimOne(ledger, 'c'));
-    await ledger.settle([{ claim: old, sentIds: [] }]);
+    await ledger.settle([{ claim: old, sentIds: [], isPublished: false }]);
     expect(await claimOne(ledger, 'c')).toMatchObject({ kind: 'busy' });
     expect(await ledger.renew(old)).toBeNull();
     await execute(database, EXPIRE);
@@ -83,6 +83,25 @@ describeEngines('claims', (engine) => {
     expect(renewed?.deadlineMs).toBeGreaterThan(current.deadlineMs);
     expect(renewed?.epoch).toBe(current.epoch);
     expect(await claimOne(ledger, 'c')).toMatchObject({ kind: 'busy' });
+  });
+
+  it('settle marks the newest revision as published under its own epoch only', async () => {
+    const { ledger, database, url } = await openLedger(engine);
+    const unpublished = (state: LockedState) => ({
+      connection: connectionRow(state, { unpublishedSinceMs: state.nowMs }),
+    });
+    const since = async (): Promise<unknown> =>
+      (await queryDatabase({ url }, 'SELECT unpublished_since_ms AS since FROM connection'))[0]?.['since'];
+    const old = claimOf(await claimOne(ledger, 'c', unpublished));
+    await execute(database, EXPIRE);
+    const current = claimOf(await claimOne(ledger, 'c', unpublished));
+    await ledger.settle([{ claim: old, sentIds: [], isPublished: true }]);
+    expect(await since()).not.toBeNull();
+    await execute(database, EXPIRE);
+    expect(await ledger.unsent(10)).toEqual({ connectionIds: ['c'], rows: [] });
+    await ledger.settle([{ claim: current, sentIds: [], isPublished: true }]);
+    expect(await since()).toBeNull();
+    expect(await ledger.unsent(10)).toEqual({ connectionIds: [], rows: [] });
   });
 
   it('in one group each connection is claimed once, and a poisonous one harms only itself', async () => {

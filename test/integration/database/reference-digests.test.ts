@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Database } from '../../../src/database/database.js';
 import { DatabaseLedger } from '../../../src/database/ledger.js';
+import { lockManagerEpoch } from '../../../src/database/manager-epoch.js';
 import { fillDigests } from '../../../src/database/reference-digests.js';
 import type { ReferenceRow } from '../../../src/database/rows.js';
 import { migrateSchema, revertSchema } from '../../../src/database/schema.js';
@@ -17,7 +18,7 @@ const ALTERED = 7;
 async function upgraded(url: string): Promise<{ database: Database; ledger: DatabaseLedger }> {
   const database = await openDatabase(url);
   await migrateSchema(database);
-  const { fingerprintKey, managerEpoch } = await loadIdentity(database, keys, 'in-memory');
+  const { fingerprintKey } = await loadIdentity(database, keys, 'in-memory');
   const rows = Array.from({ length: ROWS }, (_, index) =>
     referenceRow(
       {
@@ -38,9 +39,10 @@ async function upgraded(url: string): Promise<{ database: Database; ledger: Data
   // Whatever has come after it goes first.
   while ((await revertSchema(database, keys)) !== 'ReferenceDigest1791000300000');
   await migrateSchema(database);
+  const managerEpoch = await database.transaction((tx) => lockManagerEpoch(tx));
   const ledger = new DatabaseLedger(database, {
     claimMs: 15_000,
-    managerEpoch: managerEpoch + 1,
+    managerEpoch,
     clock: () => performance.now(),
   });
   return { database, ledger };

@@ -30,7 +30,9 @@ describeEngines('what is stored', (engine) => {
     const [seen] = await ledger.claim([claimRequest('c', () => ({ kind: 'later', waitMs: 1 }))]);
     expect(seen?.kind).toBe('busy');
     const found: unknown[] = [];
-    await ledger.settle([{ claim: { connectionId: 'c', owner: '', epoch: 1, deadlineMs: 0 }, sentIds: [] }]);
+    await ledger.settle([
+      { claim: { connectionId: 'c', owner: '', epoch: 1, deadlineMs: 0 }, sentIds: [], isPublished: false },
+    ]);
     await ledger.claim([
       claimRequest('c', ({ connection, references }) => {
         found.push(connection.name, connection.entity, references[0]?.path, references[0]?.sealed);

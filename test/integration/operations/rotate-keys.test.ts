@@ -43,7 +43,7 @@ function rotationOn(engine: DatabaseEngine): void {
     expect(placesOf(preview.report)).toMatchObject({
       secret_reference: { current: 0, old: 2, unknown: 0 },
       dead_letter: { keys: 'DEAD_LETTER_FERNET_KEY', current: 0, old: 2, unknown: 0 },
-      outbox: { current: 0, old: 4, unknown: 0 },
+      outbox: { current: 0, old: 1, unknown: 0 },
       'local vault': { current: 0, old: 4, unknown: 0 },
       setting: { current: 0, old: 2, unknown: 0 },
     });
@@ -56,7 +56,7 @@ function rotationOn(engine: DatabaseEngine): void {
     expect(placesOf(report)).toMatchObject({
       secret_reference: { rotated: 2, current: 2, old: 0, unknown: 0 },
       dead_letter: { rotated: 2, current: 2, old: 0, unknown: 0 },
-      outbox: { rotated: 4, current: 4, old: 0, unknown: 0 },
+      outbox: { rotated: 1, current: 1, old: 0, unknown: 0 },
       'local vault': { rotated: 4, current: 4, old: 0, unknown: 0 },
       'connection.secured': { rotated: 0, old: 0 },
       setting: { rotated: 2, current: 2, old: 0, unknown: 0 },

@@ -8,6 +8,7 @@ import { republish } from '../../../src/operations/republish.js';
 import { referenceRow } from '../../../src/pipeline/references.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import type { Json } from '../../../src/terms.js';
+import { UNSENT } from '../../harness/index.js';
 import { describeEngines } from '../database/support.js';
 import {
   CONNECTION,
@@ -115,16 +116,15 @@ describe('a record that an earlier version has left unsent', () => {
       expect(await codeOf(worker.handle(event))).toBe('BROKER_UNAVAILABLE');
       await bench.expireClaims();
     }
+    await unsentOfEarlierVersion(worker);
     await worker.database.run(async ({ manager, tables }) => {
       const row = await manager.findOneByOrFail(tables.reference, { connectionId: OTHER });
       const content = { holds: 'reference', secretId, owned: false, fingerprint: null } as const;
       const rings = { database: sealer ?? worker.context.rings.database };
       await manager.save(tables.reference, referenceRow({ ...row, content }, { ...worker.context, rings }));
     });
-    await unsentOfEarlierVersion(worker);
     return { bench, worker, published: () => bench.topics.securedOf(OTHER).slice(before) };
   };
-  const unsent = 'SELECT id FROM outbox WHERE sent_at_ms IS NULL';
 
   it.each([
     [PASSWORD_ID, 'REFERENCE_FOREIGN'],
@@ -133,7 +133,7 @@ describe('a record that an earlier version has left unsent', () => {
     const { bench, worker, published } = await left(secretId);
     expect(await worker.relay.run(SIGNAL)).toBe(0);
     expect(published()).toEqual([]);
-    expect(await bench.query(unsent)).toEqual([]);
+    expect(await bench.query(UNSENT)).toEqual([]);
     const audit = await bench.query(`SELECT connection_id, detail FROM audit WHERE action = 'refuse'`);
     expect(audit).toEqual([{ connection_id: OTHER, detail: code }]);
     expect(worker.unpublished).toEqual([code]);
@@ -142,7 +142,7 @@ describe('a record that an earlier version has left unsent', () => {
     await again.worker.handle(eventRecord({ ...OTHERS, password: 'MARK-b', at: 4 }));
     expect(again.published().map(({ revision }) => revision)).toEqual([4]);
     expect(await again.worker.relay.run(SIGNAL)).toBe(0);
-    expect(await again.bench.query(unsent)).toEqual([]);
+    expect(await again.bench.query(UNSENT)).toEqual([]);
     expect(again.published()).toHaveLength(1);
   });
 
@@ -150,7 +150,7 @@ describe('a record that an earlier version has left unsent', () => {
     const { bench, worker, published } = await left('/team-a/planted');
     expect(await worker.relay.run(SIGNAL)).toBe(1);
     expect(published().map(({ revision }) => revision)).toEqual([3]);
-    expect(await bench.query(unsent)).toEqual([]);
+    expect(await bench.query(UNSENT)).toEqual([]);
     expect(await bench.query(`SELECT id FROM audit WHERE action = 'refuse'`)).toEqual([]);
   });
 
@@ -159,7 +159,7 @@ describe('a record that an earlier version has left unsent', () => {
     expect(await worker.relay.run(SIGNAL)).toBe(0);
     expect(worker.unpublished).toEqual(['REFERENCE_NOT_OPENED']);
     expect(published()).toEqual([]);
-    expect(await bench.query(unsent)).toHaveLength(2);
+    expect(await bench.query(UNSENT)).toHaveLength(2);
   });
 });
 

@@ -9,6 +9,7 @@ import {
   runCli,
   startCli,
   waitFor,
+  UNSENT,
 } from '../../harness/index.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
 import { changeEvent, MARKER } from '../../components/cli/support.js';
@@ -90,7 +91,7 @@ describeWith(['kafka', 'postgres'], 'replay --secured', ({ kafka }) => {
     await publishEvents(world.topics.updated, [{ number: 1, at: 1 }]);
     await runReplay(world, '--topic', world.topics.updated);
     expect((await securedOf(world)).at(-1)).toMatchObject({ revision: 3, operation: 'updated' });
-    expect(await rowsOf(world, 'SELECT id FROM outbox WHERE sent_at_ms IS NULL')).toEqual([]);
+    expect(await rowsOf(world, UNSENT)).toEqual([]);
     await standin.close();
   });
 

@@ -56,7 +56,7 @@ async function claimedBy({ worker }: Bench, claimMs: number) {
       const references = { set: state.references, removePathHashes: [] };
       const changes = { connection: state.connection, references };
       const [done] = await ledger.commit([{ claim, changes }]);
-      if (done != null) await ledger.settle([{ claim, sentIds: [] }]);
+      if (done != null) await ledger.settle([{ claim, sentIds: [], isPublished: false }]);
       return done != null;
     },
   };

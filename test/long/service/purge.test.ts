@@ -121,8 +121,7 @@ describeWith(['kafka', 'postgres'], 'PURGE_SOURCE=secured', ({ kafka }) => {
     const later = Date.now() + 1_000_000;
     await queryDatabase(
       database,
-      `INSERT INTO outbox (id, connection_id, stream, revision, payload, created_at_ms)
-       SELECT 'unsent', connection_id, stream, revision, payload, 1 FROM outbox LIMIT 1`,
+      `UPDATE connection SET unpublished_since_ms = 1 WHERE id = (SELECT MIN(id) FROM connection)`,
     );
     await queryDatabase(
       database,
@@ -136,7 +135,7 @@ describeWith(['kafka', 'postgres'], 'PURGE_SOURCE=secured', ({ kafka }) => {
       `INSERT INTO operation (id, kind, state, parameters, progress, created_at_ms, updated_at_ms)
        VALUES ('reads', 'replay', 'running', '{}', '{}', 0, ${later}0)`,
     );
-    await queryDatabase(database, "DELETE FROM outbox WHERE id = 'unsent'");
+    await queryDatabase(database, 'UPDATE connection SET unpublished_since_ms = NULL');
     await worker.waitForLine('a replay reads them', { timeoutMs: 90_000 });
     expect(await lowOf(world, created)).toBe(0);
     await queryDatabase(database, "DELETE FROM operation WHERE id = 'reads'");
