@@ -47,7 +47,7 @@ describeWith(['kafka'], 'the Kafka of this run', ({ kafka }) => {
     ]);
   });
 
-  it('gives nothing of an empty topic and creates none by itself', async () => {
+  it('reads nothing from an empty topic and creates no topic by itself', async () => {
     const topic = freshName('topic');
     await createTopics([topic]);
     expect(await readAll(topic)).toEqual([]);
@@ -78,7 +78,7 @@ for (const [part, engine] of SERVERS) {
 }
 
 describeWith(['moto'], 'the moto of this run', () => {
-  it('keeps secrets and parameters', async () => {
+  it('stores secrets and parameters', async () => {
     const { secretsManager, ssm } = awsClients();
     const name = freshName('/harness/secret');
     await secretsManager.send(new CreateSecretCommand({ Name: name, SecretString: 'one' }));

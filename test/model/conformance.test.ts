@@ -63,7 +63,7 @@ const WORDS: Record<Decision['kind'], string> = {
   later: 'later',
 };
 
-describe('the model decides as the code does, in every state that it meets', () => {
+describe('the model decides as the code does, in every state of the exploration', () => {
   it.each(HISTORIES)(
     '%s',
     (text) => {
@@ -228,8 +228,8 @@ describe('the model tidies as the code does, whatever state a secret is in', () 
   });
 });
 
-describe('a repair is marked anew in the transaction that claims, before its request can be on its way', () => {
-  it('so that a repair whose process dies is looked at again when its request can no longer land', async () => {
+describe('the transaction that claims renews the mark of a repair, before the request is sent', () => {
+  it('a repair whose process dies is looked at again when its request can no longer land', async () => {
     const state = initialState(2, { faults: 0, moves: 0 });
     Object.assign(state, { applied: 1, status: 'live', rows: [{ st: 'live', ver: 3, sus: 1, due: 0 }] });
     state.reference = { order: 1, value: 'A', store: 0 };

@@ -93,7 +93,7 @@ const NEEDED: Record<Exclude<Rule, 'claim-kept'>, readonly [string, StoreKind, n
   'repair-marked': ['A|B', 'ssm', 2, /the store holds A/],
 };
 
-describe('without a rule there is a counter-example', () => {
+describe('there is a counter-example for each missing rule', () => {
   it.each(Object.entries(NEEDED))(
     '%s',
     (rule, [history, store, faults, violation]) => {
@@ -105,7 +105,7 @@ describe('without a rule there is a counter-example', () => {
     TIMEOUT_MS,
   );
 
-  it('every rule is tried, but for one that others stand in for', () => {
+  it('every rule is tried, except for one that other rules cover', () => {
     expect([...Object.keys(NEEDED), 'claim-kept'].sort()).toEqual([...RULE_NAMES].sort());
   });
 

@@ -313,7 +313,7 @@ describe('for a process that ends afterwards', () => {
     expect(await finish(bench)).toEqual({ isInDoubt: false, waits: [] });
   });
 
-  it('what the store refuses is left in doubt, and holds nobody up', async () => {
+  it('leaves in doubt what the store refuses, and does not wait for it', async () => {
     const { bench, aws } = await openAwsBench('managed-aws', SHORT);
     await bench.handle(eventRecord({ password: 'MARK-a' }));
     await bench.change('UPDATE stored_secret SET suspect_until_ms = 1');
@@ -324,7 +324,7 @@ describe('for a process that ends afterwards', () => {
     expect(await finish(bench)).toEqual({ isInDoubt: false, waits: [] });
   });
 
-  it('a claim that runs out is waited for, then the time in which its requests may land', async () => {
+  it('waits until a claim expires, and then until its requests can no longer land', async () => {
     const world = await openAwsBench('managed-aws', SHORT);
     const { bench } = world;
     await unanswered(world);
@@ -336,7 +336,7 @@ describe('for a process that ends afterwards', () => {
     expect(await finished).toEqual({ isInDoubt: true, waits: [expect.closeTo(CLAIM_MS - 500, -3)] });
   });
 
-  it('what others begin meanwhile is theirs', async () => {
+  it('leaves alone what other processes begin meanwhile', async () => {
     const world = await openAwsBench('managed-aws', SHORT);
     const { bench } = world;
     await unanswered(world);

@@ -25,8 +25,8 @@ async function unanswered(
   await bench.expireClaims();
 }
 
-describe.each(MANAGERS)('what a claim that ran out has left in %s', (manager) => {
-  it.each([true, false])('a new name (landed: %s) is retired, and gone after the grace', async (lands) => {
+describe.each(MANAGERS)('what an expired claim has left in %s', (manager) => {
+  it.each([true, false])('retires a new name (landed: %s) and deletes it after the grace', async (lands) => {
     const world = await open(manager);
     const { bench, aws } = world;
     await unanswered(world, CREATE[manager], lands, { password: 'MARK-a' });
@@ -42,7 +42,7 @@ describe.each(MANAGERS)('what a claim that ran out has left in %s', (manager) =>
     expect(inStore(aws, PASSWORD_ID)?.scheduledForDeletion ?? true).toBe(true);
   });
 
-  it('a change that landed uncommitted is taken back: the recorded version is current again', async () => {
+  it('undoes a change that landed uncommitted: the recorded version is current again', async () => {
     const world = await open(manager);
     const { bench, aws } = world;
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
@@ -63,8 +63,8 @@ describe.each(MANAGERS)('what a claim that ran out has left in %s', (manager) =>
   });
 });
 
-describe.each(MANAGERS)('a request that lands after its claim ran out, in %s', (manager) => {
-  it('is overtaken: what was committed since is put back', async () => {
+describe.each(MANAGERS)('a request that lands after its claim has expired, in %s', (manager) => {
+  it('comes too late: the value committed since becomes current again', async () => {
     const world = await open(manager);
     const { bench, aws } = world;
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
@@ -78,7 +78,7 @@ describe.each(MANAGERS)('a request that lands after its claim ran out, in %s', (
     expect(inStore(aws, PASSWORD_ID)?.value).toBe('MARK-c');
   });
 
-  it('what did not land needs no repair: one look, no write', async () => {
+  it('needs no repair if it never lands: one look, no write', async () => {
     const world = await open(manager);
     const { bench, aws } = world;
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
@@ -131,7 +131,7 @@ describe.each(MANAGERS)('a request that lands after its claim ran out, in %s', (
 });
 
 describe('in doubt and scheduled for deletion by somebody else', () => {
-  it('is brought back: a reader would not find it', async () => {
+  it('is restored, because a reader would not find it', async () => {
     const world = await open('managed-aws');
     const { bench, aws } = world;
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));

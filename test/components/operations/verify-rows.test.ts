@@ -20,7 +20,7 @@ describe('verify: what the database says by itself', () => {
     await fill();
   });
 
-  it('a row that no field refers to is retired, a field without a row is named', async () => {
+  it('retires a row that no field refers to, and reports a field without a row', async () => {
     await world.bench.change(`DELETE FROM secret_reference WHERE connection_id = '${CONNECTION}'`);
     await world.bench.change(`DELETE FROM stored_secret WHERE connection_id = '${OTHER}'`);
     const { code, kinds } = await world.verify();
@@ -38,13 +38,13 @@ describe('verify: what the database says by itself', () => {
     expect(await world.bench.valueOf(world.id('two'))).toBe('MARK-two');
   });
 
-  it('a row of a connection that is not there is named', async () => {
+  it('reports a row of a connection that does not exist', async () => {
     await world.bench.change(`DELETE FROM secret_reference WHERE connection_id = '${CONNECTION}'`);
     await world.bench.change(`DELETE FROM connection WHERE id = '${CONNECTION}'`);
     expect(await world.verify()).toMatchObject({ code: 1, kinds: ['unreferenced: open'] });
   });
 
-  it('a token that no key opens is named, and nothing is done to it', async () => {
+  it('reports a token that no key opens, and does not touch it', async () => {
     const other = `fernet:gAAAAABk${'x'.repeat(100)}`;
     await world.bench.change(
       `UPDATE secret_reference SET sealed = '${other}' WHERE connection_id = '${CONNECTION}'`,
@@ -53,7 +53,7 @@ describe('verify: what the database says by itself', () => {
     expect(await world.verify('--repair')).toMatchObject({ code: 1, kinds: ['token: open'] });
   });
 
-  it('a reference of before that names another’s secret is named, by its field, and nothing is repaired', async () => {
+  it('reports the field of an older reference to another connection’s secret, and repairs nothing', async () => {
     const handle = (record: ReturnType<typeof eventRecord>) => world.bench.handle(record);
     const squatter = { id: `${OTHER}-s`, name: 'squatter' };
     await world.bench.handle(eventRecord({ id: `${OTHER}-t`, name: 'three', password: null, at: 1 }));
@@ -69,7 +69,7 @@ describe('verify: what the database says by itself', () => {
     expect(await world.verify()).toMatchObject({ code: 0 });
   });
 
-  it('an event that is not published is named after a while', async () => {
+  it('reports an event that is still unpublished after a while', async () => {
     await world.bench.change(
       `UPDATE connection SET unpublished_since_ms = updated_at_ms WHERE id = '${OTHER}'`,
     );
@@ -82,7 +82,7 @@ describe('verify: what the database says by itself', () => {
     });
   });
 
-  it('only one connection, where that is asked for; one that is not there is wrong use', async () => {
+  it('looks at one connection if that is asked for, and refuses one that does not exist', async () => {
     await world.console.change(one(), 'MARK-x');
     await world.console.change(world.id('two'), 'MARK-x');
     const { answer } = await world.verify('--connection', OTHER);
@@ -93,7 +93,7 @@ describe('verify: what the database says by itself', () => {
     expect(none.stderr).toContain('USAGE_INVALID');
   });
 
-  it('what is being written is no orphan; a connection that somebody holds is not judged', async () => {
+  it('takes no secret that is being written for an orphan, and skips a connection under a claim', async () => {
     const { database, identity } = world.bench.worker;
     const ledger = new DatabaseLedger(database, {
       claimMs: 60_000,
@@ -118,7 +118,7 @@ describe('verify: what the database says by itself', () => {
     });
   });
 
-  it('a secret in doubt is the janitor’s', async () => {
+  it('leaves a secret in doubt to the janitor', async () => {
     await world.console.change(one(), 'MARK-x');
     await world.bench.change(
       `UPDATE stored_secret SET suspect_until_ms = 99999999999999 WHERE secret_id = '${one()}'`,
@@ -126,7 +126,7 @@ describe('verify: what the database says by itself', () => {
     expect(await world.verify()).toMatchObject({ code: 0, answer: { skipped: { inDoubt: 1 } } });
   });
 
-  it('values that stay with us: tokens, and users’ references', async () => {
+  it('values in the database: tokens, and users’ references', async () => {
     world = await VerifyWorld.open('Secrets Manager, the stand-in', { SECRET_MANAGER: 'aws' });
     await world.console.create('/team/there', 'x', null);
     await world.bench.handle(eventRecord({ name: 'one', password: 'MARK-one', at: 1 }));
@@ -145,7 +145,7 @@ describe('verify: what the database says by itself', () => {
 describe('verify: stores that do not answer as they should', () => {
   const standin = () => world.standin!;
 
-  it('the right to list is missing: said by its name, the rest is looked at', async () => {
+  it('names the missing right to list, and looks at the rest', async () => {
     world = await VerifyWorld.open('Secrets Manager, the stand-in');
     await fill();
     standin().fault({ kind: 'error', operation: 'ListSecrets', name: 'AccessDeniedException' });
@@ -175,7 +175,7 @@ describe('verify: stores that do not answer as they should', () => {
     },
   );
 
-  it('a store that is down: one error; the passing failures before are tried again', async () => {
+  it('tries again after transient failures, and gives one error if the store is down', async () => {
     world = await VerifyWorld.open('Parameter Store, the stand-in');
     await fill();
     standin().fault({ kind: 'error', operation: 'GetParameters', name: 'ThrottlingException', times: 2 });
@@ -187,7 +187,7 @@ describe('verify: stores that do not answer as they should', () => {
     expect(down.stderr).toContain('STORE_UNAVAILABLE');
   });
 
-  it('if all secrets are missing the store is not ours, and none is recorded as lost', async () => {
+  it('records no secret as lost if all are missing, because the store is not ours then', async () => {
     world = await VerifyWorld.open('Secrets Manager, the stand-in');
     await fill();
     await world.bench.handle(eventRecord({ id: `${OTHER}-3`, name: 'three', password: 'MARK-3', at: 1 }));
@@ -206,7 +206,7 @@ describe('verify: stores that do not answer as they should', () => {
     expect(await world.bench.valueOf(one())).toBe('MARK-one');
   });
 
-  it('deleted and made anew under the same version number: only the value tells, and nothing is touched', async () => {
+  it('does not touch a secret that was made anew under the same version number: only its value differs', async () => {
     world = await VerifyWorld.open('Parameter Store, the stand-in');
     await fill();
     await world.console.remove(one());
@@ -220,7 +220,7 @@ describe('verify: stores that do not answer as they should', () => {
     expect(await world.bench.valueOf(one())).toBe('MARK-theirs');
   });
 
-  it('stops at SIGINT, and says so', async () => {
+  it('says that SIGINT stopped it', async () => {
     world = await VerifyWorld.open('Parameter Store, the stand-in');
     await fill();
     standin().configure({ latencyMs: 1_500 });

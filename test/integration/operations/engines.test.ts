@@ -11,7 +11,7 @@ import {
 import { Bench } from '../../components/secrets/fixture.js';
 
 function janitorOn(engine: DatabaseEngine): void {
-  it('deletes after the grace, says whose act it was, and lets the name be used again', async () => {
+  it('deletes after the grace, audits who did it, and lets the name be used again', async () => {
     const { url } = await createDatabase(engine);
     const bench = await Bench.open({ DATABASE_URL: url });
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
@@ -32,7 +32,7 @@ function janitorOn(engine: DatabaseEngine): void {
     expect(await bench.stored()).toEqual({ [PASSWORD_ID]: 'live' });
   });
 
-  it('makes due what collided with a name that is free now, and nothing else', async () => {
+  it('retries at once the event that collided with a name that is free now, and no other', async () => {
     const { url } = await createDatabase(engine);
     const bench = await Bench.open({ DATABASE_URL: url });
     await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
@@ -47,7 +47,7 @@ function janitorOn(engine: DatabaseEngine): void {
     expect(await bench.query('SELECT connection_id FROM dead_letter')).toEqual([{ connection_id: 'c4' }]);
   });
 
-  it('says when the next name in doubt can be looked at', async () => {
+  it('says when it can look at the next name in doubt', async () => {
     const { url } = await createDatabase(engine);
     const bench = await Bench.open({ DATABASE_URL: url });
     const { worker } = bench;

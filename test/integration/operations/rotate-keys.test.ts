@@ -35,7 +35,7 @@ function rotationOn(engine: DatabaseEngine): void {
     rotations = new Rotations(bench, env);
   });
 
-  it('seals everything anew, keeps its time, changes nothing else; a start with the new keys alone works', async () => {
+  it('seals everything anew under the same time, changes nothing else, and lets a worker start with the new keys alone', async () => {
     await bench.close();
     const [before, rest] = [await rotations.tokens(), await rotations.rest()];
     const preview = await rotations.run(BOTH, '--dry-run');
@@ -84,7 +84,7 @@ function rotationOn(engine: DatabaseEngine): void {
     expect(await bench.valueOf('/openmetadata/database/other/password')).toBe('MARK-three');
   });
 
-  it('counts what no key opens, by table, leaves it alone and ends with 1; the right list mends it', async () => {
+  it('counts tokens that no key opens by table, leaves them alone and ends with 1, until the list is right', async () => {
     await bench.close();
     const before = (await rotations.tokens()).filter(({ table }) => table === 'dead_letter');
     const wrong = { ...BOTH, DEAD_LETTER_FERNET_KEY: NEW_DEAD };
@@ -101,7 +101,7 @@ function rotationOn(engine: DatabaseEngine): void {
     expect(await rotations.run(BOTH)).toMatchObject({ code: 0, report: { rotated: 2, complete: true } });
   });
 
-  it('without the old key it is refused, and nothing is changed', async () => {
+  it('is refused without the old key, and changes nothing', async () => {
     await bench.close();
     const before = await rotations.tokens();
     const result = await rotations.run(NEW_ALONE);

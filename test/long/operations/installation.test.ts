@@ -137,7 +137,7 @@ async function newProduction(manager: Manager, endpoint: string, engine: 'sqlite
 
 /** Whatever becomes of a copy of its database, the original's secrets stay as they are. */
 function describeCopies(production: () => Installation): void {
-  it('refuses a copy of the database; the original’s secrets stay as they are', async () => {
+  it('refuses a copy of the database, and the original’s secrets stay as they are', async () => {
     const before = await production().secret('mysql-test');
     expect(before).toMatchObject({ value: 'MARK-production' });
     const clone = await production().clone();
@@ -153,7 +153,7 @@ function describeCopies(production: () => Installation): void {
     expect((await production().pipe(first)).code).toBe(0);
   });
 
-  it('refuses a copy under other names, too, until it is declared one; then it leaves the original’s alone', async () => {
+  it('refuses a copy under other names, too, until it is declared a copy, and then leaves the original’s secrets alone', async () => {
     const before = await production().secret('mysql-test');
     const other = freshName('cl').toLowerCase();
     const clone = await production().clone(other);
@@ -185,7 +185,7 @@ function describeInstallations(manager: Manager, endpointOf: () => Promise<strin
   });
   describeCopies(() => production);
 
-  it('refuses a second installation under the same names, and takes nothing over by --moved or --restored', async () => {
+  it('refuses a second installation under the same names, which takes nothing over by --moved or --restored', async () => {
     const { url } = await createDatabase('sqlite');
     const second = new Installation(manager, production.endpoint, production.cluster, url);
     const refused = await second.pipe(changed);
@@ -225,7 +225,7 @@ function describeInstallations(manager: Manager, endpointOf: () => Promise<strin
     expect(await production.pipe(first)).toMatchObject({ code: 2 });
   });
 
-  it('does not let a database that keeps secrets take the place of another', async () => {
+  it('does not let a database with secrets take the place of another', async () => {
     const { url } = await createDatabase('sqlite');
     const second = new Installation(manager, production.endpoint, freshName('cl').toLowerCase(), url);
     expect((await second.pipe(first)).code).toBe(0);
@@ -236,7 +236,7 @@ function describeInstallations(manager: Manager, endpointOf: () => Promise<strin
     expect(refused.stderr).toContain('keeps secrets of its own');
   });
 
-  it('tags what version 0.1 left, by verify --repair', async () => {
+  it('tags the secrets of version 0.1 by verify --repair', async () => {
     await untag(production, 'mysql-test', ['installation']);
     await expectTagged(production, 'mysql-test', 'MARK-production', 'carries no tag of an installation');
   });
@@ -260,7 +260,7 @@ function describeInstallations(manager: Manager, endpointOf: () => Promise<strin
     expect(await production.secret('taken')).toMatchObject({ value: 'MARK-later', installation: 'another' });
   });
 
-  it('does not tag what was taken over by reference and carries the tags of another connection now', async () => {
+  it('does not tag a secret adopted by reference that now has the tags of another connection', async () => {
     const id = 'c0ffee00-0000-4000-8000-00000000ad09';
     const secretId = await place(production, 'taken', 'MARK-taken', []);
     const referring = { id, name: 'taken', password: `secret:${secretId}`, timestampMs: AT };

@@ -98,7 +98,7 @@ async function addOutboxRows({ worker }: Bench): Promise<void> {
 }
 
 function beside(engine: DatabaseEngine): void {
-  it('waits for a worker that has read the old tokens and writes them back', async () => {
+  it('waits for a worker that has read the old tokens and will write them back', async () => {
     const { bench } = await benchOn(engine);
     const { database } = bench.worker;
     const holder = await claimedBy(bench, 60_000);
@@ -112,7 +112,7 @@ function beside(engine: DatabaseEngine): void {
     expect(await sealedWithNew(database)).toEqual({ [CONNECTION]: true, [OTHER]: true });
   });
 
-  it('ends a claim that ran out: its holder cannot write the old tokens back', async () => {
+  it('ends an expired claim, so that its holder cannot write the old tokens back', async () => {
     const { bench } = await benchOn(engine);
     const { database } = bench.worker;
     const holder = await claimedBy(bench, 60_000);
@@ -122,7 +122,7 @@ function beside(engine: DatabaseEngine): void {
     expect(await sealedWithNew(database)).toEqual({ [CONNECTION]: true, [OTHER]: true });
   });
 
-  it('gives each row that it seals the digest that goes with it, but for one that somebody has altered', async () => {
+  it('gives each row that it seals its digest, except for one that somebody has altered', async () => {
     const { bench } = await benchOn(engine);
     await bench.change(`UPDATE secret_reference SET secret_id = 'x' WHERE connection_id = '${OTHER}'`);
     const before = { [CONNECTION]: true, [OTHER]: false };
@@ -131,7 +131,7 @@ function beside(engine: DatabaseEngine): void {
     expect(await intactRows(bench)).toEqual(before);
   });
 
-  it('a worker that goes on all the time loses nothing, and nothing is left under the old key', async () => {
+  it('loses nothing of a worker that runs all the time, and leaves nothing under the old key', async () => {
     const { bench, rotations } = await benchOn(engine);
     await bench.restart(BOTH);
     const expected = new Map<string, string>();

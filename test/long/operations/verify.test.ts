@@ -16,7 +16,7 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     await world.bench.handle(eventRecord({ id: OTHER, name: 'two', password: 'MARK-two', at: 1 }));
   });
 
-  it('finds nothing where all is well, whatever else lies in the account', async () => {
+  it('finds nothing if all is well, whatever else is in the account', async () => {
     await world.console.create(`/${world.cluster}-other/database/x/password`, 'x', CONNECTION);
     await world.console.create(world.id('of-a-stranger'), 'x', STRANGER);
     await world.console.create(world.id('of-nobody'), 'x', null);
@@ -32,7 +32,7 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     expect(await world.console.owner(world.id('of-nobody'))).toBeNull();
   });
 
-  it('changed behind our back: --repair leaves it, --restore puts the recorded version back', async () => {
+  it('changed in the store: --repair leaves it, --restore makes the recorded version current again', async () => {
     await world.console.change(one(), 'MARK-theirs');
     const found = await world.verify();
     expect(found).toMatchObject({ code: 1, kinds: ['changed: open'] });
@@ -49,7 +49,7 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     expect(await world.verify('--connection', CONNECTION)).toMatchObject({ code: 0, kinds: [] });
   });
 
-  it('rotated in the store: --accept makes that value the newest, and readers are told', async () => {
+  it('rotated in the store: --accept makes that value the newest and tells readers', async () => {
     const revision = async () =>
       (await world.bench.query(`SELECT revision, operation FROM connection WHERE id = '${CONNECTION}'`))[0];
     await world.console.change(one(), 'MARK-rotated');
@@ -70,14 +70,14 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     expect(await world.verify('--connection', CONNECTION)).toMatchObject({ code: 0, kinds: [] });
   });
 
-  it('our value written again by somebody: put right by --repair, nobody has to decide', async () => {
+  it('our value written again by somebody: --repair is enough', async () => {
     await world.console.change(one(), 'MARK-one');
     expect(await world.verify()).toMatchObject({ code: 1, kinds: ['version: open'] });
     expect(await world.verify('--repair')).toMatchObject({ code: 0, kinds: ['version: repaired'] });
     expect(await world.bench.valueOf(one())).toBe('MARK-one');
   });
 
-  it('made anew by hand with another value and no tags: --accept takes it and puts the tags on', async () => {
+  it('made anew by hand with another value and no tags: --accept accepts it and adds the tags', async () => {
     await world.console.remove(one());
     await world.console.create(one(), 'MARK-by-hand', null);
     expect((await world.verify('--repair')).code).toBe(1);
@@ -90,7 +90,7 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     expect(await world.verify('--connection', CONNECTION)).toMatchObject({ code: 0, kinds: [] });
   });
 
-  it('changed, and tagged for another connection: --accept does not take it', async () => {
+  it('changed, and tagged for another connection: --accept refuses it', async () => {
     await world.console.change(one(), 'MARK-theirs');
     await world.console.tag(one(), OTHER);
     const { kinds } = await world.verify('--accept');
@@ -124,7 +124,7 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     expect(await world.bench.valueOf(one())).toBe('MARK-new');
   });
 
-  it.each([null, STRANGER])('tags that are %s: put back, the value as it was', async (owner) => {
+  it.each([null, STRANGER])('tags that are %s are put back, and the value stays', async (owner) => {
     await world.console.tag(one(), owner);
     expect(await world.verify()).toMatchObject({ code: 1, kinds: ['tags: open'] });
     expect(await world.verify('--repair')).toMatchObject({ code: 0, kinds: ['tags: repaired'] });
@@ -132,7 +132,7 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     expect(await world.bench.valueOf(one())).toBe('MARK-one');
   });
 
-  it('tags that are gone with another value: not ours any more, and not touched', async () => {
+  it('a secret without tags and with another value is no longer ours, and is not touched', async () => {
     await world.console.tag(one(), null);
     await world.console.change(one(), 'MARK-theirs');
     expect((await world.verify()).kinds.sort()).toEqual(['changed: open', 'tags: open']);
@@ -142,7 +142,7 @@ function verifying(name: ConsoleName, openDatabase?: () => Promise<string>): voi
     expect(await world.console.owner(one())).toBeNull();
   });
 
-  it('orphans: what was recorded once is retired, what never was is only named', async () => {
+  it('an orphan that was once recorded is retired, any other is only reported', async () => {
     await world.console.create(world.id('never'), 'x', CONNECTION);
     await world.console.create(world.id('once'), 'x', CONNECTION);
     await world.bench.change(

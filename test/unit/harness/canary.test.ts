@@ -25,7 +25,7 @@ describe('the search for a canary finds it', () => {
     expect(findCanary(where, CANARY.replace(/[A-Za-z0-9]{8,}/, 'other7text5here'))).toEqual([]);
   });
 
-  it.each(['base64', 'base64url'] as const)('in %s, wherever it stands in what was encoded', (encoding) => {
+  it.each(['base64', 'base64url'] as const)('in %s, at any place in the encoded text', (encoding) => {
     for (const before of ['', 'a', 'ab', 'abc', 'abcd'])
       for (const after of ['', 'x', 'xy', 'xyz']) {
         const text = Buffer.from(before + CANARY + after).toString(encoding);
@@ -37,7 +37,7 @@ describe('the search for a canary finds it', () => {
     expect(findCanary(`Duplicate entry '${CANARY.slice(0, 16)}`)).toContain('utf8');
   });
 
-  it('and nothing where it is not', () => {
+  it('and finds nothing if it is not there', () => {
     expect(findCanary(around(Buffer.from('something else')))).toEqual([]);
     expect(findCanary('')).toEqual([]);
   });

@@ -45,7 +45,7 @@ describe('waitFor', () => {
     await expect(failing).rejects.toThrow('last error: no moon');
   });
 
-  it('does not look again where nothing is to be hoped for', async () => {
+  it('does not look again after a HopelessError', async () => {
     const failing = waitFor(() => Promise.reject(new HopelessError('no sky')), { what: 'the moon' });
     await expect(failing).rejects.toThrow(/^no sky$/);
   });
@@ -59,14 +59,14 @@ describe('the choice of parts', () => {
     expect(() => wantedParts({ TEST_PARTS_ONLY: 'kafak' })).toThrow('names "kafak"');
   });
 
-  it('makes them a duty on a build server only', () => {
+  it('requires them on a build server only', () => {
     expect(partsAreRequired({})).toBe(false);
     expect(partsAreRequired({ CI: 'true' })).toBe(true);
   });
 });
 
 describe('the cache', () => {
-  it('fills a folder once, also when asked twice at the same time', async () => {
+  it('fills a folder once, even if asked twice at the same time', async () => {
     const dir = tmpDir();
     let fills = 0;
     const fill = async (folder: string): Promise<void> => {
@@ -78,7 +78,7 @@ describe('the cache', () => {
     expect(readFileSync(join(folders[1], 'file'), 'utf8')).toBe('content');
   });
 
-  it('fills anew what a failure left behind', async () => {
+  it('fills a folder anew after a failure', async () => {
     const dir = tmpDir();
     const failing = cached(
       'thing-1',
@@ -112,7 +112,7 @@ describe('startProcess', () => {
     expect([child.stdout(), child.stderr()]).toEqual(['out\n', 'err\n']);
   });
 
-  it('gives nothing of our environment but what programs need', async () => {
+  it('passes on only what programs need of our environment', async () => {
     process.env.HARNESS_CANARY = 'seen';
     const child = startProcess({
       command: NODE,
@@ -142,19 +142,19 @@ describe('startProcess', () => {
     expect(await child.waitForExit()).toEqual({ code: null, signal: 'SIGKILL' });
   });
 
-  it('hands standard input on', async () => {
+  it('passes standard input on', async () => {
     const child = startProcess({ command: 'cat' });
     child.end('hello');
     expect((await child.waitForExit()).code).toBe(0);
     expect(child.stdout()).toBe('hello');
   });
 
-  it('names a program that is not there', async () => {
+  it('names a program that does not exist', async () => {
     const child = startProcess({ command: 'no-such-program-of-this-name' });
     await expect(child.waitForExit(5_000)).rejects.toThrow('ENOENT');
   });
 
-  it('ends the children of a process with it', async () => {
+  it('ends a process together with its children', async () => {
     const script = `const c = require('child_process').spawn(process.execPath, ['-e', '${FOREVER}']); console.log('pid ' + c.pid); ${FOREVER}`;
     const child = startProcess({ command: NODE, args: ['-e', script] });
     const grandchild = Number((await child.waitForLine('pid ')).slice(4));
@@ -189,7 +189,7 @@ describe('the reaper', () => {
 });
 
 describe('small things', () => {
-  it('gives ports that can be listened on', async () => {
+  it('gives ports that a server can listen on', async () => {
     const port = await freePort();
     const child = spawn(NODE, [
       '-e',
@@ -199,7 +199,7 @@ describe('small things', () => {
     expect(code).toBe(0);
   });
 
-  it('gives other names each time', () => {
+  it('gives a new name each time', () => {
     expect(freshName('a')).toMatch(/^a-[0-9a-f]{10}$/);
     expect(freshName('a')).not.toBe(freshName('a'));
   });

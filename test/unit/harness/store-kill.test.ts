@@ -63,7 +63,7 @@ function killing(kind: Fault['kind'], processOf: Means['processOf']): Promise<nu
 }
 
 describe('a process that is killed during a request', () => {
-  it('carried out, no answer: a request that the service refuses is not the one', async () => {
+  it('carries out and does not answer, but waits for a request that the service does not refuse', async () => {
     expect(await create('twice', 'worker')).toBe(200);
     const worker = new Sender(7);
     const killed = killing('hang-after', () => worker);
@@ -90,14 +90,14 @@ describe('a process that is killed during a request', () => {
     },
   );
 
-  it('says at once that the fault was taken away', async () => {
+  it('says at once that the fault was removed', async () => {
     const killed = killing('hang', () => undefined);
     const failed = expect(killed).rejects.toThrow('was taken back before it hit anything');
     standin.clearFaults();
     await failed;
   });
 
-  it('says what came instead of what was waited for', async () => {
+  it('says which request came instead of the expected one', async () => {
     const means: Means = {
       wait: async (look) => {
         await create('a', 'worker');

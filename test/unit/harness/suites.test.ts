@@ -12,7 +12,7 @@ const KILLS = 'test/faults/kills.test.ts';
 const namesOf = (suites: readonly { readonly name: string }[]): string[] => suites.map(({ name }) => name);
 
 describe('the suites', () => {
-  it('have each test file once', () => {
+  it('have each test file exactly once', () => {
     expect(FILES.filter((file) => suitesOf(file).length !== 1)).toEqual([]);
   });
 
@@ -31,7 +31,7 @@ describe('the suites', () => {
     expect(namesOf(SUITES).filter((name) => !used.has(name))).toEqual([]);
   });
 
-  it('leave a file elsewhere out', () => {
+  it('leave out a file in another place', () => {
     expect(suitesOf('test/harness/some.test.ts')).toEqual([]);
     expect(suitesOf('test/unitary/some.test.ts')).toEqual([]);
     expect(namesOf(suitesOf(KILLS))).toEqual(['kills']);
@@ -44,7 +44,7 @@ describe('the tiers', () => {
     expect(new Set([...suitesIn('quick'), ...suitesIn('faults')])).toEqual(new Set(SUITES));
   });
 
-  it('have no suite twice but those that are small in the quick one', () => {
+  it('have no suite twice, except those that are small in the quick one', () => {
     const both = suitesIn('quick').filter((suite) => suitesIn('faults').includes(suite));
     expect(both.every(({ small }) => small !== undefined)).toBe(true);
     expect(namesOf(both)).toEqual(['model', 'fuzz']);
@@ -79,7 +79,7 @@ describe('the shards', () => {
     expect(shards.every((shard) => shard.includes(KILLS))).toBe(true);
   });
 
-  it('share the long files out', () => {
+  it('distribute the long files', () => {
     const sizes = shards.map((shard) => shard.length);
     expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
   });
