@@ -22,3 +22,7 @@ export interface Cli {
   readonly stdout: Writable;
   readonly stderr: Writable;
 }
+
+export function isTerminal(stream: Readable | Writable): boolean {
+  return 'isTTY' in stream && stream.isTTY === true;
+}

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import { ConfigurationError } from '../errors.js';
-import type { Cli } from './cli.js';
+import { isTerminal, type Cli } from './cli.js';
 import { printable } from './text.js';
 
 /**
@@ -18,8 +18,4 @@ export async function confirm({ stdin, stderr }: Cli, what: string): Promise<voi
   lines.close();
   if (answer.trim().toLowerCase() !== 'yes')
     throw new ConfigurationError('NOT_CONFIRMED', 'the answer was not yes: nothing was changed');
-}
-
-function isTerminal(stream: object): boolean {
-  return 'isTTY' in stream && stream.isTTY === true;
 }

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import cliProgress from 'cli-progress';
 import type { Progress, ProgressCounts } from '../operations/progress.js';
-import type { Cli } from './cli.js';
+import { isTerminal, type Cli } from './cli.js';
 import { untilStopped } from './signals.js';
 
 export interface ProgressOptions {
@@ -47,10 +47,6 @@ export function showingProgress<T>(
       progress.stop();
     }
   }, deadlineMs);
-}
-
-function isTerminal(stream: Writable): boolean {
-  return 'isTTY' in stream && stream.isTTY === true;
 }
 
 /** What work that was stopped prints last. */
