@@ -6,7 +6,7 @@ import type { PlannedMove } from '../operations/migrate/preview.js';
 import type { MigrationStatus } from '../operations/migrate/run.js';
 import { readDatabase } from '../operations/open-database.js';
 import { counted } from '../plural.js';
-import { MANAGER_NAMES } from '../secrets-managers/providers.js';
+import { DEFAULT_MANAGER, MANAGER_NAMES } from '../secrets-managers/providers.js';
 import type { ManagerName } from '../terms.js';
 import type { MigrationRecord, MigrationRequest } from '../upkeep/migration-record.js';
 import { EXIT, type Cli } from './cli.js';
@@ -121,7 +121,7 @@ function requestOf({ to, from, connection, deleteSource }: MigrateOptions): Migr
 /** Out of a store, or without the grace. */
 async function whatHurts(cli: Cli, request: MigrationRequest): Promise<string | null> {
   const { to, from, connectionIds, deleteSource } = request;
-  if (to !== 'db' && !deleteSource) return null;
+  if (to !== DEFAULT_MANAGER && !deleteSource) return null;
   const [moving, left] = await readDatabase(loadConfig(cli.env, { need: [] }), async (database) => {
     const { countElsewhere, countLeft } = await import('../database/find-pending.js');
     return database.run(async (tx) => [

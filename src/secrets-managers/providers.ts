@@ -7,9 +7,10 @@ import { inMemory } from './in-memory/provider.js';
 import { local } from './local/provider.js';
 import { db } from './sealed/provider.js';
 import type { ManagerSettings } from './settings.js';
+import { vault } from './vault/provider.js';
 
 /** All of them, in the order of docs and `--help`. */
-export const PROVIDERS = [db, inMemory, local, awsSecretsManager, awsSsm] as const;
+export const PROVIDERS = [db, inMemory, local, awsSecretsManager, awsSsm, vault] as const;
 /** Values stay in the database: the default, and what everything starts from. */
 export const DEFAULT_MANAGER: ManagerName = db.name;
 /** Where a reader looks up what comes without an event. */

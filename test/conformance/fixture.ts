@@ -46,6 +46,8 @@ export interface Fixture {
   readonly isLaxOnScheduled?: boolean;
   /** `restore` makes the recorded version itself current again; otherwise its value becomes a new version. */
   readonly restoresSameVersion: boolean;
+  /** How many writes a new secret is. Default 1. */
+  readonly writesANewSecret?: number;
   /** Puts a secret there that is not ours. */
   placeUnowned(secretId: string, value: string): Promise<void>;
   /** A secret with the tags of another installation, or of version 0.1 (null), read and written past our adapters. */

@@ -1,4 +1,5 @@
-import { failure, type Failure, type StoreErrorClass } from '../port.js';
+import { failure, type StoreErrorClass } from '../port.js';
+import type { RequestFailure } from '../requester.js';
 
 /**
  * Names of errors as the services and the SDK give them. Branching is by name: emulators send other HTTP statuses, and
@@ -62,21 +63,13 @@ export interface AskedAt {
   readonly host: string | null;
 }
 
-function placeText({ region, host }: AskedAt): string {
+export function placeText({ region, host }: AskedAt): string {
   const at = host === null ? '' : ` at ${host}`;
   return region === undefined ? at : `${at}, region ${region}`;
 }
 
 /** The connection was never there, so nothing was sent. */
 const NEVER_CONNECTED = /^(ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|EHOSTUNREACH|ENETUNREACH|NotSentError)$/;
-
-export interface AwsFailure {
-  readonly ok: false;
-  /** Name of the error, for branching: the service's own, the SDK's, or the system's code. */
-  readonly name: string;
-  readonly throttled: boolean;
-  readonly failure: Failure;
-}
 
 /** Of the system and of TLS. */
 const SYSTEM_CODE = /^(?:E|CERT_|DEPTH_|SELF_SIGNED_|UNABLE_TO_)[A-Z_]{3,40}$/;
@@ -117,7 +110,7 @@ export function classify(
   call: string,
   error: unknown,
   { sent, ...askedAt }: AskedAt & { readonly sent: boolean },
-): AwsFailure {
+): RequestFailure {
   const facts = factsOf(error);
   const { name, status } = facts;
   const named = CLASS_BY_NAME.get(name) ?? classByStatus(status);
@@ -139,22 +132,4 @@ export function classify(
 function classByStatus(status: number | null): NamedClass | null {
   if (status === 429) return 'throttle';
   return status === 401 || status === 403 ? 'access' : null;
-}
-
-export const INCOMPLETE_ANSWER = 'IncompleteAnswer';
-
-/**
- * An answer that lacks what the service always sends comes from something else (a proxy, an emulator): what it says is
- * not believed, and of a write nobody knows whether it was carried out.
- */
-export function incompleteAnswer(provider: string, call: string, askedAt: AskedAt): AwsFailure {
-  const message =
-    `${provider}: ${call} was answered${placeText(askedAt)} with success, without what that answer always has: ` +
-    'check what answers there';
-  return {
-    ok: false,
-    name: INCOMPLETE_ANSWER,
-    throttled: false,
-    failure: failure('transient', message, { applied: 'unknown' }),
-  };
 }

@@ -1,7 +1,7 @@
 import { HttpRequest, loadJsonRpcErrorCode } from '@smithy/core/protocols';
 import { SignatureV4, type SignatureV4CryptoInit, type SignatureV4Init } from '@smithy/signature-v4';
 import type { GatedHttpHandler } from './attempt.js';
-import type { Send } from './requester.js';
+import type { Send } from '../requester.js';
 
 /** What is used of one of the SDK's clients. */
 export interface SdkClient {

@@ -1,7 +1,7 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { awsClientConfig, resolveRegion } from '../aws-client/client-config.js';
 import { awsCredentials } from '../aws-client/credentials.js';
-import { AwsRequester } from '../aws-client/requester.js';
+import { awsRequester } from '../aws-client/requester.js';
 import { awsSettings, DEFAULT_CHECK_ID } from '../aws-client/settings.js';
 import { Ownership } from '../ownership.js';
 import type { OpenedStore } from '../provider.js';
@@ -25,7 +25,7 @@ export async function openSecretsManagerStore(
   const credentials = awsCredentials(aws);
   const client = new SecretsManagerClient(awsClientConfig(aws, credentials));
   const region = await resolveRegion(() => client.config.region());
-  const requester = new AwsRequester(NAME, settings.requestTimeoutMs, {
+  const requester = awsRequester(NAME, settings.requestTimeoutMs, {
     ...deps,
     region,
     onCredentialsRefused: credentials.renew,

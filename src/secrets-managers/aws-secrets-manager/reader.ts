@@ -16,8 +16,7 @@ import {
   type StoreCall,
   type StoreResult,
 } from '../port.js';
-import type { AwsFailure } from '../aws-client/errors.js';
-import { hasNothing, type AwsRequester } from '../aws-client/requester.js';
+import { hasNothing, type RequestFailure, type Requester } from '../requester.js';
 import { CURRENT, type SecretsManagerRequests } from './requests.js';
 
 const IDS_PER_CALL = 20;
@@ -36,14 +35,14 @@ type Content = Pick<SecretValueEntry, 'SecretString' | 'SecretBinary' | 'Version
 export class SecretsManagerReader {
   readonly #provider: string;
   readonly #client: SecretsManagerClient;
-  readonly #requester: AwsRequester;
+  readonly #requester: Requester;
   readonly #requests: SecretsManagerRequests;
   #noBatchesUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     provider: string,
     client: SecretsManagerClient,
-    requester: AwsRequester,
+    requester: Requester,
     requests: SecretsManagerRequests,
   ) {
     this.#provider = provider;
@@ -112,7 +111,7 @@ export class SecretsManagerReader {
   }
 
   /** Asked for one by one where that can help: a store that does not answer or know us is not asked twenty times. */
-  #batchFailed(ids: readonly string[], answer: AwsFailure): Map<string, StoreResult<Fetched>> {
+  #batchFailed(ids: readonly string[], answer: RequestFailure): Map<string, StoreResult<Fetched>> {
     const { failure: failed, name } = answer;
     if (/^(AccessDenied|Unknown(Operation|Action))/.test(name)) {
       this.#noBatchesUntilMs = performance.now() + BATCH_DENIED_MS;
@@ -162,7 +161,7 @@ export class SecretsManagerReader {
   /** What is scheduled for deletion is gone for readers; other reasons for the same error name are not. */
   async #deletedOrRefused(
     secretId: string,
-    refused: AwsFailure,
+    refused: RequestFailure,
     call: StoreCall,
   ): Promise<StoreResult<Fetched>> {
     const described = await this.#requests.describe(secretId, call);

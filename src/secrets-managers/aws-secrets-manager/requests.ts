@@ -17,7 +17,7 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 import { OUR_TAG, ownerOf, type Ownership } from '../ownership.js';
 import { RepeatedCall } from '../aws-client/repeated-call.js';
-import { hasNothing, type Answer, type AwsRequester } from '../aws-client/requester.js';
+import { hasNothing, type Answer, type Requester } from '../requester.js';
 import type { Description, ListPage, PutItem, StoreCall } from '../port.js';
 import type { SecretsManagerSettings } from './settings.js';
 
@@ -27,7 +27,7 @@ const LIST_PAGE = 100;
 /** The single requests to Secrets Manager that change something, and the description they are decided by. */
 export class SecretsManagerRequests {
   readonly #client: SecretsManagerClient;
-  readonly #requester: AwsRequester;
+  readonly #requester: Requester;
   readonly #ownership: Ownership;
   readonly #settings: SecretsManagerSettings['values'];
   readonly #create: RepeatedCall<CreateSecretRequest, CreateSecretResponse>;
@@ -35,7 +35,7 @@ export class SecretsManagerRequests {
 
   constructor(
     client: SecretsManagerClient,
-    requester: AwsRequester,
+    requester: Requester,
     ownership: Ownership,
     settings: SecretsManagerSettings['values'],
   ) {

@@ -23,8 +23,7 @@ import {
   type DeleteItem,
 } from '../port.js';
 import { SECRETS_MANAGER_LIMITS } from './limits.js';
-import type { AwsFailure } from '../aws-client/errors.js';
-import type { Answer } from '../aws-client/requester.js';
+import type { Answer, RequestFailure } from '../requester.js';
 import type { SecretsManagerReader, WantedSecret } from './reader.js';
 import type { SecretsManagerRequests } from './requests.js';
 
@@ -144,7 +143,7 @@ export class SecretsManagerStore implements SecretStore {
   }
 
   /** A secret of this name is there, perhaps scheduled for deletion: whose it is decides. */
-  async #putExisting(item: PutItem, why: AwsFailure, call: StoreCall): Promise<StoreResult<Stored>> {
+  async #putExisting(item: PutItem, why: RequestFailure, call: StoreCall): Promise<StoreResult<Stored>> {
     const described = await this.#requests.describe(item.secretId, call);
     if (!described.ok) return this.#vanished(described, item.secretId);
     const { ownedBy, scheduledForDeletion } = described.value;
@@ -183,7 +182,7 @@ export class SecretsManagerStore implements SecretStore {
   }
 
   /** It was there a moment ago: another try will create it. */
-  #vanished(described: AwsFailure, secretId: string): StoreResult<never> {
+  #vanished(described: RequestFailure, secretId: string): StoreResult<never> {
     if (described.failure.error.class !== 'not-found') return described.failure;
     return failure('transient', `${this.#provider}: ${secretId} was deleted while it was written`);
   }
@@ -243,7 +242,7 @@ export class SecretsManagerStore implements SecretStore {
   }
 }
 
-function absentOr(answer: AwsFailure): StoreResult<'deleted' | 'absent'> {
+function absentOr(answer: RequestFailure): StoreResult<'deleted' | 'absent'> {
   return answer.failure.error.class === 'not-found' ? success('absent') : answer.failure;
 }
 

@@ -1,7 +1,7 @@
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { awsClientConfig, resolveRegion } from '../aws-client/client-config.js';
 import { awsCredentials } from '../aws-client/credentials.js';
-import { AwsRequester } from '../aws-client/requester.js';
+import { awsRequester } from '../aws-client/requester.js';
 import { awsSettings, DEFAULT_CHECK_ID } from '../aws-client/settings.js';
 import { Ownership } from '../ownership.js';
 import type { OpenedStore } from '../provider.js';
@@ -22,7 +22,7 @@ export async function openSsmStore(settings: SsmSettings, deps: ManagerDeps): Pr
   const credentials = awsCredentials(aws);
   const client = new SSMClient(awsClientConfig(aws, credentials));
   const region = await resolveRegion(() => client.config.region());
-  const requester = new AwsRequester(NAME, settings.requestTimeoutMs, {
+  const requester = awsRequester(NAME, settings.requestTimeoutMs, {
     ...deps,
     region,
     onCredentialsRefused: credentials.renew,

@@ -14,7 +14,7 @@ import {
 import type { SecretValue } from '../../secret-value.js';
 import { OUR_TAG, ownerOf, type Ownership, type Owner } from '../ownership.js';
 import { RepeatedCall } from '../aws-client/repeated-call.js';
-import { hasNothing, type Answer, type AwsRequester } from '../aws-client/requester.js';
+import { hasNothing, type Answer, type Requester } from '../requester.js';
 import type { StoreCall } from '../port.js';
 import type { SsmTier } from './limits.js';
 
@@ -30,12 +30,12 @@ export interface ParametersAnswer {
 /** The single requests to the SSM Parameter Store. */
 export class SsmRequests {
   readonly #client: SSMClient;
-  readonly #requester: AwsRequester;
+  readonly #requester: Requester;
   readonly #ownership: Ownership;
   readonly #tier: SsmTier;
   readonly #putParameter: RepeatedCall<PutParameterRequest, PutParameterResult>;
 
-  constructor(client: SSMClient, requester: AwsRequester, ownership: Ownership, tier: SsmTier) {
+  constructor(client: SSMClient, requester: Requester, ownership: Ownership, tier: SsmTier) {
     this.#client = client;
     this.#requester = requester;
     this.#ownership = ownership;

@@ -27,8 +27,7 @@ import {
   type StoreResult,
   type DeleteItem,
 } from '../port.js';
-import type { AwsFailure } from '../aws-client/errors.js';
-import type { Answer } from '../aws-client/requester.js';
+import type { Answer, RequestFailure } from '../requester.js';
 import type { SsmReader, WantedParameter } from './reader.js';
 import type { SsmRequests } from './requests.js';
 
@@ -166,7 +165,7 @@ export class SsmStore implements SecretStore {
   }
 
   /** It was there a moment ago: another try will create it. */
-  #vanished(answer: AwsFailure, name: string): StoreResult<never> {
+  #vanished(answer: RequestFailure, name: string): StoreResult<never> {
     if (answer.failure.error.class !== 'not-found') return answer.failure;
     return failure('transient', `${this.#provider}: ${name} was deleted while it was written`);
   }
@@ -234,7 +233,7 @@ export class SsmStore implements SecretStore {
   }
 }
 
-function absentOr(answer: AwsFailure): StoreResult<'deleted' | 'absent'> {
+function absentOr(answer: RequestFailure): StoreResult<'deleted' | 'absent'> {
   return answer.failure.error.class === 'not-found' ? success('absent') : answer.failure;
 }
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { ManagerName } from '../../../src/terms.js';
 import { startAwsStandin } from '../../harness/aws-standin/index.js';
+import { ROOT_TOKEN, VaultStandin } from '../../harness/vault-standin/index.js';
 import { AWS_CREDENTIALS, AWS_REGION, disposeLater, tmpDir } from '../../harness/index.js';
 import { CONNECTION, eventRecord, MASKED, PASSWORD_ID } from '../pipeline/events.js';
 import { configOf } from '../pipeline/sent-event.js';
@@ -23,14 +24,20 @@ const PROVIDERS: readonly Provider[] = [
   { name: 'aws', keeps: 'database', maxBytes: 524_288 },
   { name: 'managed-aws-ssm', keeps: 'store', maxBytes: 4_096, refusedText: '{{' },
   { name: 'aws-ssm', keeps: 'database', maxBytes: 524_288 },
+  { name: 'managed-vault', keeps: 'store', maxBytes: 262_144 },
+  { name: 'vault', keeps: 'database', maxBytes: 524_288 },
 ];
 
 async function openBench({ name }: Provider): Promise<Bench> {
   const aws = await startAwsStandin();
+  const vault = await VaultStandin.start();
   disposeLater(() => aws.close());
+  disposeLater(() => vault.close());
   return Bench.open({
     SECRET_MANAGER: name,
     LOCAL_VAULT_FILE: join(tmpDir('vault'), 'vault.sqlite'),
+    VAULT_ADDR: vault.url,
+    VAULT_TOKEN: ROOT_TOKEN,
     AWS_ENDPOINT_URL: aws.url,
     OM_SM_REGION: AWS_REGION,
     OM_SM_ACCESS_KEY_ID: AWS_CREDENTIALS.accessKeyId,

@@ -53,6 +53,9 @@ export interface RequestFacts {
   readonly accessKeyId: string | null;
 }
 
+/** Of another stand-in, which is one service. */
+type AnyFacts = Omit<RequestFacts, 'service'> & { readonly service: string };
+
 /** A fault that hits a request. `id` is the one that {@link FaultScript.arm} returned. */
 export interface Hit {
   readonly id: number;
@@ -69,7 +72,7 @@ function idMatches(pattern: string | undefined, id: string): boolean {
   return pattern.endsWith('*') && id.startsWith(pattern.slice(0, -1));
 }
 
-function matches(fault: Fault, facts: RequestFacts): boolean {
+function matches(fault: Fault, facts: AnyFacts): boolean {
   if (fault.service !== undefined && fault.service !== facts.service) return false;
   if (fault.operation !== undefined && fault.operation !== facts.operation) return false;
   if (fault.accessKeyId !== undefined && fault.accessKeyId !== facts.accessKeyId) return false;
@@ -106,7 +109,7 @@ export class FaultScript {
   }
 
   /** The fault that hits this request; counts the hit. Leaves out `deny`, for which {@link denies} looks at each id. */
-  next(facts: RequestFacts): Hit | null {
+  next(facts: AnyFacts): Hit | null {
     for (const armed of this.#armed) {
       if (armed.fault.kind === 'deny' || armed.times <= 0 || !matches(armed.fault, facts)) continue;
       if (armed.skip > 0) {
@@ -124,7 +127,7 @@ export class FaultScript {
     for (const armed of this.#armed) if (armed.id === id) armed.times += 1;
   }
 
-  denies(facts: RequestFacts, id: string): boolean {
+  denies(facts: AnyFacts, id: string): boolean {
     return this.#armed.some(
       ({ fault }) =>
         fault.kind === 'deny' &&

@@ -7,7 +7,8 @@ import { SETTING_NAMES } from '../../../src/config/settings.js';
 import { parseJson } from '../../../src/events/json.js';
 import { awsClientConfig } from '../../../src/secrets-managers/aws-client/client-config.js';
 import { awsCredentials } from '../../../src/secrets-managers/aws-client/credentials.js';
-import { AwsRequester, hasNothing } from '../../../src/secrets-managers/aws-client/requester.js';
+import { awsRequester } from '../../../src/secrets-managers/aws-client/requester.js';
+import { hasNothing } from '../../../src/secrets-managers/requester.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import { startAwsStandin, type Fault } from '../../harness/aws-standin/index.js';
 import { CANARY, findCanary } from '../../harness/canary.js';
@@ -44,7 +45,7 @@ describe('what AWS answers goes no further than its name', () => {
       client.destroy();
     });
     let original: unknown;
-    const requester = new AwsRequester('aws-secrets-manager', 2_000, {});
+    const requester = awsRequester('aws-secrets-manager', 2_000, {});
     const call = { signal: new AbortController().signal, admitWrite: () => Promise.resolve() };
     const answer = await requester.write(
       'CreateSecret',

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { PROVIDERS } from '../../../src/secrets-managers/providers.js';
+import { vault } from '../../../src/secrets-managers/vault/provider.js';
 import { docBlock } from '../../harness/doc-blocks.js';
 
 interface Policy {
@@ -22,7 +23,24 @@ const PAGES = {
   'aws-ssm': ['docs/providers/aws-ssm.md', 'PutParameter', '"Action": "ssm:GetParameters"'],
 } as const;
 
-it.each(PROVIDERS.filter(({ permissions }) => permissions.worker.length > 0))(
+/** The same of a policy that is written by paths of the mount `secret`. */
+function pathsOf(page: string, mark: string): string[] {
+  const { text } = docBlock(page, 'hcl', mark);
+  const rules = text.matchAll(/path "secret\/([^"]+)" \{\s*capabilities = \[([^\]]*)\]/g);
+  return [...rules].map(
+    ([, path = '', words = '']) =>
+      `${path.replace('openmetadata', '<prefix>')}: ${words.replaceAll('"', '')}`,
+  );
+}
+
+it('the page of Vault has policies with the least permissions of both sides', () => {
+  const { permissions } = vault;
+  const page = 'docs/providers/vault.md';
+  expect(pathsOf(page, 'update')).toEqual(permissions.worker);
+  expect(pathsOf(page, '["read"]')).toEqual(permissions.ingestion);
+});
+
+it.each(PROVIDERS.filter(({ name }) => name in PAGES))(
   'the page of $name has policies with the least permissions of both sides',
   ({ name, permissions }) => {
     const [page, ofWorker, ofReader] = PAGES[name as keyof typeof PAGES];

@@ -37,7 +37,9 @@ describe('the list of providers', () => {
   it('is the only place outside of its folder that names one', () => {
     const words = [...PROVIDERS.map(({ name }) => name), ...MANAGER_NAMES, ...Object.keys(MANAGER_ALIASES)];
     const named = otherSources().flatMap(({ file, text }) =>
-      words.filter((word) => new RegExp(`(['"])${word}\\1`).test(text)).map((word) => `${file}: ${word}`),
+      words
+        .filter((word) => new RegExp(`(?<!\\[)(['"])${word}\\1`).test(text))
+        .map((word) => `${file}: ${word}`),
     );
     expect(named).toEqual([]);
   });

@@ -3,7 +3,8 @@ import { SecretsManagerClient, DescribeSecretCommand } from '@aws-sdk/client-sec
 import { describe, expect, it } from 'vitest';
 import { awsClientConfig } from '../../../src/secrets-managers/aws-client/client-config.js';
 import { awsCredentials } from '../../../src/secrets-managers/aws-client/credentials.js';
-import { AwsRequester, hasNothing } from '../../../src/secrets-managers/aws-client/requester.js';
+import { awsRequester } from '../../../src/secrets-managers/aws-client/requester.js';
+import { hasNothing } from '../../../src/secrets-managers/requester.js';
 import type { AwsSettings } from '../../../src/secrets-managers/aws-client/settings.js';
 import { SecretValue } from '../../../src/secret-value.js';
 import { startAwsStandin, type Fault } from '../../harness/aws-standin/index.js';
@@ -35,10 +36,10 @@ async function bench(login = '') {
   return { standin, client, release };
 }
 
-describe('AwsRequester', () => {
+describe('Requester', () => {
   it('sends nothing once the time is up, however late the SDK comes with it', async () => {
     const { standin, client, release } = await bench();
-    const requester = new AwsRequester('aws-secrets-manager', TIMEOUT_MS, {});
+    const requester = awsRequester('aws-secrets-manager', TIMEOUT_MS, {});
     let sending: Promise<unknown> = Promise.resolve();
     const call = { signal: new AbortController().signal, admitWrite: () => Promise.resolve() };
     const answer = await requester.write(
@@ -60,7 +61,7 @@ describe('AwsRequester', () => {
   it('does not send after this process stood still beyond the deadline', async () => {
     const { standin, client, release } = await bench();
     release();
-    const requester = new AwsRequester('aws-secrets-manager', TIMEOUT_MS, {});
+    const requester = awsRequester('aws-secrets-manager', TIMEOUT_MS, {});
     const call = { signal: new AbortController().signal, admitWrite: () => Promise.resolve() };
     const answer = await requester.write(
       'DescribeSecret',
@@ -80,7 +81,7 @@ describe('AwsRequester', () => {
   it('counts the time from the admission, not from the wait for it', async () => {
     const { standin, client, release } = await bench();
     release();
-    const requester = new AwsRequester('aws-secrets-manager', 3_000, {});
+    const requester = awsRequester('aws-secrets-manager', 3_000, {});
     const call = { signal: new AbortController().signal, admitWrite: () => wait(3_100) };
     const answer = await requester.write(
       'DescribeSecret',
@@ -95,7 +96,7 @@ describe('AwsRequester', () => {
   it('says where it asked and what to do, and no name or password of the address', async () => {
     const { standin, client, release } = await bench('someone:MARK-login@');
     release();
-    const requester = new AwsRequester('aws-secrets-manager', 3_000, { region: 'eu-west-1' });
+    const requester = awsRequester('aws-secrets-manager', 3_000, { region: 'eu-west-1' });
     const messageUnder = async (fault: Fault): Promise<string> => {
       const id = standin.fault(fault);
       const answer = await requester.read(
