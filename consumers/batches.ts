@@ -15,7 +15,7 @@ export interface BatchReport {
   readonly lastOffset: number;
 }
 
-export interface BatchesContext {
+interface BatchesContext {
   readonly run: RunContext;
   readonly control: Pick<PartitionControl, 'pause'>;
   readonly paused: PausedPartitions;

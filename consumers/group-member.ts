@@ -44,7 +44,7 @@ export function toConsumerConfig(settings: KafkaSettings): ConsumerConfig {
   };
 }
 
-export interface GroupMemberOptions {
+interface GroupMemberOptions {
   readonly settings: KafkaSettings;
   readonly topics: readonly string[];
   readonly logger: Logger;

@@ -15,7 +15,7 @@ export interface PartitionControl {
   seek(of: TopicPartition, offset: number): void;
 }
 
-export interface PausedContext {
+interface PausedContext {
   readonly control: PartitionControl;
   readonly membership: Membership;
   readonly failures: PartitionFailures;

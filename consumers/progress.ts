@@ -76,7 +76,7 @@ interface PartitionOffset {
   readonly offset: string;
 }
 
-export interface OffsetCommitsOptions {
+interface OffsetCommitsOptions {
   /** The partitions that this process has now. */
   readonly owned: () => readonly Progress[];
   /** Null while there is no connection. */

@@ -8,7 +8,7 @@ import { GroupMember } from './group-member.js';
 import { OffsetCommits, Progress } from './progress.js';
 import { toSourceRecord } from './records.js';
 
-export interface ReadRecord {
+interface ReadRecord {
   readonly record: SourceRecord;
   readonly origin: string;
   /** It existed when we got the partition. */
@@ -17,7 +17,7 @@ export interface ReadRecord {
   readonly done: () => void;
 }
 
-export interface SecuredConsumerOptions {
+interface SecuredConsumerOptions {
   readonly settings: KafkaSettings;
   readonly topic: string;
   /** Takes a record and returns at once. It calls `done` when the record is handled, which may be much later. */

@@ -9,7 +9,7 @@ export interface TopicRecord {
 }
 
 /** How many bytes one produce request may hold: per topic (a broker limits batches, not records) and in all. */
-export interface RequestLimits {
+interface RequestLimits {
   batchBytes(topic: string): number;
   readonly requestBytes: number;
 }

@@ -48,7 +48,7 @@ export async function askBroker<T>(
   }
 }
 
-export interface PingOptions {
+interface PingOptions {
   readonly logger: Logger;
   readonly deadlineMs: number;
 }
@@ -94,7 +94,7 @@ export async function readClusterId(settings: ConnectionSettings, logger: Logger
   return clusterId;
 }
 
-export interface GroupFacts {
+interface GroupFacts {
   /** Its members now. */
   readonly members: number;
   /** Those of the given topics in which it has committed an offset. */

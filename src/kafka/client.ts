@@ -24,7 +24,7 @@ export interface KafkaClient {
   close(): void;
 }
 
-export interface KafkaClientOptions {
+interface KafkaClientOptions {
   readonly logger: Logger;
   /** The process's environment: kafkajs reads debug flags from it. */
   readonly env?: Readonly<Record<string, string | undefined>>;

@@ -3,7 +3,7 @@ import type { Unread } from '../terms.js';
 import { unpack } from './unpack.js';
 
 /** A record as kafkajs passes it on, and what of it we could not read. */
-export interface DecodedMessage {
+interface DecodedMessage {
   readonly offset: string;
   readonly timestamp: string;
   readonly key: Buffer | null;

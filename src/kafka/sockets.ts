@@ -8,7 +8,7 @@ const KEEP_ALIVE_MS = 60_000;
  * The sockets of one kafkajs client. kafkajs cannot cancel a request, and its `disconnect` may wait forever: only closed
  * sockets make sure that nothing more is sent.
  */
-export interface Sockets {
+interface Sockets {
   readonly factory: ISocketFactory;
   /** Destroys all sockets, and every socket that kafkajs opens later. */
   close(): void;

@@ -9,7 +9,7 @@ import type { TopicNames } from './topics.js';
 import { READ_CODECS } from './unpack.js';
 
 /** `error`: the worker does not start; `warning`: something will go wrong one day; `info`: worth knowing. */
-export type TopicSeverity = 'error' | 'warning' | 'info';
+type TopicSeverity = 'error' | 'warning' | 'info';
 
 export interface TopicProblem {
   readonly severity: TopicSeverity;

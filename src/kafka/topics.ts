@@ -14,7 +14,7 @@ export interface TopicNames extends SourceTopics {
   readonly deadLetter: string;
 }
 
-export interface TopicPlan {
+interface TopicPlan {
   readonly names: TopicNames;
   /** Partitions of each topic; 6 by default. */
   readonly partitions?: number;
@@ -30,7 +30,7 @@ export interface TopicPlan {
   readonly maxMessageBytes?: number;
 }
 
-export interface TopicCreation {
+interface TopicCreation {
   readonly topic: string;
   /** `existed`: the topic was left as it is. */
   readonly outcome: 'created' | 'existed';

@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { safeError } from './logger.js';
 
-export interface CrashHooks {
+interface CrashHooks {
   /** Writes the line; default: to standard error, synchronously. */
   readonly write?: (line: string) => void;
   readonly exit?: (code: number) => void;

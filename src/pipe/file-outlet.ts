@@ -16,7 +16,7 @@ const CHUNK_BYTES = 1024 * 1024;
 const LINE_START = '{"specversion"';
 
 /** The destination of a pipe's lines. */
-export interface LineSink {
+interface LineSink {
   /** Resolves when the text is durable; if the destination cannot be synced (terminal, pipe, device), when it is written. */
   write(text: string): Promise<void>;
   /** Whether the reader has closed it: then nothing more can be written. */

@@ -8,7 +8,7 @@ import { pause } from '../pause.js';
 import type { SourceRecord } from '../terms.js';
 import { weightOf } from '../transport.js';
 
-export interface PipeParts {
+interface PipeParts {
   readonly topics: SourceTopics;
   /** The {@link SourceRecord.digest} of a line. */
   digestOf(record: SourceRecord): string;

@@ -7,7 +7,7 @@ import type { GivenUp } from '../pipeline/state-change.js';
 import type { Acted, Claimed, UnderClaim } from '../pipeline/under-claim.js';
 import { Writer } from '../pipeline/writer.js';
 
-export interface MoverParts {
+interface MoverParts {
   readonly context: PlanContext;
   readonly managers: ManagerSource;
   readonly underClaim: UnderClaim;

@@ -14,7 +14,7 @@ export interface MoveFailure {
   readonly detail: string;
 }
 
-export interface PassParts {
+interface PassParts {
   readonly ledger: Pick<Ledger, 'elsewhere'>;
   readonly mover: Pick<Mover, 'move'>;
   readonly scope: MigrationScope;
@@ -36,7 +36,7 @@ export interface PassResult {
 }
 
 /** The results of one page, and the id after which the next one begins; null: this was the last page. */
-export interface PageResult extends PassResult {
+interface PageResult extends PassResult {
   readonly next: string | null;
 }
 

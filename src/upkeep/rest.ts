@@ -19,7 +19,7 @@ export interface MigrationCounts {
   readonly isPass: boolean;
 }
 
-export interface RestParts {
+interface RestParts {
   readonly database: Database;
   readonly ledger: Pick<Ledger, 'elsewhere'>;
   readonly mover: Pick<Mover, 'move'>;

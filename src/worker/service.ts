@@ -20,7 +20,7 @@ import { PARTS, Readiness, type Part } from './readiness.js';
 import { untilAvailable } from './until-available.js';
 import { openWorker, type Worker } from './worker.js';
 
-export interface ServiceOptions {
+interface ServiceOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly version: string;

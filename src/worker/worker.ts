@@ -52,7 +52,7 @@ const RECORDS_OF_TWO_GROUPS = 512;
 /** Connections moved at the same time, beside the events. */
 const MIGRATION_LANES = 4;
 
-export interface WorkerParts {
+interface WorkerParts {
   readonly outlet: Outlet;
   readonly observer: PipelineObserver;
   /** Asks the broker for its cluster id; null if this command does not use Kafka. */
@@ -77,7 +77,7 @@ export interface WorkerParts {
   readonly standIns?: StandIns;
 }
 
-export interface StandIns {
+interface StandIns {
   /** Open, with the current schema. The worker closes it. */
   readonly database: Database;
   openManager(name: ManagerName): Promise<SecretsManager>;
@@ -250,7 +250,7 @@ export async function openMigratedDatabase(config: Config<never>, lockWaitMs?: n
   }
 }
 
-export interface OpenManagerOptions {
+interface OpenManagerOptions {
   readonly onThrottle?: () => void;
   readonly onRequest?: (request: StoreRequest) => void;
   /** The installation that writes; left out if the manager only reads. */
