@@ -59,10 +59,15 @@ async function recording(answers: Answer[] = []): Promise<{ url: string; sent: S
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sent };
 }
 
-async function opened(name: AwsName, endpointUrl: string): Promise<SecretsManager> {
+async function opened(
+  name: AwsName,
+  endpointUrl: string,
+  texts: Readonly<Record<string, string>> = {},
+): Promise<SecretsManager> {
   const settings = testSettings({
     ...{ OM_SM_ACCESS_KEY_ID: undefined, OM_SM_ACCESS_KEY: undefined },
     AWS_ENDPOINT_URL: endpointUrl,
+    ...texts,
   });
   process.env['AWS_ACCESS_KEY_ID'] = 'AKIDEXAMPLE';
   process.env['AWS_SECRET_ACCESS_KEY'] = SECRET_KEY;
@@ -172,6 +177,22 @@ describe.each(NAMES)('%s: calls that are signed without the SDK’s stack', (nam
     for (let time = 0; time < 2; time += 1)
       await store.put([putItem(freshId(), 'MARKER-9c', { known: true })], storeCall());
     expect(inspect(store, { depth: 12, showHidden: true, maxArrayLength: 1_000 })).not.toContain('MARKER-9c');
+  });
+});
+
+describe('a key of one’s own', () => {
+  it.each([
+    ['managed-aws', 'KmsKeyId', [true, false]],
+    ['managed-aws-ssm', 'KeyId', [true, true]],
+  ] as const)('is named by %s where the store takes it: %s', async (name, member, named) => {
+    for (const texts of [{ AWS_KMS_KEY_ID: 'alias/own' }, {}]) {
+      const { url, sent } = await recording();
+      const { store } = await opened(name, url, texts);
+      await store.put([putItem(freshId(), 'new')], storeCall());
+      await store.put([putItem(freshId(), 'changed', { known: true })], storeCall());
+      const bodies = sent.map(({ body }) => (JSON.parse(body) as Record<string, unknown>)[member]);
+      expect(bodies).toEqual(named.map((is) => (is && 'AWS_KMS_KEY_ID' in texts ? 'alias/own' : undefined)));
+    }
   });
 });
 

@@ -1,4 +1,4 @@
-import { httpUrl, secretText, text } from '../../setting/forms.js';
+import { httpUrl, matching, secretText, text } from '../../setting/forms.js';
 import { settingsOf, type ValuesOf } from '../../setting/setting.js';
 import type { SecretValue } from '../../secret-value.js';
 import { bothOrNone, type Provider } from '../provider.js';
@@ -26,6 +26,15 @@ export const AWS_SETTINGS = {
     meaning: 'Address of an emulator or private endpoint, for both stores.',
     example: 'http://127.0.0.1:5000',
   }),
+  AWS_KMS_KEY_ID: awsSetting(
+    matching(/^[A-Za-z0-9:/_-]{1,2048}$/, 'the id, the ARN or the alias (`alias/…`) of a KMS key'),
+    {
+      meaning:
+        'Key of your own that encrypts values: in Secrets Manager those of secrets that are created, in Parameter Store ' +
+        'those that are written. Unset: the key of AWS for that store.',
+      example: 'alias/connection-secrets',
+    },
+  ),
 };
 type AwsTable = typeof AWS_SETTINGS;
 

@@ -57,6 +57,7 @@ export class SecretsManagerRequests {
 
   /** Answers with the version. */
   async create(item: PutItem, call: StoreCall): Promise<Answer<string>> {
+    const { AWS_KMS_KEY_ID: keyId } = this.#settings;
     const answer = await this.#requester.write(
       'CreateSecret',
       call,
@@ -65,6 +66,7 @@ export class SecretsManagerRequests {
         SecretString: item.value.reveal(),
         ClientRequestToken: item.requestKey,
         Tags: this.#tags(item.connectionId),
+        ...(keyId === null ? {} : { KmsKeyId: keyId }),
       }),
       ({ ARN: arn, VersionId: version }) => isText(arn) && isText(version),
     );

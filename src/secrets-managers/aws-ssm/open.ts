@@ -28,7 +28,7 @@ export async function openSsmStore(settings: SsmSettings, deps: ManagerDeps): Pr
     onCredentialsRefused: credentials.renew,
   });
   const ownership = new Ownership(settings);
-  const requests = new SsmRequests(client, requester, ownership, settings.values.SSM_TIER);
+  const requests = new SsmRequests(client, requester, ownership, settings.values);
   const limits = ssmLimits(settings.values.SSM_TIER);
   const store = new SsmStore({
     provider: NAME,

@@ -17,6 +17,7 @@ import { RepeatedCall } from '../aws-client/repeated-call.js';
 import { hasNothing, type Answer, type Requester } from '../requester.js';
 import type { StoreCall } from '../port.js';
 import type { SsmTier } from './limits.js';
+import type { SsmSettings } from './settings.js';
 
 const RESOURCE_TYPE = 'Parameter';
 const LIST_PAGE = 50;
@@ -33,13 +34,20 @@ export class SsmRequests {
   readonly #requester: Requester;
   readonly #ownership: Ownership;
   readonly #tier: SsmTier;
+  readonly #keyId: string | null;
   readonly #putParameter: RepeatedCall<PutParameterRequest, PutParameterResult>;
 
-  constructor(client: SSMClient, requester: Requester, ownership: Ownership, tier: SsmTier) {
+  constructor(
+    client: SSMClient,
+    requester: Requester,
+    ownership: Ownership,
+    { SSM_TIER: tier, AWS_KMS_KEY_ID: keyId }: SsmSettings['values'],
+  ) {
     this.#client = client;
     this.#requester = requester;
     this.#ownership = ownership;
     this.#tier = tier;
+    this.#keyId = keyId;
     this.#putParameter = new RepeatedCall(
       client,
       'PutParameter',
@@ -164,7 +172,7 @@ export class SsmRequests {
     const answer = await this.#requester.write(
       'PutParameter',
       call,
-      this.#putParameter.send(input),
+      this.#putParameter.send(this.#keyId === null ? input : { ...input, KeyId: this.#keyId }),
       ({ Version: version }) => version !== undefined && version > 0,
     );
     return answer.ok ? { ok: true, value: answer.value.Version ?? 0 } : answer;
