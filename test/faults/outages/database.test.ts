@@ -100,7 +100,7 @@ function describeEngine(engine: Engine, kafka: string): void {
     },
   );
 
-  it('a row that somebody else keeps locked: its partition is held, the other goes on', async () => {
+  it('a row that somebody else keeps locked: its partition is paused, the other goes on', async () => {
     const name = freshName('locked');
     await rig.publish(name);
     await rig.applied(name);
@@ -116,7 +116,7 @@ function describeEngine(engine: Engine, kafka: string): void {
     expect(valueOf(name)).toBe(password);
   });
 
-  it('a full disk: its partition is held, the other goes on', async () => {
+  it('a full disk: its partition is paused, the other goes on', async () => {
     const name = freshName('full');
     await rig.publish(name);
     await rig.applied(name);
