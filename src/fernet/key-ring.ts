@@ -6,6 +6,7 @@ import {
   FernetError,
   decodeBase64Either,
   decodeText,
+  derivedIv,
   encodeText,
   FernetKey,
   makerOf,
@@ -140,6 +141,17 @@ export class KeyRing {
    */
   seal(text: string, nowMs: number = Date.now()): string {
     return sealBytes(encodeText(text), this.#keys[0], timeBytes(nowMs));
+  }
+
+  /**
+   * As {@link seal}, but the same arguments give the same token.
+   *
+   * @param place where the token stands. In one place equal texts have equal tokens, so a place is written once.
+   */
+  sealRepeatably(text: string, place: string, timeMs: number): string {
+    const bytes = encodeText(text);
+    const [key] = this.#keys;
+    return sealBytes(bytes, key, timeBytes(timeMs), derivedIv(bytes, key, place));
   }
 
   /** @throws FernetError */

@@ -10,9 +10,12 @@ export interface Sealer {
   open(token: string): string;
 }
 
-/** A key ring whose first key has a name, which says nothing about the key. */
-export interface NamedSealer extends Sealer {
+/** What seals the tokens of secured events. */
+export interface SecuredSealer extends Sealer {
+  /** Names the first key and says nothing about it. */
   readonly primaryKeyId: string;
+  /** As `KeyRing.sealRepeatably`. */
+  sealRepeatably(text: string, place: string, timeMs: number): string;
 }
 
 /** Managers by their names: values that are to move are read where they are. */
@@ -33,7 +36,7 @@ export interface PlanContext {
     readonly database: Sealer;
     /** Null: no field may come sealed. */
     readonly publisher: Sealer | null;
-    readonly ingestion: NamedSealer;
+    readonly ingestion: SecuredSealer;
     readonly deadLetter: Sealer;
     readonly outbox: Sealer;
   };

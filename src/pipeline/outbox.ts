@@ -133,7 +133,10 @@ export function securedRecord(
   context: SecuredContext,
 ): OutgoingRecord {
   const { manager, generation, output } = context;
-  const emitted = references.map((row) => ({ row, reference: emittedReference(row, context) }));
+  const emitted = references.map((row) => ({
+    row,
+    reference: emittedReference(row, connection, context),
+  }));
   refuseForeign(connection, references, foreign, context);
   const entity = entityOf(connection);
   const event: SecuredEvent = {

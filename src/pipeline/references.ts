@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import type { ReferenceRow } from '../database/rows.js';
+import type { ConnectionRow, ReferenceRow } from '../database/rows.js';
 import { EventError } from '../errors.js';
 import { tokenOf } from '../fernet/key-ring.js';
 import { sha256Hex } from '../hash.js';
@@ -149,13 +149,19 @@ export interface EmitContext {
 
 /**
  * What stands in a secured event in place of the value: the reference, plain or sealed for the ingestion workers; where
- * the value stays with us, its token under their key.
+ * the value stays with us, its token under their key. One revision always has the same text, so that the record can be
+ * made again.
  */
-export function emittedReference(row: ReferenceRow, context: EmitContext): Reference {
+export function emittedReference(
+  row: ReferenceRow,
+  { revision, updatedAtMs }: Pick<ConnectionRow, 'revision' | 'updatedAtMs'>,
+  context: EmitContext,
+): Reference {
   const { rings, output } = context;
   const text = openedRow(row, context);
   if (row.holds === 'reference' && output.references === 'plain') return text as Reference;
-  return seal(rings.ingestion, text);
+  const place = `${row.connectionId} ${revision} ${row.pointer}`;
+  return `${FERNET_PREFIX}${rings.ingestion.sealRepeatably(text, place, updatedAtMs)}`;
 }
 
 /** The reference a store resolves: `secret:` + id, or the token that holds the value. */

@@ -34,6 +34,7 @@ const KEY = Buffer.alloc(32, 7);
 const OPEN_RING = {
   primaryKeyId: '',
   seal: (text: string): string => text,
+  sealRepeatably: (text: string): string => text,
   open: (text: string): string => text,
 };
 

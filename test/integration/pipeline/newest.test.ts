@@ -5,7 +5,7 @@ import { referenceRow } from '../../../src/pipeline/references.js';
 import { republish } from '../../../src/operations/republish.js';
 import { UnderClaim } from '../../../src/pipeline/under-claim.js';
 import { CONNECTION, eventRecord, MASKED } from '../../components/pipeline/events.js';
-import { Bench, codeOf, type BenchWorker } from '../../components/pipeline/fixture.js';
+import { Bench, codeOf, type BenchOptions, type BenchWorker } from '../../components/pipeline/fixture.js';
 import { describeEngines } from '../database/support.js';
 
 const SIGNAL = new AbortController().signal;
@@ -15,8 +15,8 @@ const SIGNAL = new AbortController().signal;
  * publishes it, and gets a row only where a newer revision overtakes it unsent.
  */
 describeEngines('the newest secured event of a connection', (engine) => {
-  const open = async (env: Record<string, string> = {}) => {
-    const bench = await Bench.open({ engine, env });
+  const open = async (options: Partial<BenchOptions> = {}) => {
+    const bench = await Bench.open({ engine, ...options });
     return { bench, w1: await bench.worker(), w2: await bench.worker() };
   };
   /** Committed, and not published: as a kill in between leaves it. */
@@ -52,17 +52,27 @@ describeEngines('the newest secured event of a connection', (engine) => {
     expect(await rowsOf(bench)).toEqual([]);
   });
 
-  it('is made again as it was, by the redelivery of its event', async () => {
-    const { bench, w1, w2 } = await open();
-    w1.outlet.failuresAfter = 1;
-    expect(await codeOf(w1.handle(event(1)))).toBe('BROKER_UNAVAILABLE');
-    await bench.expireClaims();
-    expect(await w2.handle(event(1))).toBe('duplicate');
-    expect(revisions(bench)).toEqual([1, 1]);
-    const [first, second] = texts(bench);
-    expect(second).toBe(first);
-    expect(bench.topics.lastOf(CONNECTION)?.source).toMatchObject({ eventId: expect.any(String) as string });
-  });
+  it.each([
+    { carries: 'references', options: {}, isSealed: false },
+    { carries: 'sealed references', options: { env: { SECURED_REFERENCES: 'sealed' } }, isSealed: true },
+    { carries: 'sealed values', options: { manager: 'db' as const }, isSealed: true },
+  ])(
+    'is made again byte for byte, by the redelivery of its event: $carries',
+    async ({ options, isSealed }) => {
+      const { bench, w1, w2 } = await open(options);
+      w1.outlet.failuresAfter = 1;
+      expect(await codeOf(w1.handle(event(1)))).toBe('BROKER_UNAVAILABLE');
+      await bench.expireClaims();
+      expect(await w2.handle(event(1))).toBe('duplicate');
+      expect(revisions(bench)).toEqual([1, 1]);
+      const [first, second] = texts(bench);
+      expect(second).toBe(first);
+      expect(first?.includes('fernet:')).toBe(isSealed);
+      expect(bench.topics.lastOf(CONNECTION)?.source).toMatchObject({
+        eventId: expect.any(String) as string,
+      });
+    },
+  );
 
   it('is put into the outbox by whoever overtakes it, with or without a write, and goes out before', async () => {
     const { bench, w1, w2 } = await open();
@@ -178,7 +188,7 @@ describeEngines('the newest secured event of a connection', (engine) => {
   });
 
   it('is sealed with the key of whoever publishes it, and its row says so', async () => {
-    const { bench, w1 } = await open({ SECURED_REFERENCES: 'sealed' });
+    const { bench, w1 } = await open({ env: { SECURED_REFERENCES: 'sealed' } });
     await leave(bench, w1, event(1));
     const next = generateKey();
     const w3 = await bench.worker({ INGESTION_FERNET_KEY: next });

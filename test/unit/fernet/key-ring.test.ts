@@ -133,3 +133,23 @@ describe('a key list', () => {
     });
   });
 });
+
+describe('KeyRing.sealRepeatably', () => {
+  const ring = KeyRing.parse('K', `${generateKey()},${generateKey()}`);
+  const token = ring.sealRepeatably('s3cr3t', 'a 1 /password', 1_700_000_000_000);
+
+  it('gives the same token again, under the time it was told', () => {
+    expect(ring.sealRepeatably('s3cr3t', 'a 1 /password', 1_700_000_000_999)).toBe(token);
+    expect([ring.open(token), secondsOf(token)]).toEqual(['s3cr3t', 1_700_000_000n]);
+  });
+
+  const ivOf = (sealed: string): string => Buffer.from(sealed, 'base64url').subarray(9, 25).toString('hex');
+  it.each([
+    ['text', ring.sealRepeatably('s3cr3u', 'a 1 /password', 1_700_000_000_000)],
+    ['place', ring.sealRepeatably('s3cr3t', 'a 2 /password', 1_700_000_000_000)],
+    ['key', KeyRing.parse('K', generateKey()).sealRepeatably('s3cr3t', 'a 1 /password', 1_700_000_000_000)],
+    ['end of the place', ring.sealRepeatably('ds3cr3t', 'a 1 /passwor', 1_700_000_000_000)],
+  ])('has another IV for another %s', (_, other) => {
+    expect(ivOf(other)).not.toBe(ivOf(token));
+  });
+});
