@@ -1,6 +1,5 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { SecretsManagerClient, DescribeSecretCommand } from '@aws-sdk/client-secrets-manager';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { awsClientConfig } from '../../../src/secrets-managers/aws-client/client-config.js';
 import { awsCredentials } from '../../../src/secrets-managers/aws-client/credentials.js';
 import { awsRequester } from '../../../src/secrets-managers/aws-client/requester.js';
@@ -11,6 +10,8 @@ import { startAwsStandin, type Fault } from '../../harness/aws-standin/index.js'
 import { disposeLater } from '../../harness/cleanup.js';
 
 const TIMEOUT_MS = 60;
+/** Of a request that gets its answer, however busy the machine is: as long as a test may take. */
+const ANSWERED_MS = 60_000;
 
 async function bench(login = '') {
   const standin = await startAwsStandin();
@@ -18,7 +19,8 @@ async function bench(login = '') {
     region: 'eu-west-1',
     credentials: { accessKeyId: 'testing', secretAccessKey: new SecretValue('testing') },
     endpointUrl: standin.url.replace('://', `://${login}`),
-    requestTimeoutMs: TIMEOUT_MS,
+    // The requester ends what takes too long, not the socket.
+    requestTimeoutMs: ANSWERED_MS,
   };
   const config = awsClientConfig(settings, awsCredentials(settings));
   let release: () => void = () => undefined;
@@ -81,8 +83,16 @@ describe('Requester', () => {
   it('counts the time from the admission, not from the wait for it', async () => {
     const { standin, client, release } = await bench();
     release();
-    const requester = awsRequester('aws-secrets-manager', 3_000, {});
-    const call = { signal: new AbortController().signal, admitWrite: () => wait(3_100) };
+    // The clock moves when this test says so.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const requester = awsRequester('aws-secrets-manager', TIMEOUT_MS, {});
+    const admitWrite = async (): Promise<void> => {
+      await vi.advanceTimersByTimeAsync(TIMEOUT_MS * 2);
+    };
+    const call = { signal: new AbortController().signal, admitWrite };
     const answer = await requester.write(
       'DescribeSecret',
       call,
@@ -96,7 +106,7 @@ describe('Requester', () => {
   it('says where it asked and what to do, and no name or password of the address', async () => {
     const { standin, client, release } = await bench('someone:MARK-login@');
     release();
-    const requester = awsRequester('aws-secrets-manager', 3_000, { region: 'eu-west-1' });
+    const requester = awsRequester('aws-secrets-manager', ANSWERED_MS, { region: 'eu-west-1' });
     const messageUnder = async (fault: Fault): Promise<string> => {
       const id = standin.fault(fault);
       const answer = await requester.read(
