@@ -5,10 +5,12 @@ import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { placeOf, readSources, without } from './place.js';
 import { MUTATIONS, type ModelRun, type Mutation } from './rules.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const COPY = join(ROOT, '.tmp', 'mutations');
+const SOURCES = readSources(ROOT);
 const REPORT = join(COPY, 'report.json');
 const COPIED = [
   ...['src', 'test', 'consumers', 'producers', 'migrations', 'docs', 'examples', 'scripts'],
@@ -75,19 +77,16 @@ async function runTests(files: readonly string[]): Promise<readonly string[] | n
   return numTotalTests === 0 ? null : failed;
 }
 
-async function withMutation<T>({ file, text, instead, rule }: Mutation, work: () => Promise<T>): Promise<T> {
-  const path = join(COPY, file);
-  const source = readFileSync(path, 'utf8');
-  if (source.split(text).length !== 2)
-    throw new Error(`${rule}: ${file} does not have its text exactly once`);
-  writeFileSync(
-    path,
-    source.replace(text, () => instead),
-  );
+async function withMutation<T>(mutation: Mutation, work: () => Promise<T>): Promise<T> {
+  const place = placeOf(mutation, SOURCES);
+  const source = SOURCES.get(place.file);
+  if (source === undefined) throw new Error(`no file ${place.file}`);
+  const path = join(COPY, place.file);
+  writeFileSync(path, without(mutation, place, source));
   try {
     return await work();
   } finally {
-    writeFileSync(path, source);
+    writeFileSync(path, source.text);
   }
 }
 
