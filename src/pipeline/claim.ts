@@ -7,9 +7,9 @@ import type { Ledger } from './ledger.js';
 export type MonotonicClock = () => number;
 
 /**
- * The right to touch one connection: its row, its secrets in a store, its unsent records. `deadlineMs` is by our own
- * monotonic clock and counts from before the transaction that took it was sent, so that it never lies behind the expiry
- * that the database knows, whatever happens to this process in between (SIGSTOP, a long pause).
+ * A lease on one connection: on its row, its secrets in a store and its unsent records. `deadlineMs` is a time of our
+ * monotonic clock. It counts from before the claiming transaction was sent, so it is never later than the expiry in the
+ * database, whatever stops this process in between (SIGSTOP, a long pause).
  */
 export interface Claim {
   readonly connectionId: string;
@@ -18,16 +18,16 @@ export interface Claim {
   readonly deadlineMs: number;
 }
 
-/** A request may still land this many claim times after its claim ran out. */
+/** A request may still reach the store this many claim durations after its claim expired. */
 export const LATE_REQUEST_CLAIMS = 4;
 
-/** What the transaction before and the marking after a publish may take of a claim. */
+/** The part of a claim that is set aside for the transaction before a publish and the marking after it. */
 const PUBLISH_MARGIN_MS = 2_000;
 const SHORTEST_PUBLISH_MS = 1_000;
 
 /**
- * How long one attempt to publish may take, milliseconds: a claim must have room for two, whatever it lasts, or nothing
- * would ever be published under it. At most `longestMs`.
+ * How long one attempt to publish may take, milliseconds; at most `longestMs`. A claim must have room for two attempts,
+ * however short it is, or nothing would ever be published under it.
  */
 export function publishTimeoutMs(claimMs: number, longestMs: number): number {
   const half = Math.floor((claimMs - PUBLISH_MARGIN_MS) / 2);
@@ -35,8 +35,8 @@ export function publishTimeoutMs(claimMs: number, longestMs: number): number {
 }
 
 /**
- * Throws CLAIM_LOST unless the claim has more time left than a request may take: called before each single request that
- * changes a store or a topic. A request that starts in time ends, or is given up, while nobody else may start one.
+ * Throws CLAIM_LOST unless the claim has more time left than the request may take. Called before each request that changes
+ * a store or a topic: a request that starts in time ends, or is given up, before anybody else may start one.
  */
 export function requireTimeFor(claim: Claim, requestMs: number, nowMs: number): void {
   const leftMs = claim.deadlineMs - nowMs;
@@ -47,7 +47,7 @@ export function requireTimeFor(claim: Claim, requestMs: number, nowMs: number): 
     );
 }
 
-/** Waits for the write limit. */
+/** Makes writes wait for their turn under the write limit. */
 interface WriteGate {
   acquire(signal: AbortSignal): Promise<void>;
 }
@@ -61,12 +61,12 @@ interface ClaimGuardParts {
   readonly storeTimeoutMs: number;
 }
 
-/** A claim that may be replaced by its renewal while its holder works. */
+/** Holds a claim, which a renewal replaces while the work goes on. */
 interface ClaimHolder {
   claim: Claim;
 }
 
-/** Lets requests to the store start only while their claim has time for them. */
+/** Starts a request to the store only if its claim has time for it. */
 export class ClaimGuard {
   readonly #parts: ClaimGuardParts;
 
@@ -74,7 +74,7 @@ export class ClaimGuard {
     this.#parts = parts;
   }
 
-  /** Each request: its turn under the write limit, then the claim, which is renewed while it is the newest. */
+  /** Each request waits for its turn under the write limit, then renews the claim if its end is near, then checks it. */
   callFor(holder: ClaimHolder, manager: ManagerName, signal: AbortSignal): StoreCall {
     const { ledger, clock, storeTimeoutMs } = this.#parts;
     return this.#call(manager, signal, async () => {
@@ -85,8 +85,8 @@ export class ClaimGuard {
   }
 
   /**
-   * The same under a claim that is not renewed: for work whose marks in the database count from the claim's start, and
-   * must not run out while one of its requests can still be sent.
+   * Like {@link callFor}, but never renews the claim. For work whose marks in the database count from the claim's start:
+   * they must not expire while one of its requests can still be sent.
    */
   callWithin(claim: Claim, manager: ManagerName, signal: AbortSignal): StoreCall {
     const { clock, storeTimeoutMs } = this.#parts;

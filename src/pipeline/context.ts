@@ -4,25 +4,25 @@ import type { SecretsManager } from '../secrets-managers/port.js';
 import type { ManagerName } from '../terms.js';
 import type { Stream } from '../transport.js';
 
-/** A Fernet key ring as the pipeline uses it: raw tokens, without the prefix. */
+/** A Fernet key ring as the pipeline uses it: raw tokens, without the `fernet:` prefix. */
 export interface Sealer {
   seal(text: string): string;
   open(token: string): string;
 }
 
-/** What seals the tokens of secured events. */
+/** Seals the tokens of secured events. */
 export interface SecuredSealer extends Sealer {
-  /** Names the first key and says nothing about it. */
+  /** Identifies the first key without revealing it. */
   readonly primaryKeyId: string;
   /** As `KeyRing.sealRepeatably`. */
   sealRepeatably(text: string, place: string, timeMs: number): string;
 }
 
-/** Managers by their names: values that are to move are read where they are. */
+/** Opens managers by name, so that values can be read from a former one. */
 export interface ManagerSource {
   /**
-   * Opened once, under the same settings as the active one.
-   * @throws ConfigurationError where the settings do not do for it
+   * Opens each manager once, under the same settings as the active one.
+   * @throws ConfigurationError if these settings are not enough for it
    */
   of(name: ManagerName): Promise<SecretsManager>;
 }
@@ -34,7 +34,7 @@ export interface PlanContext {
   readonly fields: FieldFinder;
   readonly rings: {
     readonly database: Sealer;
-    /** Null: no field may come sealed. */
+    /** Null: events with sealed fields are refused. */
     readonly publisher: Sealer | null;
     readonly ingestion: SecuredSealer;
     readonly deadLetter: Sealer;
@@ -44,22 +44,22 @@ export interface PlanContext {
   readonly generation: number;
   readonly rules: {
     readonly adopt: boolean;
-    /** What a run of `adopt` has decided: see `adoptionGrant`. Null: events decide. */
+    /** The decisions of a run of `adopt`, as `adoptionGrant` writes them. Null: no such run, events decide. */
     readonly grants: ReadonlySet<string> | null;
-    /** `sealed`: a value that came in the clear is refused. */
+    /** `sealed`: an event with a plain-text value is refused. */
     readonly sourceValues: 'any' | 'sealed';
-    /** What becomes of an event that masks a secret and changes where it is sent. */
+    /** How to treat an event that masks a secret and changes the endpoint that the secret is sent to. */
     readonly maskedSecretOnNewEndpoint: 'allow' | 'refuse';
-    /** What becomes of a free text that quotes a secret of its event. */
+    /** How to treat a free text that quotes a secret of its event. */
     readonly secretQuoted: 'mask' | 'refuse' | 'report';
     readonly allowedReferencePrefixes: readonly string[];
     /** `bound`: a publisher's token must say which field it is for. */
     readonly publisherTokens: 'bound' | 'any';
-    /** After retiring, milliseconds until a secret is deleted. */
+    /** Milliseconds from retiring a secret until its deletion. */
     readonly graceMs: number;
-    /** How long a masked event without an original waits, milliseconds. */
+    /** How long an event waits whose mask has no stored value yet, milliseconds. */
     readonly waitMs: number;
-    /** How long after a claim's end one of its requests could still land, milliseconds. */
+    /** How long after a claim's end one of its requests may still reach the store, milliseconds. */
     readonly lateRequestMs: number;
   };
   readonly output: {

@@ -13,7 +13,7 @@ import type { Acted, Claimed, Done, UnderClaim } from './under-claim.js';
 import { unstorable } from './unprocessed.js';
 import { Writer, type WriteResult } from './writer.js';
 
-/** Longest time to wait for somebody else's claim before the record is handed back, milliseconds. */
+/** Longest wait for another worker's claim before the record goes back to the transport, milliseconds. */
 const BUSY_WAIT_MS = 1_500;
 const BUSY_POLL_MS = 100;
 
@@ -23,7 +23,7 @@ export interface ProcessorParts {
   readonly underClaim: UnderClaim;
   readonly guard: ClaimGuard;
   readonly clock: MonotonicClock;
-  /** Events that write to the store at the same time. */
+  /** How many events may write to the store at the same time. */
   readonly storeLanes: number;
 }
 
@@ -33,11 +33,11 @@ export interface Processed {
   readonly notes: readonly Note[];
   /** Values written to the store. */
   readonly writes: number;
-  /** Whether events of this connection wait that may be possible now. */
+  /** Whether this connection has waiting events, which may succeed now. */
   readonly hasWaiting: boolean;
 }
 
-/** The worker stops, and nothing was sent: the claim is given back at once. */
+/** The worker stops before anything was sent to the store, so the claim can be released at once. */
 const NOT_BEGUN: WriteResult = {
   kind: 'failed',
   error: new WorkerError('STORE_UNAVAILABLE', 'the write was given up before its turn came'),
@@ -46,7 +46,7 @@ const NOT_BEGUN: WriteResult = {
 
 type Decide = (state: LockedState) => Decision<WritePlan>;
 
-/** One event under its connection's claim ({@link UnderClaim}): decides, writes its values, and says what to commit. */
+/** Processes one event under its connection's claim ({@link UnderClaim}): decides, writes its values, says what to commit. */
 export class EventProcessor {
   readonly #parts: ProcessorParts;
   readonly #writer: Writer;
@@ -58,7 +58,7 @@ export class EventProcessor {
     this.#storeLanes = pLimit(parts.storeLanes);
   }
 
-  /** Rejects with a retryable WorkerError where the same event is to be handled again later. */
+  /** Rejects with a retryable WorkerError if the same event has to be processed again later. */
   async process(prepared: PreparedEvent, signal: AbortSignal): Promise<Processed> {
     const { context } = this.#parts;
     const refused =
@@ -68,7 +68,7 @@ export class EventProcessor {
     try {
       return await this.#process(prepared, signal, (state) => decideEvent(prepared, state, context));
     } catch (error) {
-      // The database does not take it: it becomes a dead letter, where need be without its payload.
+      // The database refuses the event's rows: it becomes a dead letter, if need be without its payload.
       const refusal = unstorable(error);
       if (refusal === null) throw error;
       try {
@@ -80,7 +80,7 @@ export class EventProcessor {
     }
   }
 
-  /** Waits a while for a claim that somebody else holds. */
+  /** Waits up to {@link BUSY_WAIT_MS} for a claim that another worker holds. */
   async #process(prepared: PreparedEvent, signal: AbortSignal, decide: Decide): Promise<Processed> {
     const { underClaim, clock } = this.#parts;
     const untilMs = clock() + BUSY_WAIT_MS;
@@ -126,7 +126,7 @@ export class EventProcessor {
     const startedMs = clock();
     const request = { writes: plan.writes, claim, purpose: `event:${prepared.eventHash}` };
     const givenUp = (answers: GivenUp['answers']): GivenUp => ({ elapsedMs: clock() - startedMs, answers });
-    // The claim is looked at once the lane is ours, right before each request.
+    // `callFor` checks the claim right before each request, so time spent waiting for a lane counts.
     const result = await this.#storeLanes(() =>
       signal.aborted
         ? NOT_BEGUN
@@ -140,7 +140,7 @@ export class EventProcessor {
         try {
           const changes = plan.finish(result.written);
           const outcome = { name: 'applied', code: null, notes: plan.notes } as const;
-          // A state that the database does not take harms only its own event.
+          // If the database refuses the new state, only this event becomes a dead letter.
           return { kind: 'commit', outcome, changes, otherwise: (refusal) => kept(plan, refusal, applied()) };
         } catch (error) {
           if (error instanceof EventError) return kept(plan, error, applied());
@@ -162,14 +162,14 @@ export class EventProcessor {
         const { error, answers } = result;
         const nothing = { kind: 'nothing', error, mayLand: answers === null } as const;
         if (answers === null || [...answers.values()].includes('applied')) return nothing;
-        // Nothing can land: its names are not in doubt, and nobody has to look after them.
+        // No request of ours can still reach the store: its names are not in doubt, and the janitor need not check them.
         return { ...nothing, undo: plan.giveBack(givenUp(answers)) };
       }
     }
   }
 }
 
-/** Under the claim: the event as a dead letter; where the database refuses that as well, without its payload. */
+/** Under the claim: makes the event a dead letter, without its payload if the database refuses that one, too. */
 function kept(plan: WritePlan, refusal: EventError, given: GivenUp): Acted {
   return {
     kind: 'commit',
@@ -183,7 +183,7 @@ function kept(plan: WritePlan, refusal: EventError, given: GivenUp): Acted {
   };
 }
 
-/** @param writes values that it wrote to the store, where it was applied */
+/** @param writes how many values it wrote to the store, if it was applied */
 function processed(done: Exclude<Done, { kind: 'busy' }>, writes: number): Processed {
   switch (done.kind) {
     case 'settled':
@@ -193,7 +193,7 @@ function processed(done: Exclude<Done, { kind: 'busy' }>, writes: number): Proce
       return told(done.outcome, done.outcome.name === 'applied' ? writes : 0, done.hasWaiting);
     case 'left':
     case 'lost':
-      throw done.error ?? new TypeError('an event was left without a reason');
+      throw done.error ?? new TypeError('an event was left uncommitted without an error');
   }
 }
 

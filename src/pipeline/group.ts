@@ -7,23 +7,23 @@ interface Entry<I, O> {
 }
 
 export interface GroupOptions {
-  /** Calls under way at the same time. Default: one. */
+  /** How many calls may run at the same time. Default: one. */
   readonly lines?: number;
-  /** How many items are somewhere on their way, and may come. Default: none is known of. */
+  /** How many items are in progress elsewhere and may be added soon. Default: always 0. */
   readonly underWay?: () => number;
 }
 
 const MAX_ITEMS = 256;
-/** From so many on a group waits a moment for more: alone, an item must not wait. */
+/** If this many items are under way, a group waits a moment for more. A single item must not wait. */
 const MANY = 16;
-/** A group that has this share of what is under way does not wait. */
+/** A group that already has this share of the items under way does not wait. */
 const ENOUGH = 1 / 3;
 const LINGER_MS = 8;
 
 /**
- * Many callers, one call: what comes in while a call is on its way goes together in the next one, so that a database
- * transaction or a send is shared by many lanes. Where a shared call fails for a reason that may lie in one item, each
- * is tried alone, so that a poisonous one harms only itself.
+ * Batches many callers into one call: items that are added while a call runs go together into the next one, so that many
+ * lanes share a database transaction or a send. If a shared call fails for a reason that may lie in one item, each item
+ * is tried alone, so that a bad one fails only itself.
  */
 export class Group<I, O> {
   readonly #run: (items: readonly I[]) => Promise<readonly O[]>;
@@ -31,11 +31,11 @@ export class Group<I, O> {
   readonly #underWay: () => number;
   #queue: Entry<I, O>[] = [];
   #running = 0;
-  /** Begins the next call; null: nothing waits for one. */
+  /** Begins the next call. Null: none is scheduled. */
   #timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
   #isLingering = false;
 
-  /** @param run answers in the order of its items */
+  /** @param run returns one result per item, in the order of the items */
   constructor(
     run: (items: readonly I[]) => Promise<readonly O[]>,
     { lines = 1, underWay = () => 0 }: GroupOptions = {},
@@ -62,7 +62,7 @@ export class Group<I, O> {
       this.#timer = null;
       void this.#begin();
     };
-    // At the least one turn later: what other lanes hand in at the same moment goes along.
+    // Waits at least one turn of the event loop, so that items which other lanes add at the same moment go along.
     this.#timer = mayLinger ? setTimeout(begin, LINGER_MS) : setImmediate(begin);
   }
 
@@ -98,10 +98,10 @@ function settle<I, O>(entries: readonly Entry<I, O>[], results: readonly O[]): v
   });
 }
 
-/** Failures of a database that may lie in one item, though another attempt may cure them. */
+/** Retryable database failures whose cause may lie in one item. */
 const OF_ONE_ITEM: ReadonlySet<unknown> = new Set(['unique', 'locked']);
 
-/** An unreachable database or broker concerns all items: trying each alone would wait for as many time-outs. */
+/** An unreachable database or broker concerns all items: trying each alone would wait for one time-out per item. */
 function concernsAll(error: unknown): boolean {
   return (
     error instanceof WorkerError && error.retryable && !('failure' in error && OF_ONE_ITEM.has(error.failure))
@@ -109,9 +109,9 @@ function concernsAll(error: unknown): boolean {
 }
 
 /**
- * Serial queues by key: work of one connection runs in the order it was handed in, work of different ones at the same
- * time. When a piece of work fails, what already queues behind it fails with the same error: all of it comes again, in
- * order, and nothing overtakes.
+ * Serial queues by key: the work of one connection runs in the order it was added, the work of different connections at
+ * the same time. When one piece fails, everything queued behind it fails with the same error: the transport delivers all
+ * of it again in order, and nothing overtakes.
  */
 export class Lanes {
   readonly #tails = new Map<string, Promise<unknown>>();

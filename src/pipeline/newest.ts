@@ -4,25 +4,25 @@ import { auditRow } from './audit.js';
 import type { Changes, ClaimRequest, LockedState } from './ledger.js';
 import { outboxRow, readingsOfState, recordOrRefusal, type Opened, type SecuredContext } from './outbox.js';
 
-/** A connection's newest revision, as far as it is not published. */
+/** What to publish of a connection's newest revision. */
 export interface Newest {
   /** Null: there is nothing to send. */
   readonly opened: Opened | null;
-  /** Why it stays unpublished: no key opens what its rows hold. Null: it does not. */
+  /** Why the revision stays unpublished: no key opens what its rows hold. Null: nothing prevents it. */
   readonly unopened: WorkerError | null;
-  /** The revision may not go out, and will never be. */
+  /** The revision must not be published, now or later. */
   readonly isOver: boolean;
 }
 
 const NOTHING: Newest = { opened: null, unopened: null, isOver: false };
 
 /**
- * The secured event of a connection's newest revision has no row in the outbox. Whoever holds the claim makes it from the
- * connection's rows and publishes it; whoever is about to write a newer revision first puts it into the outbox, in the same
- * transaction. So each revision is published, in its order, whatever crashes in between.
+ * The secured event of a connection's newest revision has no row in the outbox. The claim's holder makes the event from the
+ * connection's rows and publishes it. A holder that writes a newer revision puts the unpublished one into the outbox, in
+ * the same transaction. So every revision is published, in order, whichever step a crash interrupts.
  *
  * @param changes what is about to be committed
- * @param state what they were decided on
+ * @param state the state that the changes were decided on
  */
 export function withNewest(
   changes: Changes,
@@ -35,7 +35,7 @@ export function withNewest(
   return { changes: withOvertaken(changes, state, context), newest: { ...NOTHING, opened } };
 }
 
-/** The newest revision stays what it is: it is made again. */
+/** No newer revision is written: if the newest one is unpublished, its event is made again from the rows. */
 function unchanged(
   changes: Changes,
   state: LockedState,
@@ -52,7 +52,7 @@ function unchanged(
   const opened = { id: null, revision: connection.revision, record, isJudged: true };
   const { securedFrom } = connection;
   const keyId = context.rings.ingestion.primaryKeyId;
-  // Its tokens are sealed anew: `rotate-keys` must know with what.
+  // The event's tokens are sealed with the present key: `rotate-keys` must know which one that is.
   const resealed =
     securedFrom === null || securedFrom.keyId === keyId
       ? {}
@@ -65,13 +65,13 @@ function withOvertaken(changes: Changes, state: LockedState, context: SecuredCon
   if (nowMs === null) return changes;
   const record = recordOrRefusal(state.connection, state, context);
   if (record instanceof EventError)
-    // Nobody can say any more what it said, and the newer state goes on without it.
+    // The overtaken revision's event can never be made again; the newer state is committed without it.
     return { ...changes, audit: [...(changes.audit ?? []), refusedRow(state, record)] };
   const row = outboxRow(record, { connectionId, revision, nowMs }, context.rings.outbox);
   return { ...changes, outbox: [...(changes.outbox ?? []), row] };
 }
 
-/** Asks also for what {@link withNewest} has to know of a revision that is not published. */
+/** The request's secret ids, and those whose owners {@link withNewest} must know for an unpublished revision. */
 export function askingForNewest(
   request: ClaimRequest<unknown>,
   context: SecuredContext,
@@ -82,12 +82,12 @@ export function askingForNewest(
   ];
 }
 
-/** A key that is missing comes back; what the state says does not change by itself. */
+/** An operator may add a missing key again; any other refusal lies in the stored state, which does not change by itself. */
 export function isFinal(refusal: EventError | null): refusal is EventError {
   return refusal !== null && refusal.code !== 'REFERENCE_NOT_OPENED';
 }
 
-/** A secured event that may not go out, for the audit. */
+/** The audit row of a secured event that must not be published. */
 export function refusedRow({ connection, nowMs }: LockedState, { code, field }: EventError): AuditRow {
   return auditRow({
     atMs: nowMs,

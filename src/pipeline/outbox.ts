@@ -23,14 +23,14 @@ interface PackedRecord {
   readonly key: string | null;
   readonly value: string | null;
   readonly headers: Readonly<Record<string, string>>;
-  /** Its references were judged when it was made. Absent: an earlier version made it, which judged less. */
+  /** Its references were checked when it was made. Absent: an earlier version made it, with fewer checks. */
   readonly isJudged?: true;
 }
 
-/** Rows that were made here, and what they hold: it is sent without being opened again. Gone with its row, never printed. */
+/** The record in each row that this process made, so that sending it needs no opening. Goes with its row; never printed. */
 const MADE = new WeakMap<OutboxRow, OutgoingRecord>();
 
-/** A record on its way out as it lies in the database: sealed, so that no reference is there in clear. */
+/** The outbox row of a record. Its payload is sealed, so that the database shows no reference in the clear. */
 export function outboxRow(
   record: OutgoingRecord,
   place: { readonly connectionId: string | null; readonly revision: number; readonly nowMs: number },
@@ -52,15 +52,15 @@ export function outboxRow(
 
 /** A record that may be sent. */
 export interface Opened {
-  /** Of its row; null: it is the newest revision's, which has none. */
+  /** The id of its outbox row. Null: it is the newest revision's, which has no row. */
   readonly id: string | null;
   readonly revision: number;
   readonly record: OutgoingRecord;
-  /** False: a secured event of an earlier version. The relay judges it; nobody else sends it. */
+  /** False: an earlier version made this secured event. Only the relay checks and sends it. */
   readonly isJudged: boolean;
 }
 
-/** Rows as they are sent, without those that no key opens, of which `onUnpublished` is told. */
+/** Opens rows for sending. Leaves out those that no key opens, and tells `onUnpublished` of each. */
 export function openOutgoing(
   rows: readonly OutboxRow[],
   ring: Sealer,
@@ -95,14 +95,14 @@ function opened(row: OutboxRow, ring: Sealer): Opened {
   };
 }
 
-/** What a secured event is made from besides the connection's state. */
+/** What is needed to make a secured event, besides the connection's state. */
 export type SecuredContext = EmitContext &
   Pick<PlanContext, 'manager' | 'generation'> & {
     readonly ids: OwnNames;
     readonly output: Pick<PlanContext['output'], 'format'>;
   };
 
-/** A connection's row with its next revision, which waits to be published from now on. */
+/** A connection's row with its next revision, marked as unpublished since now. */
 export function nextRow(
   connection: ConnectionRow,
   { operation, source, nowMs }: { operation: Operation; source: SecuredEvent['source']; nowMs: number },
@@ -120,10 +120,10 @@ export function nextRow(
 }
 
 /**
- * The record of `connection.secured` that says a connection's present state: the same one whenever it is made. Whatever
- * goes out goes through here, so a reference that may not is stopped here, however long ago it was taken in.
+ * The `connection.secured` record of a connection's present state, the same bytes each time it is made. Every secured event
+ * is made here, so this is where a reference that must not be published is stopped, even one that was accepted long ago.
  *
- * @param foreign whose the names are that {@link readingsOfState} tells
+ * @param foreign the owners of the names that {@link readingsOfState} lists
  * @throws EventError REFERENCE_ALTERED, REFERENCE_NOT_OPENED, REFERENCE_FOREIGN, REFERENCE_INVALID
  */
 export function securedRecord(
@@ -165,7 +165,7 @@ export function securedRecord(
   return encodeSecuredEvent(event, output.format);
 }
 
-/** The record of a connection as it lies in the database; why it may not go out, where it may not. */
+/** The secured record of a connection's stored state, or the reason why it must not be published. */
 export function recordOrRefusal(
   connection: ConnectionRow,
   { references, foreign }: LockedState,
@@ -184,7 +184,7 @@ function storeOf({ provider, location }: SecuredContext['manager']): SecuredEven
 }
 
 /**
- * Whether this state may go out: no reference in it, in a secret field or elsewhere, is another connection's.
+ * Refuses a state with a reference, in a secret field or elsewhere, that belongs to another connection.
  *
  * @throws EventError REFERENCE_FOREIGN, REFERENCE_INVALID
  */
@@ -199,7 +199,7 @@ export function refuseForeign(
   refusePlainReferences(entity, ownIds, foreign, context.ids);
 }
 
-/** The names whose owners {@link refuseForeign} has to know, of a state as it is stored. */
+/** The names in a stored state whose owners {@link refuseForeign} must know. */
 export function readingsOfState(
   { entity }: Pick<ConnectionRow, 'entity'>,
   references: readonly ReferenceRow[],
@@ -208,7 +208,7 @@ export function readingsOfState(
   return [...readingsOfPlain(entity), ...readingsOfStored(references, rings.database)];
 }
 
-/** The record that a connection's newest revision comes from; of an earlier version, as far as it is known. */
+/** The source record of a connection's newest revision. If an earlier version wrote the row: as far as it is known. */
 export function sourceOf({ securedFrom, eventId, appliedOrder }: ConnectionRow): SecuredEvent['source'] {
   return (
     securedFrom?.source ?? {

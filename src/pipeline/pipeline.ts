@@ -18,7 +18,7 @@ import { retryAfterMs } from './unprocessed.js';
 
 export interface PipelineParts {
   readonly topics: SourceTopics;
-  /** An event that is further ahead of the present is refused, milliseconds. */
+  /** An event whose time is further ahead of the present than this is refused, milliseconds. */
   readonly clockSkewMs: number;
   readonly context: PlanContext;
   readonly ledger: Ledger;
@@ -31,13 +31,16 @@ export interface PipelineParts {
   readonly now: () => number;
 }
 
-/** How many kept events one scan takes up. */
+/** How many kept events one scan retries at most. */
 const SCAN_LIMIT = 200;
 
 /**
- * Read this first. One record: decode it (bytes → event), queue it in the lane of its connection, and let the
- * {@link EventProcessor} take it through plan → externalise → persist → publish. What cannot be decoded, or is
- * refused, becomes a dead letter; what is passing is thrown back to the transport, to come again.
+ * Read this first. The pipeline decodes a record (bytes → event), queues it in the lane of its connection, and lets the
+ * {@link EventProcessor} take it through plan → externalise → persist → publish. A record that cannot be decoded, or
+ * that is refused, becomes a dead letter. On a transient failure `handle` rejects, and the transport delivers the record
+ * again.
+ *
+ * A *kept event* is a row of the dead-letter table: a waiting event or a dead letter.
  */
 export class Pipeline implements RecordHandler {
   readonly #parts: PipelineParts;
@@ -61,8 +64,8 @@ export class Pipeline implements RecordHandler {
   }
 
   /**
-   * Tries again what waits or heals by itself: what is due, or (at the end of a pipe) all of it, for the last time.
-   * Returns how many events it took up.
+   * Retries the kept events whose next attempt is due. At the end of a pipe (`isEnd`) it retries all waiting events, due
+   * or not, for the last time. Returns how many events it found.
    */
   async retryKept(signal: AbortSignal, { isEnd = false } = {}): Promise<number> {
     const kept = await this.#parts.ledger.due({ allWaiting: isEnd }, SCAN_LIMIT);
@@ -75,7 +78,7 @@ export class Pipeline implements RecordHandler {
     return kept.length;
   }
 
-  /** Tries a kept event now, due or not; null: it cannot be read any more. */
+  /** Retries a kept event now, due or not. Null: it is no longer there, or its record cannot be read as an event. */
   retryNow(row: DeadLetterHead, signal: AbortSignal): Promise<RecordOutcome | null> {
     return this.#lanes.run(row.connectionId ?? row.eventHash, () => this.#retry(row, false, signal));
   }
@@ -110,7 +113,7 @@ export class Pipeline implements RecordHandler {
     return outcome;
   }
 
-  /** @param before what it is kept as, where it is tried again */
+  /** @param before its kept row, where this is a retry */
   async #process(
     prepared: PreparedEvent,
     startedMs: number,
@@ -123,7 +126,7 @@ export class Pipeline implements RecordHandler {
     return processed;
   }
 
-  /** After a commit: what waited for it, in the events' order; again for as long as one of them was applied. */
+  /** After a commit: retries the connection's waiting events in their order, and starts over while one is applied. */
   async #retryWaiting(connectionId: string, signal: AbortSignal): Promise<void> {
     try {
       for (let progress = true; progress && !signal.aborted;) {
@@ -135,7 +138,7 @@ export class Pipeline implements RecordHandler {
         }
       }
     } catch (error) {
-      // The event at hand is done; these are kept in the table and found by the scan.
+      // The event at hand is done. The waiting events stay in the table, where the next scan finds them.
       ignoreRetryable(error);
     }
   }
@@ -143,7 +146,7 @@ export class Pipeline implements RecordHandler {
   async #retry(row: DeadLetterHead, isEnd: boolean, signal: AbortSignal): Promise<RecordOutcome | null> {
     const { context, ledger, topics, now, clock, clockSkewMs } = this.#parts;
     const payload = await ledger.payloadOf(row.eventHash);
-    if (payload === null) return null; // somebody else was faster
+    if (payload === null) return null; // another worker has settled it meanwhile
     const record = openKept(payload, context.rings.deadLetter);
     if (record instanceof WorkerError) return this.#leaveSealed(row, record);
     const decoded = decodeRecord(record, topics, now(), clockSkewMs);
@@ -160,8 +163,8 @@ export class Pipeline implements RecordHandler {
   }
 
   /**
-   * It cannot be read, or no longer (other topic names, another version). Either way the record stays a dead letter,
-   * under the name that its place gives it.
+   * The record was never an event for us, or is none any more (other topic names, another version). An undecodable one
+   * stays a dead letter, under the hash that its topic, partition and offset give it.
    */
   async #keepUndecodable(row: DeadLetterHead, record: SourceRecord, decoded: Decoded): Promise<null> {
     const { undecodable, now } = this.#parts;
@@ -171,7 +174,7 @@ export class Pipeline implements RecordHandler {
     return null;
   }
 
-  /** Nobody can read it now. It stays as it is, and is looked at again, for the key may be given back. */
+  /** No key opens the record. The row stays and is retried later, because an operator may add the key again. */
   async #leaveSealed(head: DeadLetterHead, error: WorkerError): Promise<null> {
     const { ledger, now, observer } = this.#parts;
     const nowMs = now();
@@ -192,7 +195,7 @@ export class Pipeline implements RecordHandler {
     return null;
   }
 
-  /** The row of a record that by now is kept, or settled, under another name. */
+  /** Removes the row of a record that is now kept, or settled, under another hash. */
   async #forget({ eventHash }: DeadLetterHead): Promise<void> {
     await this.#parts.ledger.append([{ deadLetters: { set: [], removeEventHashes: [eventHash] } }]);
   }
@@ -227,7 +230,7 @@ export class Pipeline implements RecordHandler {
   }
 }
 
-/** Records that belong to no connection do not wait for each other. */
+/** A record that belongs to no connection gets a lane of its own, so it waits for no other. */
 function laneOf(decoded: Decoded, { topic, partition, offset }: SourceRecord): string {
   const alone = `${topic}/${partition}/${offset}`;
   switch (decoded.kind) {
@@ -241,7 +244,7 @@ function laneOf(decoded: Decoded, { topic, partition, offset }: SourceRecord): s
   }
 }
 
-/** The source record of a kept event, byte for byte as it came; KEY_MISSING where no key opens it. */
+/** The source record of a kept event, byte for byte as it came. KEY_MISSING: no key opens it. */
 export function openKept(payload: string, ring: Sealer): SourceRecord | WorkerError {
   try {
     return unpackRecord(Buffer.from(ring.open(tokenOf(payload)), 'utf8'));

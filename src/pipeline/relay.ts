@@ -11,7 +11,7 @@ import {
 } from './outbox.js';
 import type { Chosen, Done, UnderClaim, Unsent } from './under-claim.js';
 
-/** How many connections one round takes up. */
+/** How many connections one round publishes at most. */
 const ROUND_LIMIT = 200;
 
 export interface RelayParts {
@@ -23,8 +23,8 @@ export interface RelayParts {
 }
 
 /**
- * Publishes what is committed and unsent: what a killed worker left behind, what a broker was not there for. Under each
- * connection's claim, all of its records in their order.
+ * Publishes what is committed and unsent: a worker was killed, or the broker was unreachable. It takes each connection's
+ * claim and sends all of the connection's records in order.
  */
 export class Relay {
   readonly #parts: RelayParts;
@@ -64,8 +64,8 @@ export class Relay {
   }
 
   /**
-   * Secured events of an earlier version. The one of the present revision says the state that lies in the database, so it
-   * goes out if that may; what older ones said is not known any more, and this one is newer.
+   * Checks secured events that an earlier version made. The one of the present revision describes the stored state, so it
+   * is sent if that state passes the checks. Older ones are not sent: their states are gone, and the present one is newer.
    */
   async #judge(connectionId: string): Promise<number> {
     const { context, onUnpublished } = this.#parts;
@@ -90,7 +90,7 @@ export class Relay {
     });
   }
 
-  /** Returns how many records it published: none where somebody else holds the claim, or nothing is unsent. */
+  /** Returns how many records it published: none if another worker holds the claim, or nothing is unsent. */
   async #publish(request: RelayRequest, choose: (unsent: Unsent) => Chosen): Promise<number> {
     const { underClaim } = this.#parts;
     const done: Done = await underClaim.run(

@@ -19,9 +19,9 @@ import { unstorable } from './unprocessed.js';
 
 export interface UnderClaimParts {
   readonly ledger: Pick<Ledger, 'claim' | 'commit' | 'settle'>;
-  /** Null: nothing is published from here; what is committed is found by a worker's relay. */
+  /** Null: this process publishes nothing. A worker's relay finds what it commits. */
   readonly outlet: Outlet | null;
-  /** What secured events are made with, and unsent rows opened. */
+  /** Makes secured events and opens unsent rows. */
   readonly context: SecuredContext;
   readonly clock: MonotonicClock;
   /** Told of each unsent record that no key opens. */
@@ -29,66 +29,66 @@ export interface UnderClaimParts {
   readonly groups?: GroupOptions;
 }
 
-/** A connection whose claim is ours, and what was decided about it. */
+/** A connection whose claim we hold, and what was decided about it. */
 export interface Claimed<Plan> {
-  /** May be replaced by its renewal meanwhile. */
+  /** A renewal replaces it. */
   claim: Claim;
   readonly plan: Plan;
   readonly state: LockedState;
 }
 
-/** What came of the requests to a store: rows to commit, or nothing. */
+/** The result of the requests to a store: rows to commit, or nothing. */
 export type Acted =
   | {
       readonly kind: 'commit';
       readonly outcome: Outcome;
       readonly changes: Changes;
-      /** What is committed instead where the database refuses these rows as such. */
+      /** What to commit instead, if the database refuses these rows themselves. */
       readonly otherwise?: (refusal: EventError) => Acted;
-      /** A request may still land: the claim is not released, it runs out. Default: false. */
+      /** A request may still reach the store, so the claim is left to expire. Default: false. */
       readonly mayLand?: boolean;
     }
   | {
       readonly kind: 'nothing';
       readonly error: WorkerError | null;
       readonly mayLand: boolean;
-      /** Rows that were marked for it, as they were before. */
+      /** Puts the rows that were marked for the writes back to what they were. */
       readonly undo?: Changes;
     };
 
-/** Does what the plan says in a store. If it throws, nothing is committed and the claim runs out. */
+/** Carries out the plan in a store. If it throws, nothing is committed and the claim expires. */
 export type Act<Plan> = (claimed: Claimed<Plan>) => Promise<Acted>;
 
-/** Unsent records of a connection in their order, the newest revision's last, and why others stay unsent. */
+/** A connection's unsent records in publishing order (the newest revision's last), and why others stay unsent. */
 export interface Unsent {
   readonly opened: readonly Opened[];
   readonly unopened: readonly WorkerError[];
 }
 
-/** Which records are sent; `done` are marked as sent or published with them. */
+/** Which records to send. `done` are not sent, but marked as sent along with the others. */
 export interface Chosen {
   readonly send: readonly Opened[];
   readonly done?: readonly Opened[];
 }
 
 export type Done =
-  /** Somebody else holds the claim, or something of it is not free yet. */
+  /** Another worker holds the claim, or a secret name that the plan needs is not free yet. */
   | { readonly kind: 'busy'; readonly waitMs: number }
-  /** Nothing was to be done but to note it down. */
+  /** The decision's rows were committed; there was nothing to write to a store or to publish. */
   | { readonly kind: 'settled'; readonly outcome: Outcome }
   | {
       readonly kind: 'committed';
       readonly outcome: Outcome;
-      /** Whether events of this connection wait that may be possible now. */
+      /** Whether this connection has waiting events, which may succeed now. */
       readonly hasWaiting: boolean;
       /** How many records were published. */
       readonly published: number;
-      /** Why they were not; the relay does it. Null: they were. */
+      /** Why records were not published; the relay publishes them later. Null: nothing failed. */
       readonly unpublished: WorkerError | null;
     }
   /** Nothing was committed. */
   | { readonly kind: 'left'; readonly error: WorkerError | null }
-  /** Somebody else has taken the connection over; nothing was committed. */
+  /** Another worker has taken the connection over; nothing was committed. */
   | { readonly kind: 'lost'; readonly error: WorkerError };
 
 interface Sending {
@@ -96,13 +96,13 @@ interface Sending {
   readonly records: readonly Opened[];
 }
 
-/** A commit stands whatever becomes of its records. */
+/** Failures to publish after which the commit still stands. */
 const NOT_PUBLISHED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['BROKER_UNAVAILABLE', 'CLAIM_LOST']);
 
 /**
- * Everything that changes a connection goes through here, in this order and no other: claim → act in the store → commit →
- * publish → mark as sent and release. Everything before the commit can be repeated; what comes after it is found again
- * by a redelivery or the relay. Many connections share the transactions and sends.
+ * Every change of a connection goes through here, always in this order: claim → write to the store → commit → publish →
+ * mark as sent and release the claim. Every step before the commit can be repeated. If a step after it fails, a
+ * redelivery or the relay makes up for it. Many connections share one transaction or one send.
  */
 export class UnderClaim {
   readonly #parts: UnderClaimParts;
@@ -127,8 +127,8 @@ export class UnderClaim {
   }
 
   /**
-   * @param act for decisions that write to a store; left out: there are none
-   * @param choose default: all that may go out
+   * @param act carries out decisions that write to a store; leave it out where no decision does
+   * @param choose which unsent records to send; default: all judged ones
    */
   async run<Plan>(
     request: ClaimRequest<Plan>,
@@ -148,7 +148,7 @@ export class UnderClaim {
         return { ...decision, changes: made.changes };
       },
     };
-    // A plan comes back as it was decided.
+    // The cast is safe: the ledger returns the plan that `decide` gave it.
     const result = (await this.#claims.add(claiming)) as ClaimResult<Plan>;
     switch (result.kind) {
       case 'busy':
@@ -168,7 +168,7 @@ export class UnderClaim {
     if (acted.kind === 'nothing') {
       const { undo } = acted;
       if (undo !== undefined) await this.#commits.add({ claim: claimed.claim, changes: undo });
-      // A request that got no answer may still land, and nobody may write before: the claim runs out.
+      // A request without an answer may still reach the store. Nobody may write before that: the claim has to expire.
       if (!acted.mayLand) await this.#releases.add({ claim: claimed.claim, sentIds: [], isPublished: false });
       return { kind: 'left', error: acted.error };
     }
@@ -192,7 +192,7 @@ export class UnderClaim {
     return this.#publish(claim, outcome, { ...result, newest }, choose);
   }
 
-  /** From where nothing is published only a newer revision has to see to the one before it. */
+  /** A process that publishes nothing needs this only for a newer revision, which puts the one before it into the outbox. */
   #withNewest(
     changes: Changes,
     state: LockedState,
@@ -202,7 +202,7 @@ export class UnderClaim {
     return withNewest(changes, state, context);
   }
 
-  /** What was given up may still arrive: where a send fails the claim runs out instead of being released. */
+  /** If a send fails, its records may still arrive at the broker: the claim is left to expire, not released. */
   async #publish(
     claim: Claim,
     outcome: Outcome,
@@ -240,7 +240,7 @@ export class UnderClaim {
     return { opened: [...opened, ...(newest?.opened == null ? [] : [newest.opened])], unopened };
   }
 
-  /** Those whose claim has no time left stay behind; their records are sent by whoever claims next. */
+  /** Skips items whose claim has no time left; whoever claims the connection next sends their records. */
   async #send(items: readonly Sending[]): Promise<(WorkerError | null)[]> {
     const { outlet } = this.#parts;
     const late = items.map(({ claim }) => this.#lateness(claim));
@@ -264,10 +264,10 @@ export class UnderClaim {
 }
 
 function neverWrites(): Promise<Acted> {
-  throw new TypeError('nothing was said of how to write');
+  throw new TypeError('a decision writes to a store, and run() was given no act()');
 }
 
-/** Those of version 0.1 were judged less: the relay sees to them. */
+/** Version 0.1 checked its records less strictly; the relay checks and sends those. */
 function allJudged({ opened }: Unsent): Chosen {
   return { send: opened.filter(({ isJudged }) => isJudged) };
 }
