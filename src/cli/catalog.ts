@@ -9,6 +9,11 @@ import { command, commands, option } from './define-command.js';
 import { listAnswer } from './output.js';
 import { shortText } from './parse.js';
 
+interface Connector {
+  readonly name: string;
+  readonly secretFields: readonly string[];
+}
+
 interface BuildOptions {
   readonly schemas: string;
   readonly out: string;
@@ -16,6 +21,11 @@ interface BuildOptions {
   readonly source: string;
   readonly licence: string;
 }
+
+const COLUMNS = {
+  CONNECTOR: ({ name }: Connector) => name,
+  'SECRET FIELDS': ({ secretFields }: Connector) => secretFields.length,
+};
 
 const show = command<object, [connector: string | undefined]>({
   name: 'show',
@@ -31,13 +41,12 @@ const show = command<object, [connector: string | undefined]>({
       provenance: catalogue.provenance,
       ...wholePage(found.map(([name, secretFields]) => ({ name, secretFields }))),
     };
-    if (connector === undefined)
-      return listAnswer(page, {
-        CONNECTOR: ({ name }) => name,
-        'SECRET FIELDS': ({ secretFields }) => secretFields.length,
-      });
+    const { source, versions, licence } = catalogue.provenance;
+    const note = `The catalogue is of ${[source, ...versions].join(', ')} (${licence})`;
+    if (connector === undefined) return { ...listAnswer(page, COLUMNS), note };
     return {
       json: page,
+      note,
       text: () =>
         found.map(([name, paths]) => [name, ...paths.map((path) => `  ${path}`)].join('\n')).join('\n'),
     };

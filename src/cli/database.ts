@@ -5,7 +5,7 @@ import { openForReading, openForWriting } from '../operations/open-database.js';
 
 const status = command({
   name: 'status',
-  about: 'which migrations have run, which are pending',
+  about: 'which schema migrations have run, which are pending',
   examples: ['database status', 'database status --json'],
   run: async (cli) => {
     const { schemaStatus } = await import('../database/schema.js');
@@ -28,7 +28,7 @@ const migrate = command({
 
 const revert = command({
   name: 'revert',
-  about: 'undo the newest migration; where the database holds connections it asks',
+  about: 'undo the newest schema migration; asks first where connections are in the database',
   examples: ['database revert', 'database revert --yes'],
   confirms: async (cli) => {
     const { schemaStatus } = await import('../database/schema.js');
@@ -40,7 +40,7 @@ const revert = command({
     });
     return count === 0
       ? null
-      : `the database holds ${counted(count, 'connection')}, whose secrets may be lost by this: make a backup first`;
+      : `the database holds ${counted(count, 'connection')}: reverting may lose their secrets. Make a backup first`;
   },
   run: async (cli) => {
     const { revertSchema } = await import('../database/schema.js');

@@ -25,7 +25,7 @@ interface ChangeOptions extends FilterOptions {
 const ID = /^[0-9a-f]{6,64}$/;
 const FILTERS = [
   new Option('--state <state>', 'in this state').choices(['waiting', 'dead']),
-  new Option('--code <code>', 'with this error code (docs/errors.md)').choices(Object.keys(ERROR_CODES)),
+  new Option('--code <code>', 'with this error code: docs/errors.md').argParser(errorCode),
   option('--connection <id>', 'of this connection'),
 ];
 const IDS = new Argument('[id...]', 'of the list; first characters will do').argParser(moreIds);
@@ -200,6 +200,11 @@ function describe(letter: Letter): string {
     ['waits until', letter.waitUntil],
     ['tried again', letter.nextAttemptAt],
   ]);
+}
+
+function errorCode(text: string): string {
+  if (Object.hasOwn(ERROR_CODES, text)) return text;
+  throw new InvalidArgumentError('A code of docs/errors.md is needed.');
 }
 
 function anId(text: string): string {

@@ -10,20 +10,20 @@ export interface CommandSpec<O, A extends readonly unknown[]> {
   readonly about: string;
   readonly args?: readonly Argument[];
   readonly options?: readonly Option[];
-  /** False: it prints by itself, and has no `--output`. */
+  /** False: the command prints by itself and has no `--output`. */
   readonly hasOutput?: false;
-  /** The member of what it lists (or of its one answer) that `--output name` prints; left out: it has no such output. */
+  /** The member of each item (or of the one answer) that `--output name` prints. Default: there is no such output. */
   readonly names?: string;
   readonly examples: readonly string[];
   /** Below the examples. */
   readonly notes?: string;
-  /** What the codes 0 and 1 mean, where that is more than done and failed. */
-  readonly exits?: readonly [done: string, failed: string];
-  /** Its audit entries name whom `--actor` or AUDIT_ACTOR says. */
+  /** What the exit codes 0, 1 and 3 mean, where that is more than done and failed. */
+  readonly exits?: readonly [done: string, failed: string, deadLetters?: string];
+  /** The command writes audit entries: `--actor` or AUDIT_ACTOR says whom they name. */
   readonly isAudited?: true;
-  /** What will happen, with counts, where it can hurt: asked about, unless `--yes` is given. Null: it cannot. */
+  /** What will happen, with counts; the user has to confirm it, or give `--yes`. Null: it can do no harm. */
   readonly confirms?: (cli: Cli, options: O, ...args: A) => Promise<string | null>;
-  /** A code alone: the command has printed what there is to say. */
+  /** Returns a code alone where the command has printed everything itself. */
   run(cli: Cli, options: O, ...args: A): Promise<Answer | ExitCode>;
   readonly subcommands?: readonly Define[];
 }
@@ -31,7 +31,7 @@ export interface CommandSpec<O, A extends readonly unknown[]> {
 /** Adds a command to its parent; `done` is called once, with how it ended. */
 export type Define = (parent: Command, cli: Cli, done: (code: ExitCode) => void) => void;
 
-/** The one way to define a command: its options, its help, and how its answer is printed. */
+/** Defines a command: its options, its help, and how its answer is printed. */
 export function command<O, A extends readonly unknown[] = []>(spec: CommandSpec<O, A>): Define {
   const { hasOutput = true, names, exits, notes, subcommands = [] } = spec;
   const options = [
@@ -49,9 +49,7 @@ export function command<O, A extends readonly unknown[] = []>(spec: CommandSpec<
     const help = [
       examples(...spec.examples),
       ...(notes === undefined ? [] : [notes]),
-      ...(exits === undefined
-        ? []
-        : [`Exit codes: 0 ${exits[0]}; 1 ${exits[1]}; 2 wrong use or configuration.`]),
+      ...(exits === undefined ? [] : [exitCodes(exits)]),
     ];
     defined.addHelpText('after', help.join('\n\n')).action(async (...given: unknown[]) => {
       const chosen = defined.optsWithGlobals<O & SharedOptions>();
@@ -77,7 +75,7 @@ interface SharedOptions extends OutputOptions {
   readonly actor?: string;
 }
 
-/** The same with the name as its setting. */
+/** `--actor` stands in for the setting AUDIT_ACTOR. */
 function underName(cli: Cli, actor: string | undefined): Cli {
   return actor === undefined ? cli : { ...cli, env: { ...cli.env, AUDIT_ACTOR: actor } };
 }
@@ -107,14 +105,19 @@ export function option<T>(
   return parse === undefined ? made : made.argParser(parse);
 }
 
+function exitCodes([done, failed, deadLetters]: readonly [string, string, string?]): string {
+  const third = deadLetters === undefined ? '' : `; 3 ${deadLetters}`;
+  return `Exit codes: 0 ${done}; 1 ${failed}; 2 wrong use or configuration${third}.`;
+}
+
 /** The examples below a command's help. */
 export function examples(...lines: readonly string[]): string {
   return ['', 'Examples:', ...lines.map((line) => `  $ connection-secrets ${line}`)].join('\n');
 }
 
 /**
- * Of a command that does something itself and has subcommands: refuses those of its options that the subcommand does not
- * have. commander takes them wherever they stand and gives them to nobody, and `rollback --dry-run` must not roll back.
+ * Refuses options of a command that its called subcommand does not have. commander accepts them at any place and would
+ * ignore them: `migrate-secrets rollback --dry-run` would roll back.
  */
 function refuseOptionsOfParent(parent: Command): void {
   parent.hook('preAction', (_parent, called) => {

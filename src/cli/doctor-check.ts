@@ -1,7 +1,7 @@
 import { ERROR_CODES, WorkerError } from '../errors.js';
 import { safeError } from '../observability/logger.js';
 
-/** What one look of `doctor` found. */
+/** The result of one check of `doctor`. */
 export interface CheckResult {
   readonly check: string;
   readonly result: 'ok' | 'warning' | 'failed' | 'skipped';
@@ -22,7 +22,9 @@ export const warned = found('warning');
 export const failed = found('failed');
 export const skipped = found('skipped');
 
-/** Runs a look; what it throws is its result. */
+export const NOT_STARTED = 'no worker has started on this database yet';
+
+/** Runs a check. An error becomes its result. */
 export async function attempt(
   check: string,
   look: () => Promise<CheckResult | readonly CheckResult[]>,
@@ -42,7 +44,7 @@ export async function attempt(
   }
 }
 
-/** A worker tries again what is passing; whoever asks the doctor wants to know what to look at. */
+/** The usual remedies say that a worker tries again by itself. Who runs `doctor` wants to know what to look at. */
 function failedRemedy(error: WorkerError): string {
   switch (error.code) {
     case 'DATABASE_UNAVAILABLE':

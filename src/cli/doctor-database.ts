@@ -8,17 +8,17 @@ import type { Database } from '../database/database.js';
 import { ERROR_CODES } from '../errors.js';
 import { counted } from '../plural.js';
 import { isOpenToOthers } from '../private-file.js';
-import { attempt, failed, ok, skipped, warned, type CheckResult } from './doctor-check.js';
+import { attempt, failed, NOT_STARTED, ok, skipped, warned, type CheckResult } from './doctor-check.js';
 import { checkOldKeys } from './doctor-rotation.js';
 import { missingDatabase, openForReading } from '../operations/open-database.js';
 
 const MISSED_FOR_MS = 7 * 86_400_000;
 
-/** Reachable, its schema, whether the key opens it, whether the manager is its. Reads only. */
+/** Whether the database answers, and whether schema, key and secrets manager fit. Reads only. */
 export async function checkDatabase(config: Config<'keys'>): Promise<readonly CheckResult[]> {
   const missing = missingDatabase(config);
   if (missing !== null)
-    return [warned('database', missing, 'Nothing, if this is before the first start: it is made then.')];
+    return [warned('database', missing, 'Nothing before the first start, which makes it.')];
   return attempt('database', () => openForReading(config, (database) => examine(database, config)));
 }
 
@@ -32,7 +32,7 @@ async function examine(database: Database, config: Config<'keys'>): Promise<read
       failed('schema', 'newer than this program', ERROR_CODES.SCHEMA_TOO_NEW.remedy, 'SCHEMA_TOO_NEW'),
     ];
   if (status.pending.length > 0) {
-    const detail = counted(status.pending.length, 'pending migration');
+    const detail = counted(status.pending.length, 'pending schema migration');
     return [
       reachable,
       config.database.migrate === 'auto'
@@ -48,7 +48,7 @@ async function examine(database: Database, config: Config<'keys'>): Promise<read
   ];
 }
 
-/** Source records that the workers have passed over within the last week. */
+/** Source records that the workers missed within the last week. */
 async function checkMissed(database: Database): Promise<readonly CheckResult[]> {
   const sinceMs = Date.now() - MISSED_FOR_MS;
   const missed = (await knownMissed(database)).filter(({ atMs }) => atMs >= sinceMs);
@@ -63,7 +63,7 @@ async function checkMissed(database: Database): Promise<readonly CheckResult[]> 
   );
 }
 
-/** `start` and `pipe` take the rights of others to a file of their own; that of another user stays as it is. */
+/** `start` and `pipe` take the rights of other users away, but only from files of their own user. */
 function checkFile({ database: { address } }: Config<'keys'>): CheckResult | null {
   if (address.type !== 'sqlite') return null;
   const open = ['', '-wal', '-shm'].map((end) => address.file + end).filter(isOpenToOthers);
@@ -75,7 +75,7 @@ function checkFile({ database: { address } }: Config<'keys'>): CheckResult | nul
   );
 }
 
-/** What a start would make of the configured manager, and whether something is still kept elsewhere. */
+/** What a start would do with the configured manager, and whether secrets are still in another one. */
 async function checkManager(
   database: Database,
   { secretsManager }: Config<'keys'>,
@@ -89,10 +89,10 @@ async function checkManager(
   if (name === activeManager)
     return [
       remaining === 0
-        ? ok('manager', `${name}, as the database works with`)
+        ? ok('manager', `${name}, as in the database`)
         : warned(
             'manager',
-            `${name}, as the database works with; ${counted(remaining, 'connection')} still kept elsewhere`,
+            `${name}, as in the database; ${counted(remaining, 'connection')} still in another manager`,
             'Nothing, while `start` or `migrate-secrets` runs: see `migrate-secrets status`.',
           ),
     ];
@@ -101,7 +101,7 @@ async function checkManager(
     problem === null
       ? warned(
           'manager',
-          `SECRET_MANAGER is ${name}, the database works with ${activeManager}`,
+          `SECRET_MANAGER is ${name}, but the database says ${activeManager}`,
           `Nothing, if it is meant: a start moves ${counted(remaining, 'connection')} to ${name}.`,
         )
       : failed('manager', problem, ERROR_CODES.MANAGER_MISMATCH.remedy, 'MANAGER_MISMATCH'),
@@ -110,14 +110,14 @@ async function checkManager(
 
 async function checkIdentity(database: Database, config: Config<'keys'>): Promise<readonly CheckResult[]> {
   const identity = await readIdentity(database);
-  if (identity === null) return [skipped('database key', 'nothing is sealed yet: there was no first start')];
+  if (identity === null) return [skipped('database key', NOT_STARTED)];
   const isOurs = opensKeyCheck(config.keys.database, identity.keyCheck);
   return [
     isOurs
-      ? ok('database key', 'FERNET_KEY opens what the database holds')
+      ? ok('database key', 'FERNET_KEY opens what is sealed in the database')
       : failed(
           'database key',
-          'FERNET_KEY does not open what the database holds',
+          'FERNET_KEY does not open what is sealed in the database',
           ERROR_CODES.KEY_MISMATCH.remedy,
           'KEY_MISMATCH',
         ),

@@ -3,16 +3,16 @@ import { markStoresAnew, readCurrentMarker } from '../worker/installation.js';
 import { loadConfig, type Config } from '../config.js';
 import { COMMAND_LOCK_WAIT_MS, type Database } from '../database/database.js';
 import { becomeCopy, keepsUnder, takeOver } from '../database/installation.js';
-import { loadIdentity, openIdentity, renewGeneration, type DatabaseIdentity } from '../database/settings.js';
+import { loadIdentity, renewGeneration, type DatabaseIdentity } from '../database/settings.js';
 import { ConfigurationError } from '../errors.js';
 import { ownPrefixOf } from '../ids/index.js';
 import type { Cli } from './cli.js';
 import { ok, type CheckResult } from './doctor-check.js';
 import { withStores } from './doctor-installation.js';
 import { commandLogger } from './logging.js';
-import { missingDatabase, writeDatabase } from '../operations/open-database.js';
+import { missingDatabase, requireIdentity, writeDatabase } from '../operations/open-database.js';
 
-/** What somebody who knows says of this database. */
+/** What the operator says about this database. */
 export interface Declaration {
   readonly restored?: true;
   readonly moved?: true;
@@ -42,11 +42,9 @@ async function onDatabase(cli: Cli, work: (cli: Cli, config: Config<'keys'>) => 
   const config = loadConfig(cli.env, { need: ['keys'] });
   const missing = missingDatabase(config);
   if (missing !== null) throw new ConfigurationError('CONFIG_INVALID', missing);
-  return writeDatabase(config, async (database) => {
-    const identity = await openIdentity(database, config.keys);
-    if (identity === null) throw new ConfigurationError('CONFIG_INVALID', 'there was no first start');
-    return work(cli, config)(database, identity);
-  });
+  return writeDatabase(config, async (database) =>
+    work(cli, config)(database, await requireIdentity(database, config.keys)),
+  );
 }
 
 const declareRestored =
@@ -67,7 +65,7 @@ const declareMoved =
       markStoresAnew,
     );
     return count === 0
-      ? 'nothing is kept in a store: nothing remembers where'
+      ? 'no secret of this database is in a store: there is no marker to renew'
       : `the store knows the new place; ${AGAIN}`;
   };
 
@@ -103,13 +101,13 @@ async function declareTakenOver(cli: Cli, lost: string): Promise<string> {
       throw new ConfigurationError(
         'STORE_OF_ANOTHER_INSTALLATION',
         marker === null
-          ? '--take-over: the store remembers no installation under the configured names: there is nothing to take over'
-          : `--take-over: the store is worked on by the installation ${marker.installation} (${marker.id} tells)`,
+          ? '--take-over: the store has no marker of an installation under the configured names: there is nothing to take over'
+          : `--take-over: the store is used by the installation ${marker.installation} (its marker: ${marker.id})`,
       );
     if (before.installation.id !== lost && (await keepsUnder(database, '')))
       throw new ConfigurationError(
         'STORE_OF_ANOTHER_INSTALLATION',
-        '--take-over: this database keeps secrets of its own: only an empty one can take the place of one that is lost',
+        '--take-over: this database has secrets of its own: only an empty database can replace a lost one',
       );
     const installation = await takeOver(database, lost);
     await withStores(config, logger, { database, identity: { ...before, installation } }, markStoresAnew);

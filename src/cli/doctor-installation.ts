@@ -8,7 +8,7 @@ import { readClusterId } from '../kafka/admin.js';
 import type { Logger } from '../observability/logger.js';
 import { ManagerPool } from '../secrets-managers/pool.js';
 import { kafkaSettings } from '../kafka/settings-from-config.js';
-import { attempt, ok, skipped, type CheckResult } from './doctor-check.js';
+import { attempt, NOT_STARTED, ok, skipped, type CheckResult } from './doctor-check.js';
 import { missingDatabase, openForReading } from '../operations/open-database.js';
 
 const CHECK = 'installation';
@@ -31,13 +31,13 @@ export async function withStores<T>(
   }
 }
 
-/** Whether a start would be let in by what the stores remember. Reads only. */
+/** Whether the markers in the stores would let this database's workers start. Reads only. */
 export async function checkInstallation(
   config: Config<'keys'>,
   logger: Logger,
 ): Promise<readonly CheckResult[]> {
   const nothing = (why: string): CheckResult[] => [skipped(CHECK, why)];
-  if (missingDatabase(config) !== null) return nothing('there was no first start');
+  if (missingDatabase(config) !== null) return nothing(NOT_STARTED);
   const missing = missingStore(config);
   if (missing !== null) return nothing(missing);
   return attempt(CHECK, () =>
@@ -45,12 +45,12 @@ export async function checkInstallation(
       const { pending, unknown } = await schemaStatus(database);
       const isCurrent = pending.length === 0 && unknown.length === 0;
       const identity = isCurrent ? await openIdentity(database, config.keys) : null;
-      if (identity === null) return nothing('there was no first start');
+      if (identity === null) return nothing(NOT_STARTED);
       return withStores(config, logger, { database, identity }, async (stores) => {
         const judged = await judgeStores(stores);
         return judged === 0
-          ? nothing('nothing is kept in a store')
-          : [ok(CHECK, `${identity.installation.id}; the store knows no other`)];
+          ? nothing('no secret of this database is in a store')
+          : [ok(CHECK, `${identity.installation.id}; no store has the marker of another one`)];
       });
     }),
   );

@@ -2,11 +2,11 @@ import type { KeyConfig } from '../config.js';
 import { refereeCheck } from '../fernet/referee.js';
 import { attempt, failed, ok, warned, type CheckResult } from './doctor-check.js';
 
-/** Every key list against an independent implementation, both ways; and which settings share FERNET_KEY. */
+/** Compares each key list with an independent Fernet implementation, both ways, and names the settings that are unset. */
 export async function checkKeys(keys: KeyConfig): Promise<readonly CheckResult[]> {
   const results: CheckResult[] = [];
   const { database, publisher, ingestion, deadLetter } = keys;
-  // Keys that follow from others are as good as those.
+  // A list that is derived from another one has the same keys: one check is enough.
   const lists = [database, ...(publisher === null ? [] : [publisher]), ingestion, deadLetter];
   for (const ring of lists.filter(
     (one, index) => lists.findIndex(({ name }) => name === one.name) === index,

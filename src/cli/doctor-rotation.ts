@@ -9,8 +9,8 @@ import { countTokensByKey, rotationSources } from '../operations/rotation-source
 const NEVER = new AbortController().signal;
 
 /**
- * Which of the keys in the lists are needed by what the database holds. Every token is looked at and none is opened;
- * with one key in each list only those that a worker has to open.
+ * Which keys of the lists are still needed. It looks at every token in the database and opens none. Where each list has
+ * only one key, it looks only at the tokens that a worker has to open.
  */
 export async function checkOldKeys(
   config: Config<'keys'>,
@@ -38,7 +38,7 @@ export async function checkOldKeys(
   ];
 }
 
-/** Under keys that are in no list any more and still open: kept by 0.1, or before the setting was made. */
+/** Dead letters and waiting events whose key is in no list any more but still known: of 0.1, or from before the setting. */
 function formerTokens(places: readonly PlaceCounts[]): CheckResult[] {
   return places
     .filter(({ place, old }) => place === 'dead_letter' && old > 0)
@@ -69,14 +69,14 @@ function unknownTokens(places: readonly PlaceCounts[]): CheckResult[] {
     .map(({ place, keys, unknown }) => {
       const remedy = `Add the key that made them to ${keys}; then run \`connection-secrets rotate-keys\`.`;
       const detail = `${counted(unknown, 'token')} that no key of ${keys} opens`;
-      // What is sent is kept for looking back only.
+      // No worker opens outbox rows that are published.
       return place === 'outbox'
         ? warned(place, detail, remedy)
         : failed(place, detail, remedy, 'KEY_MISMATCH');
     });
 }
 
-/** What publishers sealed lies in the source topics, where nobody can seal it anew, and inside of kept events. */
+/** What publishers sealed is in the source topics, where nobody can seal it anew, and in dead letters and waiting events. */
 async function publisherKeys({ keys }: Config<'keys'>, database: Database): Promise<CheckResult[]> {
   const { publisher } = keys;
   if (publisher === null || publisher.size === 1) return [];

@@ -3,12 +3,11 @@ import type { Config } from '../config.js';
 import { checkStore } from '../secrets-managers/check-store.js';
 import { attempt, ok, warned, type CheckResult } from './doctor-check.js';
 
-/** Reachable and permitted: a read of a secret that does not exist. */
+/** Whether the store answers and permits a read: it reads a secret that does not exist. */
 export async function checkSecretsStore(config: Config<'keys'>): Promise<CheckResult> {
   const check = `store ${config.secretsManager.name}`;
   const missing = missingStore(config);
-  if (missing !== null)
-    return warned(check, missing, 'Nothing, if this is before the first start: it is made then.');
+  if (missing !== null) return warned(check, missing, 'Nothing before the first start, which makes it.');
   const [result] = await attempt(check, async () => {
     const manager = await openSecretsManager(config, config.keys);
     try {

@@ -31,7 +31,7 @@ export const doctor = command<Declaration>({
     ),
   ],
   examples: ['doctor', 'doctor --json', 'doctor --restored', 'doctor --moved'],
-  notes: 'Exit codes: 0 all well (there may be warnings), 1 a check failed, 2 the configuration is wrong.',
+  exits: ['all well (there may be warnings)', 'a check failed'],
   run: async (cli, declaration) => {
     const { declare } = await import('./doctor-declare.js');
     const declared = await declare(cli, declaration);

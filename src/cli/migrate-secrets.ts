@@ -148,9 +148,9 @@ async function move(
     const logger = commandLogger(cli, config);
     return runMigration({ config, request, concurrency, logger, progress, signal });
   });
-  if (record.state === 'interrupted') cli.stderr.write(howToResume('migrate-secrets resume'));
   return {
     json: recordJson(record),
+    note: record.state === 'interrupted' ? howToResume('migrate-secrets resume') : undefined,
     text: (look) => recordText(record, look),
     code: record.state === 'done' ? EXIT.ok : EXIT.failed,
   };

@@ -8,8 +8,10 @@ import { lookOf, type Cell, type Look } from './text.js';
 export interface Answer {
   /** What `--output json` prints: docs/schemas/commands.json. */
   readonly json: object;
-  /** For people; null: nothing more. */
+  /** What people read; null: nothing. */
   readonly text: (look: Look) => string | null;
+  /** A line on standard error, whatever the output is: where the answer comes from, or how to go on. */
+  readonly note?: string | undefined;
   /** Default: ok. */
   readonly code?: ExitCode;
 }
@@ -21,7 +23,7 @@ export interface OutputOptions {
   readonly headers: boolean;
 }
 
-/** `--output` and its kin; `hasNames`: what it lists has names that `--output name` prints. */
+/** `--output`, `--json` and `--no-headers`. `hasNames`: the command also has `--output name`. */
 export function outputOptions(hasNames: boolean): Option[] {
   return [
     new Option('-o, --output <format>', 'how to print it')
@@ -32,7 +34,7 @@ export function outputOptions(hasNames: boolean): Option[] {
   ];
 }
 
-/** Whether the command line asks for an output that programs read: its errors are JSON then, which is YAML as well. */
+/** Whether the command line asks for JSON or YAML. Its errors are JSON then, which every YAML parser reads as well. */
 export function isForPrograms(args: readonly string[]): boolean {
   const formats = args.map((word, index) =>
     /^(?:-o|--output)$/.test(args[index - 1] ?? '') ? word : /^(?:-o=?|--output=)(.+)$/.exec(word)?.[1],
@@ -40,19 +42,21 @@ export function isForPrograms(args: readonly string[]): boolean {
   return args.includes('--json') || formats.some((format) => format === 'json' || format === 'yaml');
 }
 
-/** Prints an answer; of a list that stops early it says so on standard error. */
+/** Prints an answer on standard output, and its note on standard error. */
 export async function print(
   cli: Cli,
-  { json, text }: Answer,
+  { json, text, note = noteOnPage(json) }: Answer,
   { output, headers }: OutputOptions,
   nameMember: string | undefined,
 ): Promise<void> {
   const shown = output === 'table' ? text(lookOf(cli, headers)) : await printed(json, output, nameMember);
   if (shown !== null && shown !== '') cli.stdout.write(`${shown}\n`);
-  if (isPage(json) && json.next !== null)
-    cli.stderr.write(
-      `${json.items.length} of ${json.total} shown; go on with --after ${json.next}, or see all with --all\n`,
-    );
+  if (note !== undefined) cli.stderr.write(`${note}\n`);
+}
+
+function noteOnPage(json: object): string | undefined {
+  if (!isPage(json) || json.next === null) return undefined;
+  return `${json.items.length} of ${json.total} shown; go on with --after ${json.next}, or see all with --all`;
 }
 
 async function printed(
@@ -73,7 +77,7 @@ function isPage(json: object): json is Page<object> {
   return 'items' in json && 'next' in json && 'total' in json;
 }
 
-/** A list as an answer: the envelope, and a table with a column for each entry. `none` is said where it is empty. */
+/** A list as an answer: as JSON the page, for people a table with these columns. An empty list prints `none`. */
 export function listAnswer<T extends object>(
   page: Page<T>,
   columns: Readonly<Record<string, (item: T) => Cell>>,
@@ -92,7 +96,7 @@ export function listAnswer<T extends object>(
   };
 }
 
-/** Of a list in the database. */
+/** Which part of a list in the database to print. */
 export interface PageOptions {
   readonly limit: number;
   readonly after?: string;
@@ -100,9 +104,9 @@ export interface PageOptions {
 }
 
 export const PAGE_OPTIONS = [
-  new Option('--limit <number>', 'at most so many').argParser(wholeNumber(1, 100_000)).default(100),
-  new Option('--after <cursor>', 'go on where an earlier list stopped, which has said how'),
-  new Option('--all', 'without a limit'),
+  new Option('--limit <number>', 'print at most this many').argParser(wholeNumber(1, 100_000)).default(100),
+  new Option('--after <cursor>', 'go on where an earlier list stopped: take the cursor that it printed'),
+  new Option('--all', 'print the whole list'),
 ];
 
 export function pageRequest({ limit, after, all }: PageOptions): PageRequest {

@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import type { Worker } from '../worker/worker.js';
 import { loadConfig } from '../config.js';
 import { WorkerError } from '../errors.js';
-import { EventLog, FailureLog, logTidied, OutcomeCounts } from '../observability/event-log.js';
+import { EventLog, FailureLog, logTidied, managerLog, OutcomeCounts } from '../observability/event-log.js';
 import { createLogger, type Logger } from '../observability/logger.js';
 import type { FinishOptions, TidyCounts } from '../upkeep/janitor.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
@@ -24,8 +24,8 @@ export const pipe = command<PipeOptions>({
   ],
   hasOutput: false,
   examples: ['pipe --in events.ndjson --out secured.ndjson', 'pipe < events.ndjson > secured.ndjson'],
-  notes:
-    'Exit codes: 0 all applied, 3 some lines became dead letters or the store has lost a secret, 2 wrong use or configuration, 1 anything else.',
+  exits: ['all applied', 'anything else', 'some lines became dead letters, or the store has lost a secret'],
+  isAudited: true,
   run: (cli, options) => untilStopped((signal) => runPipeCommand(cli, options, signal)),
 });
 
@@ -54,9 +54,7 @@ async function runPipeCommand(cli: Cli, options: PipeOptions, signal: AbortSigna
       outlet,
       observer: new EventLog(logger, failures, counts),
       kafkaCluster: null,
-      onManagerChange: (from, to) =>
-        logger.warn({ from, to }, 'the secrets manager was changed: secrets move'),
-      onUnopened: (manager, error) => failures.failed(`secrets in ${manager} are left alone`, error),
+      ...managerLog(logger, failures),
     });
     try {
       await runPipe(
@@ -104,7 +102,7 @@ async function runPipeCommand(cli: Cli, options: PipeOptions, signal: AbortSigna
   return counts.deadLetters + lost > 0 ? EXIT.deadLetters : EXIT.ok;
 }
 
-/** What no event has brought along; what cannot be moved stays where it is, for the next run. */
+/** Moves the connections that no event has moved. What cannot be moved stays where it is, for the next run. */
 async function moveRest({ migration, manager }: Worker, logger: Logger, signal: AbortSignal): Promise<void> {
   const { moved, remaining, failures } = await migration.finish(signal);
   for (const failure of failures)
@@ -112,7 +110,7 @@ async function moveRest({ migration, manager }: Worker, logger: Logger, signal: 
   if (moved + remaining > 0) logger.info({ to: manager.name, moved, remaining }, 'secrets moved');
 }
 
-/** For what no request can land on any more; then old rows. */
+/** Waits until no earlier request can land any more, settles the secrets in doubt, then removes old rows. */
 async function tidyUp(
   worker: Worker,
   { logger, ...options }: Omit<FinishOptions, 'onWait'> & { readonly logger: Logger },

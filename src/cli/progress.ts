@@ -49,9 +49,11 @@ export function showingProgress<T>(
   }, deadlineMs);
 }
 
-/** What work that was stopped prints last. */
+export const DRY_RUN_STOPPED = 'Stopped; a dry run changes nothing.';
+
+/** The note of an answer whose work was stopped. */
 export function howToResume(command: string): string {
-  return `Stopped at a safe point. Go on with: connection-secrets ${command}\n`;
+  return `Stopped at a safe point. Go on with: connection-secrets ${command}`;
 }
 
 /** Rate and remaining time: of this run alone, for work that was resumed begins with what earlier runs have done. */

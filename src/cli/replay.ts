@@ -14,7 +14,8 @@ import { command, option } from './define-command.js';
 import { commandLogger } from './logging.js';
 import { listAnswer, PAGE_OPTIONS, pageRequest, type Answer, type PageOptions } from './output.js';
 import { pointInTime, shortText, wholeNumber } from './parse.js';
-import { howToResume, showingProgress } from './progress.js';
+import { DRY_RUN_STOPPED, howToResume, showingProgress } from './progress.js';
+import { stopDeadlineMs } from './signals.js';
 import {
   dryRunJson,
   dryRunText,
@@ -41,12 +42,11 @@ interface ReplayOptions extends RunOptions {
   readonly dryRun?: true;
 }
 
-/** What a stop may take besides its grace: leaving the group, closing connections. */
-const CLOSE_MS = 10_000;
 const RECORDS = { title: 'replaying', unit: 'records' };
 const CONNECTIONS = { title: 'publishing', unit: 'connections' };
-/** What all that replay have in common. */
+/** What `replay` and `replay resume` have in common. Under another SECRET_MANAGER they audit its change. */
 const REPLAY = {
+  isAudited: true,
   exits: ['done (dead letters are in the summary)', 'interrupted or failed (resume it)'],
 } as const;
 const LANES = option(
@@ -152,9 +152,9 @@ async function runEvents(
       const onStart = sayStart(cli);
       return events.replay({ ...shared(cli, config, options), request, onStart, progress, signal });
     },
-    deadlineOf(config),
+    stopDeadlineMs(config),
   );
-  return answer(cli, record);
+  return answerOf(record);
 }
 
 async function runSecured(cli: Cli, config: Config, request: SecuredOptions['request']): Promise<Answer> {
@@ -166,9 +166,9 @@ async function runSecured(cli: Cli, config: Config, request: SecuredOptions['req
       const logger = commandLogger(cli, config);
       return replaySecured({ config, logger, request, onStart: sayStart(cli), progress, signal });
     },
-    deadlineOf(config),
+    stopDeadlineMs(config),
   );
-  return answer(cli, record);
+  return answerOf(record);
 }
 
 /** Says what would change, and changes nothing: the database is opened for reading, where there is one. */
@@ -187,11 +187,11 @@ async function previewEvents(
       if (missingDatabase(config) !== null) return dryRun({ ...parts, database: null });
       return openForReading(config, (database) => dryRun({ ...parts, database }));
     },
-    deadlineOf(config),
+    stopDeadlineMs(config),
   );
-  if (!result.isWhole) cli.stderr.write('Stopped; a dry run changes nothing.\n');
   return {
     json: dryRunJson(result),
+    note: result.isWhole ? undefined : DRY_RUN_STOPPED,
     text: (look) => dryRunText(result, look),
     code: result.isWhole ? EXIT.ok : EXIT.failed,
   };
@@ -219,18 +219,14 @@ function shared(cli: Cli, config: Config, options: RunOptions) {
   };
 }
 
-function deadlineOf({ worker }: Config): number {
-  return worker.shutdownGraceMs + CLOSE_MS;
-}
-
 function sayStart({ stderr }: Cli): (record: ReplayRecord) => void {
   return ({ id }) => stderr.write(`replay ${id}\n`);
 }
 
-function answer(cli: Cli, record: ReplayRecord): Answer {
-  if (record.state === 'interrupted') cli.stderr.write(howToResume(`replay resume ${record.id.slice(0, 8)}`));
+function answerOf(record: ReplayRecord): Answer {
   return {
     json: replayJson(record),
+    note: record.state === 'interrupted' ? howToResume(`replay resume ${record.id.slice(0, 8)}`) : undefined,
     text: (look) => replayText(record, look),
     code: record.state === 'done' ? EXIT.ok : EXIT.failed,
   };

@@ -4,7 +4,7 @@ import type { PlaceCounts } from '../operations/token-counts.js';
 import { EXIT, type Cli, type ExitCode } from './cli.js';
 import { command, option } from './define-command.js';
 import type { Answer } from './output.js';
-import { howToResume, showingProgress } from './progress.js';
+import { DRY_RUN_STOPPED, howToResume, showingProgress } from './progress.js';
 import { untilStopped } from './signals.js';
 import type { Look } from './text.js';
 
@@ -30,7 +30,7 @@ function preview(cli: Cli, config: Config<'keys'>): Promise<Answer | ExitCode> {
     const { countTokens } = await import('../operations/rotation-run.js');
     const places = await countTokens(config, signal);
     if (signal.aborted) {
-      cli.stderr.write('Stopped; a dry run changes nothing.\n');
+      cli.stderr.write(`${DRY_RUN_STOPPED}\n`);
       return EXIT.failed;
     }
     const old = sum(places, 'old');
@@ -49,9 +49,9 @@ async function rotate(cli: Cli, config: Config<'keys'>): Promise<Answer> {
     const { runRotation } = await import('../operations/rotation-run.js');
     return runRotation(config, progress, signal);
   });
-  if (report.interrupted) cli.stderr.write(howToResume('rotate-keys'));
   return {
     json: report,
+    note: report.interrupted ? howToResume('rotate-keys') : undefined,
     text: (look) => (report.interrupted ? null : asText(report, look)),
     code: report.complete && !report.interrupted ? EXIT.ok : EXIT.failed,
   };

@@ -1,16 +1,17 @@
 import { writeSync } from 'node:fs';
+import type { Config } from '../config.js';
 import { EXIT } from './cli.js';
 
 export interface StopSignals {
   /** Aborted by the first SIGTERM or SIGINT. */
   readonly signal: AbortSignal;
-  /** The signals are Node's own again. */
+  /** Gives the signals back to Node.js. */
   release(): void;
 }
 
 /**
- * The first SIGTERM or SIGINT asks to stop; a second one, or `deadlineMs` after the first, ends the process at once with
- * code 1: nothing is lost by that, what is unfinished comes again.
+ * The first SIGTERM or SIGINT asks the work to stop. A second one, or `deadlineMs` after the first, ends the process at
+ * once with code 1. Nothing is lost by that: what is unfinished comes again.
  */
 export function stopSignals(deadlineMs: number | null): StopSignals {
   const controller = new AbortController();
@@ -32,7 +33,15 @@ export function stopSignals(deadlineMs: number | null): StopSignals {
   };
 }
 
-/** Work that the first signal asks to stop. */
+/** What a stop may take besides its grace: leaving the group, closing connections. */
+const CLOSE_MS = 10_000;
+
+/** How long a stop may take before the process ends at once. */
+export function stopDeadlineMs({ worker }: Config): number {
+  return worker.shutdownGraceMs + CLOSE_MS;
+}
+
+/** Runs work that the first signal asks to stop. */
 export async function untilStopped<T>(
   work: (signal: AbortSignal) => Promise<T>,
   deadlineMs: number | null = null,

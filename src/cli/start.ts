@@ -3,16 +3,14 @@ import { createLogger } from '../observability/logger.js';
 import { programVersion } from '../version.js';
 import { EXIT } from './cli.js';
 import { command, option } from './define-command.js';
-import { untilStopped } from './signals.js';
-
-/** What a stop may take besides its grace: leaving the group, closing connections. */
-const CLOSE_MS = 10_000;
+import { stopDeadlineMs, untilStopped } from './signals.js';
 
 export const start = command<{ readonly allowGroupChange?: boolean }>({
   name: 'start',
   about: 'run the worker: source topics in, secrets to the store, connection.secured out',
   options: [option('--allow-group-change', 'take the database over from another consumer group')],
   hasOutput: false,
+  isAudited: true,
   examples: ['start', 'start --allow-group-change'],
   run: async (cli, { allowGroupChange = false }) => {
     const config = loadConfig(cli.env);
@@ -30,7 +28,7 @@ export const start = command<{ readonly allowGroupChange?: boolean }>({
         logger.fatal({ error }, 'ended');
         throw error;
       }
-    }, config.worker.shutdownGraceMs + CLOSE_MS);
+    }, stopDeadlineMs(config));
     return EXIT.ok;
   },
 });

@@ -46,11 +46,10 @@ export const verify = command<Options>({
     });
     const { interrupted, skipped, findings, deadLetters } = report;
     const ok = !interrupted && skipped.busy === 0 && findings.every(isSettled);
-    if (interrupted)
-      cli.stderr.write(
-        'Stopped at a safe point; what was repaired stays. Run it again to look at the rest.\n',
-      );
     return {
+      note: interrupted
+        ? 'Stopped at a safe point; what was repaired stays. Run it again to look at the rest.'
+        : undefined,
       json: { ok, ...report, findings: findings.map(asJson), deadLetters: deadLetters.map(deadLetterLine) },
       text: (look) => asText(report, look),
       code: ok ? EXIT.ok : EXIT.failed,

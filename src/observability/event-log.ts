@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { WorkerError, type ErrorCode } from '../errors.js';
 import type { DeadLetterHead } from '../pipeline/ledger.js';
 import type { HandledRecord, PipelineObserver } from '../pipeline/observer.js';
-import type { RecordOutcome, SourcePosition, SourceRecord } from '../terms.js';
+import type { ManagerName, RecordOutcome, SourcePosition, SourceRecord } from '../terms.js';
 import { errorLabel, safeError } from './logger.js';
 
 /** Outcomes that may still change within a run: the event waits, or is tried again. */
@@ -227,4 +227,14 @@ export function logTidied(
       { lost: counts.lost, code: 'SECRET_VERSION_GONE' },
       'the store no longer has recorded versions: see `dead-letters list --code SECRET_VERSION_GONE` and publish those entities again',
     );
+}
+
+/** Logs a change of the secrets manager, and each former manager that cannot be opened. */
+export function managerLog(logger: Logger, failures: Pick<FailureLog, 'failed'>) {
+  return {
+    onManagerChange: (from: ManagerName, to: ManagerName): void =>
+      logger.warn({ from, to }, 'the secrets manager was changed: secrets move'),
+    onUnopened: (manager: ManagerName, error: WorkerError): void =>
+      failures.failed(`secrets in ${manager} are left alone`, error),
+  };
 }

@@ -1,6 +1,6 @@
 /** Logs, metrics and the parts of an error that may be shown. */
 export { installCrashHandlers } from './crash.js';
-export { EventLog, FailureLog, logTidied, type EventCounters } from './event-log.js';
+export { EventLog, FailureLog, logTidied, managerLog, type EventCounters } from './event-log.js';
 export {
   createLogger,
   errorLabel,

@@ -9,7 +9,7 @@ import { kafkaSettings } from '../kafka/settings-from-config.js';
 import type { KafkaSettings } from '../kafka/settings.js';
 import { checkTopics, judgeTopicProblems } from '../kafka/topic-checks.js';
 import { sourceTopics } from '../kafka/topics.js';
-import { EventLog, FailureLog, Metrics, logTidied, type Logger } from '../observability/index.js';
+import { EventLog, FailureLog, Metrics, logTidied, managerLog, type Logger } from '../observability/index.js';
 import { readBacklog } from './backlog.js';
 import { readinessChecks } from './checks.js';
 import { migrationTask } from './migration.js';
@@ -174,9 +174,7 @@ class Service {
         observer,
         kafkaCluster: () => readClusterId(this.#settings, logger),
         onStoreRequest,
-        onManagerChange: (from, to) =>
-          logger.warn({ from, to }, 'the secrets manager was changed: secrets move'),
-        onUnopened: (manager, error) => this.#failures.failed(`secrets in ${manager} are left alone`, error),
+        ...managerLog(logger, this.#failures),
       });
       await claimGroupId(this.#worker.database, this.#settings.groupId, this.#options.allowGroupChange);
       return this.#worker;

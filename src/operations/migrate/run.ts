@@ -7,7 +7,7 @@ import { COMMAND_LOCK_WAIT_MS, type Database } from '../../database/database.js'
 import type { PageRequest } from '../../database/page.js';
 import { readIdentity, type DatabaseIdentity } from '../../database/settings.js';
 import { ConfigurationError } from '../../errors.js';
-import { FailureLog, type Logger } from '../../observability/index.js';
+import { FailureLog, managerLog, type Logger } from '../../observability/index.js';
 import { changedBy, operatorName } from '../../operator.js';
 import { checkStore } from '../../secrets-managers/check-store.js';
 import { ManagerPool } from '../../secrets-managers/pool.js';
@@ -53,7 +53,7 @@ export async function runMigration(options: RunMigrationOptions): Promise<Migrat
       actor: operatorName(config),
       command: 'migrate-secrets',
       lockWaitMs: COMMAND_LOCK_WAIT_MS,
-      onUnopened: (name, error) => failures.failed(`secrets in ${name} are left alone`, error),
+      ...managerLog(options.logger, failures),
     });
     try {
       const { publishes } = outlet;

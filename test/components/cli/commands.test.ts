@@ -442,7 +442,7 @@ describe('database', () => {
     const full = await appliedSetup();
     const refused = await runCli(['database', 'revert'], { env: full.env });
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toMatch(/error: NOT_CONFIRMED: .* holds 1 connection, .*\n.*--yes/);
+    expect(refused.stderr).toMatch(/error: NOT_CONFIRMED: .* holds 1 connection: .*\n.*--yes/);
     expect((await runCli(['connections', 'list'], { env: full.env })).stdout).toContain(CONNECTION_ID);
     expect((await runCli(['database', 'revert', '--yes'], { env: full.env })).code).toBe(0);
   });
@@ -541,9 +541,9 @@ describe('catalog and generate-key', () => {
       provenance: { versions: ['9.9'] },
       connectors: { 'database/tiny': ['password'] },
     });
-    expect((await runCli(['catalog', 'show', 'tiny'], { env: { CATALOG_FILE: out } })).stdout).toContain(
-      'password',
-    );
+    const shown = await runCli(['catalog', 'show', 'tiny'], { env: { CATALOG_FILE: out } });
+    expect(shown.stdout).toContain('password');
+    expect(shown.stderr).toBe('The catalogue is of org.open-metadata:openmetadata-spec, 9.9 (Apache-2.0)\n');
   });
 
   it('makes keys that are accepted, another one each time', async () => {

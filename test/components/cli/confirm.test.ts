@@ -154,6 +154,17 @@ describe('who did it', () => {
     expect(audit.stdout).not.toBe('');
   });
 
+  it('is named where `pipe` changes the secrets manager', async () => {
+    const env = { ...(await filled()), SECRET_MANAGER: 'db', SECRET_MIGRATION: 'auto' };
+    expect((await runCli(['pipe', '--actor', 'ann'], { env, input: '' })).code).toBe(0);
+    const { stdout } = await runHere(['audit', 'list', '--action', 'change-manager', '--json'], env);
+    expect(JSON.parse(stdout)).toMatchObject({ items: [{ actor: 'cli:ann' }] });
+  });
+
+  it.each([['start'], ['pipe'], ['replay'], ['replay', 'resume']])('%s %s has --actor', async (...args) => {
+    expect((await runHere([...args, '--help'], {})).stdout).toContain('--actor <name>');
+  });
+
   it.each(['', 'a\nb', '\u001b[31m', 'a\u202eb', 'x'.repeat(101)])('is no %j', async (name) => {
     const env = await filled();
     const refused = await runHere(['dead-letters', 'discard', '--all', '--yes', '--actor', name], env);

@@ -128,4 +128,10 @@ describe('dead-letters', () => {
     const { setup } = await blockedSetup();
     expect((await runCli(['dead-letters', ...args], { env: setup.env })).code).toBe(2);
   });
+
+  it('the page of error codes is named, not each of them', async () => {
+    const { stdout } = await runCli(['dead-letters', 'list', '--help']);
+    expect(stdout).toContain('docs/errors.md');
+    expect(stdout).not.toContain('EVENT_BLOCKED');
+  });
 });

@@ -233,7 +233,7 @@ function describeInstallations(manager: Manager, endpointOf: () => Promise<strin
       .in(production.cluster)
       .doctor('--take-over', String(await production.setting('installation')));
     expect(refused).toMatchObject({ code: 2 });
-    expect(refused.stderr).toContain('keeps secrets of its own');
+    expect(refused.stderr).toContain('has secrets of its own');
   });
 
   it('tags the secrets of version 0.1 by verify --repair', async () => {
