@@ -69,7 +69,7 @@ function unknownTokens(places: readonly PlaceCounts[]): CheckResult[] {
     .map(({ place, keys, unknown }) => {
       const remedy = `Add the key that made them to ${keys}; then run \`connection-secrets rotate-keys\`.`;
       const detail = `${counted(unknown, 'token')} that no key of ${keys} opens`;
-      // No worker opens outbox rows that are published.
+      // Published rows of the outbox are only there to look back at.
       return place === 'outbox'
         ? warned(place, detail, remedy)
         : failed(place, detail, remedy, 'KEY_MISMATCH');

@@ -6,7 +6,7 @@ import { bothOrNone } from '../secrets-managers/provider.js';
 import type { Problem } from '../setting/setting.js';
 import type { SettingName, SettingValues } from './settings.js';
 
-/** Parts of the configuration that not every command needs; what is needed and missing is a mistake. */
+/** Parts of the configuration that some commands need. If one is needed and missing, that is a mistake. */
 export type Need = 'keys' | 'kafka';
 
 /** Values of those settings that are well-formed by themselves. */
@@ -17,8 +17,8 @@ const CLAIM_MARGIN_MS = 2_000;
 const SOURCE_TOPICS = ['TOPIC_CREATED', 'TOPIC_UPDATED', 'TOPIC_DELETED'] as const;
 
 /**
- * Checks between settings. A setting that is wrong by itself is absent from `values` and named by `failed`: nothing
- * further is said of it.
+ * Compares settings with each other. A setting that is wrong by itself is not in `values` but in `failed`; there is no
+ * second message about it.
  */
 export function crossChecks(
   values: PartialValues,
@@ -53,8 +53,8 @@ function neededChecks(values: PartialValues, failed: ReadonlySet<string>, need: 
 }
 
 /**
- * Whoever may put a token into an event must not be able to use one that he has read elsewhere: there the worker would
- * open it for him.
+ * Who can put a token into an event must not get another token opened that he has read elsewhere. So publishers have keys
+ * of their own.
  */
 function keyChecks(values: PartialValues): Problem[] {
   const publisher = values.PUBLISHER_FERNET_KEY;
@@ -67,7 +67,7 @@ function keyChecks(values: PartialValues): Problem[] {
 
 const OTHER_KEYS = ['FERNET_KEY', 'INGESTION_FERNET_KEY', 'DEAD_LETTER_FERNET_KEY'] as const;
 
-/** Which keys of a list stand in others as well: positions, never texts. */
+/** Which keys of a list are also in other lists: positions, never texts. */
 export function sharedKeys(
   name: SettingName,
   ring: KeyRing,
@@ -149,7 +149,7 @@ function fileChecks(values: PartialValues): Problem[] {
   ];
 }
 
-/** What is set is checked, whichever provider is configured; two that share a setting say a thing once. */
+/** Checks every setting that is set, whichever provider is configured. Providers that share a setting say a thing once. */
 function providerChecks(values: PartialValues): Problem[] {
   const scope = {
     manager: values.SECRET_MANAGER ?? DEFAULT_MANAGER,

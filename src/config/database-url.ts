@@ -2,7 +2,7 @@ import { SecretValue } from '../secret-value.js';
 import { isReadable } from '../setting/forms.js';
 import { Refusal, type Form } from '../setting/setting.js';
 
-/** TLS to a database server: none, encrypted without checking whom we talk to, or checked. */
+/** TLS to a database server: none, encrypted without a check of the certificate, or with one. */
 export interface DatabaseTls {
   readonly mode: 'disable' | 'require' | 'verify';
   /** PEM file of the authorities to trust; null: the system's. */
@@ -50,7 +50,7 @@ const TLS_MODES: Readonly<Record<string, DatabaseTls['mode']>> = {
 };
 const PARAMETERS = ['sslmode', 'ssl-mode', 'sslrootcert', 'ssl-ca', 'schema', 'host'];
 
-/** DATABASE_URL. Messages never repeat any part of it: it may hold a password. */
+/** DATABASE_URL. Messages never repeat any part of it: it may contain a password. */
 export const databaseUrl: Form<DatabaseAddress> = {
   form: '`sqlite:FILE`, `postgres://…`, `mysql://…` or `mariadb://…`',
   parse: (given) => {
@@ -118,7 +118,7 @@ function tlsOf(parameters: ReadonlyMap<string, string>): DatabaseTls {
   }
   if (mode === undefined) return { mode: caFile === null ? 'disable' : 'verify', caFile };
   const known = new Map(Object.entries(TLS_MODES)).get(mode.toLowerCase());
-  // `prefer` and `allow` fall back to plain text, where anybody on the way may ask for it.
+  // `prefer` and `allow` fall back to plain text when somebody on the way asks for it.
   if (known === undefined) {
     throw new Refusal('parameter sslmode must be disable, require, verify-ca or verify-full');
   }

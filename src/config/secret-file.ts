@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { Refusal, type Problem } from '../setting/setting.js';
 import { SETTING_NAMES, SETTINGS, type SettingName } from './settings.js';
 
-/** More than any list of keys or address takes. */
+/** Larger than any list of keys or any address. */
 export const MAX_SECRET_FILE_BYTES = 64 * 1024;
 
 /**
@@ -30,7 +30,7 @@ export function withSecretFiles(given: NodeJS.ProcessEnv): { env: NodeJS.Process
   return { env, problems };
 }
 
-/** Null: not secret, or the name is a setting of its own, which is read again and again. */
+/** Null: the setting is not secret, or the name with `_FILE` is a setting of its own. */
 export function secretFileName(name: SettingName): string | null {
   const fileName = `${name}_FILE`;
   return SETTINGS[name].secret !== true || fileName in SETTINGS ? null : fileName;
@@ -46,7 +46,7 @@ function contentOf(path: string): string {
   let bytes: number;
   try {
     const stat = statSync(path);
-    // A pipe would never end.
+    // Reading a pipe might never end.
     if (!stat.isFile()) throw new TypeError('no file');
     bytes = stat.size;
     if (bytes <= MAX_SECRET_FILE_BYTES) return readFileSync(path, 'utf8');

@@ -53,7 +53,7 @@ function writesOfProviders(): string {
 export const SETTINGS = {
   FERNET_KEY: key(fernetKeys('FERNET_KEY'), {
     meaning:
-      'Keys of what the database holds. Make one with `connection-secrets generate-key`. To rotate, put the new key first, ' +
+      'Keys of what is sealed in the database. Make one with `connection-secrets generate-key`. To rotate, put the new key first, ' +
       'run `rotate-keys`, then remove the old one. Public sample keys are refused.',
     secret: true,
   }),
@@ -152,12 +152,14 @@ export const SETTINGS = {
     default: '10',
   }),
   INBOX_RETENTION_DAYS: database(wholeNumber(1, 3_650), {
-    meaning: 'Days for which outcomes of events are kept. Longer than the source topics keep their records.',
+    meaning:
+      'Days for which outcomes of events stay in the inbox. Longer than the source topics keep their records.',
     default: '30',
   }),
   OUTBOX_RETENTION_DAYS: database(wholeNumber(1, 3_650), {
     meaning:
-      'Days for which sent records are kept that have a row of their own: dead letters, and secured events that a newer one overtook unsent. Unsent ones are always kept.',
+      'Days for which sent records stay that have a row of their own: dead letters, and secured events that a newer one ' +
+      'overtook unsent. Unsent ones always stay.',
     default: '7',
   }),
 
@@ -196,7 +198,7 @@ export const SETTINGS = {
     secret: true,
   }),
   KAFKA_SASL_OAUTHBEARER_TOKEN_FILE: kafka(readableFile, {
-    meaning: '`oauthbearer`: a file that holds the token, read anew for each login.',
+    meaning: '`oauthbearer`: a file with the token, read anew for each login.',
   }),
   KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT: kafka(httpUrl, {
     meaning: '`oauthbearer`: address that gives tokens for client credentials.',
@@ -316,7 +318,7 @@ export const SETTINGS = {
   }),
   CLAIM_MS: work(wholeNumber(1_000, 3_600_000), {
     meaning:
-      'Milliseconds for which a worker holds a connection. At least twice STORE_TIMEOUT_MS and two seconds: one request ' +
+      'How long a claim on a connection lasts, in milliseconds. At least twice STORE_TIMEOUT_MS and two seconds: one request ' +
       'that times out must leave room for another.',
     default: '15000',
   }),
@@ -337,8 +339,8 @@ export const SETTINGS = {
   HTTP_PORT: sight(portOrOff, { meaning: 'Their port.', default: '8080' }),
   AUDIT_ACTOR: sight(matching(ACTOR_NAME, ACTOR_FORM), {
     meaning:
-      'Who runs this program, as its own audit entries name him: `cli:` and this name. `--actor` of a command takes its ' +
-      'place. Unset: the user of the machine.',
+      'Who runs this program, for its audit entries: `cli:` and this name. `--actor` of a command replaces it. Unset: the ' +
+      'user of the machine.',
     example: 'alice@example.com',
   }),
   LOG_LEVEL: sight(oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']), {

@@ -4,15 +4,15 @@ import { sharedKeys } from './checks.js';
 import { secretFileName } from './secret-file.js';
 import { SETTING_NAMES, type SettingValues } from './settings.js';
 
-/** Distance from which a name is somebody else's variable. */
+/** Names that differ in more characters than this are not ours. */
 const MAX_EDITS = 2;
 
-/** What is accepted but looks wrong. Names only. */
+/** Warnings about what is accepted but looks wrong. They contain names, never values. */
 export function warningsFor(env: NodeJS.ProcessEnv, values: SettingValues): string[] {
   return [...nearMisses(Object.keys(env)), ...plainTextWarnings(values), ...keyWarnings(values)];
 }
 
-/** Variables that are none of ours but nearly are: FERNET_KEYS, KAFKA_BROKER, SECRETS_MANAGER. */
+/** Variables whose names are almost those of settings: FERNET_KEYS, KAFKA_BROKER, SECRETS_MANAGER. */
 function nearMisses(names: readonly string[]): string[] {
   const known = new Set<string | null>(SETTING_NAMES.flatMap((name) => [name, secretFileName(name)]));
   return names.flatMap((name) => {
@@ -42,7 +42,7 @@ function editDistance(left: string, right: string): number {
   return row[right.length] ?? 0;
 }
 
-/** Needed for a while where a key of one's own is introduced; else an accident, which takes the keys apart no more. */
+/** Two settings may share a key while a separate key is introduced. Otherwise it is a mistake: they protect nothing from each other. */
 function keyWarnings(values: SettingValues): string[] {
   const { INGESTION_FERNET_KEY: ingestion, DEAD_LETTER_FERNET_KEY: deadLetter } = values;
   const shared = [
@@ -57,7 +57,7 @@ function keyWarnings(values: SettingValues): string[] {
           (where) => `DEAD_LETTER_FERNET_KEY: ${where}`,
         )),
   ];
-  return shared.map((where) => `${where}: whoever has the one opens what is sealed with the other`);
+  return shared.map((where) => `${where}: who has one of them can open what is sealed with the other`);
 }
 
 function plainTextWarnings(values: SettingValues): string[] {

@@ -5,7 +5,7 @@ type StoredReference = `secret:${string}`;
 type Result = StoreResult<SecretValue>;
 
 export interface BatchReadsOptions {
-  /** Reads many at once; cuts them into the store's own batches. */
+  /** Reads many at once, in the store's own batches. */
   readonly get: (references: readonly StoredReference[], signal: AbortSignal) => Promise<Result[]>;
   readonly requestTimeoutMs: number;
   readonly close: () => Promise<void>;
@@ -16,13 +16,13 @@ interface Wanted {
   readonly settle: (result: Result) => void;
 }
 
-/** What one round takes at most: an outage is told within a bounded time. */
+/** The most references of one round: so callers learn of an outage within a bounded time. */
 const LARGEST_ROUND = 400;
 const SMALLEST_BATCH = 10;
 
 /**
- * What many callers want at the same time is asked in one call of the store, which cuts it into its own batches (20
- * names a call in Secrets Manager, 10 in SSM).
+ * Collects what callers ask for at the same time into one call of the store, which cuts it into its own batches (20 names
+ * a request in Secrets Manager, 10 in SSM).
  */
 export class BatchReads {
   readonly #options: BatchReadsOptions;
@@ -39,7 +39,7 @@ export class BatchReads {
       this.#wanted.push({ reference, settle });
       if (this.#isScheduled) return;
       this.#isScheduled = true;
-      // After everything that this turn of the event loop still asks for.
+      // Waits for all other callers of this turn of the event loop.
       setImmediate(() => {
         this.#isScheduled = false;
         const round = this.#wanted;
@@ -65,7 +65,7 @@ export class BatchReads {
         if (result !== undefined) answers.set(reference, result);
       });
     } catch {
-      // Whatever a reader threw may quote what it was given: only that it failed is told.
+      // The error of a reader may quote what it was given, so it is not passed on.
     }
     const noAnswer = failure('transient', 'the store gave no answer');
     for (const { reference, settle } of round) settle(answers.get(reference) ?? noAnswer);

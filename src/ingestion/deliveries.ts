@@ -18,38 +18,38 @@ export interface SecuredDelivery {
   readonly entity: JsonObject | null;
   /** From 1. */
   readonly attempt: number;
-  /** Aborted where the outcome no longer matters: the partition went to another member, or the grace of `stop` is over. */
+  /** Aborted when the outcome no longer matters: another member has the partition, or the grace of `stop` is over. */
   readonly signal: AbortSignal;
   /**
-   * A copy of the entity with values in place of references; null after a hard deletion. From the second attempt on the
-   * store is asked, whatever is kept in memory.
+   * A copy of the entity with values in place of references; null after a hard deletion. From the second attempt on it
+   * asks the store, even if the values are cached.
    * @throws UnresolvedReferenceError its class tells why
    */
   resolve(): Promise<FilledObject | null>;
 }
 
 /**
- * Resolves when the event is dealt with. Whatever it throws, the event is delivered again later, unless a newer one of its
- * connection is there: that one comes then.
+ * Resolves when the event is handled. If it throws, the event is delivered again later, or a newer one of its connection
+ * in its place.
  */
 export type SecuredHandler = (delivery: SecuredDelivery) => Promise<void> | void;
 
 /** An event that was tried as often as {@link GiveUp} allows. */
 export interface GivenUp {
   readonly event: SecuredEvent;
-  /** How many there were. */
+  /** The number of attempts. */
   readonly attempts: number;
-  /** What the last one threw. A driver's error may quote the password it connected with: mind where you show it. */
+  /** What the last attempt threw. A driver's error may quote the password that it connected with: mind where you show it. */
   readonly error: unknown;
 }
 
-/** When to stop trying one event, and what happens then: nothing is dropped without somebody being told. */
+/** When to stop trying an event, and whom to tell: no event is dropped silently. */
 export interface GiveUp {
   /** From 1. */
   readonly afterAttempts: number;
   /**
-   * Keep it, or raise an alarm. When the promise resolves the event counts as handled and does not come again; where it
-   * rejects the event is not given up: it is delivered again later.
+   * Store the event, or raise an alarm. If the promise resolves, the event counts as handled. If it rejects, the event is
+   * delivered again later.
    */
   readonly onGivenUp: (given: GivenUp) => Promise<void> | void;
 }
@@ -66,9 +66,9 @@ export interface DeliveriesOptions {
 
 interface Item {
   readonly event: SecuredEvent;
-  /** Where it came from: dropped when that goes to another member. */
+  /** Its partition. The item is dropped when another member gets that. */
   readonly origin: string;
-  /** Told when it is dealt with; several, where the same event was read again meanwhile. */
+  /** Called when the event is handled. Several, if the same event was read again meanwhile. */
   readonly done: (() => void)[];
   isLost: boolean;
   abort: AbortController;
@@ -85,13 +85,13 @@ type Outcome = { readonly kind: 'handled' } | { readonly kind: 'failed'; readonl
 
 const HANDLED: Outcome = { kind: 'handled' };
 
-/** Of one that is no longer known, an old event that comes again is delivered again. */
+/** If a connection drops out of this list, an old event of it that is read again is delivered again. */
 const MAX_CONNECTIONS = 100_000;
 
 /**
- * Events of one connection go to the handler one after another, in their order; different ones at the same time. What is
- * not newer than what was handled is dropped. What fails is tried again until it is given up, or until a newer event of
- * its connection is there: events are full state, so the newest one takes the place of all before it.
+ * Hands the events of one connection to the handler one after another, and different connections at the same time. Drops
+ * an event that is not newer than the one handled last. Tries a failed event again until it is given up or a newer event
+ * of its connection comes: each event is the full state, so the newest one replaces all before it.
  */
 export class Deliveries {
   readonly #options: DeliveriesOptions;
@@ -110,7 +110,7 @@ export class Deliveries {
   accept(event: SecuredEvent, origin: string, done: () => void): void {
     const { connectionId } = event;
     const lane = this.#lanes.get(connectionId);
-    // What is lost counts for nothing: whoever has its partition now gets it from there, perhaps we ourselves.
+    // Lost items do not count: the member that has their partition now reads them again, perhaps we ourselves.
     const waiting = lane?.items.filter((item) => !item.isLost) ?? [];
     const again = waiting.find((item) => isSame(item.event, event));
     if (again !== undefined) {
@@ -131,7 +131,7 @@ export class Deliveries {
     }
   }
 
-  /** What came from there belongs to another member now: not begun any more, and told so where it is under way. */
+  /** Another member has this partition now: aborts the attempt under way and begins no other one. */
   lose(origin: string): void {
     for (const lane of this.#lanes.values()) {
       for (const item of lane.items) {
@@ -143,7 +143,7 @@ export class Deliveries {
     }
   }
 
-  /** Begins nothing more, waits for what is with the handler; what is not done after `graceMs` is told to abort. */
+  /** Begins no more attempts and waits for those under way; aborts them after `graceMs`. */
   async stop(graceMs: number, abortMs: number): Promise<void> {
     this.#halted = true;
     this.#turns.close();
@@ -167,7 +167,7 @@ export class Deliveries {
     this.#running.add(running);
   }
 
-  /** Until the lane is empty. Between its last look at the items and its removal nothing is awaited. */
+  /** Runs until the lane is empty. There is no `await` between the last look at the items and the lane's removal. */
   async #run(connectionId: string, lane: Lane): Promise<void> {
     for (let item = lane.items[0]; item !== undefined && !this.#halted; item = lane.items[0]) {
       if (item.isLost || (await this.#deliver(item, lane))) lane.items.shift();
@@ -175,7 +175,7 @@ export class Deliveries {
     this.#lanes.delete(connectionId);
   }
 
-  /** @returns whether the item is over: handled, given up, replaced, or somebody else's */
+  /** @returns whether the item is done: handled, given up, replaced, or lost */
   async #deliver(item: Item, lane: Lane): Promise<boolean> {
     for (let attempt = 1; ; attempt += 1) {
       if (!(await this.#turns.take())) return false;
@@ -205,7 +205,7 @@ export class Deliveries {
     }
   }
 
-  /** The newest takes the place of the failing one, and of all in between: each is the full state. */
+  /** The newest event replaces the failing one and all between them: each is the full state. */
   #replace(item: Item, lane: Lane, attempts: number): void {
     const newest = lane.items.findLast(({ isLost }) => !isLost);
     this.#options.logger.warn(
@@ -219,7 +219,7 @@ export class Deliveries {
     this.#finish(item);
   }
 
-  /** Tells the program; what it could not take is tried again. */
+  /** Calls the hook. If that fails, the event is tried again. */
   async #isGivenUp({ event, isLost }: Item, attempts: number, error: unknown): Promise<boolean> {
     const { giveUp, logger } = this.#options;
     if (giveUp === undefined || attempts < giveUp.afterAttempts || isLost) return false;
@@ -234,7 +234,7 @@ export class Deliveries {
     }
   }
 
-  /** By an attempt that went on after its partition was lost. */
+  /** An attempt that went on after its partition was lost may have handled the event. */
   #isHandled({ event }: Pick<Item, 'event'>): boolean {
     const handled = this.#handled.get(event.connectionId);
     return handled !== undefined && !isNewer(event, handled);
@@ -263,13 +263,13 @@ export class Deliveries {
       await handler(delivery);
       return HANDLED;
     } catch (error) {
-      // A handler's error may quote the password it connected with: of a stranger's only class and places are shown.
+      // A handler's error may quote the password that it connected with: safeError shows only class and places.
       logger.warn({ ...namesOf(event), attempt, error: safeError(error) }, 'handling failed');
       return { kind: 'failed', error };
     }
   }
 
-  /** The backoff; shorter where there is a reason to look again. */
+  /** Waits for the back-off; ends early if the item is lost, the lane has a newer event, or all stops. */
   async #wait(item: Item, lane: Lane, attempt: number): Promise<void> {
     const until = performance.now() + backoffMs(attempt, this.#options.backoff);
     for (;;) {

@@ -21,7 +21,7 @@ const CODES = {
   unreadable: 'VALUE_REFUSED_BY_STORE',
 } as const satisfies Record<UnresolvedReason, ErrorCode>;
 
-/** How much of a token is enough to find it again. */
+/** Characters of a token that errors show. */
 const SHOWN_TOKEN = 24;
 
 /**
@@ -40,7 +40,7 @@ export abstract class UnresolvedReferenceError extends WorkerError {
     this.reason = reason;
   }
 
-  /** Nothing but a newer event of the connection, or somebody's hand, will change it. */
+  /** Another attempt does not help: only a newer event of the connection, or a person, changes this. */
   get isFinal(): boolean {
     return this.reason === 'not-found' || this.reason === 'not-opened' || this.reason === 'unreadable';
   }
@@ -54,7 +54,7 @@ export class SecretNotFoundError extends UnresolvedReferenceError {
   }
 }
 
-/** The store does not let us read it, or there is no store configured to ask. */
+/** The store denies the read, or no reader is configured for it. */
 export class SecretAccessError extends UnresolvedReferenceError {
   override readonly name = 'SecretAccessError';
   constructor(reference: string, detail: string) {
@@ -62,7 +62,7 @@ export class SecretAccessError extends UnresolvedReferenceError {
   }
 }
 
-/** The store is down, throttled or out of reach: nothing is known of the secret. */
+/** The store is down, throttled or out of reach. */
 export class SecretStoreUnavailableError extends UnresolvedReferenceError {
   override readonly name = 'SecretStoreUnavailableError';
   constructor(reference: string, detail: string) {
@@ -78,7 +78,7 @@ export class SealedReferenceError extends UnresolvedReferenceError {
   }
 }
 
-/** What the store keeps under this name is no secret text. */
+/** What the store has under this name is no secret text. */
 export class SecretUnreadableError extends UnresolvedReferenceError {
   override readonly name = 'SecretUnreadableError';
   constructor(reference: string, detail: string) {
@@ -86,7 +86,7 @@ export class SecretUnreadableError extends UnresolvedReferenceError {
   }
 }
 
-/** Something that is no reference was to be resolved. It is not repeated: it may be the value itself. */
+/** The text to resolve is no reference. The message does not repeat it: it may be the value itself. */
 export class NotAReferenceError extends WorkerError {
   override readonly name = 'NotAReferenceError';
   constructor() {

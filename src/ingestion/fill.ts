@@ -12,7 +12,7 @@ export interface FilledObject {
 export interface FilledField {
   /** JSON Pointer (RFC 6901) into the entity. */
   readonly path: string;
-  /** What stands there now. */
+  /** The text at that place. */
   readonly reference: string;
   readonly value: SecretValue;
 }
@@ -23,7 +23,7 @@ export interface FilledField {
  * @throws EventError EVENT_INVALID naming the pointer, where its reference does not stand there
  */
 export function fillEntity(entity: JsonObject, fields: readonly FilledField[]): FilledObject {
-  // Defines own members, `__proto__` like any other.
+  // structuredClone defines own members only, `__proto__` too.
   const copy: FilledObject = structuredClone(entity);
   for (const field of fields) fillOne(copy, field);
   return copy;
@@ -37,7 +37,7 @@ function fillOne(copy: FilledObject, { path, reference, value }: FilledField): v
   if (last === undefined || at === undefined || memberOf(at, last) !== reference) {
     throw new EventError('EVENT_INVALID', `the entity does not have its reference at ${path}`, path);
   }
-  // It is there, so this changes an own member and never a prototype.
+  // The member exists, so this never changes a prototype.
   if (Array.isArray(at)) at[Number(last)] = value;
   else Object.defineProperty(at, last, { value, enumerable: true, writable: true, configurable: true });
 }
@@ -50,8 +50,8 @@ function memberOf(container: Filled | undefined, key: string): Filled | undefine
 }
 
 /**
- * A plain copy with the values as texts, for the driver that connects with them. Make it where it is used, and keep it
- * in no object that lives on or is printed.
+ * A plain copy with the values as texts, for the driver that connects with them. Call it where you need the texts, and
+ * store the result nowhere.
  *
  * @typeParam T the shape that you expect of the entity. It is not checked: look at what comes from other publishers.
  */

@@ -10,7 +10,7 @@ import type { SubscribeOptions } from './subscribe.js';
 export interface IngestionSettings {
   /** For `createResolver`. */
   readonly resolver: ResolverOptions;
-  /** All that {@link subscribeSecured} needs, but the resolver. */
+  /** For `subscribeSecured`, which also needs the resolver. */
   readonly subscription: Pick<SubscribeOptions, 'kafka' | 'groupId' | 'topic'>;
 }
 

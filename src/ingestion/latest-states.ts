@@ -3,35 +3,35 @@ import { isNewer } from './revisions.js';
 
 type Accept = (event: SecuredEvent, origin: string, done: () => void) => void;
 
-interface Held {
+interface Newest {
   readonly event: SecuredEvent;
-  /** Of this event and of all older ones: nothing is committed before the newest is handed over. */
+  /** The callbacks of this event and of all older ones: no offset is committed before the newest event is handled. */
   readonly done: (() => void)[];
 }
 
-/** Keeps, partition by partition, only the newest event of each connection until it is told to hand them over. */
+/** Collects the newest event of each connection, partition by partition, until {@link handOver}. */
 export class LatestStates {
   readonly #handOver: Accept;
-  readonly #held = new Map<string, Map<string, Held>>();
+  readonly #newest = new Map<string, Map<string, Newest>>();
 
   constructor(handOver: Accept) {
     this.#handOver = handOver;
   }
 
   accept(event: SecuredEvent, origin: string, tell: () => void): void {
-    const states = this.#held.get(origin) ?? new Map<string, Held>();
-    this.#held.set(origin, states);
-    const held = states.get(event.connectionId);
-    const done = held?.done ?? [];
+    const states = this.#newest.get(origin) ?? new Map<string, Newest>();
+    this.#newest.set(origin, states);
+    const known = states.get(event.connectionId);
+    const done = known?.done ?? [];
     done.push(tell);
-    const newest = held !== undefined && !isNewer(event, held.event) ? held.event : event;
+    const newest = known !== undefined && !isNewer(event, known.event) ? known.event : event;
     states.set(event.connectionId, { event: newest, done });
   }
 
-  /** The partition is read to its end. */
+  /** Call it when the partition is read to its end. */
   handOver(origin: string): void {
-    const states = this.#held.get(origin);
-    this.#held.delete(origin);
+    const states = this.#newest.get(origin);
+    this.#newest.delete(origin);
     for (const { event, done } of states?.values() ?? []) {
       this.#handOver(event, origin, () => {
         for (const tell of done) tell();
@@ -39,8 +39,8 @@ export class LatestStates {
     }
   }
 
-  /** It belongs to another member now. */
+  /** Call it when another member gets the partition. */
   lose(origin: string): void {
-    this.#held.delete(origin);
+    this.#newest.delete(origin);
   }
 }

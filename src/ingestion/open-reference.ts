@@ -5,7 +5,7 @@ import { SecretValue } from '../secret-value.js';
 import { SECRET_PREFIX } from '../terms.js';
 import { NotAReferenceError, SealedReferenceError } from './errors.js';
 
-/** What stands behind a reference: the value itself, which was sealed into it, or the name of a secret in a store. */
+/** What a reference leads to: the value that is sealed in it, or a secret in a store. */
 export type OpenedReference =
   | { readonly kind: 'value'; readonly value: SecretValue }
   | { readonly kind: 'stored'; readonly reference: `secret:${string}` };
@@ -14,7 +14,7 @@ export type OpenedReference =
 const STORED = /^secrets?:(.+)$/s;
 
 /**
- * Opens a reference of a secured event as far as that goes without a store.
+ * Opens a reference of a secured event without asking a store.
  *
  * @param ring keys of `fernet:` texts; null: there are none
  * @throws NotAReferenceError, SealedReferenceError

@@ -21,7 +21,7 @@ export interface ResolverOptions extends StoreOptions {
   readonly fernetKeys?: string;
   /** Where `secret:` references are looked up that come without an event. Default: AWS Secrets Manager. */
   readonly defaultStore?: StoreAddress;
-  /** How long a value is kept in memory, in milliseconds. Default 300,000; 0: not at all. */
+  /** How long a value is cached, in milliseconds. Default 300,000; 0: no cache. */
   readonly cacheTtlMs?: number;
   /** Default 10,000. */
   readonly cacheMaxValues?: number;
@@ -30,21 +30,21 @@ export interface ResolverOptions extends StoreOptions {
 export interface ResolveOptions {
   /** Default: {@link ResolverOptions.defaultStore}. */
   readonly store?: StoreAddress;
-  /** Ask the store, whatever is kept in memory. */
+  /** Ask the store, even if the value is cached. */
   readonly fresh?: boolean;
 }
 
-/** What of a secured event a resolver reads. */
+/** The members of a secured event that a resolver reads. */
 export type ResolvableEvent = Pick<
   SecuredEvent,
   'connectionId' | 'generation' | 'revision' | 'store' | 'entity' | 'secretFields'
 >;
 
-/** Turns references into values. All methods may be called at the same time; none ever gives back a reference. */
+/** Turns references into values. All methods may be called at the same time; none ever returns a reference. */
 export interface Resolver {
   /** @throws UnresolvedReferenceError (its class tells why), NotAReferenceError */
   resolve(reference: string, options?: ResolveOptions): Promise<SecretValue>;
-  /** Values in the order of the references; rejects with the first reference's error that has none. */
+  /** Values in the order of the references. Rejects with the error of the first reference that has no value. */
   resolveAll(references: readonly string[], options?: ResolveOptions): Promise<SecretValue[]>;
   /**
    * A copy of the event's entity with values in place of references; null where the event has no entity (a deletion).
@@ -52,9 +52,9 @@ export interface Resolver {
    */
   fill(event: ResolvableEvent, options?: Pick<ResolveOptions, 'fresh'>): Promise<FilledObject | null>;
   /**
-   * Tells that a connection has this revision: if it is newer than the last one told, what is kept of its references is
-   * forgotten. {@link fill} and `subscribeSecured` do it by themselves.
-   * @returns whether it was newer
+   * Says that a connection has this revision. If it is newer than the last one, the cached values of the connection are
+   * dropped. {@link fill} and `subscribeSecured` call it by themselves.
+   * @returns whether the revision is newer
    */
   note(event: ResolvableEvent): boolean;
   /** Forgets all values and closes the stores. */
@@ -63,14 +63,14 @@ export interface Resolver {
 
 const TTL_MS = 300_000;
 const MAX_VALUES = 10_000;
-/** Of one that is no longer known, the next event just counts as newer. */
+/** If a connection drops out of this list, its next event counts as newer. */
 const MAX_CONNECTIONS = 100_000;
 const DEFAULT_STORE: StoreAddress = { provider: DEFAULT_READER };
 
 /**
  * Makes a resolver. Opens no connection: each store is opened when the first reference needs it.
  *
- * @throws ConfigurationError CONFIG_INVALID for a key that is none, naming its position
+ * @throws ConfigurationError CONFIG_INVALID for a key that is not valid, naming its position
  */
 export function createResolver(options: ResolverOptions = {}): Resolver {
   return new CachingResolver(options);
@@ -150,7 +150,7 @@ class CachingResolver implements Resolver {
     return this.#cache.get(key, () => this.#stores.read(address, reference), fresh);
   }
 
-  /** A `db` worker keeps no secrets in a store: a reference that a user typed is looked up in the default one. */
+  /** With `SECRET_MANAGER=db` there is no store: a reference that a user typed is looked up in the default one. */
   #addressOf(store: StoreAddress | undefined): StoreAddress {
     return store === undefined || store.provider === DEFAULT_MANAGER ? this.#defaultStore : store;
   }
@@ -162,7 +162,7 @@ class CachingResolver implements Resolver {
     });
   }
 
-  /** What cannot be opened is in no cache either; resolving it will tell why. */
+  /** A reference that cannot be opened is not cached. Resolving it says why. */
   #tryOpen(reference: string): OpenedReference | null {
     try {
       return openReference(reference, this.#ring);

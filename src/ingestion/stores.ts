@@ -28,8 +28,8 @@ export type StoreAddress = StoreLocation;
 /** Reads from a store this library does not know. */
 export interface SecretReader {
   /**
-   * Results of the same length and order as the references (`secret:…`). What the store says of one of them is a result;
-   * a rejection counts as "store down" for all.
+   * One result for each reference (`secret:…`), in their order. What the store says of one of them is a result; a rejection
+   * means for all of them that the store is down.
    */
   get(references: readonly string[], signal: AbortSignal): Promise<StoreResult<SecretValue>[]>;
   close?(): Promise<void>;
@@ -40,13 +40,13 @@ export type StoreSettings = Readonly<Record<string, string | SecretValue | undef
 
 export interface StoreOptions {
   /**
-   * How stores are reached; with none, an SDK's own search. FERNET_KEY (the worker's) opens a `local` vault, which is read
-   * and never made. The environment is not looked at.
+   * How to reach the stores. Without settings the SDK uses its own search. FERNET_KEY (the worker's) opens a `local` vault,
+   * which is only read. This library does not read the environment.
    */
   readonly settings?: StoreSettings;
   /** The longest one request may take. Default 5,000. */
   readonly requestTimeoutMs?: number;
-  /** By provider name; they come before the built-in ones. */
+  /** By provider name; they replace built-in ones of the same name. */
   readonly readers?: Readonly<Record<string, SecretReader>>;
 }
 
@@ -54,11 +54,11 @@ const REQUEST_TIMEOUT_MS = 5_000;
 
 type StoredReference = `secret:${string}`;
 
-/** Reading is all this is for. */
+/** This library only reads. */
 const refuseWrite = (): Promise<void> =>
   Promise.reject(new WorkerError('INTERNAL', 'an ingestion worker does not write to the store'));
 
-/** The stores that events name, each opened when it is first asked, references of all callers in common batches. */
+/** The stores that events name. Opens each at its first use, and asks for the references of all callers in batches. */
 export class Stores {
   readonly #options: StoreOptions;
   readonly #opened = new Map<string, Promise<BatchReads>>();
@@ -67,7 +67,7 @@ export class Stores {
     this.#options = options;
   }
 
-  /** Two references are the same secret where this is equal. */
+  /** References with equal keys are the same secret. */
   keyOf(address: StoreAddress, reference: StoredReference): string {
     return JSON.stringify([this.#placeOf(address), reference]);
   }
@@ -77,7 +77,7 @@ export class Stores {
     const reads = await this.#open(address, reference);
     const result = await reads.read(reference);
     if (!result.ok) throw unresolved(reference, result.error);
-    // The store keeps values. A reference or a mask in there is somebody's accident, and no password.
+    // A store has values only. A reference or a mask in it is an accident, and no password.
     if (isStandIn(result.value.reveal())) {
       throw new SecretUnreadableError(reference, `${address.provider} keeps a reference or a mask there`);
     }

@@ -12,7 +12,7 @@ import type { SecuredConsumerState } from '../../consumers/secured-events.js';
 import { LatestStates } from './latest-states.js';
 import type { Resolver } from './resolver.js';
 
-/** How to reach Kafka: `brokers` as `host:port`, the rest as it is by default. */
+/** How to reach Kafka: `brokers` as `host:port`; the rest has defaults. */
 export type KafkaAccess = Pick<KafkaSettings, 'brokers'> &
   Partial<Pick<KafkaSettings, 'clientId' | 'ssl' | 'sasl' | 'requestTimeoutMs' | 'sessionTimeoutMs'>>;
 
@@ -26,14 +26,14 @@ export interface SubscribeOptions {
   /** How many events may be with the handler at once. Default 8. */
   readonly concurrency?: number;
   /**
-   * How many events of one partition may be read and not yet handled before it is read no further. Default 1,000: so many
-   * connections whose events fail hold up no other one.
+   * How many unhandled events of one partition may be in memory; then the partition is paused. Default 1,000: as many
+   * failing connections delay no other one.
    */
   readonly maxPending?: number;
   /**
-   * What is handed over of what lies behind the group when it gets a partition. `earliest` (default): every event, in
-   * order. `latest-state`: it is read to its end first and only the newest state of each connection is handed over, which
-   * takes memory for one event of each connection. For a new group: thousands of revisions become one each.
+   * Which of the unread events of a partition the handler gets. `earliest` (default): every event, in order.
+   * `latest-state`: the partition is read to its end first, and the handler gets only the newest state of each connection.
+   * That takes memory for one event of each connection.
    */
   readonly from?: 'earliest' | 'latest-state';
   /** When to stop trying one event. Default: never; a newer event of the connection always takes its place. */
@@ -41,8 +41,8 @@ export interface SubscribeOptions {
   /** Between attempts. Default 200 to 30,000 ms, exponential with full jitter. */
   readonly backoff?: BackoffOptions;
   /**
-   * A record that is no secured event. `hold` (default): its offset is not committed, so that it is read again at the next
-   * start, by then perhaps by a program that understands it; all others go on. `skip`: logged and passed over.
+   * What to do with a record that is no secured event. `hold` (default): its offset is not committed, so the next start,
+   * perhaps of a newer version, reads it again; all other events go on. `skip`: log it and go on.
    */
   readonly unreadable?: 'hold' | 'skip';
   /** Gets names, ids, positions and codes, never a value. Default: silent. */

@@ -8,7 +8,7 @@ export class Turns {
     this.#free = limit;
   }
 
-  /** @returns false where it is closed: no turn comes any more */
+  /** @returns false if it is closed */
   async take(): Promise<boolean> {
     if (this.#closed) return false;
     if (this.#free > 0) {

@@ -2,12 +2,12 @@ import { LRUCache } from 'lru-cache';
 import type { SecretValue } from '../secret-value.js';
 
 export interface ValueCacheOptions {
-  /** 0: nothing is kept, callers at the same time still share one request. */
+  /** 0: no cache. Callers at the same time still share one request. */
   readonly ttlMs: number;
   readonly maxValues: number;
 }
 
-/** Values by key, each asked for once however many want it, kept for a time. Failures are not kept. */
+/** Caches values by key. Callers that want the same value share one request. Failures are not cached. */
 export class ValueCache {
   readonly #values: LRUCache<string, SecretValue> | null;
   readonly #flights = new Map<string, Promise<SecretValue>>();
@@ -16,7 +16,7 @@ export class ValueCache {
     this.#values = ttlMs > 0 && maxValues > 0 ? new LRUCache({ max: maxValues, ttl: ttlMs }) : null;
   }
 
-  /** @param fresh neither a kept value nor a request that is already under way is good enough */
+  /** @param fresh make a new request, whatever is cached or under way */
   get(key: string, load: () => Promise<SecretValue>, fresh: boolean): Promise<SecretValue> {
     if (!fresh) {
       const kept = this.#values?.get(key);
@@ -27,7 +27,7 @@ export class ValueCache {
     return this.#load(key, load);
   }
 
-  /** Also of a request under way: it may have been answered before the change that this call is about. */
+  /** Also forgets a request under way: the store may have answered it before the change. */
   forget(key: string): void {
     this.#values?.delete(key);
     this.#flights.delete(key);
