@@ -5,7 +5,7 @@ import { valueChunks, insertRows } from './row-sql.js';
 import { databaseNowMs, type Transaction } from './database.js';
 import { DatabaseError } from './errors.js';
 
-/** Writes the rows of many plans, as few statements a table as their size allows. */
+/** Writes the rows of many decisions, with as few statements per table as their size allows. */
 export async function applyChanges(tx: Transaction, changes: readonly Changes[]): Promise<void> {
   const { tables } = tx;
   await insertRows(
@@ -95,8 +95,8 @@ async function applyStored(tx: Transaction, changes: readonly Changes[]): Promis
 }
 
 /**
- * A name is free, or nobody else refers to it: who was refused for that is tried at once, however long the pause has
- * become.
+ * A secret id has become free, or a user's reference to it is gone: makes the dead letters that were refused for it due at
+ * once, however long their back-off has become.
  */
 async function wakeRefused(tx: Transaction, changes: readonly Changes[]): Promise<void> {
   const freed = collect(changes, ({ stored }) => stored?.update)

@@ -9,9 +9,9 @@ import { asDatabaseError, DatabaseError } from './errors.js';
 import { lockSqliteFile, type SqliteFileLock, sqliteTransaction } from './sqlite-lock.js';
 import { tablesOf, type Tables } from './tables.js';
 
-/** Milliseconds a worker's statement waits for a row lock: many lanes share a transaction, and all wait with it. */
+/** Milliseconds a worker's statement waits for a row lock. Short, because many lanes share a transaction and all wait. */
 const LOCK_WAIT_MS = 1_000;
-/** Milliseconds in which SQLite waits for readers of the same file. */
+/** Milliseconds that SQLite waits for other users of the same file. */
 const SQLITE_BUSY_MS = 5_000;
 /** Milliseconds one statement may take. */
 const STATEMENT_TIMEOUT_MS = 20_000;
@@ -20,12 +20,12 @@ const IDLE_IN_TRANSACTION_MS = 10_000;
 /** The same for MySQL, whose sessions time out whether idle in a transaction or not. */
 export const MYSQL_IDLE_SECONDS = (IDLE_IN_TRANSACTION_MS * 2) / 1_000;
 /**
- * Milliseconds a command waits for a row lock. A worker handles its event again later; a command would end. Longer than
- * a stopped process can keep a lock, shorter than a statement may take.
+ * Milliseconds a command waits for a row lock. A worker can handle its event again later, but a command would fail. Longer
+ * than a stopped process can keep a lock, shorter than a statement may take.
  */
 export const COMMAND_LOCK_WAIT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 5_000;
-/** How often a transaction that lost against another one is sent again. */
+/** How often a transaction is tried that loses a conflict (deadlock, serialization) with another one. */
 const CONTENTION_TRIES = 4;
 
 /** One open transaction. */
@@ -42,13 +42,13 @@ export interface OpenOptions {
   readonly lockWaitMs?: number | undefined;
 }
 
-/** The database behind one interface: transactions, errors without statements, the dialect's differences. */
+/** One interface to all dialects: runs transactions, and gives errors that do not show statements. */
 export class Database {
   readonly dialect: Dialect;
   readonly tables: Tables;
   readonly dataSource: DataSource;
   readonly #lock: SqliteFileLock | null;
-  /** SQLite has one connection: two transactions at once would become one, nested. */
+  /** SQLite has one connection, on which two transactions at once would be nested; so they run one after the other. */
   #tail: Promise<unknown> = Promise.resolve();
 
   private constructor(dialect: Dialect, tables: Tables, dataSource: DataSource, lock: SqliteFileLock | null) {
@@ -58,7 +58,7 @@ export class Database {
     this.#lock = lock;
   }
 
-  /** Connects; throws DATABASE_IN_USE, DATABASE_UNAVAILABLE or CONFIG_INVALID. */
+  /** Connects. Throws DATABASE_IN_USE, DATABASE_UNAVAILABLE or CONFIG_INVALID. */
   static async open(settings: DatabaseSettings, options: OpenOptions): Promise<Database> {
     const { address } = settings;
     const { access } = options;
@@ -76,7 +76,7 @@ export class Database {
     return new Database(dialect, tables, dataSource, lock);
   }
 
-  /** Runs `work` in one READ COMMITTED transaction; one that lost against another is sent again. */
+  /** Runs `work` in one READ COMMITTED transaction; runs it again if the transaction loses a conflict with another one. */
   async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     return this.#sentAgain(() =>
       this.dialect === 'sqlite'
@@ -85,7 +85,7 @@ export class Database {
     );
   }
 
-  /** Runs statements outside of a transaction, each one for itself. If one lost against a transaction, all are sent again. */
+  /** Runs statements without a common transaction. If one loses a conflict with a transaction, runs all of them again. */
   run<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     return this.#sentAgain(() => work(this.#asTransaction(this.dataSource.manager)));
   }
@@ -124,7 +124,7 @@ export class Database {
   }
 }
 
-/** The database's clock in SQL, milliseconds since the epoch: claims expire by it, whatever the workers' clocks say. */
+/** SQL for the database's clock, milliseconds since the epoch. Claims expire by it, whatever the workers' clocks say. */
 export function nowSql(dialect: Dialect): string {
   return {
     sqlite: `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
@@ -138,7 +138,7 @@ export async function databaseNowMs({ manager, dialect }: Transaction): Promise<
   return Number(rows[0]?.now);
 }
 
-/** With the driver of its own server only: each takes a while to load. */
+/** Loads only the driver that the database needs, because each takes a while to load. */
 async function dataSourceOptions(
   { address, poolSize }: DatabaseSettings,
   { access, lockWaitMs = LOCK_WAIT_MS }: OpenOptions,
@@ -164,7 +164,7 @@ async function dataSourceOptions(
         prepareDatabase: (database: { pragma(text: string): unknown }) => {
           if (access === 'read') return;
           database.pragma('journal_mode = WAL');
-          // An offset is committed after the transaction: the transaction must survive a power cut.
+          // The Kafka offset is committed after the transaction, so the transaction must survive a power cut.
           database.pragma('synchronous = FULL');
         },
       };
@@ -178,7 +178,7 @@ async function dataSourceOptions(
         applicationName: 'connection-secrets-worker',
         connectTimeoutMS: CONNECT_TIMEOUT_MS,
         poolSize,
-        // Idle connections that break are replaced by the pool; whoever uses one sees the error there.
+        // The pool replaces idle connections that break. A query on a broken connection rejects with the error itself.
         poolErrorHandler: () => undefined,
         extra: {
           Client: PostgresClient,

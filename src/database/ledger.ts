@@ -39,11 +39,11 @@ export interface LedgerOptions {
   /** The epoch of the active manager this process works for. */
   readonly managerEpoch: number;
   readonly clock: MonotonicClock;
-  /** Told of dead letters once the transaction that makes them is committed, whoever makes them. */
+  /** Called with new dead letters, once the transaction that writes them is committed. */
   readonly onDeadLetters?: (letters: readonly DeadLetterHead[]) => void;
 }
 
-/** A second request for one connection in one group decides on what the first one has made. */
+/** A second request for a connection in one group waits this long, then decides on the state that the first one made. */
 const SAME_GROUP_WAIT_MS = 5;
 
 /** The pipeline's {@link Ledger} over the database. */
@@ -57,7 +57,7 @@ export class DatabaseLedger implements Ledger {
   }
 
   async claim<Plan>(requests: readonly ClaimRequest<Plan>[]): Promise<ClaimResult<Plan>[]> {
-    // Before the transaction is sent: our deadline must never lie behind the expiry that the database computes in it.
+    // `startedMs` is from before the transaction: our deadline must never be later than the expiry in the database.
     return this.#transaction(async (tx, made, startedMs) => {
       const states = await loadStates(tx, requests);
       const group = new ClaimGroup(startedMs + this.#options.claimMs, this.#options.claimMs);
@@ -185,7 +185,7 @@ export class DatabaseLedger implements Ledger {
     });
   }
 
-  /** @param work notes in `made` what it has applied; it may be called more than once */
+  /** @param work pushes the changes that it has applied to `made`; it may be called more than once */
   async #telling<T>(work: (tx: Transaction, made: Changes[]) => Promise<T>): Promise<T> {
     let made: Changes[] = [];
     const result = await this.#database.transaction((tx) => {
@@ -203,16 +203,16 @@ type UnsentRows = ReadonlyMap<string, readonly OutboxRow[]>;
 
 interface Decided<Plan> {
   readonly changes: Changes | null;
-  /** Given the unsent records of the connections that have some. */
+  /** Makes the result from the unsent records that {@link ClaimGroup.withUnsent} asked for. */
   readonly resultOf: (unsent: UnsentRows) => ClaimResult<Plan>;
 }
 
-/** The decisions of one transaction: later ones see which secret ids earlier ones have taken. */
+/** Makes the decisions of one transaction. Later decisions see the secret ids that earlier ones have taken. */
 class ClaimGroup {
   readonly owner = randomUUID();
-  /** Connections whose claim is taken by itself, their row otherwise unchanged. */
+  /** Connections that are claimed without another change of their row. */
   readonly plainClaims: string[] = [];
-  /** Connections that have unsent records of before. */
+  /** Connections that had unsent records before this transaction. */
   readonly withUnsent: string[] = [];
   expiresAtMs = 0;
   readonly #deadlineMs: number;
@@ -317,7 +317,7 @@ function waitsAfter(state: LockedState, changes: Changes): boolean {
   return state.deadLetters.some((head) => head.state === 'waiting' && !removed.has(head.eventHash));
 }
 
-/** A commit writes the whole row, but the claim in it is the database's. */
+/** A commit writes the whole row, but must keep the claim columns that the database has. */
 function keepClaim(changes: Changes, row: ConnectionRow | undefined): Changes {
   if (changes.connection === undefined || row === undefined) return changes;
   const { claimOwner, claimEpoch, claimExpiresAtMs } = row;
@@ -339,7 +339,7 @@ async function takeClaims(
 
 async function releaseClaims(tx: Transaction, requests: readonly SettleRequest[]): Promise<void> {
   const { connection } = tx.tables;
-  // An update of many rows locks them as it finds them: against a claim that locks by id, a deadlock.
+  // An UPDATE locks rows in the order it finds them, a claim in the order of ids: together a deadlock. So lock by id first.
   const rows = await selectRows(tx, connection, {
     where: ['id', requests.map(({ claim }) => claim.connectionId)],
     columns: ['id', 'claimEpoch'],
@@ -358,7 +358,7 @@ async function releaseClaims(tx: Transaction, requests: readonly SettleRequest[]
   });
 }
 
-/** Marks and releases in one statement, which is a transaction of its own. Rows are locked in the order of their ids here, too. */
+/** Marks and releases in one statement, which is a transaction of its own. It locks rows in the order of their ids, too. */
 async function settleAtOnce(tx: Transaction, requests: readonly SettleRequest[]): Promise<void> {
   const { manager, tables, dialect } = tx;
   const [connection, outbox] = [tableName(tx, tables.connection), tableName(tx, tables.outbox)];

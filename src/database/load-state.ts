@@ -8,7 +8,7 @@ import type { ConnectionRow, DeadLetterRow, InboxRow, ReferenceRow, StoredSecret
 import type { ManagerName } from '../terms.js';
 import { secretsNamed } from './verify-pages.js';
 
-/** Locks the rows of these connections, in the order of their ids; missing ones are not in the answer. */
+/** Locks the rows of these connections in the order of their ids. Leaves out connections that have no row. */
 export async function lockConnections(
   tx: Transaction,
   ids: readonly string[],
@@ -31,7 +31,7 @@ export async function ensureConnections(
   await insertRows(tx, tx.tables.connection, rows, 'ignore');
 }
 
-/** The row of a connection that nothing was applied to yet. */
+/** The row of a connection to which no event was applied yet. */
 export function newConnection(id: string, nowMs: number): ConnectionRow {
   return {
     id,
@@ -59,7 +59,7 @@ export function newConnection(id: string, nowMs: number): ConnectionRow {
   };
 }
 
-/** All that decisions need, in one query a table. The connections are locked before anything else is read. */
+/** Loads all that the decisions need, mostly with one query per table. Locks the connections before it reads anything else. */
 export async function loadStates(
   tx: Transaction,
   requests: readonly ClaimRequest<unknown>[],
@@ -111,7 +111,7 @@ export async function loadStates(
   });
 }
 
-/** What is still open of some connections, and the database's time: read once their rows are locked. */
+/** Which connections have unsent records or kept events, and the database's time; read once their rows are locked. */
 export interface Open {
   readonly nowMs: number;
   /** Connections with records in the outbox that are not published yet. */
@@ -154,10 +154,10 @@ export const DEAD_LETTER_HEAD = {
   updatedAtMs: true,
 } as const;
 
-/** Kept events that are read at once of a connection with many. */
+/** How many kept events one query reads of a connection that has many. */
 const KEPT_PAGE = 100;
 
-/** Kept events by request: its own, and of its connection's as many as it asks for, oldest first. */
+/** Kept events for each request: its own, and as many of its connection's as it asks for, oldest first. */
 async function keptEventsOf(
   tx: Transaction,
   requests: readonly ClaimRequest<unknown>[],
@@ -165,7 +165,7 @@ async function keptEventsOf(
 ): Promise<DeadLetterHead[][]> {
   const asking = requests.filter(({ keptEvents }) => keptEvents !== 'none');
   const ids = new Set(asking.map(({ connectionId }) => connectionId));
-  // Most connections have none, or few: one query for all of them.
+  // Most connections have few or none, so one query reads them for all.
   const limit = ids.size === 0 ? 0 : KEPT_PAGE + ids.size;
   const first = await findHeads(tx, { connectionId: In([...ids]) }, limit);
   const isAll = first.length < limit;
@@ -204,7 +204,7 @@ async function ownHeads(
   return new Map(heads.map((head) => [head.eventHash, head]));
 }
 
-/** Of one connection, page by page, until these are enough. */
+/** Reads the kept events of one connection page by page, until `isEnough`. */
 async function headsUntil(
   tx: Transaction,
   connectionId: string,
@@ -240,7 +240,7 @@ async function findHeads(
   });
 }
 
-/** Usually every row exists: inserting first would cost a write a transaction. */
+/** Locks first, because usually every row exists: inserting first would cost a write in each transaction. */
 async function lockOrInsert(tx: Transaction, ids: readonly string[]): Promise<Map<string, ConnectionRow>> {
   const found = await lockConnections(tx, ids);
   const missing = ids.filter((id) => !found.has(id));
@@ -265,7 +265,7 @@ async function secretsByHash(
   return groupBy(await secretsNamed(tx, secretIds), (row) => row.secretIdHash);
 }
 
-/** Fields whose user refers to one of these ids. */
+/** Users' references to one of these ids, by the hash of the id. */
 async function referrersByHash(
   tx: Transaction,
   secretIds: readonly string[],
@@ -279,8 +279,8 @@ async function referrersByHash(
 }
 
 /**
- * Connections of the same kind whose name is written alike, or begins or goes on like it: a few too many. `_` stands for
- * any character in a pattern, as it does in an id.
+ * Connections of the same kind whose name is alike, or goes on after a `/`. It may find too many: in a LIKE pattern, `_`
+ * stands for any character, just as an id has it in place of other characters. The decision compares exactly.
  */
 async function namesakesOf(
   { manager, tables }: Transaction,
@@ -314,7 +314,7 @@ async function namesakesOf(
   return found;
 }
 
-/** Under which managers some field names each of these ids. */
+/** The managers of the connections that refer to each of these ids. */
 async function namedAmong(
   { manager, tables }: Transaction,
   secretIds: readonly string[],
@@ -348,7 +348,7 @@ async function inboxOf(
   return new Map(rows.map((row) => [row.eventHash, row]));
 }
 
-/** What the event of a request may be known by. */
+/** The hashes under which the event of a request may be stored. */
 export function eventHashesOf({ eventHash, reusedHash }: ClaimRequest<unknown>): string[] {
   return [eventHash, reusedHash].filter((hash) => hash != null);
 }

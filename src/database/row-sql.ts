@@ -2,20 +2,20 @@ import type { EntitySchema, ObjectLiteral } from 'typeorm';
 import type { Transaction } from './database.js';
 import type { Dialect } from './dialect.js';
 
-/** Values of one `IN (…)`: below every driver's limit of parameters (SQLite: 32,766; PostgreSQL: 65,535). */
+/** Most values in one `IN (…)`: below every driver's limit of parameters (SQLite: 32,766; PostgreSQL: 65,535). */
 const VALUES_A_STATEMENT = 5_000;
-/** Rows of one statement: the same limit, for as many columns as a table has. */
+/** Most rows in one statement: below the same limit, times the number of columns. */
 const ROWS_A_STATEMENT = 400;
-/** Characters of one statement: MySQL's `max_allowed_packet` counts bytes of the whole, and may be as low as 16 MB. */
+/** Most characters in one statement: MySQL's `max_allowed_packet` limits its bytes, and may be as low as 16 MB. */
 const CHARACTERS_A_STATEMENT = 1_000_000;
 
-/** Lists short enough for one `IN (…)`. */
+/** Splits a list into parts that are short enough for one `IN (…)`. */
 export function* valueChunks<T>(values: readonly T[]): Generator<T[]> {
   for (let start = 0; start < values.length; start += VALUES_A_STATEMENT)
     yield values.slice(start, start + VALUES_A_STATEMENT);
 }
 
-/** Rows that fit into one statement; one that is too long for any goes alone, so that it harms no other. */
+/** Splits rows into groups that fit into one statement. A row that is too long goes alone, so only it can fail. */
 export function* rowChunks<T extends object>(rows: readonly T[]): Generator<T[]> {
   let chunk: T[] = [];
   let characters = 0;
@@ -47,7 +47,7 @@ interface Column {
   readonly name: string;
   /** The name in quotes. */
   readonly sql: string;
-  /** PostgreSQL's type of an array of its values. */
+  /** PostgreSQL's element type for an array of its values. */
   readonly arrayType: string;
   toDatabase(value: unknown): unknown;
   fromDatabase(value: unknown): unknown;
@@ -59,25 +59,25 @@ interface Table {
   readonly key: readonly Column[];
 }
 
-/** What becomes of a row whose key is there already: it replaces the other one, it is left out, or the statement fails. */
+/** What to do with a row whose key exists already: replace the existing row, leave the new one out, or fail. */
 type OnConflict = 'replace' | 'ignore' | 'fail';
 
 interface Selection<T, K extends keyof T & string> {
-  /** One of these values. */
+  /** The column has one of these values. */
   readonly where: readonly [column: keyof T & string, values: readonly string[]];
-  /** A further condition, in SQL that every dialect knows. */
+  /** A further condition, in SQL that the database understands. */
   readonly and?: string;
   /** Default: all columns. */
   readonly columns?: readonly K[];
   readonly orderBy?: readonly (keyof T & string)[];
-  /** Locked for the rest of the transaction, in the order of `orderBy`. */
+  /** Locks the rows for the rest of the transaction, in the order of `orderBy`. */
   readonly forUpdate?: boolean;
 }
 
 /**
- * Many rows by few statements whose text does not depend on how many there are (arrays in PostgreSQL, a prepared statement
- * a row in SQLite). TypeORM's builder takes longer over a group of events than the database; tables, columns and their
- * conversions are those of its entities.
+ * Inserts many rows with few statements. In PostgreSQL (arrays) and SQLite (one prepared statement, run for each row) their
+ * text does not depend on the number of rows. TypeORM's query builder takes longer over a group of events than the database
+ * does; tables, columns and conversions still come from TypeORM's entities.
  */
 export async function insertRows<T extends ObjectLiteral>(
   tx: Transaction,
@@ -126,15 +126,15 @@ export async function selectRows<T extends ObjectLiteral, K extends keyof T & st
 }
 
 interface Update<T> {
-  /** One of these values. */
+  /** The column has one of these values. */
   readonly where: readonly [column: keyof T & string, values: readonly string[]];
-  /** Columns and their values. */
+  /** New values by column. */
   readonly set?: Partial<T>;
-  /** Columns and what they become, in SQL. */
+  /** SQL expressions for new values, by column. */
   readonly sql?: Partial<Record<keyof T & string, string>>;
 }
 
-/** Changes rows alike. */
+/** Sets the same new values in all these rows. */
 export async function updateRows<T extends ObjectLiteral>(
   tx: Transaction,
   entity: EntitySchema<T>,
@@ -158,12 +158,12 @@ export async function updateRows<T extends ObjectLiteral>(
     );
 }
 
-/** The name of a table as it stands in a statement. */
+/** The quoted name of a table, for use in a statement. */
 export function tableName<T extends ObjectLiteral>(tx: Transaction, entity: EntitySchema<T>): string {
   return tableOf(tx, entity).sql;
 }
 
-/** Condition that a column has one of the values of the first parameter, or of as many parameters. */
+/** SQL condition: the column has one of `count` values. PostgreSQL takes them as one array, the others one by one. */
 export function oneOf(dialect: Dialect, column: string, count: number): string {
   return dialect === 'postgres' ? `${column} = ANY($1)` : `${column} IN (${places(count)})`;
 }

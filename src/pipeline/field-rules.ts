@@ -14,13 +14,13 @@ import type { PreparedField } from './prepare.js';
 import { isAmong, refusalOf, refusalOfStored, throwRefusal } from './reference-refusals.js';
 
 /**
- * What happens to one secret field: the one place that decides it (docs/secrets.md).
+ * What happens to one secret field. {@link FieldRules} alone decides it (docs/secrets.md).
  *
- * - `keep`: the stored reference stays; `order` is the event's where it named the value, the stored one where it masked it
- * - `copy`: stays in content, moves to `secretId` (the entity was renamed, or the value is not where the active manager
- *   keeps it); `order` as with `keep`
- * - `text`: to be kept under `secretId`
- * - `refer`: `secretId` as the event names it
+ * - `keep`: the stored reference stays. `order` is the event's if the event gave the value, the stored one if it masked it
+ * - `copy`: the value stays, but is copied to `secretId`, because the entity was renamed or the active manager does not have
+ *   it; `order` as with `keep`
+ * - `text`: the event's value is written under `secretId`
+ * - `refer`: the event's reference to `secretId` is stored
  */
 export type Ruling =
   | { readonly kind: 'clear' }
@@ -41,7 +41,7 @@ export type Ruling =
     }
   | { readonly kind: 'refer'; readonly secretId: string; readonly owned: boolean };
 
-/** The rules of one event on one locked state. */
+/** Decides for each field of one event, on one locked state. */
 export class FieldRules {
   readonly #context: PlanContext;
   readonly #state: LockedState;
@@ -98,7 +98,7 @@ export class FieldRules {
     return { kind: 'text', value, secretId, fingerprint };
   }
 
-  /** A row that somebody has altered, or that no key opens, is written anew: the event has the value. */
+  /** A row that somebody has altered, or that no key opens, is written again: the event has the value. */
   #isIntact(row: ReferenceRow): boolean {
     try {
       storedReference(row, this.#context);
@@ -109,7 +109,7 @@ export class FieldRules {
     }
   }
 
-  /** The store's limits and who has the name, before any call: naming field, limit and store. */
+  /** Before any request: refuses an id or a value beyond the store's limits, and an id that another connection has. */
   #refuseUnfit(pointer: string, secretId: string, value: SecretValue | null): void {
     const { limits, provider, keeps } = this.#context.manager;
     const violation =
@@ -122,7 +122,7 @@ export class FieldRules {
     this.#refuseReferred(pointer, secretId);
   }
 
-  /** A name is created only where no other connection refers to it: that one would be given what is kept under it. */
+  /** Refuses to create a name that another connection already refers to: that connection would get this value. */
   #refuseReferred(pointer: string, secretId: string): void {
     if (this.#storedById.get(secretId)?.state === 'live') return;
     const referrer = this.#state.referrers.find((one) => one.secretId === secretId);
@@ -134,7 +134,7 @@ export class FieldRules {
       );
   }
 
-  /** Whether the stored value is known to be where it belongs: nothing half-written, nothing in doubt. */
+  /** Whether the value is certainly stored in the right place: not half-written, not in doubt. */
   #isComplete(row: ReferenceRow, secretId: string): boolean {
     if (row.holds === 'value') return this.#context.manager.keeps === 'database';
     const stored = this.#storedById.get(secretId);
@@ -147,7 +147,7 @@ export class FieldRules {
     );
   }
 
-  /** A stored reference that goes on; under the new name, where the entity was renamed, or in the new store. */
+  /** Keeps a stored reference; copies its value if the entity was renamed or the active manager does not have it. */
   #kept(row: ReferenceRow, field: PreparedField, kind: string, order: EventOrder): Ruling {
     const isHome = isAtHome(row, this.#state, this.#context);
     this.#refuseStored(row, field.found.pointer);
@@ -159,8 +159,8 @@ export class FieldRules {
   }
 
   /**
-   * A reference that no event speaks of: it stays as it is, in the active manager. Its id is made of what the row and the
-   * connection know, for today's catalogue need not find the field any more.
+   * The ruling for a field that no event sets: it stays, and moves to the active manager if need be. Its new id is made from
+   * the row and the connection, because the present catalogue may no longer find the field.
    */
   carry(row: ReferenceRow): Ruling {
     this.#refuseStored(row, row.pointer);
@@ -181,7 +181,7 @@ export class FieldRules {
     return { kind: 'copy', source: this.#sourceOf(row), order, secretId, fingerprint };
   }
 
-  /** Where its connection's manager keeps it, in the version that the database has recorded. */
+  /** The value's place in its connection's manager, with the version that the database has recorded. */
   #sourceOf(row: ReferenceRow): CopySource {
     const manager = this.#state.connection.manager ?? this.#context.manager.name;
     const recorded = this.#state.stored.find(
@@ -205,7 +205,7 @@ export class FieldRules {
     return { kind: 'refer', secretId, owned: false };
   }
 
-  /** What a reference to a secret of this very connection means; null: it names none. */
+  /** The ruling for a reference to one of this connection's own secrets. Null: it names none of them. */
   #owned(field: PreparedField, kind: string, row: ReferenceRow | undefined, secretId: string): Ruling | null {
     const moved = this.#state.references.find((other) => other.owned && other.secretId === secretId);
     if (moved !== undefined) return this.#moved(moved, row, field, kind, secretId);
@@ -219,14 +219,14 @@ export class FieldRules {
     return { kind: 'refer', secretId, owned: true };
   }
 
-  /** By an event only an id is adopted that this entity alone can mean. */
+  /** An event may adopt an id only if no other entity could mean it. */
   #refuseAmbiguousAdoption(pointer: string, kind: string, secretId: string): void {
     const problem = adoptionProblem(this.#context, this.#state, { kind, name: this.#name }, secretId);
     if (problem !== null)
       throw new EventError('ADOPTION_AMBIGUOUS', `${pointer} would adopt ${secretId}: ${problem}`, pointer);
   }
 
-  /** What was taken in before goes out again only as it was written, and a user's reference if it would be taken in now. */
+  /** Refuses a stored row that was altered since it was written, and a user's reference that would be refused today. */
   #refuseStored(row: ReferenceRow, pointer: string): void {
     requireUnaltered(row, this.#context.fingerprintKey);
     throwRefusal(refusalOfStored(row, this.#state.foreign, this.#context), pointer);
@@ -236,7 +236,10 @@ export class FieldRules {
     return isAmong(this.#state.foreign, secretId);
   }
 
-  /** The id of a field of this connection: its ownership moves along. The fingerprint does not: it is the path's, too. */
+  /**
+   * The id belongs to a field of this connection: the new field becomes its owner. The fingerprint does not move along,
+   * because it is made for one path.
+   */
   #moved(
     moved: ReferenceRow,
     row: ReferenceRow | undefined,
@@ -250,7 +253,7 @@ export class FieldRules {
     return this.#copy(moved, this.#ownId(field, kind), field.found.pointer, this.#order, null);
   }
 
-  /** An id that another connection holds, or has retired and not yet lost, is not free. */
+  /** Refuses an id that another connection has, or has retired and not yet deleted. */
   #refuseCollision(pointer: string, secretId: string): void {
     const holder = this.#state.foreign.find(
       (stored) =>
@@ -268,8 +271,8 @@ export class FieldRules {
 }
 
 /**
- * Whether what a field refers to is where the active manager keeps it. A connection changes its manager as a whole, so
- * everything it owns is with its own one. External references do not move.
+ * Whether the active manager has a field's value. A connection moves as a whole, so its own manager has everything that it
+ * owns. A user's references never move.
  */
 export function isAtHome(
   row: Pick<ReferenceRow, 'owned' | 'holds'>,
@@ -281,7 +284,7 @@ export function isAtHome(
   return connection.manager === manager.name;
 }
 
-/** The id that a field has in the active manager, told from its connection as it is stored. */
+/** A field's id in the active manager, made from the stored connection. */
 export function ownIdOf(
   path: string,
   { id, name, kind, root }: LockedState['connection'],

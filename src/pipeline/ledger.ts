@@ -16,11 +16,11 @@ import type { Note } from './notes.js';
 /** A dead letter without its payload. */
 export type DeadLetterHead = Omit<DeadLetterRow, 'payload'>;
 
-/** Everything the database knows about one connection, its row locked. */
+/** Everything the database knows about one connection, read while its row is locked. */
 export interface LockedState {
   /** The database's clock. */
   readonly nowMs: number;
-  /** The epoch a claim taken now would have. */
+  /** The epoch that a claim taken now gets. */
   readonly nextEpoch: number;
   readonly connection: ConnectionRow;
   readonly references: readonly ReferenceRow[];
@@ -30,30 +30,30 @@ export interface LockedState {
   readonly foreign: readonly StoredSecretRow[];
   /** Users' references of other connections to one of the ids asked for. */
   readonly referrers: readonly { readonly connectionId: string; readonly secretId: string }[];
-  /** Other connections whose names are written like this one's in ids. Empty unless `asksForNamesakes`. */
+  /** Other connections whose names could give the same ids as this one's. Empty unless `asksForNamesakes`. */
   readonly namesakes: readonly {
     readonly connectionId: string;
     readonly kind: string;
     readonly name: string;
   }[];
   /**
-   * Which of the ids of `stored` some field names, of whatever connection, and under what managers: it is looked up in
-   * their stores. Empty unless `asksForReferences`.
+   * Ids of `stored` that a field of any connection refers to, with the managers of those connections: the reference is
+   * resolved there. Empty unless `asksForReferences`.
    */
   readonly namedUnder: ReadonlyMap<string, readonly ManagerName[]>;
-  /** What became of this event before; null: never seen. */
+  /** The earlier outcome of this event. Null: it was never seen. */
   readonly inbox: InboxRow | null;
-  /** The same of `reusedHash`. */
+  /** The same for `reusedHash`. */
   readonly reusedInbox: InboxRow | null;
-  /** Waiting and dead events of this connection: all, or what its request asks for by `keptEvents`. */
+  /** Waiting events and dead letters of this connection: all, or those that the request's `keptEvents` asks for. */
   readonly deadLetters: readonly DeadLetterHead[];
   /** Whether records of this connection wait to be published: its newest revision, or rows of the outbox. */
   readonly hasUnsent: boolean;
 }
 
 /**
- * How rows of stored secrets change. A name is one secret's in a whole manager, and several connections may want it at
- * once: a row is inserted as new, or taken over from the state `deleted`, and fails where somebody else was faster.
+ * How rows of stored secrets change. A name belongs to one secret in a whole manager, but several connections may want it
+ * at once. So a row is inserted as new, or taken over from the state `deleted`; both fail if another worker was faster.
  */
 export interface StoredChanges {
   readonly insert?: readonly StoredSecretRow[];
@@ -65,19 +65,19 @@ export interface StoredChanges {
 
 /** Rows to be written in one transaction. Absent members change nothing. */
 export interface Changes {
-  /** The whole row; its claim columns are the ledger's. */
+  /** The whole row; the ledger fills in its claim columns. */
   readonly connection?: ConnectionRow;
-  /** The secured event of that row's revision. It is not written: where it is not sent it is made again from the row. */
+  /** The secured event of that row's revision. It is not stored: if it is not sent, it is made again from the row. */
   readonly secured?: OutgoingRecord;
   readonly references?: {
     readonly set: readonly ReferenceRow[];
     readonly removePathHashes: readonly string[];
-    /** Whether a user's reference is no longer there. */
+    /** Whether the changes remove a user's reference. */
     readonly isWithdrawn?: boolean;
   };
   readonly stored?: StoredChanges;
   readonly inbox?: InboxRow;
-  /** What became of other records by it. */
+  /** Outcomes of other events that these changes settle. */
   readonly settled?: readonly InboxRow[];
   readonly outbox?: readonly OutboxRow[];
   readonly deadLetters?: {
@@ -88,11 +88,11 @@ export interface Changes {
   readonly audit?: readonly AuditRow[];
 }
 
-/** What becomes of an event, and why where it is not applied. */
+/** What becomes of an event, and why it is not applied. */
 export interface Outcome {
   readonly name: RecordOutcome;
   readonly code: ErrorCode | null;
-  /** What somebody should look at. */
+  /** What an operator should look at. */
   readonly notes?: readonly Note[];
 }
 
@@ -100,30 +100,30 @@ export interface Outcome {
 export type Decision<Plan> =
   /** Nothing to publish and nothing to write to a store: no claim. */
   | { readonly kind: 'settle'; readonly outcome: Outcome; readonly changes: Changes }
-  /** Nothing to write to a store: the new state is committed here, and published under the claim. */
+  /** Nothing to write to a store: the changes are committed at once, and published under the claim. */
   | { readonly kind: 'commit'; readonly outcome: Outcome; readonly changes: Changes }
-  /** Values to write: the ids are recorded as `writing`, the state follows with {@link Ledger.commit}. */
+  /** Values to write: these changes record the ids as `writing`; {@link Ledger.commit} writes the new state later. */
   | { readonly kind: 'write'; readonly plan: Plan; readonly changes: Changes }
-  /** Something of it is not free yet: try again after this many milliseconds. */
+  /** A name that it needs is not free yet: try again after this many milliseconds. */
   | { readonly kind: 'later'; readonly waitMs: number };
 
 export interface ClaimRequest<Plan> {
   readonly connectionId: string;
-  /** Null where no event is behind it (relay, janitor). */
+  /** Null: the request is not for an event (relay, janitor). */
   readonly eventHash: string | null;
-  /** What takes its place where its event id is another event's. */
+  /** Takes the place of `eventHash` if another event has the same event id. */
   readonly reusedHash?: string;
-  /** Secret ids whose owners the decision wants to know; asked once the row is locked. */
+  /** Secret ids whose owners the decision must know. Called once the row is locked. */
   secretIds(connection: ConnectionRow, references: readonly ReferenceRow[]): readonly string[];
-  /** Whether to look for fields of any connection that name one of this one's stored secrets. */
+  /** Whether to look for fields, of any connection, that refer to one of this connection's stored secrets. */
   readonly asksForReferences?: boolean;
-  /** Of what entity to look for others that could mean its ids; null: of none. */
+  /** The entity whose namesakes to look for (connections that could mean the same ids). Null: do not look. */
   asksForNamesakes?(
     connection: ConnectionRow,
   ): { readonly kind: string; readonly cleanedName: string } | null;
   /**
-   * Which kept events of the connection the decision needs besides the one of `eventHash`: none, or the oldest ones until
-   * it says that these are enough. Default: all.
+   * Which kept events of the connection the decision needs besides its own: none, or the oldest ones, page by page, until
+   * the function returns true. Default: all.
    */
   readonly keptEvents?: 'none' | ((kept: readonly DeadLetterHead[], connection: ConnectionRow) => boolean);
   /** Pure; may be called more than once. */
@@ -161,14 +161,14 @@ export interface SettleRequest {
   readonly isPublished: boolean;
 }
 
-/** Which connections are to be moved. */
+/** Which connections to move to the active manager. */
 export interface ElsewhereFilter {
   readonly active: ManagerName;
-  /** Only those kept there; null: wherever. */
+  /** Only connections of this manager. Null: of any. */
   readonly from: ManagerName | null;
-  /** Only these; null: all. */
+  /** Only these. Null: all. */
   readonly connectionIds: readonly string[] | null;
-  /** '': from the beginning. */
+  /** Only ids after this one. '': from the beginning. */
   readonly after: string;
 }
 
@@ -179,57 +179,57 @@ export interface ElsewhereConnection {
 }
 
 export interface DoubtFilter {
-  /** Only what can be in doubt no more after this time, milliseconds. */
+  /** Only names whose doubt ends within this time, milliseconds. */
   readonly withinMs: number;
-  /** How long after a claim's end one of its requests could still land, milliseconds. */
+  /** How long after a claim's end one of its requests may still reach the store, milliseconds. */
   readonly lateRequestMs: number;
   readonly except: readonly ManagerName[];
 }
 
 /**
- * The database as the pipeline sees it. Every method takes many connections and is one transaction, rows locked in the
- * order of their ids. One that fails is rolled back whole.
+ * The database as the pipeline sees it. Each method that writes is one transaction, which locks the connections' rows in
+ * the order of their ids. If it fails, it is rolled back as a whole.
  */
 export interface Ledger {
   claim<Plan>(requests: readonly ClaimRequest<Plan>[]): Promise<ClaimResult<Plan>[]>;
-  /** Null where the epoch has moved on: somebody else took the connection over, nothing was written. */
+  /** Null: the claim's epoch is no longer the newest. Another worker took the connection over; nothing was written. */
   commit(requests: readonly CommitRequest[]): Promise<(CommitResult | null)[]>;
-  /** Marks rows as sent; releases the claims of epochs that still are the newest, and marks their revisions as published. */
+  /** Marks rows as sent. Releases claims whose epoch is still the newest; marks their revisions as published if asked. */
   settle(requests: readonly SettleRequest[]): Promise<void>;
   /**
-   * Writes what is to become of a record of which not even a connection is known; returns it.
+   * Decides and writes the changes for a record whose connection is unknown; returns them.
    *
-   * @param decide given its dead letter, null: there is none. Pure; may be called more than once
+   * @param decide gets the record's dead letter, or null if it has none. Pure; may be called more than once
    */
   keep(eventHash: string, decide: (known: DeadLetterHead | null) => Changes): Promise<Changes>;
-  /** Writes rows of no connection. */
+  /** Writes rows that need no claim. */
   append(changes: readonly Changes[]): Promise<void>;
   markSent(ids: readonly string[]): Promise<void>;
-  /** Connections with unsent records whose claim is free, the longest waiting first; `connectionId` null: of none. */
+  /** Connections with unsent records and a free claim, the longest waiting first; and unsent rows of no connection. */
   unsent(
     limit: number,
   ): Promise<{ readonly connectionIds: readonly string[]; readonly rows: readonly OutboxRow[] }>;
   /**
-   * Waiting and self-healing events whose next attempt is due; or all that wait, due or not: of one connection, or
-   * (`allWaiting`) of every one. Those that have waited for their turn longest come first.
+   * Without a filter: kept events whose next attempt is due. With `connectionId` or `allWaiting`: waiting events of one
+   * connection, or of all, due or not (but one that no key opens only when due). The longest due come first.
    */
   due(
     filter: { readonly connectionId?: string; readonly allWaiting?: boolean },
     limit: number,
   ): Promise<readonly DeadLetterHead[]>;
-  /** The sealed record of a kept event; null: it is kept no more. */
+  /** The sealed record of a kept event. Null: the event is no longer kept. */
   payloadOf(eventHash: string): Promise<string | null>;
-  /** Connections with secrets that somebody has to look after, by manager, whose claim is free. */
+  /** Connections with a free claim and stored secrets that the janitor must look after, by manager. */
   untidy(
     limit: number,
     except: readonly ManagerName[],
   ): Promise<readonly { readonly connectionId: string; readonly manager: ManagerName }[]>;
-  /** Milliseconds until the first name in doubt can be looked at, 0: now; null: there is none. */
+  /** Milliseconds until the first name in doubt can be checked. 0: now. Null: no name is in doubt. */
   doubtMs(filter: DoubtFilter): Promise<number | null>;
   /** Connections kept in another manager than the active one, in the order of their ids, after one of them. */
   elsewhere(filter: ElsewhereFilter, limit: number): Promise<readonly ElsewhereConnection[]>;
-  /** What the audit says of the last retirement of each of these secrets of one connection, by secret id. */
+  /** The audit row of the last retirement of each of these secrets of one connection, by secret id. */
   retirements(connectionId: string, secretIds: readonly string[]): Promise<ReadonlyMap<string, AuditRow>>;
-  /** Extends a claim whose epoch still is the newest; null otherwise. */
+  /** Extends a claim. Null: its epoch is no longer the newest. */
   renew(claim: Claim): Promise<Claim | null>;
 }

@@ -11,21 +11,21 @@ import { nextRow, sourceOf } from './outbox.js';
 import type { PreparedField, PreparedEvent } from './prepare.js';
 import { referenceRow, valueRow } from './references.js';
 
-/** Where a value that goes on lies now. */
+/** Where a value that is to be copied lies now. */
 export interface CopySource {
   readonly kind: 'copy';
   readonly manager: ManagerName;
   readonly reference: Reference;
-  /** The recorded version, whatever is current; null: the token is the value, or no version was ever recorded. */
+  /** The recorded version, which is read even if the store has a newer one. Null: a token holds the value, or none was recorded. */
   readonly version: string | null;
 }
 
-/** A value that has to be where it belongs before the new state may be committed. */
+/** A value that must be written before the new state may be committed. */
 export interface PlannedWrite {
   readonly path: string;
   /** Its name under the active manager, also where that keeps values in the database. */
   readonly secretId: string;
-  /** `database`: nothing is sent to a store, the row is completed with the value that was read. */
+  /** `database`: nothing is sent to a store; the row gets the value that was read. */
   readonly target: 'store' | 'database';
   readonly source: { readonly kind: 'text'; readonly value: SecretValue } | CopySource;
 }
@@ -44,15 +44,15 @@ interface RuledPath {
 
 /** The reference rows of a connection after an event, and the values that must be written for them. */
 export interface NewReferences {
-  /** Those of `database` writes hold nothing yet: {@link withCopies}. */
+  /** The rows of `database` writes are still without a value: {@link withCopies} adds it. */
   readonly rows: readonly ReferenceRow[];
   readonly writes: readonly PlannedWrite[];
 }
 
-/** What new rows are made for. */
+/** The connection, and the event, that new rows belong to. */
 interface ReferenceOwner {
   readonly connectionId: string;
-  /** Of the event that sets the fields; null: there is none, all of them go on. */
+  /** The order of the event that sets the fields. Null: no event does, the fields only move. */
   readonly order: EventOrder | null;
 }
 
@@ -116,11 +116,11 @@ function madeOf(
 }
 
 function requireOrder(order: EventOrder | null): EventOrder {
-  if (order === null) throw new TypeError('a field is set, and there is no event that sets it');
+  if (order === null) throw new TypeError('a ruling sets a field, but no event is given');
   return order;
 }
 
-/** The rows with the values that were read for those which keep them. */
+/** The rows, with the values that were read put into those that store a value. */
 export function withCopies(
   { rows, writes }: NewReferences,
   copied: ReadonlyMap<string, SecretValue>,
@@ -136,7 +136,7 @@ export function withCopies(
   });
 }
 
-/** One secret per name: a second field with the same one would overwrite the first. */
+/** A secret id may belong to one field only: a second field with the same one would overwrite the first. */
 function refuseSharedIds(rows: readonly ReferenceRow[]): void {
   const pathById = new Map<string, string>();
   for (const { secretId, pointer } of rows) {
@@ -152,16 +152,16 @@ function refuseSharedIds(rows: readonly ReferenceRow[]): void {
   }
 }
 
-/** What becomes of a connection. */
+/** A connection's state after an event or a move. */
 export interface NewState {
   readonly connection: ConnectionRow;
   readonly references: NewReferences;
-  /** Rows of fields that are set no more. */
+  /** Rows of fields that are no longer set. */
   readonly removed: readonly ReferenceRow[];
   readonly notes: readonly Note[];
 }
 
-/** An event and what it meets. */
+/** An event, the state that it meets, and the context. */
 export interface Encounter {
   readonly prepared: PreparedEvent;
   readonly state: LockedState;
@@ -176,7 +176,7 @@ const OPERATIONS = {
   entityDeleted: 'deleted',
 } as const satisfies Record<EventType, Operation>;
 
-/** The full state that the event carries. Throws the EventErrors that only the whole can show. */
+/** The full state that the event carries. Throws EventErrors that show only in the state as a whole. */
 export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): NewState {
   const { prepared, state, context } = encounter;
   const { event, order } = prepared;
@@ -211,8 +211,8 @@ export function wholeState(encounter: Encounter, ruled: readonly RuledField[]): 
 }
 
 /**
- * The present state with some fields set by an older event; everything else stays the newer one's, and moves with it where
- * the connection changes its manager.
+ * The present state with some fields set by an older event. All other fields stay as they are; if the connection changes
+ * its manager, they move along.
  */
 export function patchedState(
   encounter: Encounter,
@@ -237,7 +237,7 @@ export function patchedState(
   const owner = { connectionId: connection.id, order: prepared.order };
   const next = newReferences([...carried, ...set], owner, context);
   refuseSharedIds(next.rows);
-  // The newer state was stored before anybody here knew these values.
+  // The stored entity was not searched for these values, because they were not known then.
   const quotes = stored.entity === null ? null : (prepared.quotes?.in(stored.entity) ?? null);
   const after = prepared.event.entity ?? {};
   const change = { before: stored.entity, after, ruled, rows: next.rows, quotes };
@@ -251,7 +251,7 @@ export function patchedState(
   };
 }
 
-/** The present state under the active manager: nothing else of it changes. */
+/** The present state, moved to the active manager; nothing else changes. */
 export function movedState(
   { state, context }: Pick<Encounter, 'state' | 'context'>,
   rules: Pick<FieldRules, 'carry'>,

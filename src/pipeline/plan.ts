@@ -29,26 +29,27 @@ import {
 } from './unprocessed.js';
 import type { DenialCode } from './writer.js';
 
-/** How a refused event is kept: the record as it came, or without its payload, where the database does not take that. */
+/** How a refused event is kept: the record as it came, or without its payload if the database refuses that. */
 export type Kept = 'whole' | 'bare';
 
-/** What is still to be written before an event's new state may be committed. */
+/** The values that must be written before an event's new state may be committed. */
 export interface WritePlan {
   readonly writes: readonly NamedWrite[];
   readonly notes: readonly Note[];
-  /** The rows of the new state. Throws the EventErrors that only the values that were read can show. */
+  /** The rows of the new state. Throws EventErrors that only show once the values are read. */
   finish(written: Written): Changes;
-  /** The rows of a refusal that the store gave the reason for. */
+  /** The rows of a refusal that is due to the store's answer. */
   refuse(error: EventError, given: GivenUp, kept?: Kept): Changes;
   /** The rows of an event that waits until the store takes its ids. */
   wait(code: DenialCode, detail: string, given: GivenUp): Changes;
-  /** Its names as they were, where nothing was applied and the event comes again. */
+  /** Puts its names back to what they were: the store applied nothing, and the event will be handled again. */
   giveBack(given: GivenUp): Changes;
 }
 
 /**
- * What an event means for a connection as it stands: first its order, then the rules for each field (docs/secrets.md). Pure: called under the
- * row's lock, and again if that transaction has to be sent again. All refusals come before the first write.
+ * Decides what an event means for a connection's present state: first its order, then the rules for each field
+ * (docs/secrets.md). Pure: it is called under the row's lock, and again if that transaction has to be repeated. All
+ * refusals come before the first write.
  */
 export function decideEvent(
   prepared: PreparedEvent,
@@ -58,7 +59,7 @@ export function decideEvent(
   return new EventDecision(prepared, state, context).decide();
 }
 
-/** Makes a dead letter of an event for a reason that lies outside of it; nothing where it is settled by now. */
+/** Makes a dead letter of an event for an outside reason, such as the database's. Does nothing if it is settled by now. */
 export function refuseEvent(
   prepared: PreparedEvent,
   error: EventError,
@@ -70,8 +71,9 @@ export function refuseEvent(
 }
 
 /**
- * Which kept events {@link decideEvent} has to see: one that is refused for itself only its own, one that is newer than
- * what is applied no further than the first that it has to stay behind, any other one all. A connection may have thousands.
+ * Which kept events {@link decideEvent} has to see; a connection may have thousands. An event that is refused whatever is
+ * stored needs only its own row. One that is newer than the applied state needs them up to the first that blocks it. Any
+ * other event needs all.
  */
 export function keptEventsFor(
   prepared: PreparedEvent,
@@ -83,7 +85,7 @@ export function keptEventsFor(
   return (kept, connection) => ageOf(prepared, connection) > 0 && blockerOf(prepared, kept, isOwn) !== null;
 }
 
-/** Secret ids whose owners {@link decideEvent} wants to know. */
+/** Secret ids whose owners {@link decideEvent} must know. */
 export function askedSecretIds(
   prepared: PreparedEvent,
   connection: ConnectionRow,
@@ -105,8 +107,8 @@ export function askedSecretIds(
 }
 
 /**
- * Ids of what a connection has, where it goes on: names in the active manager, if it is another's now, and what users'
- * references are read as.
+ * Ids that a connection's present state needs when it goes on: its names in the active manager (if another manager keeps
+ * it now), and the ids that its users' references may mean.
  */
 export function carriedSecretIds(
   connection: ConnectionRow,
@@ -124,13 +126,13 @@ function idOrNone(build: () => string): string[] {
   try {
     return [build()];
   } catch (error) {
-    if (error instanceof EventError) return []; // the rules name it when they need the id
+    if (error instanceof EventError) return []; // the field rules report it if they need the id
     throw error;
   }
 }
 
 class EventDecision {
-  /** Whether its event id is another event's. */
+  /** Whether an event with other content came before under the same event id. */
   readonly #isReused: boolean;
   readonly #given: PreparedEvent;
   readonly #prepared: PreparedEvent;
@@ -189,7 +191,7 @@ class EventDecision {
     if (age === 0) return this.#acknowledge('duplicate', true);
     if (age < 0) return this.#decideStale();
     if (error !== null) throw error;
-    // A mask that is passed on as it is may stand for what a dead letter was to set, too.
+    // With all fields: a mask in a field that no row knows may stand for a dead letter's value, too.
     const blocker = blockerOf(this.#given, this.#state.deadLetters, this.#isOwn);
     if (blocker !== null)
       throw new EventError(
@@ -218,8 +220,8 @@ class EventDecision {
   }
 
   /**
-   * Older than what is applied; but order holds per field: what every newer event only masked is still set, else a mask
-   * that overtakes the text it stands for would lose a password.
+   * The event is older than the applied state. But order counts per field: a field that all newer events only masked is
+   * still set. Otherwise a mask that overtakes the text it stands for would lose a password.
    */
   #decideStale(): Decision<WritePlan> {
     const { connection, references } = this.#state;
@@ -234,13 +236,13 @@ class EventDecision {
     const open = (fields ?? []).filter(
       ({ path, incoming, found }) =>
         setsField(incoming) &&
-        // Without a reference: `SECRET_BY_NAME=report` has passed a mask on that nothing was known to stand behind.
+        // No reference, but a mask in the entity: `SECRET_BY_NAME=report` passed it on without knowing a value behind it.
         (known.has(path) ? openPaths.has(path) : isStoredMask(stored, found.pointer)),
     );
-    // Of fields that could not be told, any may be one of them.
+    // If the fields could not be determined, any open path may be among them.
     const isOver = fields === null ? openPaths.size === 0 : open.length === 0;
     if (isOver || connection.entity === null) return this.#acknowledge('stale', true);
-    // A mask sets nothing, so it is no reason to lose what the event does set.
+    // A mask sets nothing. A refused mask must not stop what the event does set.
     if (error !== null && error.code !== 'MASK_NOT_UNDERSTOOD') throw error;
     const rules = new FieldRules(this.#context, this.#state, order, connection.name ?? '');
     const ruled = open.map((field) => ({ field, ruling: rules.rule(field, connection.kind ?? '') }));
@@ -267,9 +269,9 @@ class EventDecision {
     return { kind: 'write', plan, changes: change.marks() };
   }
 
-  /** The rows of a new state, and what its event settles by it. */
+  /** The rows of a new state, and of the kept events that it settles. */
   #settled({ connection }: NewState, changes: Changes): Changes {
-    // A patch is not full state: what it does not set may still be somebody's only text.
+    // A patch is not full state. A dead letter may hold the only text of a field that it does not set.
     const isWhole = connection.appliedOrder === this.#prepared.order;
     const superseded = isWhole ? supersededBy(this.#prepared, this.#state.deadLetters, this.#isOwn) : [];
     const gone = [...superseded, ...this.#state.deadLetters.filter(this.#isOwn)];
@@ -287,7 +289,7 @@ class EventDecision {
     };
   }
 
-  /** Nothing to do for this event; what of the connection is unpublished is published anyway. */
+  /** Nothing to do for this event; the connection's unsent records are published anyway. */
   #acknowledge(outcome: 'duplicate' | 'stale', remember: boolean): Decision<WritePlan> {
     const isKnown = this.#state.deadLetters.some((head) => head.eventHash === this.#prepared.eventHash);
     const changes: Changes = {
@@ -327,14 +329,14 @@ class EventDecision {
   }
 }
 
-/** Whether the inbox has the event's id for other content. Of what an earlier version has handled nobody knows. */
+/** Whether the inbox has the event's id with other content. Rows of an earlier version have no digest to compare. */
 function isReused({ order, openedDigest }: PreparedEvent, { inbox }: LockedState): boolean {
   const { digest, openedDigest: opened } = inbox ?? { digest: null, openedDigest: null };
   if (digest === null || digest === order.digest) return false;
   return (opened ?? digest) !== (openedDigest ?? order.digest);
 }
 
-/** What is kept of the event that had the id first stays as it is. */
+/** The event under a hash of its own, so that the rows of the first event with its id stay as they are. */
 function underOwnHash(given: PreparedEvent, state: LockedState): [PreparedEvent, LockedState] {
   return [
     quiet({ ...given, eventHash: given.reusedHash }),
@@ -342,7 +344,7 @@ function underOwnHash(given: PreparedEvent, state: LockedState): [PreparedEvent,
   ];
 }
 
-/** Against the newest applied event: 1 newer, 0 the same state, -1 older. */
+/** Compares an event with the newest applied one: 1 newer, 0 the same state, -1 older. */
 function ageOf({ order, event }: PreparedEvent, { appliedOrder, state }: ConnectionRow): -1 | 0 | 1 {
   if (appliedOrder === null) return 1;
   const eventType = state === 'deleted' ? 'entityDeleted' : 'entityUpdated';
@@ -361,8 +363,8 @@ function orderConflict(pointers: readonly string[]): EventError {
 }
 
 /**
- * An id is one entity's, also after its deletion: as another type of entity it would take the secrets along to wherever
- * that one sends them.
+ * An id belongs to one entity, even after its deletion. If it came back as another type of entity, that one would get the
+ * secrets and send them somewhere else.
  */
 function refuseOtherEntity({ entityType }: SourceEvent, connection: ConnectionRow): void {
   if (connection.entityType === null || connection.entityType === entityType) return;
@@ -373,7 +375,7 @@ function refuseOtherEntity({ entityType }: SourceEvent, connection: ConnectionRo
   );
 }
 
-/** Whether the entity as it is stored has a mask there; those of fields with a reference are of our making. */
+/** Whether the stored entity has a mask there. (In fields with a reference we put the mask there ourselves.) */
 function isStoredMask(entity: JsonObject | null, pointer: string): boolean {
   const stored = entity === null ? null : at(entity, pointer);
   return typeof stored === 'string' && mayHideSomething(stored);

@@ -13,7 +13,7 @@ import type { EventOrder, SourceEvent, SourceRecord } from '../terms.js';
 import type { PlanContext, Sealer } from './context.js';
 import { quotesOf, type Quotes } from './quotes.js';
 
-/** One secret field of an event, read. */
+/** One secret field of an event, and what the event says of it. */
 export interface PreparedField {
   readonly found: FoundField;
   /** The field's identity: {@link FoundField.keyPath} as a JSON Pointer. */
@@ -21,27 +21,27 @@ export interface PreparedField {
   readonly incoming: Incoming;
 }
 
-/** An event with all that can be known of it before the database is asked. */
+/** An event with everything that can be known of it without the database. */
 export interface PreparedEvent {
   readonly record: SourceRecord;
   readonly event: SourceEvent;
   readonly eventHash: string;
-  /** What takes its place where the inbox has that for another content. */
+  /** Takes the place of `eventHash` if the inbox already has that for other content. */
   readonly reusedHash: string;
   readonly order: EventOrder;
-  /** {@link EventOrder.digest} with what the publisher has sealed opened; null: nothing of it was. */
+  /** Like {@link EventOrder.digest}, but over the opened texts of the publisher's tokens. Null: none was opened. */
   readonly openedDigest: string | null;
-  /** Null where they could not be told. */
+  /** Null: the fields could not be determined. */
   readonly fields: readonly PreparedField[] | null;
   /** Pointers of by-name secrets left as they are (`SECRET_BY_NAME=report`). */
   readonly reported: readonly string[];
-  /** Places that quote a secret of this event; null where it sets none. Those to be masked are masked in `event`. */
+  /** Places that quote a secret of this event. Null: it sets none. Those that must be masked are masked in `event`. */
   readonly quotes: Quotes | null;
-  /** Its time to wait is over: what would wait is refused. */
+  /** Its waiting time is over: if it would wait again, it is refused. */
   readonly isLastTry: boolean;
-  /** Somebody has decided that it is the newest state, whatever its time says. */
+  /** An operator has decided that it is the newest state, whatever its time says. */
   readonly asNewest: boolean;
-  /** Why it cannot be processed as it is; null: it can, as far as is known. */
+  /** Why it cannot be processed as it is. Null: no reason is known yet. */
   readonly error: EventError | null;
 }
 
@@ -82,7 +82,7 @@ function identityOf(
   return { eventHash: own, reusedHash: reused, openedDigest };
 }
 
-/** What the publisher's tokens stand for, by token, as far as they could be opened: each sealing makes another token. */
+/** The opened text of each publisher's token, by token, as far as a key opens it. (Sealing a text twice gives two tokens.) */
 function openedOf(
   { connectionId }: SourceEvent,
   fields: readonly PreparedField[],
@@ -101,7 +101,7 @@ function openedOf(
   return opened;
 }
 
-/** The event without what it quotes of its own secrets, where it is not refused anyway. */
+/** The event with the quotes of its own secrets masked. An event that is refused anyway stays as it is. */
 function withoutQuotes(
   event: SourceEvent,
   fields: readonly PreparedField[],
@@ -118,31 +118,31 @@ function withoutQuotes(
   }
 }
 
-/** It holds the record and the entity, values and all: printed, it shows which event it is and nothing else. */
+/** A prepared event holds the record and the entity with their values: printed, it shows only its hash. */
 export function quiet(prepared: PreparedEvent): PreparedEvent {
   const shown = (): string => `[event ${prepared.eventHash}]`;
   return Object.defineProperties(prepared, { [inspect.custom]: { value: shown }, toJSON: { value: shown } });
 }
 
-/** The event as the newest state, where it is to be; later events are newer still. */
+/** Puts an event that counts as the newest state after the applied one in order; later events are newer still. */
 export function orderedAfter(prepared: PreparedEvent, applied: EventOrder | null): PreparedEvent {
   if (!prepared.asNewest || applied === null) return prepared;
   const timestampMs = Math.max(prepared.order.timestampMs, applied.timestampMs + 1);
   return quiet({ ...prepared, order: { ...prepared.order, timestampMs } });
 }
 
-/** The event with what counts as a secret field of this connection: {@link FoundField.onlyIfStored}. */
+/** The event without fields that are secret only if stored, and are not ({@link FoundField.onlyIfStored}). */
 export function knownFields(prepared: PreparedEvent, references: readonly { path: string }[]): PreparedEvent {
   if (prepared.fields?.some(({ found }) => found.onlyIfStored) !== true) return prepared;
   const stored = new Set(references.map(({ path }) => path));
   const fields = prepared.fields.filter(({ found, path }) => !found.onlyIfStored || stored.has(path));
   const refusal = firstRefusal(fields);
-  // What the event is refused for already, whatever is stored; but that of a mask comes last.
+  // A refusal that does not depend on what is stored takes precedence, but one for a mask comes last.
   const isCertain = prepared.error !== null && prepared.error.code !== 'MASK_NOT_UNDERSTOOD';
   return quiet({ ...prepared, fields, error: isCertain ? prepared.error : refusal });
 }
 
-/** That of a value before that of a mask: an older event may leave masks aside. */
+/** The refusal of a value comes before that of a mask, because an older event may ignore masks. */
 function firstRefusal(fields: readonly PreparedField[]): EventError | null {
   let ofMask: EventError | null = null;
   for (const { incoming } of fields) {
@@ -190,16 +190,16 @@ function orderOf(event: SourceEvent, key: Buffer): EventOrder {
 export type Incoming =
   | { readonly kind: 'cleared' }
   | { readonly kind: 'mask' }
-  /** It stands for a value, but it is not ours, or only a part of the text: it neither keeps nor sets anything. */
+  /** A mask that is not ours, or only a part of the text: it neither keeps nor sets a value. */
   | { readonly kind: 'foreignMask'; readonly error: EventError }
   | { readonly kind: 'reference'; readonly secretId: string }
   | { readonly kind: 'text'; readonly value: SecretValue }
   | { readonly kind: 'refused'; readonly error: EventError };
 
-/** OpenMetadata's own spelling, and one it accepts. */
+/** OpenMetadata writes `secret:`, and accepts `secrets:`, too. */
 const REFERENCE = /^secrets?:(.*)$/s;
 
-/** Whether the field was to get a value: by text, by reference, or by something that is refused. */
+/** Whether the event sets the field: by a text, by a reference, or by something that is refused. */
 export function setsField({ kind }: Incoming): boolean {
   return kind === 'text' || kind === 'reference' || kind === 'refused';
 }
@@ -219,7 +219,7 @@ function readOrRefuse(field: FoundField, connectionId: string, opener: TokenOpen
   const text = value === null ? null : openPublished(value, { connectionId, pointer }, opener);
   if (text === null || text === '') return { kind: 'cleared' };
   if (isMask(text)) return { kind: 'mask' };
-  // The finder has told texts that need not be secrets only because something in them is hidden.
+  // `because === 'mask'`: the finder reports this text only because something in it is masked.
   if (field.because === 'mask' || isForeignMask(text) || masksSecret(text)) return foreignMask(field);
   const reference = REFERENCE.exec(text);
   if (reference !== null) return { kind: 'reference', secretId: referencedId(reference[1] ?? '', field) };
@@ -246,25 +246,25 @@ function referencedId(secretId: string, field: FoundField): string {
   return secretId;
 }
 
-/** What opens the tokens of events. */
+/** What is needed to open the tokens of events. */
 export interface TokenOpener {
   readonly rings: Pick<PlanContext['rings'], 'publisher'>;
   readonly rules: Pick<PlanContext['rules'], 'publisherTokens'>;
 }
 
-/** The field that an event has a text in. */
+/** The field that holds a text. */
 interface TokenPlace {
   readonly connectionId: string;
   /** JSON Pointer into the entity as it came. */
   readonly pointer: string;
 }
 
-/** A publisher seals once; more layers than this are somebody's mistake. */
+/** A publisher seals a value once; more layers than this are a mistake. */
 const MAX_LAYERS = 3;
 
 /**
- * What a publisher has sealed, or the text as it is. What an envelope holds is final: a text that looks like a token was
- * sealed like any other, and is not opened.
+ * Opens what a publisher has sealed; returns any other text as it is. The content of an envelope is final: it is not opened
+ * again, even if it looks like a token.
  *
  * @throws EventError TOKEN_NOT_OPENED, TOKEN_NOT_BOUND, TOKEN_FOR_ANOTHER_FIELD naming the field, never the text
  */
@@ -318,13 +318,13 @@ function refused(
   return new EventError(code, `${pointer} ${what}`, pointer);
 }
 
-/** `SOURCE_VALUES=sealed`: what an event says of a field, refused where its value was readable on the topic. */
+/** `SOURCE_VALUES=sealed`: refuses a field whose value was readable on the topic. */
 function onlySealed(field: FoundField, incoming: Incoming): Incoming {
   const isPlain = incoming.kind === 'text' && !(field.value !== null && isSealed(field.value));
   return isPlain ? { kind: 'refused', error: notSealed(field.pointer) } : incoming;
 }
 
-/** What only looks like a secret and would be left as it is (`SECRET_BY_NAME=report`) is in the clear as well. */
+/** `SECRET_BY_NAME=report` leaves a field that only looks like a secret as it is: its value is in the clear, too. */
 function refuseReported({ reported }: FoundFields): void {
   const [pointer] = reported;
   if (pointer !== undefined) throw notSealed(pointer);

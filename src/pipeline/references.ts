@@ -7,7 +7,10 @@ import type { SecretValue } from '../secret-value.js';
 import { FERNET_PREFIX, SECRET_PREFIX, type EventOrder, type Reference } from '../terms.js';
 import type { PlanContext, Sealer } from './context.js';
 
-/** Keyed, so that equal passwords are not recognised in the database, by connection and path, so that none can be moved. */
+/**
+ * A keyed fingerprint over connection, path and value. Equal passwords of two fields have different ones, so nobody can
+ * tell from the database that they are equal, or move a row to another field.
+ */
 export function fingerprintOf(key: Buffer, connectionId: string, path: string, value: string): string {
   return createHmac('sha256', key)
     .update(JSON.stringify([connectionId, path, value]), 'utf8')
@@ -27,10 +30,10 @@ interface ReferenceDraft {
   };
 }
 
-/** Rows that were made here, and what they hold: it is not opened again. Gone with its row, never printed. */
+/** The text in each row that this process made, so that reading it needs no opening. Goes with its row; never printed. */
 const MADE = new WeakMap<ReferenceRow, string>();
 
-/** The row of a field that names a secret, as it lies in the database: sealed under the database's key. */
+/** The row of a field that refers to a secret; the reference is sealed under the database's key. */
 export function referenceRow(draft: ReferenceDraft, context: RowContext): ReferenceRow {
   const { connectionId, path, pointer, setOrder, content } = draft;
   const { secretId, owned, fingerprint } = content;
@@ -52,9 +55,9 @@ export function referenceRow(draft: ReferenceDraft, context: RowContext): Refere
 }
 
 /**
- * The row of a field whose value stays with us.
+ * The row of a field whose value is stored in the database.
  *
- * @param value null: it is not read yet, and the row not to be written like this
+ * @param value null: it is not read yet, and this row must not be written
  */
 export function valueRow(
   { connectionId, path, pointer, setOrder }: Omit<ReferenceDraft, 'content'>,
@@ -89,13 +92,13 @@ function madeRow(
   return row;
 }
 
-/** The row under another token of the same text. One that somebody has altered stays what it is. */
+/** The row with another token of the same text. A row that somebody has altered keeps its digest, so it stays altered. */
 export function resealedRow(row: ReferenceRow, sealed: string, fingerprintKey: Buffer): ReferenceRow {
   const resealed = { ...row, sealed };
   return isUnaltered(row, fingerprintKey) ? withDigest(resealed, fingerprintKey) : resealed;
 }
 
-/** A row of an earlier version with the digest that it gets now; without one where it does not hold its own. */
+/** Gives a row of an earlier version its digest. A row that does not hold its own value or name stays without one. */
 export function firstDigest(row: ReferenceRow, { rings, fingerprintKey }: RowContext): ReferenceRow {
   try {
     const text = openOrRefuse(row, rings.database);
@@ -110,8 +113,8 @@ function withDigest(row: Omit<ReferenceRow, 'digest'>, fingerprintKey: Buffer): 
 }
 
 /**
- * Keyed, over all that decides what a row resolves to and whose that is. Not over `pointer` and `setOrder`: like the rest
- * of the entity they are what the newest event says, and go on changing while the value stays.
+ * A keyed digest over every column that decides what a row resolves to and who owns that. `pointer` and `setOrder` are not
+ * in it: newer events change them while the value stays.
  */
 function digestOf(row: Omit<ReferenceRow, 'digest'>, fingerprintKey: Buffer): string {
   const { connectionId, path, holds, sealed, owned, fingerprint, referenceHash, secretId } = row;
@@ -126,7 +129,7 @@ export function isUnaltered(row: ReferenceRow, fingerprintKey: Buffer): boolean 
   return row.digest === digestOf(row, fingerprintKey);
 }
 
-/** @throws EventError REFERENCE_ALTERED where somebody else has written the row, or changed it */
+/** @throws EventError REFERENCE_ALTERED if another program has written or changed the row */
 export function requireUnaltered(row: ReferenceRow, fingerprintKey: Buffer): void {
   if (isUnaltered(row, fingerprintKey)) return;
   throw new EventError(
@@ -140,7 +143,7 @@ export function toReference(secretId: string): Reference {
   return `${SECRET_PREFIX}${secretId}`;
 }
 
-/** What {@link emittedReference} needs of its surroundings. */
+/** What {@link emittedReference} needs besides the rows. */
 export interface EmitContext {
   readonly fingerprintKey: Buffer;
   readonly rings: Pick<PlanContext['rings'], 'database' | 'ingestion' | 'outbox'>;
@@ -148,9 +151,9 @@ export interface EmitContext {
 }
 
 /**
- * What stands in a secured event in place of the value: the reference, plain or sealed for the ingestion workers; where
- * the value stays with us, its token under their key. One revision always has the same text, so that the record can be
- * made again.
+ * What a secured event has in place of the value: the reference, plain or sealed for the ingestion workers. If the value is
+ * stored in the database: the value, sealed under their key. One revision always has the same text, so that its record can
+ * be made again.
  */
 export function emittedReference(
   row: ReferenceRow,
@@ -164,20 +167,20 @@ export function emittedReference(
   return `${FERNET_PREFIX}${rings.ingestion.sealRepeatably(text, place, updatedAtMs)}`;
 }
 
-/** The reference a store resolves: `secret:` + id, or the token that holds the value. */
+/** The reference that a manager resolves: `secret:` + id, or the token that holds the value. */
 export function storedReference(row: ReferenceRow, context: RowContext): Reference {
   const text = openedRow(row, context);
   return (row.holds === 'reference' ? text : row.sealed) as Reference;
 }
 
-/** What seals and opens a row, and tells whether it is as it was written. */
+/** The keys that seal and open a row, and check that it is as it was written. */
 interface RowContext {
   readonly rings: Pick<PlanContext['rings'], 'database'>;
   readonly fingerprintKey: Buffer;
 }
 
 /**
- * What a row holds.
+ * The text that a row holds: a reference or a value.
  *
  * @throws EventError REFERENCE_ALTERED, REFERENCE_NOT_OPENED
  */
@@ -204,8 +207,8 @@ function openOrRefuse(
 }
 
 /**
- * All that can be told of a row from before the digests: a value by the keyed fingerprint of connection, path and value, a
- * name by the columns that repeat it. A value that was copied from elsewhere has no fingerprint.
+ * Checks a row that was written before rows had digests: a value by its fingerprint, a reference by the columns that repeat
+ * it. A value that was copied from another field has no fingerprint, and passes.
  */
 export function isRowsOwn(row: ReferenceRow, text: string, fingerprintKey: Buffer): boolean {
   const { holds, fingerprint, connectionId, path, secretId, referenceHash } = row;
@@ -216,8 +219,8 @@ export function isRowsOwn(row: ReferenceRow, text: string, fingerprintKey: Buffe
 }
 
 /**
- * The id that a user's reference names; null for one of ours, where the value itself is kept, and where no key opens the
- * token (nobody can send it then).
+ * The id that a user's reference names. Null: the secret is ours, the row holds the value itself, or no key opens the token
+ * (then nobody can send it).
  */
 export function externalIdOf(
   row: Pick<ReferenceRow, 'owned' | 'holds' | 'sealed'>,

@@ -13,9 +13,9 @@ import { refuseForeign, securedRecord } from './outbox.js';
 
 /** What is known of writes that are given up. */
 export interface GivenUp {
-  /** Since the claim was taken: what has no answer can land for as long from now. */
+  /** How long the writes took, milliseconds. Doubt about requests without an answer counts from their end. */
   readonly elapsedMs: number;
-  /** What the store said of each name; of the others nothing was asked. */
+  /** The store's answer for each name. A name that is missing was never sent to the store. */
   readonly answers: ReadonlyMap<string, WriteAnswer>;
 }
 
@@ -44,7 +44,7 @@ class StoredSecretPlan {
   }
 
   /**
-   * Milliseconds until a name that is needed may be touched again (its deletion may still be on its way); 0: now.
+   * Milliseconds until every needed name may be written again (the deletion of one may still be on its way). 0: now.
    */
   get waitMs(): number {
     const deleting = [...this.#used].flatMap((secretId) => {
@@ -54,23 +54,23 @@ class StoredSecretPlan {
     return deleting.length === 0 ? 0 : Math.max(1, ...deleting);
   }
 
-  /** Whether our records say that the store has this name, written by us. */
+  /** Whether our rows say that we wrote this name to the store and it is still there. */
   isKnown(secretId: string): boolean {
     return this.recordedVersion(secretId) !== null;
   }
 
-  /** The version that was committed last; null: our records know of none. */
+  /** The version that was committed last. Null: our rows have none. */
   recordedVersion(secretId: string): string | null {
     const row = this.#ownById.get(secretId);
     return row === undefined || row.state === 'deleted' ? null : row.version;
   }
 
-  /** The connection that had this name before and lost it. */
+  /** The connection that had this name before, and whose secret was deleted. Null: none. */
   formerOwner(secretId: string): string | null {
     return this.#ownById.has(secretId) ? null : (this.#formerRow(secretId)?.connectionId ?? null);
   }
 
-  /** Before the first request: every name about to be written is recorded. */
+  /** Before the first request: records every name that is about to be written. */
   marks(): StoredChanges {
     const insert: StoredSecretRow[] = [];
     const update: StoredSecretRow[] = [];
@@ -88,8 +88,8 @@ class StoredSecretPlan {
   }
 
   /**
-   * With the new state: what was written and what is used is live, everything else is retired. A name that somebody
-   * else's claim left as `writing` is in doubt: one of its requests may still land.
+   * With the new state: names that were written or are used become live, all others are retired. A name that an earlier
+   * claim left as `writing` is in doubt, because one of its requests may still reach the store.
    */
   committed(stored: ReadonlyMap<string, Stored>): StoredChanges {
     const update: StoredSecretRow[] = [];
@@ -116,15 +116,15 @@ class StoredSecretPlan {
   }
 
   /**
-   * When the writes were given up and the old state stays: what was live goes on under its recorded version, new names are
-   * retired, whether anything got into the store or not. In doubt is what a request without an answer may still land on;
-   * where one of ours was applied to a live name, the recorded version can be put back at once.
+   * The writes were given up and the old state stays. Live names go on under their recorded version; new names are retired,
+   * whether the store has them or not. A name is in doubt if a request for it has no answer. If a write was applied to a
+   * live name, the janitor can put the recorded version back at once.
    */
   abandoned({ elapsedMs, answers }: GivenUp): StoredChanges {
     const nowMs = this.#state.nowMs + Math.ceil(elapsedMs);
     const { graceMs, lateRequestMs } = this.#context.rules;
     const { connection, references } = this.#state;
-    // While the connection is another manager's, none of its fields uses a name of this one.
+    // While another manager keeps the connection, none of its fields uses a name of the active one.
     const isOurs = connection.manager === this.#context.manager.name;
     const inUse = new Set(isOurs ? references.map(({ secretId }) => secretId) : []);
     const update = this.#writes.map(({ secretId }): StoredSecretRow => {
@@ -144,8 +144,8 @@ class StoredSecretPlan {
   }
 
   /**
-   * The rows that the new state no longer uses, deleted after the grace: names of the active manager that no field has any
-   * more, and every one of any other manager. The connection has left those as a whole.
+   * Retires the names that the new state no longer uses; they are deleted after the grace period. These are names of the
+   * active manager that no field has any more, and all names of other managers, because the connection has moved as a whole.
    */
   retired(): StoredSecretRow[] {
     return this.#state.stored
@@ -196,7 +196,7 @@ class StoredSecretPlan {
   }
 }
 
-/** An entity by what its secret ids are made of. */
+/** The parts of an entity that its secret ids are made of. */
 interface NamedEntity {
   readonly kind: string;
   readonly name: string;
@@ -208,8 +208,8 @@ export function adoptionGrant(connectionId: string, secretId: string): string {
 }
 
 /**
- * Why an event of this entity may not adopt a secret by its name; null: it may. With `SECRET_ADOPT=true` events decide by
- * the name alone; in a run of `adopt` only what it has granted counts, for it has looked at all claimants.
+ * Why an event of this entity may not adopt a secret by its name. Null: it may. With `SECRET_ADOPT=true` the name alone
+ * decides. In a run of `adopt` only its grants count, because it has looked at all connections that could mean the secret.
  */
 export function adoptionProblem(
   { ids, rules }: Pick<PlanContext, 'ids' | 'rules'>,
@@ -226,13 +226,13 @@ export function adoptionProblem(
   const own = idsBegin(ids, { kind, name });
   const other = namesakes.find((one) => {
     const others = idsBegin(ids, one);
-    // Not only the same: a name with a separator in it reaches into the ids of a shorter one.
+    // A name that contains a separator may begin like the ids of a shorter name: equality alone is not enough.
     return others !== null && own !== null && (others.startsWith(own) || own.startsWith(others));
   });
   return other === undefined ? null : `connection ${other.connectionId} could mean the same ids`;
 }
 
-/** What all ids of an entity begin with; null: no id can be made of its name. */
+/** The common beginning of all ids of an entity. Null: no id can be made of its name. */
 function idsBegin(ids: PlanContext['ids'], { kind, name }: NamedEntity): string | null {
   try {
     return ids.build(kind, name, ['x']).slice(0, -1);
@@ -242,9 +242,9 @@ function idsBegin(ids: PlanContext['ids'], { kind, name }: NamedEntity): string 
   }
 }
 
-/** What there is once a plan's values are where they belong. */
+/** The result of writing a plan's values. */
 export interface Written {
-  /** What the store said of each write, by secret id. */
+  /** The store's answer to each write, by secret id. */
   readonly stored: ReadonlyMap<string, Stored>;
   /** The values that were copied, by path. */
   readonly copied: ReadonlyMap<string, SecretValue>;
@@ -252,13 +252,13 @@ export interface Written {
 
 export const NOTHING_WRITTEN: Written = { stored: new Map(), copied: new Map() };
 
-/** A write, and under what terms the store is asked for it. */
+/** A write, and the conditions that the request to the store carries. */
 export type NamedWrite = PlannedWrite & {
   readonly known: boolean;
-  /** The version that was committed last; null where it is not known. */
+  /** The version that was committed last. Null: it is not known. */
   readonly recordedVersion: string | null;
   readonly formerOwner: string | null;
-  /** Why a secret of this name that is not ours may not be taken over; null: it may, if `SECRET_ADOPT` says so. */
+  /** Why a secret of this name that is not ours may not be adopted. Null: it may, if `SECRET_ADOPT` allows it. */
   readonly adoptionProblem: string | null;
 };
 
@@ -269,25 +269,25 @@ interface StateChangeParts {
   readonly context: PlanContext;
 }
 
-/** A connection's new state, of an event or of a change of manager, with all the rows that go with it. */
+/** A connection's new state, after an event or a move to another manager, and all rows that change with it. */
 export class StateChange {
   readonly #parts: StateChangeParts;
   readonly #secrets: StoredSecretPlan;
   readonly #record: OutgoingRecord | null;
 
-  /** @throws EventError OUTPUT_TOO_LARGE where the secured event's topic would not take it; those of {@link securedRecord} */
+  /** @throws EventError OUTPUT_TOO_LARGE if the secured event is too large for its topic; those of {@link securedRecord} */
   constructor(parts: StateChangeParts) {
     this.#parts = parts;
     const { context, state, next } = parts;
     const { rows, writes } = next.references;
     this.#secrets = new StoredSecretPlan(context, state, rows, writes);
-    // With values still to be read, what is published is only known afterwards.
+    // If values still have to be read, the secured event can only be made in `finish`.
     const isComplete = writes.every(({ target }) => target === 'store');
     this.#record = isComplete ? this.#fittingRecord(next) : null;
     if (!isComplete) refuseForeign(next.connection, rows, state.foreign, context);
   }
 
-  /** Milliseconds until a name that is needed may be touched again; 0: now. */
+  /** Milliseconds until every needed name may be written again. 0: now. */
   get waitMs(): number {
     return this.#secrets.waitMs;
   }
@@ -305,12 +305,12 @@ export class StateChange {
     }));
   }
 
-  /** Before the first request: the names about to be written. */
+  /** Before the first request: records the names that are about to be written. */
   marks(): Changes {
     return { stored: this.#secrets.marks() };
   }
 
-  /** @throws EventError OUTPUT_TOO_LARGE, where values stay in the database and their tokens are only known now */
+  /** @throws EventError OUTPUT_TOO_LARGE: the tokens of values stored in the database are known only now */
   finish({ stored, copied }: Written): Changes {
     const { state, context, audit } = this.#parts;
     const { references, ...rest } = this.#parts.next;
@@ -341,9 +341,9 @@ export class StateChange {
   }
 
   /**
-   * What becomes of the names it was about to write when it is given up.
+   * The changes to commit when the new state is given up: what becomes of the names that it was about to write.
    *
-   * @param changes what else there is to be committed then
+   * @param changes other changes to commit along with them
    */
   givenUp(changes: Changes, given: GivenUp): Changes {
     const { state, next, audit } = this.#parts;

@@ -15,15 +15,15 @@ import type { Claim } from './claim.js';
 import type { ManagerSource, PlanContext } from './context.js';
 import type { NamedWrite, Written, GivenUp, WriteAnswer } from './state-change.js';
 
-/** Why a store does not take an event's ids now. */
+/** Why a store refuses an event's ids at present. */
 export type DenialCode = 'STORE_DENIED' | 'STORE_QUOTA';
 
-/** How the store took an event's values. */
+/** The result of writing an event's values. */
 export type WriteResult =
   | { readonly kind: 'written'; readonly written: Written }
   /** The event cannot be processed as it is. */
   | { readonly kind: 'refused'; readonly error: EventError; readonly answers: Answers }
-  /** The store refuses this event's ids as it stands, and takes others: the event waits. */
+  /** The store refuses this event's ids at present, but takes others: the event waits. */
   | {
       readonly kind: 'denied';
       readonly code: DenialCode;
@@ -31,7 +31,7 @@ export type WriteResult =
       readonly answers: Answers;
     }
   /**
-   * Passing. `answers` null: something of it may still be on its way, the claim has to run out; else it may be released.
+   * Transient. `answers` null: a request may still be on its way, so the claim has to expire. Otherwise it may be released.
    */
   | { readonly kind: 'failed'; readonly error: WorkerError; readonly answers: Answers | null };
 
@@ -45,16 +45,16 @@ export type ReadResult = { readonly kind: 'read'; readonly values: Values } | Re
 export interface WriteRequest {
   readonly writes: readonly NamedWrite[];
   readonly claim: Claim;
-  /** What the idempotency tokens are bound to besides path and epoch: the event, the operation. */
+  /** Part of the idempotency tokens, besides path and epoch: which event or operation writes. */
   readonly purpose: string;
 }
 
-/** How recently the store must have granted a write for a denial to count as one id's. */
+/** If the store has granted a write this recently, a denial counts as one of the id, not of the whole store. */
 const GRANTED_WITHIN_MS = 60_000;
 
 /**
- * Brings the values of one plan to where they belong: reads what is copied first, from whatever manager has it, then
- * creates, then changes. What came from another manager is read back and compared.
+ * Writes the values of one plan: first reads what is to be copied, from the manager that has it, then creates new secrets,
+ * then changes existing ones. Last it reads back what came from another manager, and compares.
  */
 export class Writer {
   readonly #context: PlanContext;
@@ -80,7 +80,7 @@ export class Writer {
         if (group.length > 0 && !results.some((result) => !result.ok))
           results.push(...(await this.#context.manager.store.put(group, call)));
     } catch (error) {
-      // Results of requests that were under way beside the one that was not admitted are lost with it.
+      // put() threw because a request was not admitted: the answers to requests that ran beside it are unknown.
       if (error instanceof WorkerError && error.retryable) return { kind: 'failed', error, answers: null };
       throw error;
     }
@@ -98,7 +98,7 @@ export class Writer {
     );
   }
 
-  /** The values of what is copied, by path, within the limits of where they go; before anything is written. */
+  /** Before anything is written: reads the values to be copied, by path, and checks them against the target's limits. */
   async read(writes: readonly NamedWrite[], call: StoreCall): Promise<ReadResult> {
     const read = await this.#readSources(writes, call);
     if (read.kind !== 'read') return read;
@@ -126,7 +126,7 @@ export class Writer {
     return { kind: 'read', values };
   }
 
-  /** What is wrong with a former manager's settings must not end a worker: its connections wait for them. */
+  /** Wrong settings of a former manager must not end the worker: only that manager's connections wait. */
   async #opened(name: ManagerName): Promise<SecretsManager | WorkerError> {
     if (name === this.#context.manager.name) return this.#context.manager;
     try {
@@ -137,7 +137,7 @@ export class Writer {
     }
   }
 
-  /** Of values that are only known now. */
+  /** Checks the copied values, which are known only now, against the store's limits. */
   #beyondLimits(writes: readonly NamedWrite[], copied: Values): EventError | null {
     const { limits, provider } = this.#context.manager;
     for (const { path, secretId } of writes) {
@@ -149,7 +149,7 @@ export class Writer {
     return null;
   }
 
-  /** Reads back what came from another manager: the old copy is dropped only if the new one is the same. */
+  /** Reads back what came from another manager: the old copy may be deleted only if the new one is the same. */
   async #differing(
     writes: readonly NamedWrite[],
     stored: ReadonlyMap<string, Stored>,
@@ -237,7 +237,7 @@ export class Writer {
       case 'credentials':
         return { kind: 'failed', error: new WorkerError('STORE_ACCESS', error.message), answers: known };
       case 'quota':
-        // Of new secrets, or of one secret's versions: what is only changed, and other ids, go on.
+        // A quota of new secrets, or of one secret's versions. Other writes still succeed, so only this event waits.
         return { kind: 'denied', code: 'STORE_QUOTA', detail: error.message, answers };
       case 'not-found':
       case 'transient':
@@ -270,8 +270,8 @@ function answerOf(result: StoreResult<Stored>): WriteAnswer {
 }
 
 /**
- * 64 hexadecimal digits; contains the claim's epoch (a redelivered write of a later claim must be a write) and never the
- * value alone.
+ * Idempotency token, 64 hexadecimal digits. It depends on the claim's epoch, so that the same write under a later claim is
+ * a new request; it does not depend on the value.
  */
 function requestKey(key: Buffer, purpose: string, path: string, epoch: number): string {
   return createHmac('sha256', key)
