@@ -6,6 +6,7 @@ import { planTidying, type TidyPlan } from '../../src/upkeep/tidy-plan.js';
 import type { ClaimRequest, Ledger } from '../../src/pipeline/ledger.js';
 import { decideEvent } from '../../src/pipeline/plan.js';
 import type { Stored } from '../../src/secrets-managers/port.js';
+import { providerOf } from '../../src/secrets-managers/providers.js';
 import { EventError } from '../../src/errors.js';
 import { CONNECTION, PASSWORD_ID } from '../components/pipeline/events.js';
 import { abandon, commitState, mark, planOf } from './commit.js';
@@ -24,6 +25,7 @@ import {
   realEvents,
   realState,
 } from './real.js';
+import { STORE_KINDS } from './store.js';
 import { copyState, initialState, toPublish, type Row, type State } from './state.js';
 
 const ALL = (): boolean => true;
@@ -225,6 +227,17 @@ describe('the model tidies as the code does, whatever state a secret is in', () 
     const requests = phase === 'delete' ? 'deletion' : phase === 'describe' ? 'repair' : 'none';
     const planned = plan.deletions.length > 0 ? 'deletion' : plan.repairs.length > 0 ? 'repair' : 'none';
     expect(planned).toBe(requests);
+  });
+});
+
+describe('the stores of the model differ in what the code says of them', () => {
+  it.each([
+    ['secrets-manager', 'managed-aws'],
+    ['ssm', 'managed-aws-ssm'],
+    ['vault', 'managed-vault'],
+  ] as const)('%s is as %s', (kind, name) => {
+    const capabilities = providerOf(name).capabilities;
+    expect(capabilities).toMatchObject({ ...STORE_KINDS[kind], history: true, atomicCreate: true });
   });
 });
 

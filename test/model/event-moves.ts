@@ -8,6 +8,7 @@ import {
   commit,
   commitNow,
   finish,
+  look,
   nameOf,
   publish,
   put,
@@ -60,9 +61,11 @@ interface Beginning {
 }
 
 function begin(before: State, index: number, world: World, emit: Emit, what: Beginning): void {
+  if (before.claim.held && world.rules('plan-under-lock')) return;
+  if (what.isFault && before.faultsLeft === 0) return;
   const step = new Step(before, index, emit);
   const { state, actor } = step;
-  if (what.isFault && !step.spendFault()) return;
+  if (what.isFault) step.spendFault();
   Object.assign(actor, {
     job: what.after === -1 ? 'scan' : 'event',
     event: what.event,
@@ -171,6 +174,10 @@ export function proceed(before: State, index: number, world: World, emit: Emit):
     }
     case 'put': {
       put(step(), world);
+      return;
+    }
+    case 'look': {
+      look(step());
       return;
     }
     case 'putWait': {

@@ -1,6 +1,6 @@
 import { isFresh, takeClaim } from './commit.js';
 import { admit, epochOf, leave } from './write-moves.js';
-import { kindOf, Step, type Emit, type World } from './moves.js';
+import { comparesAndSets, expectedVersion, kindOf, Step, type Emit, type World } from './moves.js';
 import { isOver, row, storeOf, toPublish, type Actor, type Row, type State } from './state.js';
 
 /** The steps of the janitor (src/upkeep/tidy-plan.ts decides, janitor.ts acts) and of the relay (src/pipeline/relay.ts). */
@@ -201,14 +201,21 @@ function restore(step: Step, world: World): void {
     step.emit(() => 'finds the recorded version gone');
     return;
   }
-  const isSsm = kindOf(world, base) === 'ssm';
-  actor.request = isSsm
-    ? { ...base, op: 'put', value: recorded.value, id: state.nextId }
+  const isPut = kindOf(world, base) !== 'secrets-manager';
+  const expected = expectedVersion(world, { store: actor.rowOf, current: actor.current });
+  actor.request = isPut
+    ? {
+        ...base,
+        op: 'put',
+        value: recorded.value,
+        id: comparesAndSets(world, base) ? 0 : state.nextId,
+        expected,
+      }
     : { ...base, op: 'move', from: actor.current, to: own.ver };
   state.nextId += 1;
   actor.phase = 'restoreWait';
   step.emit(() =>
-    isSsm ? `sends put ${recorded.value}, to restore it` : 'sends the move of the current version',
+    isPut ? `sends put ${recorded.value}, to restore it` : 'sends the move of the current version',
   );
 }
 

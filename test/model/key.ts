@@ -1,6 +1,12 @@
 import type { Actor, Phase, Reference, Request, Row, State } from './state.js';
 
 /**
+ * From here on versions are numbers that a store counts. A request on its way names the next ones beforehand, so they do not
+ * count by their order alone and stand in the key as they are.
+ */
+export const COUNTED = 10_000;
+
+/**
  * One text for all states that behave alike. The two threads are interchangeable. Epochs and versions matter only by their
  * order and by which are equal, so they are numbered anew. That makes the number of states finite and small. Each member is
  * one character, because an exploration spends most of its time here.
@@ -30,11 +36,11 @@ export function keyOf(state: State): string {
   text += state.status.charAt(0) + (state.claim.held ? 'h' : '-') + writer.epoch(state.claim.epoch);
   text += writer.reference(state.reference);
   for (const row of state.rows) text += writer.row(row);
-  for (const { versions, current } of state.stores)
+  for (const { versions, current, epoch } of state.stores)
     text += `${versions
       .map(({ id, value }) => writer.id(id) + value)
       .sort()
-      .join('')}*${writer.id(current)}`;
+      .join('')}*${writer.id(current)}${writer.epoch(epoch)}`;
   for (const outcome of state.inbox) text += outcome.charAt(0) || '-';
   for (const kept of state.kept) text += kept.charAt(0) || '-';
   for (const revision of state.unsent) text += code(revision);
@@ -51,6 +57,7 @@ const PHASES: Record<Phase, number> = {
   read: 2,
   put: 3,
   putWait: 4,
+  look: 18,
   commit: 5,
   abandon: 6,
   publish: 7,
@@ -84,7 +91,7 @@ class KeyWriter {
   }
 
   id(value: number): string {
-    return code(this.#ids.indexOf(value) + 1);
+    return code(value > COUNTED ? value - COUNTED + 100 : this.#ids.indexOf(value) + 1);
   }
 
   row({ st, ver, sus, due }: Row): string {
@@ -100,7 +107,7 @@ class KeyWriter {
     switch (request.op) {
       case 'create':
       case 'put':
-        return head + request.value + this.id(request.id);
+        return head + request.value + this.id(request.id) + this.id(request.expected ?? 0);
       case 'move':
         return head + this.id(request.from) + this.id(request.to);
       case 'send':
@@ -152,7 +159,7 @@ class KeyWriter {
 function ranked(values: readonly number[]): number[] {
   const sorted: number[] = [];
   for (const value of values) {
-    if (value === 0 || sorted.includes(value)) continue;
+    if (value === 0 || value > COUNTED || sorted.includes(value)) continue;
     let at = sorted.length;
     while (at > 0 && (sorted[at - 1] ?? 0) > value) at -= 1;
     sorted.splice(at, 0, value);
@@ -160,8 +167,9 @@ function ranked(values: readonly number[]): number[] {
   return sorted;
 }
 
-function epochsOf({ claim, rows, actors, late }: State): number[] {
+function epochsOf({ claim, rows, stores, actors, late }: State): number[] {
   const found = [claim.epoch];
+  for (const { epoch } of stores) found.push(epoch);
   for (const row of rows) found.push(row.sus, row.due);
   for (const request of late) found.push(request.epoch);
   for (const { phase, epoch, request, plan, row } of actors) {

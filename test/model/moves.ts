@@ -1,6 +1,6 @@
 import type { Switches } from './decide.js';
 import type { History } from './history.js';
-import { forgetVersions, land, type Answer, type StoreKind } from './store.js';
+import { forgetVersions, land, STORE_KINDS, type Answer, type StoreKind } from './store.js';
 import { copyState, idle, type Actor, type Request, type State } from './state.js';
 
 /** The world that one run explores. */
@@ -24,7 +24,7 @@ export class Step {
   readonly #emit: Emit;
 
   constructor(before: State, index: number, emit: Emit) {
-    this.state = copyState(before);
+    this.state = copyState(before, index);
     this.actor = this.state.actors[index] as Actor;
     this.#emit = emit;
   }
@@ -67,6 +67,15 @@ export function kindOf({ stores }: World, { store }: Pick<Request, 'store'>): St
   const kind = stores[store];
   if (kind === undefined) throw new RangeError(`no store ${store}`);
   return kind;
+}
+
+export function comparesAndSets(world: World, request: Pick<Request, 'store'>): boolean {
+  return STORE_KINDS[kindOf(world, request)].compareAndSet;
+}
+
+/** The version that a write to this store replaces; null: whatever is there. */
+export function expectedVersion(world: World, actor: Pick<Actor, 'store' | 'current'>): number | null {
+  return comparesAndSets(world, actor) && world.rules('expected-version') ? actor.current : null;
 }
 
 export function requestText(request: Request): string {

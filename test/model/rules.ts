@@ -26,6 +26,7 @@ export const RULES = {
   'order-of-effects': 'part of 12: the offset is committed before the state',
   watermark: 'part of 12: an offset is committed although a record before it is not finished',
   'claim-kept': 'part of 3: the claim is released although a request may be on its way',
+  'expected-version': 'a write does not name the version that it replaces, where the store would compare it',
   'repair-marked': 'part of 11: a repair does not renew the mark before its request is sent',
 } as const;
 

@@ -2,7 +2,7 @@ import { explore, type Exploration } from './explore.js';
 import { HISTORIES, parseHistory } from './history.js';
 import type { World } from './moves.js';
 import { isRule, RULE_NAMES, RULES, type Rule } from './rules.js';
-import type { StoreKind } from './store.js';
+import { STORE_NAMES, type StoreKind } from './store.js';
 
 const { argv } = process;
 const valueOf = (flag: string): string | undefined => {
@@ -17,9 +17,7 @@ const faults = Number(valueOf('--faults') ?? 2);
 const moves = Number(valueOf('--moves') ?? 0);
 const maxStates = Number(valueOf('--max-states') ?? 3_000_000);
 const histories = valueOf('--history') === undefined ? HISTORIES : [valueOf('--history') as string];
-const stores = (
-  valueOf('--store') === undefined ? ['secrets-manager', 'ssm'] : [valueOf('--store')]
-) as StoreKind[];
+const stores = (valueOf('--store') === undefined ? STORE_NAMES : [valueOf('--store')]) as StoreKind[];
 
 /** Prints one line, and the counter-example if there is one. */
 function print(

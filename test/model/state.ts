@@ -5,13 +5,13 @@ export type Value = 'A' | 'B';
 
 /** A row of `stored_secret` (src/database/rows.ts). */
 export interface Row {
-  st: 'none' | 'writing' | 'live' | 'retired' | 'deleting' | 'deleted';
+  readonly st: 'none' | 'writing' | 'live' | 'retired' | 'deleting' | 'deleted';
   /** The recorded version; 0: none. */
-  ver: number;
+  readonly ver: number;
   /** The secret is in doubt until no request of this epoch or an older one can land; 0: it is not in doubt. */
-  sus: number;
+  readonly sus: number;
   /** The secret is `deleting` until no request of this epoch or an older one can land. */
-  due: number;
+  readonly due: number;
 }
 
 /** The field's row of `secret_reference`. `store` is the manager that has the value. */
@@ -30,15 +30,24 @@ export interface Store {
   /** Empty: there is no secret of this name. */
   versions: Version[];
   current: number;
+  /** Of the claim that wrote what is current, where the store compares and sets. */
+  epoch: number;
 }
 
 /** A request on its way. `epoch` is that of the claim under which it was sent. */
-export type Request = { readonly epoch: number; readonly store: number } & (
-  | { readonly op: 'create' | 'put'; readonly value: Value; readonly id: number }
-  | { readonly op: 'move'; readonly from: number; readonly to: number }
-  | { readonly op: 'delete' }
-  | { readonly op: 'send'; readonly revisions: readonly number[] }
-);
+export type Request = { readonly epoch: number; readonly store: number } &
+  /** `expected`: the version that it replaces, where the store compares; 0: there is none yet; null: whatever is there. */
+  (
+    | {
+        readonly op: 'create' | 'put';
+        readonly value: Value;
+        readonly id: number;
+        readonly expected: number | null;
+      }
+    | { readonly op: 'move'; readonly from: number; readonly to: number }
+    | { readonly op: 'delete' }
+    | { readonly op: 'send'; readonly revisions: readonly number[] }
+  );
 
 /** What an event, or a change of manager, will commit. Decided under the row's lock, like `WritePlan`. */
 export interface Plan {
@@ -61,6 +70,7 @@ export type Phase =
   | 'read'
   | 'put'
   | 'putWait'
+  | 'look'
   | 'commit'
   | 'abandon'
   | 'publish'
@@ -100,6 +110,7 @@ export interface Actor {
   row: Row | null;
   rowOf: number;
   outcomeKnown: boolean;
+  /** The version that it expects to be current. */
   current: number;
   /** Whether its claim was renewed for longer than requests can be late, which is an option of the world. */
   isRenewed: boolean;
@@ -182,7 +193,7 @@ export function initialState(events: number, options: { faults: number; moves: n
     claim: { epoch: 0, held: false },
     reference: null,
     rows: Array.from({ length: managers }, () => ({ ...NO_ROW })),
-    stores: Array.from({ length: managers }, () => ({ versions: [], current: 0 })),
+    stores: Array.from({ length: managers }, () => ({ versions: [], current: 0, epoch: 0 })),
     inbox: Array.from({ length: events }, () => ''),
     kept: Array.from({ length: events }, () => ''),
     unsent: [],
@@ -199,20 +210,23 @@ export function initialState(events: number, options: { faults: number; moves: n
   };
 }
 
-/** A copy of a state. Requests and plans never change, so the copies share them. */
-export function copyState(state: State): State {
+/**
+ * A copy of a state. Rows, requests and plans never change, so the copies share them.
+ * @param index the only thread that will change; default: all may
+ */
+export function copyState(state: State, index = -1): State {
   return {
     ...state,
     offsets: [...state.offsets],
     claim: { ...state.claim },
-    rows: state.rows.map((row) => ({ ...row })),
-    stores: state.stores.map(({ versions, current }) => ({ versions: [...versions], current })),
+    rows: [...state.rows],
+    stores: state.stores.map((store) => ({ ...store, versions: [...store.versions] })),
     inbox: [...state.inbox],
     kept: [...state.kept],
     unsent: [...state.unsent],
     missing: [...state.missing],
     late: [...state.late],
-    actors: state.actors.map((actor) => ({ ...actor })),
+    actors: state.actors.map((actor, other) => (index === -1 || other === index ? { ...actor } : actor)),
   };
 }
 

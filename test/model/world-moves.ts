@@ -36,8 +36,9 @@ const JANITOR: ReadonlySet<string> = new Set([
 
 /** SIGKILL; a new process takes the place of the killed one. */
 function kill(before: State, index: number, emit: Emit): void {
+  if (before.faultsLeft === 0) return;
   const step = new Step(before, index, emit);
-  if (!step.spendFault()) return;
+  step.spendFault();
   step.giveUp();
   step.end();
   step.emit(() => 'is killed and starts again');

@@ -1,6 +1,6 @@
 import { abandon, commitState, isFresh, mark, retiredRow, suspicion } from './commit.js';
-import { revisionText, type Step, type World } from './moves.js';
-import { row, type Actor, type State } from './state.js';
+import { comparesAndSets, expectedVersion, revisionText, type Step, type World } from './moves.js';
+import { row, storeOf, type Actor, type State } from './state.js';
 import { landRecords, TOKEN_IDS } from './store.js';
 
 /**
@@ -19,6 +19,11 @@ export function startWriting({ state, actor }: Step, world: World, isCopy = fals
   // writer.ts requestKey: the same for the whole claim. Secrets Manager uses it as the id of the version.
   actor.version = world.rules('epoch-in-token') ? state.nextId : TOKEN_IDS + actor.event;
   state.nextId += 1;
+  if (comparesAndSets(world, actor)) {
+    // Such a store has no tokens. A known secret is expected to have its recorded version.
+    actor.version = 0;
+    actor.current = actor.plan?.known === true ? (actor.plan.own[actor.store]?.ver ?? 0) : 0;
+  }
   if (!world.rules('order-of-effects') && actor.after >= 0) commitOffset(state, world, actor.after);
 }
 
@@ -74,9 +79,18 @@ export function put(step: Step, world: World): void {
     store: actor.store,
     value: plan.value,
     id,
+    expected: expectedVersion(world, actor),
   };
   actor.phase = 'putWait';
   step.emit(() => `sends ${plan.known ? 'put' : 'create'} ${plan.value}`);
+}
+
+/** vault/store.ts #putExisting: another version is current than was expected, so it writes over that one. */
+export function look(step: Step): void {
+  const { state, actor } = step;
+  actor.current = storeOf(state, actor.store).current;
+  actor.phase = 'put';
+  step.emit(() => 'looks at which version is current');
 }
 
 /** writer.ts write: it is answered, refused after a part of the writes, failed for certain, or has an unknown outcome. */
@@ -93,6 +107,9 @@ export function answerPut(step: () => Step, world: World): void {
       refusePart(step(), world, refusal);
       refuseAll(step(), refusal);
     }
+  } else if (answer.kind === 'changed') {
+    actor.phase = 'look';
+    answered.emit(() => 'is told: changed');
   } else {
     actor.plan = { ...(actor.plan as NonNullable<Actor['plan']>), known: answer.kind === 'exists' };
     actor.phase = 'put';
