@@ -57,7 +57,6 @@ const LONG_FILES = [
   'long/purge',
   'long/migration',
   'long/replay',
-  'long/many-events',
   'long/flood',
   'long/record-costs',
   'faults/zombies',

@@ -13,8 +13,8 @@ import {
 import { createWorld, securedData, serviceEvent, startWorker, type World } from '../e2e/fixture.js';
 
 const AT = 1_790_000_000_000;
-/** `npm run test:many-events` has the full size: 10,000. */
-const EVENTS = Number(process.env.TEST_MANY_EVENTS ?? 4_000);
+/** `npm run test:flood` has the full size: 10,000. */
+const EVENTS = Number(process.env.TEST_FLOOD_EVENTS ?? 4_000);
 const CONNECTIONS = 500;
 /** A good one may be behind this much of the flood, not behind all of it. */
 const BOUND_MS = 20_000;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ManagerName } from '../../../src/terms.js';
-import { CONNECTION, deletion, eventRecord, MASKED, OTHER, PASSWORD_ID } from '../pipeline/events.js';
+import { CONNECTION, eventRecord, MASKED, OTHER, PASSWORD_ID } from '../pipeline/events.js';
 import { configOf } from '../pipeline/sent-event.js';
 import { openMovingBench, resolved, storedByManager } from './fixture.js';
 import { TEST_CHANGE } from './test-change.js';
@@ -14,9 +14,11 @@ const KEEPS = {
   'aws-ssm': 'database',
 } as const;
 const MANAGERS = Object.keys(KEEPS) as (keyof typeof KEEPS)[];
-const PAIRS = MANAGERS.flatMap((from) =>
-  MANAGERS.filter((to) => to !== from).map((to) => [from, to] as const),
-);
+/** Around in a ring, both ways: each manager is left and joined by ones of both kinds. */
+const PAIRS = MANAGERS.flatMap((from, place) => {
+  const to = MANAGERS[(place + 1) % MANAGERS.length] ?? from;
+  return [[from, to] as const, [to, from] as const];
+});
 
 const FIELDS = {
   password: 'MARK-password',
@@ -111,83 +113,6 @@ describe.each(PAIRS)('from %s to %s', (from, to) => {
 const moving = (from: ManagerName): ReturnType<typeof openMovingBench> => openMovingBench(from);
 
 describe('what moves with a connection', () => {
-  it('a rename under the new manager copies to the new name', async () => {
-    const { bench, startUnder } = await moving('managed-aws');
-    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
-    await startUnder('managed-aws-ssm');
-    await bench.handle(eventRecord({ password: MASKED, name: 'renamed', at: 2 }));
-    expect(configOf(bench.sent(CONNECTION))['password']).toBe(
-      'secret:/openmetadata/database/renamed/password',
-    );
-    expect(await resolved(bench)).toBe('MARK-a');
-    expect(await storedByManager(bench)).toEqual({
-      [`managed-aws ${PASSWORD_ID}`]: 'retired',
-      'managed-aws-ssm /openmetadata/database/renamed/password': 'live',
-    });
-  });
-
-  it('an older event sets what newer ones masked, and the rest of the connection moves along', async () => {
-    const { bench, startUnder } = await moving('managed-aws');
-    await bench.handle(
-      eventRecord({ config: { password: 'MARK-a', connectionOptions: { aToken: 'MARK-t' } }, at: 1 }),
-    );
-    await bench.handle(
-      eventRecord({ config: { password: MASKED, connectionOptions: { aToken: 'MARK-t3' } }, at: 3 }),
-    );
-    await startUnder('managed-aws-ssm');
-    await bench.handle(
-      eventRecord({ config: { password: 'MARK-b', connectionOptions: { aToken: 'MARK-t2' } }, at: 2 }),
-    );
-    expect(bench.last).toMatchObject({ outcome: 'applied' });
-    expect(await resolved(bench)).toBe('MARK-b');
-    expect(await resolved(bench, { path: '/connection/config/connectionOptions/aToken' })).toBe('MARK-t3');
-    expect(await storedByManager(bench)).toMatchObject({ [`managed-aws ${PASSWORD_ID}`]: 'retired' });
-  });
-
-  it('a reference to the own id, and one that takes another field’s secret over', async () => {
-    const { bench, startUnder } = await moving('managed-aws');
-    await bench.handle(
-      eventRecord({ config: { password: 'MARK-a', connectionOptions: { aToken: 'MARK-t' } }, at: 1 }),
-    );
-    await startUnder('managed-aws-ssm');
-    const token = 'secret:/openmetadata/database/mysql-test/connectionoptions/atoken';
-    await bench.handle(
-      eventRecord({
-        config: { password: `secret:${PASSWORD_ID}`, connectionOptions: { bToken: token } },
-        at: 2,
-      }),
-    );
-    expect(bench.last).toMatchObject({ outcome: 'applied' });
-    expect(await resolved(bench)).toBe('MARK-a');
-    expect(await resolved(bench, { path: '/connection/config/connectionOptions/bToken' })).toBe('MARK-t');
-    // Its fingerprint is bound to the field it came from: the same text is written again, and then known.
-    await bench.handle(
-      eventRecord({ config: { password: MASKED, connectionOptions: { bToken: 'MARK-t' } }, at: 3 }),
-    );
-    expect(bench.last).toMatchObject({ outcome: 'applied', writes: 1 });
-  });
-
-  it('soft-deleted connections move, hard-deleted ones do not, and a deletion needs no copy', async () => {
-    const { bench, startUnder, moveAll } = await moving('managed-aws');
-    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
-    await bench.handle(eventRecord({ password: MASKED, at: 2, eventType: 'entitySoftDeleted' }));
-    await bench.handle(eventRecord({ id: OTHER, name: 'other', password: 'MARK-o', at: 1 }));
-    await bench.handle(deletion(2, { id: OTHER, name: 'other' }));
-    await startUnder('db');
-    expect(await moveAll()).toEqual(['moved']);
-    expect(bench.sent(CONNECTION)).toMatchObject({ operation: 'migrated' });
-    expect(await bench.query(`SELECT state FROM connection WHERE id = '${CONNECTION}'`)).toEqual([
-      { state: 'softDeleted' },
-    ]);
-    await startUnder('managed-aws-ssm');
-    await bench.handle(deletion(5));
-    expect(bench.last).toMatchObject({ outcome: 'applied', writes: 0 });
-    expect(await storedByManager(bench)).toEqual({
-      [`managed-aws ${PASSWORD_ID}`]: 'retired',
-      'managed-aws /openmetadata/database/other/password': 'retired',
-    });
-  });
-
   it('references of users stay as they are', async () => {
     const { bench, aws, startUnder, moveAll } = await moving('managed-aws');
     await bench.handle(eventRecord({ password: 'secret:/team-a/x', at: 1 }));
@@ -198,15 +123,6 @@ describe('what moves with a connection', () => {
       { reference: 'secret:/team-a/x', owned: false },
     ]);
     expect(aws.calls).toEqual([]);
-  });
-
-  it('there and back: the first store has the value again, under its old name', async () => {
-    const { bench, startUnder, moveAll } = await moving('managed-aws');
-    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
-    await startUnder('db');
-    await moveAll();
-    await bench.handle(eventRecord({ password: 'MARK-b', at: 2 }));
-    await expect(startUnder('managed-aws')).rejects.toMatchObject({ code: 'MANAGER_MISMATCH' });
   });
 });
 
@@ -231,101 +147,12 @@ describe('what cannot be moved as it is', () => {
     await bench.expectNowhereElse('MARK-');
   });
 
-  it('a text that the new store refuses', async () => {
-    const { bench, startUnder, moveAll } = await moving('db');
-    await bench.handle(eventRecord({ password: 'MARK-{{x}}', at: 1 }));
-    await startUnder('managed-aws-ssm');
-    expect(await moveAll()).toEqual(['VALUE_REFUSED_BY_STORE']);
-    expect(bench.sent(CONNECTION)).toMatchObject({ revision: 1, manager: 'db' });
-  });
-
   it('an id that another connection has in the new store', async () => {
     const { bench, startUnder, moveAll } = await moving('db');
     await bench.handle(eventRecord({ name: 'My Svc', password: 'MARK-a', at: 1 }));
     await bench.handle(eventRecord({ id: OTHER, name: 'my_svc', password: 'MARK-b', at: 1 }));
     await startUnder('managed-aws');
     expect((await moveAll()).sort()).toEqual(['SECRET_ID_COLLISION', 'moved']);
-    expect(await resolved(bench)).toBe('MARK-a');
-  });
-
-  it('a recorded version that the former store has lost', async () => {
-    const { bench, aws, startUnder, moveAll } = await moving('managed-aws');
-    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
-    aws.reset();
-    await startUnder('db');
-    expect(await moveAll()).toEqual(['SECRET_VERSION_GONE']);
-    await bench.handle(eventRecord({ password: 'MARK-b', at: 2 }));
-    expect(bench.last).toMatchObject({ outcome: 'applied' });
-    expect(await resolved(bench)).toBe('MARK-b');
-  });
-
-  it('a former store that does not answer: passing, for the move and for events', async () => {
-    const { bench, aws, startUnder, moveAll } = await moving('managed-aws');
-    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
-    await startUnder('managed-aws-ssm');
-    const fault = aws.fault({ kind: 'server-error', service: 'secretsmanager' });
-    expect(await moveAll()).toEqual(['STORE_UNAVAILABLE']);
-    await expect(bench.handle(eventRecord({ password: MASKED, at: 2 }))).rejects.toMatchObject({
-      code: 'STORE_UNAVAILABLE',
-    });
-    aws.clearFaults(fault);
-    expect(await moveAll()).toEqual(['moved']);
-  });
-});
-
-describe('the protocol', () => {
-  it('10: copies the recorded version with its own fingerprint, not what a lost claim has put on top', async () => {
-    const { bench, startUnder, moveAll } = await moving('managed-aws');
-    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
-    await bench.land({ secretId: PASSWORD_ID, connectionId: CONNECTION, value: 'MARK-b' });
-    await startUnder('managed-aws-ssm');
-    expect(await moveAll()).toEqual(['moved']);
-    expect(await resolved(bench)).toBe('MARK-a');
-    await bench.handle(eventRecord({ password: 'MARK-a', at: 3 }));
-    expect(bench.last).toMatchObject({ writes: 0 });
-    expect(await resolved(bench)).toBe('MARK-a');
-  });
-
-  it('6: a commit under the new manager retires what a lost claim was writing under the former one', async () => {
-    const { bench, startUnder, moveAll } = await moving('managed-aws');
-    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
-    await bench.change(`UPDATE stored_secret SET state = 'writing'`);
-    await startUnder('managed-aws-ssm');
-    expect(await moveAll()).toEqual(['moved']);
-    const [row] = await bench.query(`SELECT * FROM stored_secret WHERE manager = 'managed-aws'`);
-    expect(row).toMatchObject({ state: 'retired' });
-    expect(Number(row?.['suspect_until_ms'])).toBeGreaterThan(Date.now());
-  });
-
-  it('a copy that was written and not committed is found again, and the move done anew', async () => {
-    const { bench, aws, startUnder, moveAll } = await moving('managed-aws');
-    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
-    await startUnder('managed-aws-ssm');
-    aws.fault({ kind: 'drop-after', service: 'ssm', operation: 'PutParameter', times: 1 });
-    expect(await moveAll()).toEqual(['STORE_UNAVAILABLE']);
-    expect(await moveAll()).toEqual(['busy']); // its claim runs out: the request might still land
-    await bench.expireClaims();
-    expect(await moveAll()).toEqual(['moved']);
-    expect(await resolved(bench)).toBe('MARK-a');
-  });
-
-  it('a copy that reads back as something else is not committed', async () => {
-    const { bench, startUnder, moveAll } = await moving('db');
-    await bench.handle(eventRecord({ password: 'MARK-a', at: 1 }));
-    await startUnder('managed-aws');
-    const { store } = bench.worker.manager;
-    const get = store.get.bind(store);
-    store.get = async (items, call) => {
-      await bench.land({ secretId: PASSWORD_ID, connectionId: CONNECTION, value: 'MARK-x' });
-      return get(
-        items.map(({ reference }) => ({ reference })),
-        call,
-      );
-    };
-    expect(await moveAll()).toEqual(['STORE_UNAVAILABLE']);
-    expect(bench.sent(CONNECTION)).toMatchObject({ revision: 1, manager: 'db' });
-    store.get = get;
-    expect(await moveAll()).toEqual(['moved']);
     expect(await resolved(bench)).toBe('MARK-a');
   });
 });

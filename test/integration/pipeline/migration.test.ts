@@ -138,6 +138,10 @@ describe('an event under another manager brings its connection along', () => {
       [`in-memory ${PASSWORD_ID}`]: 'retired',
       [`local ${id}`]: 'live',
     });
+    // Its fingerprint is bound to the field it came from: the same text is written again, and then known.
+    for (const at of [3, 4])
+      expect(await w2.handle(eventRecord({ config: { sslToken: 'MARK-a' }, at }))).toBe('applied');
+    expect(bench.storeOf('local').writes).toBe(2);
   });
 
   it('an older event that still sets a field takes the other fields along', async () => {
@@ -180,6 +184,10 @@ describe('an event under another manager brings its connection along', () => {
     const w2 = await change();
     bench.closed.add('in-memory');
     const masked = eventRecord({ password: MASKED, at: 2 });
+    expect(await w2.mover.move(CONNECTION, SIGNAL)).toMatchObject({
+      kind: 'failed',
+      code: 'STORE_UNAVAILABLE',
+    });
     expect(await codeOf(w2.handle(masked))).toBe('STORE_UNAVAILABLE');
     expect(await w2.janitor.run(SIGNAL)).toMatchObject({ deleted: 0 });
     bench.closed.clear();
