@@ -6,8 +6,8 @@ import type { ConnectionRow, ReferenceRow } from './rows.js';
 import { requireCurrentSchema, schemaStatus } from './schema.js';
 
 /**
- * Copies of rows from one database into another, so that decisions can be made on them without changing anything. Rows
- * that are there already are left as they are: the copy has gone on from them.
+ * Copies rows from one database into another, so that decisions can be tried there without changing the first. It leaves
+ * rows that the copy already has as they are, because later decisions have changed them there.
  */
 export class StateCopy {
   readonly #from: Database;
@@ -18,12 +18,12 @@ export class StateCopy {
     this.#to = to;
   }
 
-  /** What the database remembers of itself. */
+  /** Copies all settings, among them the database's identity. */
   async identity(): Promise<void> {
     await this.#copy('setting', {});
   }
 
-  /** Everything of these connections but their claims and what is to be published of them, which is others' to see to. */
+  /** Copies these connections without their claims and unpublished marks: the first database's workers publish them. */
   async connections(ids: readonly string[]): Promise<ConnectionRow[]> {
     const found: ConnectionRow[] = [];
     for (const chunk of valueChunks(ids)) {
@@ -47,7 +47,7 @@ export class StateCopy {
     for (const chunk of valueChunks(eventHashes)) await this.#copy('inbox', { eventHash: In(chunk) });
   }
 
-  /** Whose these secret ids are. */
+  /** Copies the rows of these secret ids, which show who owns them. */
   async storedSecrets(secretIds: readonly string[]): Promise<void> {
     for (const chunk of valueChunks(secretIds.map(sha256Hex)))
       await this.#copy('storedSecret', { secretIdHash: In(chunk) });
@@ -79,12 +79,12 @@ type TableName = keyof Database['tables'];
 type RowOf<T extends TableName> =
   Database['tables'][T] extends EntitySchema<infer R extends ObjectLiteral> ? R : never;
 
-/** One name, one row type: what TypeScript does not see through an index. */
+/** The cast is needed because TypeScript does not relate a table's name to its row type through an index. */
 function schemaOf<T extends TableName>(tables: Database['tables'], table: T): EntitySchema<RowOf<T>> {
   return tables[table] as unknown as EntitySchema<RowOf<T>>;
 }
 
-/** Whether there was a first start. @throws SCHEMA_OUTDATED, SCHEMA_TOO_NEW where it was another program's. */
+/** Whether the database has tables. @throws SCHEMA_OUTDATED, SCHEMA_TOO_NEW if another version of this program made them. */
 export async function isSetUp(database: Database): Promise<boolean> {
   if ((await schemaStatus(database)).executed.length === 0) return false;
   await requireCurrentSchema(database);
@@ -111,7 +111,7 @@ export async function referencesById(
   return new Map(ids.map((id) => [id, rows.filter(({ connectionId }) => connectionId === id)]));
 }
 
-/** Forgets what nobody asks for again, so that a copy stays as small as its state. */
+/** Removes a copy's outbox and audit rows, which nobody reads, so that the copy stays small. */
 export async function forgetSent(database: Database): Promise<void> {
   await database.run(async ({ manager, tables }) => {
     await manager.clear(tables.outbox);

@@ -2,26 +2,26 @@ import { WorkerError } from '../errors.js';
 
 /** What a failed statement means for its caller. */
 export type DatabaseFailure =
-  /** Passing: the same transaction may be sent again. Whether a lost one was committed is not known. */
+  /** The same transaction may be run again. If the connection was lost during its COMMIT, it may have been committed. */
   | 'transient'
-  /** Rolled back because of somebody else's transaction: send it again at once. */
+  /** Rolled back because of a conflict with another transaction: run it again at once. */
   | 'contention'
-  /** Rolled back because a session of somebody else keeps a row locked: send it again later. */
+  /** Rolled back because another session keeps a row locked: run it again later. */
   | 'locked'
-  /** Somebody else inserted the same key first. */
+  /** Another transaction inserted the same key first. */
   | 'unique'
-  /** The database refuses this statement as such. */
+  /** The database refuses this statement itself; running it again does not help. */
   | 'refused';
 
 /** Driver codes: https://www.postgresql.org/docs/current/errcodes-appendix.html, MariaDB's and SQLite's by name. */
 const CONTENTION = new Set(['40001', '40P01', 'ER_LOCK_DEADLOCK', 'ER_CHECKREAD']);
 const LOCKED = new Set(['55P03', 'ER_LOCK_WAIT_TIMEOUT']);
-/** Looks like a broken connection, but is one statement's own size: tried again it fails again. */
+/** Looks like a broken connection, but the statement is too long: it fails again each time. */
 export const STATEMENT_TOO_LONG = 'ER_NET_PACKET_TOO_LARGE';
 const UNIQUE = new Set(['23505', 'ER_DUP_ENTRY', 'SQLITE_CONSTRAINT_PRIMARYKEY', 'SQLITE_CONSTRAINT_UNIQUE']);
 /** The login is refused: host, user, password or the database's own rules for who may come from where. */
 const LOGIN_REFUSED = new Set(['28P01', '28000', 'ER_ACCESS_DENIED_ERROR', 'ER_DBACCESS_DENIED_ERROR']);
-/** The user is known and lacks a right. No event's fault: it is held until somebody grants it. */
+/** The database user lacks a right. That is no event's fault, so events wait until an operator grants it. */
 const RIGHT_MISSING = new Set([
   ...[
     '42501',
@@ -30,7 +30,7 @@ const RIGHT_MISSING = new Set([
     'ER_SPECIFIC_ACCESS_DENIED_ERROR',
   ],
 ]);
-/** PostgreSQL's protocol violation; at the beginning of a session it is a pooler that refuses our start-up parameters. */
+/** PostgreSQL's protocol violation. At the start of a session it means that a pooler refuses our start-up parameters. */
 const STARTUP_REFUSED = '08P01';
 
 interface Explained {
@@ -38,7 +38,7 @@ interface Explained {
   readonly remedy: string;
 }
 
-/** What a person has to do whom no repetition helps; null: the code alone says it. */
+/** What is wrong and what the operator has to do, if repeating does not help. Null: there is nothing to add to the code. */
 function explain(driverCode: string | null): Explained | null {
   if (driverCode === null) return null;
   if (LOGIN_REFUSED.has(driverCode))
@@ -66,8 +66,8 @@ const TRANSIENT_CLASSES = ['08', '53', '57', '58', '25', '28'];
 const TRANSIENT =
   /^(SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|PROTOCOL|NOMEM)|PROTOCOL_|ER_(DISK_FULL|RECORD_FILE_FULL|SERVER_SHUTDOWN|CON_COUNT_ERROR|TOO_MANY_USER_CONNECTIONS|QUERY_INTERRUPTED|CONNECTION_KILLED|OPTION_PREVENTS_STATEMENT|OUT_OF_RESOURCES|ERROR_ON_WRITE|ACCESS_DENIED|USER_LIMIT|NET_|READ_ONLY_MODE|LOCK_TABLE_FULL|OUTOFMEMORY|ENGINE_OUT_OF_MEMORY|TOO_MANY_CONCURRENT_TRXS|QUERY_TIMEOUT|NEW_ABORTING_CONNECTION|STATEMENT_TIMEOUT|UNKNOWN_COM)|E[A-Z]+$)/;
 /**
- * What drivers, pools and TypeORM say without a code when the server has gone. TypeORM gives a connection back as soon as
- * it hears of its end, in the middle of a transaction: what follows there finds it released, or without a transaction.
+ * Messages without a code from drivers, pools and TypeORM when the server is gone. TypeORM releases a connection as soon as
+ * it ends, even within a transaction: the next statement there fails because it is released or has no transaction.
  */
 const LOST_CONNECTION =
   /connection (terminated|ended|timeout)|Query read timeout|after calling end on the pool|timeout exceeded when trying to connect|timeout expired|Connection lost|closed state|not queryable|Pool is closed|connect ETIMEDOUT|Driver not Connected|query runner (was )?already released|Transaction is not started yet/i;
@@ -95,8 +95,8 @@ export function failureOf(error: unknown): DatabaseFailure {
 }
 
 /**
- * The error of a failed database call as it leaves this folder: driver errors quote statements and parameters, so only
- * the driver's code goes on.
+ * The only error of a failed database call that leaves this folder. Driver errors quote statements and parameters, so it
+ * carries only the driver's code.
  */
 export class DatabaseError extends WorkerError {
   override readonly name = 'DatabaseError';
@@ -118,7 +118,7 @@ export class DatabaseError extends WorkerError {
     return explain(this.#driverCode)?.remedy ?? super.remedy;
   }
 
-  /** The same, saying where. */
+  /** The same error, naming the database. */
   at(where: string): DatabaseError {
     return new DatabaseError(this.failure, this.#driverCode, where);
   }

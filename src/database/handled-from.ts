@@ -9,12 +9,12 @@ interface Place {
 
 const PREFIX = 'handled_from/';
 const HOLD = 'replay_due';
-/** A replay that has not been heard of for so long was killed. */
+/** A replay that has not updated its row for this long counts as killed. */
 const REPLAY_SILENT_MS = 60_000;
 
 /**
- * Before a group's first record is handled on this database: it will have handled each partition from there on without a
- * gap. What is known already stays. The inbox is no witness of that: replays of a part leave their rows in it, too.
+ * Records, before a group handles its first record on this database, the offset from which it handles each partition
+ * without a gap. Offsets that are recorded already stay. The inbox cannot show this: partial replays leave rows in it, too.
  */
 export async function rememberHandledFrom(
   database: Database,
@@ -27,12 +27,12 @@ export async function rememberHandledFrom(
   );
 }
 
-/** Another group has offsets of its own. */
+/** Forgets these offsets when another group takes the database over, because it has offsets of its own. */
 export async function forgetHandledFrom({ manager, tables }: Transaction): Promise<void> {
   await manager.delete(tables.setting, { name: Like(`${PREFIX}%`) });
 }
 
-/** From which offset on this database has handled a partition without a gap; null: nobody has said so. */
+/** The offset from which this database has handled a partition without a gap. Null: not recorded. */
 export async function handledFrom(database: Database, place: Place): Promise<number | null> {
   const known = await database.run(({ manager, tables }) =>
     manager.findOneBy(tables.setting, { name: nameOf(place) }),
@@ -40,7 +40,7 @@ export async function handledFrom(database: Database, place: Place): Promise<num
   return known === null ? null : Number(known.value);
 }
 
-/** After a replay of everything from there on: what lies behind it is this database's now. */
+/** After a replay of all records from these offsets: the database has handled everything after them without a gap. */
 export async function setHandledFrom(
   database: Database,
   places: readonly (Place & { readonly from: number })[],
@@ -57,12 +57,12 @@ export async function setHandledFrom(
   });
 }
 
-/** After a restore from a backup: what was handled since is not in this database. Holds until a replay of everything. */
+/** After a restore from a backup, the database lacks what was handled since: keeps source records until a full replay. */
 export async function holdUntilReplayed({ manager, tables }: Transaction): Promise<void> {
   await manager.upsert(tables.setting, { name: HOLD, value: 'restored' }, ['name']);
 }
 
-/** Why no source record may be deleted at present; null: nothing speaks against it. */
+/** Why no source record may be deleted at present. Null: they may be deleted. */
 export async function reasonToKeepRecords(database: Database, unsentSinceMs: number): Promise<string | null> {
   return database.run(async (tx) => {
     const { manager, tables } = tx;
@@ -84,7 +84,7 @@ export async function databaseTimeMs(database: Database): Promise<number> {
   return database.run(databaseNowMs);
 }
 
-/** A topic's name is longer than a setting's may be. */
+/** The setting's name. It has a hash of the topic, because a topic's name may be longer than a setting's. */
 function nameOf({ topic, partition }: Place): string {
   return `${PREFIX}${sha256Hex(`${topic}/${partition}`).slice(0, 40)}`;
 }

@@ -9,7 +9,7 @@ export interface RetentionDays {
 const DAY_MS = 86_400_000;
 /** Rows a transaction removes. */
 const BATCH = 1_000;
-/** A deleted name is remembered for longer than a store keeps it for recovery (30 days). */
+/** Rows of deleted secrets stay for longer than a store keeps those for recovery (30 days). */
 const DELETED_SECRET_DAYS = 60;
 
 /** Removes old rows of each kind; batch by batch, so that no transaction is long. */
@@ -41,7 +41,7 @@ async function pruneOutbox({ manager, tables }: Transaction, beforeMs: number): 
   return rows.length;
 }
 
-/** Never before what came of it is published, nor while its dead letter is kept: both ask the inbox. */
+/** Keeps inbox rows of connections with unsent records, and of kept events: both still need the inbox. */
 async function pruneInbox({ manager, tables }: Transaction, beforeMs: number): Promise<number> {
   const rows = await manager
     .createQueryBuilder(tables.inbox, 'inbox')

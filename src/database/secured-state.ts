@@ -3,14 +3,14 @@ import type { ManagerName } from '../terms.js';
 import type { OutboxRow } from './rows.js';
 import type { Transaction } from './database.js';
 
-/** What the database knows of the last secured event of a connection. */
+/** What the database knows about a connection's last secured event. */
 export interface LastSecured {
   readonly connectionId: string;
   readonly revision: number;
   readonly manager: ManagerName | null;
-  /** Id of the key that sealed its tokens; null: an earlier version made it. */
+  /** Id of the key that sealed its tokens. Null: an earlier version made it. */
   readonly keyId: string | null;
-  /** Its record in the outbox, where there is one: until it is removed (`OUTBOX_RETENTION_DAYS`). */
+  /** If an earlier version made it: its row in the outbox, until that is removed (`OUTBOX_RETENTION_DAYS`). */
   readonly record: OutboxRow | null;
 }
 
@@ -42,7 +42,7 @@ export async function findTokenHolders(
   );
 }
 
-/** How many {@link findTokenHolders} goes through. */
+/** How many connections {@link findTokenHolders} returns on all its pages. */
 export async function countTokenHolders(
   { manager, tables }: Transaction,
   { after, withReferences }: Omit<TokenHolders, 'limit'>,
@@ -78,7 +78,7 @@ async function lastSecuredOf(
   }));
 }
 
-/** Under which key everything that the topic holds as last records was sealed when a rotation ended. */
+/** Setting with the id of the key that sealed every connection's last record when the last rotation ended. */
 const INGESTION_KEY = 'ingestion_key';
 
 /** Id of the key; null: no rotation has ended yet. */

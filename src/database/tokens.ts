@@ -8,20 +8,20 @@ import type { ReferenceRow } from './rows.js';
 export const TOKEN_TABLES = ['secret_reference', 'dead_letter', 'outbox', 'setting'] as const;
 export type TokenTable = (typeof TOKEN_TABLES)[number];
 
-/** One token as it lies in the database. */
+/** One token in the database. */
 export interface StoredToken {
   readonly table: TokenTable;
   /** Primary key of its row. */
   readonly key: Readonly<Record<string, string>>;
   /** The column's text; `fernet:` + token, in `setting` the token alone. */
   readonly text: string;
-  /** The whole row, where it has a digest that the token is part of. */
+  /** The whole row, if the token is part of the row's digest; else null. */
   readonly reference: ReferenceRow | null;
 }
 
 export interface TokenPage {
   readonly tokens: readonly StoredToken[];
-  /** Where the next page begins; null: this was the last one. */
+  /** The position after which the next page begins. Null: this was the last page. */
   readonly next: string | null;
 }
 
@@ -94,9 +94,9 @@ export async function countTokens(tx: Transaction, table: TokenTable, after: str
 const END_CHARACTERS = 100;
 
 /**
- * Writes another token in its place, unless somebody has changed the row meanwhile; says whether.
+ * Replaces the token, unless the row has changed meanwhile. Returns whether it did.
  *
- * @param more columns of the row that go with the token
+ * @param more columns to change along with the token
  */
 export async function replaceToken(
   tx: Transaction,
@@ -110,7 +110,7 @@ export async function replaceToken(
     .update(entity)
     .set({ ...more, [column]: textOf(stored.table, token) })
     .where(stored.key)
-    // Its end alone tells the token: with both as a whole the statement would be twice as long as a row may be.
+    // Length and end identify the old token: with both tokens the statement would be twice as long as a row may be.
     .andWhere(`LENGTH(${column}) = :length AND SUBSTR(${column}, LENGTH(${column}) - :before) = :end`, {
       length: stored.text.length,
       before: END_CHARACTERS - 1,

@@ -54,7 +54,7 @@ const ACTION_OF_EFFECT: Readonly<Record<Stored['effect'], AuditAction>> = {
   restored: 'restore',
 };
 
-/** Who had a secret id before, of another connection; null: nobody. */
+/** The other connection that had a secret id before. Null: none. */
 type FormerOwner = (secretId: string) => string | null;
 
 /** Who changes a connection, and by which event; null: none. */
@@ -87,8 +87,8 @@ export class EventAudit {
   }
 
   /**
-   * Secrets that a reference makes ours without a write: adopted, or taken into use again after they were retired. One
-   * that another field of this connection had is neither.
+   * Secrets that a reference makes ours without a write: adopted ones, and retired ones that are used again. A secret that
+   * only moved from another field of this connection is neither.
    */
   referred(
     { rows, writes }: NewReferences,
@@ -106,7 +106,7 @@ export class EventAudit {
     });
   }
 
-  /** Values that are kept in the database itself. */
+  /** Values that are stored in the database itself. */
   kept(rows: readonly ReferenceRow[], before: readonly ReferenceRow[]): AuditRow[] {
     const previous = new Map(withValue(before).map((row) => [row.path, row]));
     const now = new Map(withValue(rows).map((row) => [row.path, row]));
@@ -119,7 +119,7 @@ export class EventAudit {
     return [...set, ...gone];
   }
 
-  /** @param fields where the secrets were used, or were to be */
+  /** @param fields the fields that used the secrets, or were going to */
   retired(
     rows: readonly StoredSecretRow[],
     fields: readonly Pick<ReferenceRow, 'secretId' | 'path'>[],
@@ -128,7 +128,7 @@ export class EventAudit {
     return rows.map((row) => this.#row('retire', pathById.get(row.secretId) ?? null, row.secretId, null));
   }
 
-  /** Dead letters that this event, as full state, makes up for. */
+  /** Dead letters that this event supersedes, because it carries the full state. */
   superseded(heads: readonly DeadLetterHead[]): AuditRow[] {
     const { actor, connectionId, eventId: by } = this.#cause;
     return heads.map(({ eventId, code }) =>

@@ -11,8 +11,8 @@ import { fingerprintOf } from './references.js';
 import { recordHash } from './unprocessed.js';
 
 /**
- * The dead letter that an event must stay behind, or null: an older one that was to set a field which this event masks, or
- * of which nobody knows what it was to set, where this event masks any. What masks nothing is never held back.
+ * The dead letter that blocks an event, or null. An older dead letter blocks it if it was to set a field that this event
+ * masks. If its fields are unknown, it blocks every event with a mask. An event without a mask is never blocked.
  */
 export function blockerOf(
   prepared: PreparedEvent,
@@ -27,8 +27,8 @@ export function blockerOf(
 }
 
 /**
- * Events are full state: an applied one supersedes the older dead letters that it did not have to wait for. One that holds
- * nothing back stays where the event only masks what it was to set.
+ * An event carries the full state, so an applied one supersedes older dead letters. One that awaits a decision blocks
+ * nothing; it stays if the event only masks what it was to set.
  */
 export function supersededBy(
   prepared: PreparedEvent,
@@ -41,12 +41,12 @@ export function supersededBy(
   );
 }
 
-/** Whether somebody has to say what is right: it holds nothing back, and a retry applies it as the newest. */
+/** Whether an operator has to decide. Such a dead letter blocks no event, and a retry applies it as the newest state. */
 export function awaitsDecision({ code }: Pick<DeadLetterHead, 'code'>): boolean {
   return code === 'ORDER_CONFLICT' || code === 'EVENT_ID_REUSED';
 }
 
-/** Whether the event masks a field that a dead letter was to set; any field, where nobody knows which that was. */
+/** Tells whether the event masks a field that a dead letter was to set; if those fields are unknown, any field. */
 function maskedBy({ fields }: PreparedEvent): (head: DeadLetterHead) => boolean {
   const masked = new Set(
     (fields ?? []).filter(({ incoming }) => incoming.kind === 'mask').map(({ path }) => path),
@@ -58,12 +58,12 @@ function isOlderDead(head: DeadLetterHead, prepared: PreparedEvent, isOwn: IsOwn
   return head.state === 'dead' && !isLoss(head) && !isOwn(head) && isOlder(head, prepared);
 }
 
-/** Whether a dead letter is of the record at hand. */
+/** Whether a dead letter was made from the present record. */
 export type IsOwn = (head: DeadLetterHead) => boolean;
 
 /**
- * By its event, or by its record, where it was kept before anybody could read an event in it. Never by a place alone: a
- * topic that is made anew, and every file of a pipe, begin at the same one.
+ * Compares the event's hash, or the record's hash if the dead letter was undecodable. Topic, partition and offset alone
+ * are not enough: a recreated topic, and every file of a pipe, begin at the same offset.
  */
 export function isOwnOf({ eventHash, record }: PreparedEvent, key: Buffer): IsOwn {
   let ownHash: string | undefined;
@@ -75,25 +75,25 @@ export function isOwnOf({ eventHash, record }: PreparedEvent, key: Buffer): IsOw
   };
 }
 
-/** Whether no event could be read in its record. */
+/** Whether its record could not be decoded as an event. */
 export function isUndecoded({ eventOrder }: Pick<DeadLetterHead, 'eventOrder'>): boolean {
   return eventOrder === null || isPublication(eventOrder);
 }
 
-/** The time that kept events are put in order by, milliseconds since the epoch; 0: not known. */
+/** The time that kept events are ordered by, milliseconds since the epoch. 0: not known. */
 export function keptTimeMs({ eventOrder }: Pick<DeadLetterHead, 'eventOrder'>): number {
   if (eventOrder === null) return 0;
   return isPublication(eventOrder) ? eventOrder.publishedAtMs : eventOrder.timestampMs;
 }
 
-/** The version that kept events of one time are put in order by. */
+/** The version that orders kept events with the same time. */
 export function keptVersion({ eventOrder }: Pick<DeadLetterHead, 'eventOrder'>): number {
   return eventOrder === null || isPublication(eventOrder) ? 0 : (eventOrder.version ?? 0);
 }
 
 /**
- * Whether the event is later than the dead letter. Of a record that could not be read only the publishing tells: its place
- * in a partition, else its time. In doubt the event is the later one, for it has arrived later.
+ * Whether the dead letter is older than the event. An undecodable record has no event time: in the same partition the offset
+ * decides, otherwise the time of publishing. If that is unknown, too, the event counts as the newer one: it arrived later.
  */
 function isOlder(
   { eventOrder, topic, partition, position }: DeadLetterHead,
@@ -110,8 +110,9 @@ function isPublication(order: EventOrder | Publication): order is Publication {
 }
 
 /**
- * Pointers of the secrets that an event would set to something else than what is stored, where it is older by its time and
- * newer by its version: two clocks disagree, and one of the two states has the password that counts. Null: no such event.
+ * Finds an event that is older by its time but newer by its version, and sets secrets to other values than the stored ones:
+ * two clocks disagree, and only an operator knows which password is right. Returns the pointers of these secrets (empty: the
+ * fields are unknown). Null: there is no conflict.
  */
 export function conflictOf(
   prepared: PreparedEvent,
@@ -133,7 +134,7 @@ export function conflictOf(
   return different.length === 0 ? null : different;
 }
 
-/** What was published before the applied state, as a replay hands it over, is nothing but old. */
+/** An event with a lower offset in the same partition was published earlier: a replay delivers it, and it is simply old. */
 function disagrees({ order, record }: PreparedEvent, applied: EventOrder | null): boolean {
   if (applied?.version == null || order.version === null) return false;
   const isBefore =
@@ -145,25 +146,24 @@ function disagrees({ order, record }: PreparedEvent, applied: EventOrder | null)
 }
 
 /**
- * A loss: the dead letter of a secret whose recorded version is gone from the store. No event of its own is behind it, so
- * it has no event id and no payload; it names the connection, the field, and the place of the event that set the field.
- * It blocks nothing. It goes when the field is set anew or cleared, or when the version is there again. A retry of it is
- * another look at the store.
+ * A loss: the dead letter of a secret whose recorded version is gone from the store. No event caused it, so it has no event
+ * id and no payload; it names the connection, the field, and the record that set the field. It blocks nothing. It is removed
+ * when the field is set again or cleared, or when the version is back. Retrying it means looking into the store again.
  */
 export function isLoss({ code, eventId }: Pick<DeadLetterHead, 'code' | 'eventId'>): boolean {
   return code === 'SECRET_VERSION_GONE' && eventId === null;
 }
 
-/** What the loss of a stored secret is kept as. */
+/** The event hash that stands for the loss of a stored secret. */
 export function lossHash({ manager, secretId }: Pick<StoredSecretRow, 'manager' | 'secretId'>): string {
   return sha256Hex(JSON.stringify(['loss', manager, secretId]));
 }
 
 /**
- * The rows that tell of a loss: the first time its dead letter and the record for the topic, afterwards that it was
- * looked at again. None where no field is known to name the secret.
+ * The rows of a loss. The first time: its dead letter and the record for the dead-letter topic. Later: only the attempt is
+ * counted. None if no field refers to the secret.
  *
- * @param row with the time of the next look at it
+ * @param row its `suspectUntilMs` is the time of the next check
  */
 export function lossChanges(row: StoredSecretRow, state: LockedState, ring: Sealer): Changes {
   const { nowMs, deadLetters, references } = state;
@@ -214,8 +214,8 @@ function noticeOf(
 }
 
 /**
- * Dead letters of lost secrets that a new state settles: their field was written, refers to something else, or is no longer
- * set. A field that is only masked is as lost as before.
+ * Losses that a new state settles: their field was written, refers to another secret, or is no longer set. If the event only
+ * masks the field, the loss stays.
  */
 export function endedLosses(
   next: {

@@ -1,6 +1,6 @@
 import type { StoredSecretRow } from '../database/rows.js';
 
-/** Which name an event collides with, as its refusal says it: by these words it is found again when the name is free. */
+/** Names the taken secret id in a refusal. `applyChanges` searches for these words when the id becomes free. */
 export function collidedName({
   secretId,
   connectionId,
@@ -8,7 +8,7 @@ export function collidedName({
   return `the secret id ${secretId} of connection ${connectionId}`;
 }
 
-/** Who is in the way of a name that would be created, as the refusal says it: found again when that reference is gone. */
+/** Names the referring connection in a refusal. `applyChanges` searches for these words when its reference is gone. */
 export function referredBy(connectionId: string): string {
   return `to which connection ${connectionId} refers`;
 }

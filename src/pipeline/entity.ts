@@ -8,7 +8,7 @@ import type { PreparedEvent, PreparedField } from './prepare.js';
 
 const ENTITIES = new WeakMap<ConnectionRow, JsonObject | null>();
 
-/** The stored entity of a row; parsed once, however many ask. Nobody may change it. */
+/** The stored entity of a row, parsed once and shared: do not change it. */
 export function entityOf(row: ConnectionRow): JsonObject | null {
   let entity = ENTITIES.get(row);
   if (entity === undefined) {
@@ -18,14 +18,14 @@ export function entityOf(row: ConnectionRow): JsonObject | null {
   return entity;
 }
 
-/** The row with another entity. */
+/** The row with this entity in place of its own. */
 export function withEntity(row: ConnectionRow, entity: JsonObject): ConnectionRow {
   const changed = { ...row, entity: JSON.stringify(entity) };
   ENTITIES.set(changed, entity);
   return changed;
 }
 
-/** The entity as it is stored: secret fields masked, cleared ones null. */
+/** The entity for the database: secret fields masked, cleared ones null. */
 export function maskEntity(entity: JsonObject, ruled: readonly RuledField[]): JsonObject {
   return withValues(
     entity,
@@ -41,7 +41,7 @@ export function fillEntity(entity: JsonObject, references: readonly (readonly [s
   );
 }
 
-/** A JSON Pointer as a path into this entity: which of its parts are positions depends on what stands there. */
+/** A JSON Pointer as a path into this entity. A part is a position only if the entity has an array there. */
 function pathOf(entity: JsonObject, pointer: string): JsonPath {
   const path: (string | number)[] = [];
   for (const segment of parsePointer(pointer) ?? []) {
@@ -51,10 +51,10 @@ function pathOf(entity: JsonObject, pointer: string): JsonPath {
 }
 
 /**
- * A secret of an element that has only its position for a name goes with the stored element only while nothing around
- * it moved: same length, same plain members. Whether its neighbours' secrets are set or not tells nothing.
+ * An array element without a name is known only by its position. Its stored secret stays with it only if the array did not
+ * change: same length, same plain members. Whether the other elements' secrets are set does not count.
  *
- * @param fields those that are to be the stored elements' secrets
+ * @param fields fields that would keep the stored elements' secrets
  * @param stored the stored entity, and the references in it
  */
 export function refuseMovedElements(
@@ -81,7 +81,7 @@ export function refuseMovedElements(
       );
 }
 
-/** An array is compared once, however many of its elements ask. */
+/** Compares each array only once, even if several of its elements have secrets. */
 function remembered(judge: (pointer: string) => boolean): (pointer: string) => boolean {
   const verdicts = new Map<string, boolean>();
   return (pointer) => {
@@ -100,7 +100,7 @@ function sameElements(left: Json | undefined, right: Json | undefined): boolean 
   return canonicalJson(withoutNulls(left)) === canonicalJson(withoutNulls(right));
 }
 
-/** A member that is null and one that is not there mean the same. */
+/** A null member and a missing one mean the same. */
 function withoutNulls(value: Json): Json {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(withoutNulls);
@@ -108,13 +108,13 @@ function withoutNulls(value: Json): Json {
   return Object.fromEntries(members.map(([name, member]) => [name, withoutNulls(member)]));
 }
 
-/** A place in an entity, as the way to it. A path is only written out where it is asked for. */
+/** A place in an entity, as a chain of keys. The path is made only when it is needed. */
 export interface Step {
   readonly parent: Step | null;
   readonly segment: string | number;
 }
 
-/** Where two states of an entity differ; null: there is nothing. */
+/** A place in which two states of an entity differ. Null: that state has nothing there. */
 export interface Difference {
   readonly at: Step;
   readonly before: Json;
@@ -133,7 +133,7 @@ export function pointerOfStep(step: Step): string {
 
 /**
  * The topmost places in which two states differ, in the order of the newer one: an object that only one of them has is
- * one difference. A member that is null and one that is not there are the same. One pass, in linear time.
+ * one difference. A null member and a missing one are the same. One pass, in linear time.
  */
 export function* differencesOf(before: Json, after: Json): Generator<Difference> {
   const stack: { at: Step | null; before: Json; after: Json }[] = [{ at: null, before, after }];
@@ -164,7 +164,7 @@ export function* leavesOf(value: Json, at: Step): Generator<{ readonly at: Step;
   }
 }
 
-/** Both objects, or both arrays: what they differ in lies deeper. */
+/** Whether both are objects, or both arrays: then their differences lie deeper. */
 function isSameKind(before: Json, after: Json): boolean {
   if (typeof before !== 'object' || before === null || typeof after !== 'object' || after === null)
     return false;

@@ -5,16 +5,16 @@ import type { Changes, Decision, LockedState } from './ledger.js';
 import { movedState } from './new-state.js';
 import { NOTHING_WRITTEN, StateChange, type NamedWrite, type Written, type GivenUp } from './state-change.js';
 
-/** What is still to be copied before a connection is the active manager's. */
+/** The values to copy before a connection belongs to the active manager. */
 export interface MovePlan {
   readonly writes: readonly NamedWrite[];
-  /** @throws EventError that only the values that were read can show */
+  /** @throws EventError that only shows once the values are read */
   finish(written: Written): Changes;
-  /** The rows when it was given up: the connection stays where it is. */
+  /** The rows if the move is given up: the connection stays with its manager. */
   giveUp(given: GivenUp): Changes;
 }
 
-/** Whether a connection is kept in another manager than the active one, and owns at least one secret. */
+/** Whether another manager than the active one keeps the connection, and it owns at least one secret. */
 export function isElsewhere(
   { connection }: Pick<LockedState, 'connection'>,
   { manager }: Pick<PlanContext, 'manager'>,
@@ -24,11 +24,11 @@ export function isElsewhere(
 }
 
 /**
- * The change of manager of one connection with no event behind it: the same as what an event does with the fields that it
- * does not set. Pure, called under the row's lock.
+ * Moves one connection to the active manager without an event, just as an event moves the fields that it does not set.
+ * Pure; called under the row's lock.
  *
- * @param actor who wants it moved, for the audit
- * @throws EventError where the active manager cannot take it, before anything is written
+ * @param actor who moves it, for the audit
+ * @throws EventError if the active manager cannot take it, before anything is written
  */
 export function decideMove(state: LockedState, context: PlanContext, actor: string): Decision<MovePlan> {
   const { connection, nowMs } = state;

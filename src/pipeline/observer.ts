@@ -3,7 +3,7 @@ import type { DeadLetterHead } from './ledger.js';
 import type { Note } from './notes.js';
 import type { RecordOutcome, SourceRecord } from '../terms.js';
 
-/** What is told of one handled record, for the log and the metrics: ids and counts. */
+/** What the log and the metrics get to know of one handled record: ids and counts. */
 export interface HandledRecord {
   readonly record: Pick<SourceRecord, 'topic' | 'partition' | 'offset'>;
   readonly outcome: RecordOutcome;
@@ -16,21 +16,21 @@ export interface HandledRecord {
   readonly writes: number;
   /** Pointers of secrets recognised by name that were left as they are (`SECRET_BY_NAME=report`). */
   readonly reported: readonly string[];
-  /** What somebody should look at: pointers only. */
+  /** What an operator should look at: pointers only. */
   readonly notes: readonly Note[];
-  /** A kept event that was tried again and is what it was: told before. */
+  /** A retry whose outcome is the same as before, which was reported then. */
   readonly isAgain: boolean;
   readonly durationMs: number;
 }
 
 export interface PipelineObserver {
   handled(record: HandledRecord): void;
-  /** A record is handed back to its transport, to come again. */
+  /** Handling a record failed; the transport will deliver it again. */
   failed(record: Pick<SourceRecord, 'topic' | 'partition' | 'offset'>, error: unknown): void;
-  /** Dead letters that were made, once they are committed: of events, of what waited too long, of secrets that are lost. */
+  /** Dead letters were committed: of refused events, of events that waited too long, of losses. */
   deadLettersMade?(letters: readonly DeadLetterHead[]): void;
-  /** A record is not published: no key opens it, or it says what may not go out. */
+  /** A record is not published: no key opens it, or a reference in it must not be published. */
   unpublished?(error: WorkerError): void;
-  /** The share of the write limit was not renewed; it is tried again. */
+  /** Renewing the share of the write limit failed; it is tried again. */
   limitUnshared?(error: unknown): void;
 }

@@ -14,25 +14,25 @@ import { pointerOfStep, type Step } from './entity.js';
 import { CONFIGURATION } from './notes.js';
 import { externalIdOf } from './references.js';
 
-/** A reference that may not go out, and why. */
+/** Why a reference must not be published. */
 interface ReferenceRefusal {
   readonly secretId: string;
   readonly code: 'REFERENCE_INVALID' | 'REFERENCE_FOREIGN' | 'REFERENCE_NOT_ALLOWED';
-  /** Goes on after the name of the field. */
+  /** The message's text after the field's name. */
   readonly why: string;
 }
 
-/** What ids of ours begin with. */
+/** The prefixes of our own ids. */
 export type OwnNames = Pick<SecretIdBuilder, 'ownPrefix' | 'ownPrefixes'>;
 
-/** Whose a name is: rows of other connections, asked for with all readings of what is judged. */
+/** Rows of other connections that own one of the names that the checked reference may mean. */
 export type OthersSecrets = readonly Pick<StoredSecretRow, 'secretId' | 'state'>[];
 
 export function isAmong(others: OthersSecrets, secretId: string): boolean {
   return others.some((row) => row.secretId === secretId && row.state !== 'deleted');
 }
 
-/** Judges a reference that is not this connection's own; null: it may go out. */
+/** Checks a reference that is not to one of this connection's own secrets. Null: it may be published. */
 export function refusalOf(
   secretId: string,
   others: OthersSecrets,
@@ -46,8 +46,8 @@ export function refusalOf(
 }
 
 /**
- * Judges what was taken in before, maybe by a version that judged less: it goes out again only if it would be taken in
- * now. The list of allowed prefixes is for what comes in.
+ * Checks a stored reference, which an earlier version may have accepted with fewer checks: it is published only if it would
+ * be accepted today. The list of allowed prefixes does not count here; it is for incoming references.
  */
 export function refusalOfStored(
   row: ReferenceRow,
@@ -60,7 +60,7 @@ export function refusalOfStored(
 
 type Opener = Pick<PlanContext['rings']['database'], 'open'>;
 
-/** The names whose owners {@link refusalOfStored} has to know: what readers make of users' references. */
+/** The names whose owners {@link refusalOfStored} must know: all that readers may take users' references for. */
 export function readingsOfStored(references: readonly ReferenceRow[], database: Opener): string[] {
   return references.flatMap((row) => {
     const external = externalIdOf(row, database);
@@ -68,7 +68,7 @@ export function readingsOfStored(references: readonly ReferenceRow[], database: 
   });
 }
 
-/** @throws EventError naming the field, where there is a refusal */
+/** @throws EventError naming the field, if there is a refusal */
 export function throwRefusal(refusal: ReferenceRefusal | null, pointer: string): void {
   if (refusal !== null) throw new EventError(refusal.code, `${pointer} ${refusal.why}`, pointer);
 }
@@ -90,20 +90,20 @@ const REFUSALS: Readonly<Record<Verdict, Omit<ReferenceRefusal, 'secretId'> | nu
   },
 };
 
-/** A text outside of the secret fields that a reader takes for a reference, where its model says that a secret stands there. */
+/** A text outside of the secret fields that a reader may take for a reference, if its model has a secret in that place. */
 interface PlainReference {
   readonly at: Step;
   readonly secretId: string;
-  /** It can hardly be meant for people to read. */
+  /** Whether it is surely a reference, not a text for people to read. */
   readonly isMeant: boolean;
 }
 
 /** Readers look at the beginning; some trim the text before, or compare without case. */
 const REFERENCE = /^\s*secrets?:(.*)$/is;
-/** What people read. */
+/** Members with texts for people to read. */
 const FREE_TEXTS: ReadonlySet<string | number> = new Set(['description', 'displayName']);
 
-/** The names whose owners {@link refusePlainReferences} has to know. */
+/** The names whose owners {@link refusePlainReferences} must know. */
 export function readingsOfPlain(entity: string | JsonObject | null): string[] {
   return plainReferences(entity)
     .slice(0, LIMITS.secretFields)
@@ -111,7 +111,7 @@ export function readingsOfPlain(entity: string | JsonObject | null): string[] {
 }
 
 /**
- * Judges every text that is left as it is: a reader with another model than ours may resolve it.
+ * Checks every text that is left as it is: a reader with another model than ours may resolve it as a reference.
  *
  * @param entity as it is stored: JSON, with masks in its secret fields
  * @throws EventError REFERENCE_FOREIGN, REFERENCE_INVALID; EVENT_TOO_LARGE
@@ -150,7 +150,7 @@ export function refersToAny(
   );
 }
 
-/** One pass, in linear time. Few entities have any: a look at the JSON is cheaper than reading it. */
+/** One pass, in linear time. Few entities have such texts, so it searches the JSON text before it parses it. */
 function plainReferences(entity: string | JsonObject | null): PlainReference[] {
   if (typeof entity === 'string' && !/secrets?:/i.test(entity)) return [];
   const found: PlainReference[] = [];

@@ -21,12 +21,12 @@ import { WorkerError, type EventError } from '../errors.js';
 
 type Undecodable = Extract<Decoded, { kind: 'undecodable' }>;
 
-/** The connection that an undecodable record belongs to, as far as that can be said. */
+/** The connection that an undecodable record belongs to. Null: not known. */
 export function connectionOf({ connectionId, key }: Undecodable): string | null {
   return connectionId ?? (key !== null && isConnectionId(key) ? key : null);
 }
 
-/** Makes dead letters of records that are no events; under the connection's claim where there is one. */
+/** Makes dead letters of records that are no events; if the connection is known, under its claim. */
 export class UndecodableProcessor {
   readonly #context: PlanContext;
   readonly #ledger: Ledger;
@@ -41,9 +41,9 @@ export class UndecodableProcessor {
   }
 
   /**
-   * Returns what the dead letter is kept as; a record that a later event has superseded is a duplicate.
+   * Returns the hash under which the dead letter is kept. A record that a later event has superseded is a duplicate.
    *
-   * @param before where it is tried again: as what it is kept
+   * @param before its kept row, where this is a retry
    */
   async process(
     decoded: Undecodable,
@@ -54,7 +54,7 @@ export class UndecodableProcessor {
     const connectionId = connectionOf(decoded);
     const { untimed } = decoded;
     const event: Unprocessed = {
-      // Kept without its payload it is still the event that was refused.
+      // A record that is kept without its payload would hash differently, so it keeps its hash.
       eventHash:
         before !== undefined && record.unread !== undefined
           ? before.eventHash
@@ -65,7 +65,7 @@ export class UndecodableProcessor {
       eventId: decoded.eventId,
       actor: untimed?.actor ?? null,
       order: { publishedAtMs: record.timestampMs, ...(record.digest === undefined ? {} : { isLine: true }) },
-      // Without its time it has no place in the order; what it was to set is known anyway.
+      // An event without a time has no order, but the fields that it was to set are known.
       sets: untimed === undefined ? null : unprocessed(prepareEvent(untimed, record, this.#context)).sets,
     };
     const { eventHash } = event;
@@ -95,7 +95,7 @@ export class UndecodableProcessor {
       keptEvents: 'none',
       decide: (state) =>
         isSettled(state)
-          ? // Superseded.
+          ? // A later event has superseded it.
             {
               kind: state.hasUnsent ? 'commit' : 'settle',
               outcome: { name: 'duplicate', code: null },

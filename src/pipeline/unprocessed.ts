@@ -12,7 +12,7 @@ import { outboxRow } from './outbox.js';
 import { setsField, type PreparedEvent } from './prepare.js';
 import type { DenialCode } from './writer.js';
 
-/** How long until what can heal by itself is tried again, milliseconds: doubled with each attempt, up to five minutes. */
+/** Back-off before a kept event is retried, milliseconds: doubles with each attempt, up to five minutes. */
 const RETRY_MS = 10_000;
 const LONGEST_RETRY_MS = 300_000;
 
@@ -21,13 +21,13 @@ export function retryAfterMs(attempts: number): number {
   return Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** Math.min(attempts, 16));
 }
 
-/** How long a secret id that the store does not take, while it takes others, is tried again. */
+/** How long an event waits whose secret id the store refuses while it takes others, milliseconds. */
 export const DENIED_FOR_MS = 600_000;
 
 /** What is known of an event that cannot be processed, decodable or not. */
 export interface Unprocessed {
   readonly eventHash: string;
-  /** Of its content, as {@link InboxRow} has them; null: not known. */
+  /** The digests of its content, as in {@link InboxRow}. Null: not known. */
   readonly digests: Pick<InboxRow, 'digest' | 'openedDigest'> | null;
   readonly record: SourceRecord;
   readonly connectionId: string | null;
@@ -58,12 +58,12 @@ export function unstorable(error: unknown): EventError | null {
   return isRefused ? new EventError('EVENT_NOT_STORABLE', error.message) : null;
 }
 
-/** Longer ones are no key that anything here made. */
+/** Longest record key that is kept without the payload; nothing of ours makes a longer one. */
 const LONGEST_KEY_BYTES = 1_024;
 
 /**
- * A record as it is kept where the database refuses it whole, which is the last step for every one: its place, key, size
- * and digest, without value and headers.
+ * A record as it is kept if the database refuses the whole one: topic, partition, offset, key, size and digest, without
+ * value and headers. There is no further fallback.
  *
  * @param key the fingerprint key, for the digest
  */
@@ -88,7 +88,7 @@ export function withoutPayload(record: SourceRecord, key: Buffer): SourceRecord 
   };
 }
 
-/** The reason of an event that is kept {@link withoutPayload}: for whatever it was refused, that is what it is now. */
+/** The refusal of an event that is kept {@link withoutPayload}: always EVENT_NOT_STORABLE; the detail has the first reason. */
 export function keptBare({ code, message, field }: EventError, record: SourceRecord): EventError {
   const { topic, partition, offset } = record;
   const why = code === 'EVENT_NOT_STORABLE' ? message : `${code}: ${message}`;
@@ -96,7 +96,7 @@ export function keptBare({ code, message, field }: EventError, record: SourceRec
   return new EventError('EVENT_NOT_STORABLE', detail, field);
 }
 
-/** Row of the inbox: what became of an event. */
+/** The inbox row of an event: its outcome. */
 export function inboxRow(
   event: Pick<Unprocessed, 'eventHash' | 'connectionId' | 'eventId' | 'digests'> & {
     readonly record: SourcePosition;
@@ -120,17 +120,17 @@ export function inboxRow(
   };
 }
 
-/** Outcomes that a redelivery does not change; a refused or blocked event is tried again. */
+/** Outcomes that a redelivery does not change. A refused or blocked event is decided again. */
 const SETTLED: ReadonlySet<RecordOutcome> = new Set<RecordOutcome>(['applied', 'stale', 'duplicate']);
 
-/** Whether the event at hand needs no further look. */
+/** Whether the event has a final outcome already. */
 export function isSettled({ inbox }: Pick<LockedState, 'inbox'>): boolean {
   return inbox !== null && SETTLED.has(inbox.outcome);
 }
 
 /**
- * Row of the inbox for a record that a later event has superseded. Nothing in it says that it is older: without the row a
- * replay would make a dead letter of it again.
+ * The inbox row of an undecodable record that a later event has superseded. The record itself does not show that it is
+ * older: without the row a replay would make a dead letter of it again.
  */
 export function staleRow(head: DeadLetterHead, nowMs: number): InboxRow {
   const { eventHash, connectionId, eventId, topic, partition, position } = head;
@@ -139,10 +139,10 @@ export function staleRow(head: DeadLetterHead, nowMs: number): InboxRow {
 }
 
 /**
- * A dead letter: the row that keeps it, its record for the topic, its outcome. One that is refused again for the same
- * reason (a retry, a redelivery) is neither published nor audited again.
+ * The rows of a dead letter: its own row, the record for the dead-letter topic, the outcome, the audit. If it is refused
+ * again for the same reason (retry, redelivery), it is neither published nor audited again.
  *
- * @param known the dead letters that the database has of this connection
+ * @param known the connection's kept events in the database
  */
 export function refusal(
   event: Unprocessed,
@@ -208,7 +208,7 @@ function placeOf({ connectionId }: Unprocessed, nowMs: number) {
   return { connectionId, revision: 0, nowMs };
 }
 
-/** Refusals whose cause goes away by itself are tried again by the scan. */
+/** When the scan retries a refusal whose cause may go away by itself. Null: it does not. */
 function nextAttempt(code: EventErrorCode, nowMs: number, attempts: number): number | null {
   const heals = code === 'SECRET_ID_COLLISION' || code === 'SECRET_ID_REFERRED';
   return heals ? nowMs + retryAfterMs(attempts) : null;
@@ -217,7 +217,7 @@ function nextAttempt(code: EventErrorCode, nowMs: number, attempts: number): num
 /** Why an event waits. */
 export type WaitingCode = 'MASK_WITHOUT_ORIGINAL' | DenialCode;
 
-/** An event that is kept until it can be applied, or until its time is over. */
+/** The rows of a waiting event: it is kept until it can be applied or its waiting time is over. */
 export function waiting(
   event: Unprocessed,
   code: WaitingCode,
@@ -254,7 +254,7 @@ export function waiting(
   };
 }
 
-/** At growing intervals, and when its time is over. */
+/** The next attempt: at growing intervals, and the last one when the waiting time is over. */
 function attemptBefore(waitUntilMs: number | null, nowMs: number, attempts: number): number {
   return Math.min(nowMs + retryAfterMs(attempts), waitUntilMs ?? Infinity);
 }
@@ -293,9 +293,9 @@ function sealRecord(record: SourceRecord, { rings }: PlanContext): string {
 }
 
 /**
- * What an undecodable record is known by, 64 hexadecimal digits: there is no event id that could be trusted, so its place
- * and its content stand for it; of a line of a pipe the content alone. Keyed, for it is shown, and of a record whose every
- * other byte is known a plain digest would let a password be guessed.
+ * Identifies an undecodable record, 64 hexadecimal digits. Its event id cannot be trusted, so the hash is over its topic,
+ * partition, offset and value; for a line of a pipe over the line's digest alone. The hash is shown to people, so it is
+ * keyed: a plain one would let somebody who knows the rest of the record guess a password in it.
  */
 export function recordHash(record: SourceRecord, key: Buffer): string {
   const { topic, partition, offset, digest } = record;
@@ -303,7 +303,7 @@ export function recordHash(record: SourceRecord, key: Buffer): string {
   return keyedDigest(key, ['record', topic, partition, offset], record);
 }
 
-/** Of what a record holds, wherever it lies: {@link SourceRecord.digest} of a line, and of what is kept without its payload. */
+/** Keyed digest of a record's content without its offset: for lines of a pipe, and for records kept without payload. */
 export function recordDigest(record: SourceRecord, key: Buffer): string {
   const headers = Object.entries(record.headers).map(([name, value]) => [name, value.toString('base64')]);
   return keyedDigest(key, ['content', record.topic, record.key?.toString('base64') ?? null, headers], record);
