@@ -34,7 +34,7 @@ export class Lookups1791000500000 implements MigrationInterface {
   }
 }
 
-/** MySQL and MariaDB commit each statement at once: where a process died between two, it goes on there. */
+/** MySQL and MariaDB commit each statement at once: if a process died between two, the next one goes on from there. */
 async function replaceIndices(
   queryRunner: QueryRunner,
   before: readonly Index[],

@@ -4,16 +4,16 @@ import { databaseNowMs, type Database } from './database.js';
 import { mapPage, readPage, type Page, type PageRequest } from './page.js';
 import type { OperationRow } from './rows.js';
 
-/** Long work that may be interrupted at any line and goes on later. */
+/** Long work that may be interrupted at any point and resumed later. */
 export type OperationKind = 'migrate-secrets' | 'replay' | 'rotate-keys';
 
 /**
- * `running`: somebody works on it, or was killed while doing so. `interrupted`: stopped at a safe point, to be resumed.
- * `failed`: done as far as it could be, something of it could not.
+ * `running`: a process works on it, or was killed while doing so. `interrupted`: stopped at a safe point, to be resumed.
+ * `failed`: finished, but a part of it could not be done.
  */
 export type OperationState = 'running' | 'interrupted' | 'done' | 'failed';
 
-/** An operation as it lies in the database. Its parameters and progress hold names and counts, never values. */
+/** A stored operation. Its parameters and progress hold names and counts, never values. */
 export interface Operation<Parameters extends Json = Json, Done extends Json = Json> {
   readonly id: string;
   readonly kind: OperationKind;
@@ -51,7 +51,7 @@ export async function beginOperation<Parameters extends Json, Done extends Json>
   });
 }
 
-/** Writes how far an operation has come, and what has become of it. */
+/** Writes an operation's progress and state. */
 export async function updateOperation(
   database: Database,
   id: string,
@@ -88,7 +88,7 @@ export async function listOperations(
   return mapPage(page, operationOf);
 }
 
-/** The newest operation of one kind that is not over; null: there is none. */
+/** The newest unfinished operation of one kind. Null: there is none. */
 export async function unfinishedOperation(
   database: Database,
   kind: OperationKind,

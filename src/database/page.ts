@@ -1,11 +1,11 @@
 import type { ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { ConfigurationError } from '../errors.js';
 
-/** Which part of a list. */
+/** Which part of a list to read. */
 export interface PageRequest {
-  /** At most so many; null: all that are left. */
+  /** Most items to read. Null: all that are left. */
   readonly limit: number | null;
-  /** {@link Page.next} of the page before; null: from the beginning. */
+  /** {@link Page.next} of the page before. Null: from the beginning. */
   readonly after: string | null;
 }
 
@@ -14,9 +14,9 @@ export const EVERYTHING: PageRequest = { limit: null, after: null };
 /** One page of a list. */
 export interface Page<T> {
   readonly items: readonly T[];
-  /** Where the list goes on; null: this is its end. */
+  /** The position of the next page. Null: this is the last one. */
   readonly next: string | null;
-  /** How many there are in all, on this page and on others. */
+  /** The number of items on all pages. */
   readonly total: number;
 }
 
@@ -28,7 +28,7 @@ export interface PageOrder {
   readonly direction: 'ASC' | 'DESC';
 }
 
-/** All that there is, as one page. */
+/** A whole list as one page. */
 export function wholePage<T>(items: readonly T[]): Page<T> {
   return { items, next: null, total: items.length };
 }
@@ -38,8 +38,9 @@ export function mapPage<T, U>(page: Page<T>, map: (item: T) => U): Page<U> {
 }
 
 /**
- * One page of a query, by key: rows that come or go meanwhile shift nothing. Rows of the same time go by their ids.
- * @throws ConfigurationError USAGE_INVALID where `after` is no {@link Page.next}
+ * Reads one page of a query by key, so that rows which come or go meanwhile do not shift it. Rows of the same time are
+ * ordered by their ids.
+ * @throws ConfigurationError USAGE_INVALID if `after` is no {@link Page.next}
  */
 export async function readPage<Row extends ObjectLiteral>(
   query: SelectQueryBuilder<Row>,

@@ -9,7 +9,7 @@ import type {
   SecuredEvent,
 } from '../terms.js';
 
-/** One row per connection: its newest state, and the claim of whoever works on it. */
+/** One row per connection: its newest state, and its claim. */
 export interface ConnectionRow {
   id: string;
   entityType: string | null;
@@ -21,7 +21,7 @@ export interface ConnectionRow {
   version: number | null;
   /** `new`: claimed, nothing applied yet. `deleted`: the tombstone that keeps late events from resurrecting it. */
   state: 'new' | 'live' | 'softDeleted' | 'deleted';
-  /** The manager that keeps its values; null while nothing is applied. */
+  /** The manager that keeps its values. Null: no event was applied yet. */
   manager: ManagerName | null;
   revision: number;
   operation: Operation | null;
@@ -31,7 +31,7 @@ export interface ConnectionRow {
   appliedOrder: EventOrder | null;
   /** The event of this revision. */
   eventId: string | null;
-  /** What the secured event of this revision says besides the state. Null: an earlier version made it. */
+  /** What the secured event of this revision has besides the state. Null: an earlier version made it. */
   securedFrom: SecuredFrom | null;
   /** Since when this revision waits to be published, by the database's clock; null: it is published. */
   unpublishedSinceMs: number | null;
@@ -44,7 +44,7 @@ export interface ConnectionRow {
   updatedAtMs: number;
 }
 
-/** From which record a secured event comes, and into which store its references lead. */
+/** The record that a secured event comes from, and the store that resolves its references. */
 export interface SecuredFrom extends Pick<SecuredEvent, 'source' | 'store'> {
   /** Id of the key that sealed its tokens. */
   readonly keyId: string;
@@ -79,29 +79,29 @@ export interface ReferenceRow {
   setOrder: EventOrder;
 }
 
-/** One row per secret of ours in a store, from before its first write until its deletion can no longer be undone. */
+/** One row per secret of ours in a store: from before its first write until the store can no longer restore it. */
 export interface StoredSecretRow {
   manager: ManagerName;
   secretIdHash: string;
   secretId: string;
   connectionId: string;
   /**
-   * `writing`: recorded before the request is sent. `live`: a field refers to it. `retired`: nobody does; deleted after
-   * the grace. `deleting`: the request may still be on its way. `deleted`: gone, the name may be taken over.
+   * `writing`: recorded before the request is sent. `live`: a field refers to it. `retired`: no field does; it is deleted
+   * after the grace period. `deleting`: the request may still be on its way. `deleted`: the name may be taken over.
    */
   state: 'writing' | 'live' | 'retired' | 'deleting' | 'deleted';
   /** Epoch of the claim that put the row into this state. */
   epoch: number;
-  /** The store's version of the committed value; null: none committed. */
+  /** The store's version of the committed value. Null: no value was committed. */
   version: string | null;
-  /** Not null: a request may still land until then; afterwards the version is compared and restored. */
+  /** Not null: the name is in doubt, a request may reach the store until then. Then the janitor checks the version. */
   suspectUntilMs: number | null;
-  /** `retired`: when it may be deleted. `deleting`: when the request can no longer land. */
+  /** `retired`: when it may be deleted. `deleting`: when the request can no longer reach the store. */
   dueAtMs: number | null;
   updatedAtMs: number;
 }
 
-/** One row per event: what became of it. */
+/** One row per event: its outcome. */
 export interface InboxRow {
   eventHash: string;
   connectionId: string | null;
@@ -120,8 +120,8 @@ export interface InboxRow {
 }
 
 /**
- * One row per record to be published that nobody can make again: notices of dead letters, and secured events that a newer
- * revision has overtaken unsent. Sealed, until it is pruned.
+ * One row per record to be published that cannot be made again: notices of dead letters, and secured events that a newer
+ * revision has overtaken before they were sent. Its payload is sealed.
  */
 export interface OutboxRow {
   id: string;
@@ -135,7 +135,7 @@ export interface OutboxRow {
   sentAtMs: number | null;
 }
 
-/** One row per event that waits or cannot be processed. */
+/** One row per kept event: a waiting event or a dead letter. */
 export interface DeadLetterRow {
   eventHash: string;
   connectionId: string | null;
@@ -154,9 +154,9 @@ export interface DeadLetterRow {
   /** `fernet:` + token of the whole source record, under the dead-letter key; empty where no record is behind it. */
   payload: string;
   attempts: number;
-  /** `waiting`: when it becomes a dead letter. */
+  /** Of a waiting event: when it becomes a dead letter. */
   waitUntilMs: number | null;
-  /** When it is tried again by itself; null: only on request. */
+  /** When the worker retries it. Null: only an operator does. */
   nextAttemptAtMs: number | null;
   createdAtMs: number;
   updatedAtMs: number;

@@ -20,7 +20,7 @@ export interface SchemaStatus {
 const DIGESTS = new ReferenceDigest1791000300000().name;
 const ON_DEMAND = new OutboxOnDemand1791000700000().name;
 const KNOWN: readonly string[] = MIGRATIONS.map((migration) => new migration().name);
-/** Any number that is ours: workers that start at once must not migrate at once. */
+/** The lock that keeps workers which start at the same time from migrating at the same time. */
 const LOCK_NAME = 'connection-secrets-worker.migrate';
 const LOCK_NUMBER = createHash('sha256').update(LOCK_NAME).digest().readInt32BE(0);
 const LOCK_WAIT_SECONDS = 60;
@@ -80,7 +80,7 @@ export async function revertSchema(database: Database, keys: IdentityKeys | null
   });
 }
 
-/** Nobody would publish them any more: versions of before know nothing of them. */
+/** An earlier version does not know unpublished revisions, and would never publish them. */
 async function requireAllPublished(database: Database): Promise<void> {
   const count = await database.run(({ manager, tables }) =>
     manager.countBy(tables.connection, { unpublishedSinceMs: Not(IsNull()) }),

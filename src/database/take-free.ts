@@ -3,8 +3,8 @@ import { databaseNowMs, type Transaction } from './database.js';
 import { lockConnections } from './load-state.js';
 
 /**
- * Locks the rows of these connections for the rest of the transaction, and says which of them nobody works on. A claim
- * that ran out ends here: its holder, should it come back, would write what it had read before.
+ * Locks the rows of these connections for the rest of the transaction, and returns those that are not claimed. It also ends
+ * expired claims: a holder that came back would otherwise write what it had read before.
  */
 export async function lockFree(tx: Transaction, ids: readonly string[]): Promise<ReadonlySet<string>> {
   const rows = [...(await lockConnections(tx, ids)).values()];

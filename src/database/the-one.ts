@@ -1,20 +1,20 @@
 import { ConfigurationError } from '../errors.js';
 
-/** So many first characters of an id will do. */
+/** An id may be shortened to this many first characters. */
 export const SHORTEST_PREFIX = 6;
-/** So many of those that may be meant are named. */
+/** The error names at most this many candidates. */
 const NAMED = 10;
 
-/** Something that a person may mean by its id, the first characters of it, or its name. */
+/** Something that a person may name by its id, the first characters of the id, or its name. */
 export interface Nameable {
   readonly id: string;
   readonly name?: string | null;
 }
 
 /**
- * The one that is meant by `given`, of all that may be: by its id, else by its name, else by the first characters of its id.
- * @param what what they are, plural: `connections`
- * @throws ConfigurationError USAGE_INVALID where there is none, or several, which it names
+ * The candidate that `given` names: by its id, else by its name, else by the first characters of its id.
+ * @param what what the candidates are, plural: `connections`
+ * @throws ConfigurationError USAGE_INVALID if there is none, or if there are several, which it lists
  */
 export function theOne<T extends Nameable>(given: string, candidates: readonly T[], what: string): T {
   const ways: ((one: T) => boolean)[] = [
