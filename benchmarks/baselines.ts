@@ -11,12 +11,12 @@ import { measured, type Load, type Run } from './measure.js';
 
 const EVENTS_A_COMMIT = 200;
 
-/** The least that our tables ask for: rows of their shape, by arrays, one transaction for many events. */
+/** The least work that our tables need: rows of their shape, as arrays, one transaction for many events. */
 export function rawGroupCommit(databaseUrl: string, load: Load): Promise<Run> {
   return rawCommits(databaseUrl, load, EVENTS_A_COMMIT);
 }
 
-/** What one would write first: one transaction an event, one event after the other. */
+/** The obvious way: one transaction for each event, one event after another. */
 export function naiveLoop(databaseUrl: string, load: Load): Promise<Run> {
   return rawCommits(databaseUrl, load, 1);
 }
@@ -67,7 +67,7 @@ async function rawCommits(databaseUrl: string, { events, connections }: Load, si
   return { ...run, statements: null };
 }
 
-/** One value an event, by the SDK in a loop: nothing is remembered of it. */
+/** Writes one value for each event by the SDK in a loop, and records nothing. */
 export async function bareSdk(
   env: Readonly<Record<string, string>>,
   { events, connections, lanes }: Load,

@@ -96,7 +96,7 @@ export function rates(compared: readonly Comparison[]): string {
   ].join('\n');
 }
 
-/** Something that is counted, or measured against itself. */
+/** A figure that is counted, or compared with an earlier one of itself. */
 export interface Figure {
   readonly what: string;
   readonly figure: string;

@@ -29,7 +29,7 @@ export interface BenchedPipeline {
   close(): Promise<void>;
 }
 
-/** A pipeline over a real database and store, without Kafka: what it sends is forgotten. */
+/** A pipeline over a real database and store, without Kafka: it discards what the pipeline sends. */
 export async function openPipeline(
   { url, manager, env = {} }: Target,
   lanes: number,
@@ -86,7 +86,7 @@ export async function pipelineRun(
   return { ...run, statements };
 }
 
-/** As a transport does: what is passing comes again. */
+/** Tries transient failures again, as a transport does. */
 async function untilHandled(handle: () => Promise<unknown>): Promise<void> {
   for (;;) {
     try {

@@ -44,7 +44,7 @@ function licenceOf(path) {
   return license ?? licenses?.map(({ type }) => type).join(' OR ') ?? 'none';
 }
 
-/** One of several that may be chosen from is enough; of several that hold together, all must be known. */
+/** Of licences joined by OR one must be allowed, of those joined by AND all. */
 function isAllowed(licence) {
   return licence
     .replace(/^\((.*)\)$/, '$1')

@@ -29,7 +29,7 @@ const subscription = subscribeSecured({ ...settings.subscription, resolver }, as
     return;
   }
   const entity = await resolve().catch((error) => {
-    // A store that is away: the event is delivered again later. A password that is gone: only a newer event helps.
+    // If the store is down, the event is delivered again later. If the password is gone, only a newer event helps.
     if (!(error instanceof UnresolvedReferenceError && error.isFinal)) throw error;
     console.log(`${name} revision ${revision}: skipped, ${error.code}`);
     return null;
@@ -59,7 +59,7 @@ function open(config) {
     password: authType.password,
     database,
   });
-  // A server that goes away is noticed by the next query.
+  // The next query notices a server that went away.
   pool.on('error', () => undefined);
   return pool;
 }
