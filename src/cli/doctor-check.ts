@@ -44,7 +44,7 @@ export async function attempt(
   }
 }
 
-/** The usual remedies say that a worker tries again by itself. Who runs `doctor` wants to know what to look at. */
+/** Which setting or permission it is, the store's own message says. The usual remedies say that a worker tries again by itself. Who runs `doctor` wants to know what to look at. */
 function failedRemedy(error: WorkerError): string {
   switch (error.code) {
     case 'DATABASE_UNAVAILABLE':
@@ -52,9 +52,9 @@ function failedRemedy(error: WorkerError): string {
     case 'BROKER_UNAVAILABLE':
       return 'Check KAFKA_BROKERS and the login, and that a broker can be reached from here.';
     case 'STORE_UNAVAILABLE':
-      return 'Check the region (OM_SM_REGION) and the endpoint (AWS_ENDPOINT_URL), and that it can be reached from here.';
+      return 'Check the address of the store, and that it can be reached from here.';
     case 'STORE_ACCESS':
-      return 'Renew the credentials (OM_SM_ACCESS_KEY_ID, or those of the AWS profile or role), or grant the permissions that docs/secrets-managers.md lists.';
+      return 'Renew the credentials of the store, or grant the permissions that its page in docs/providers lists.';
     default:
       return error.remedy;
   }

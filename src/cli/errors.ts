@@ -20,9 +20,8 @@ export interface ShownError {
 const AFTER_THE_END: Partial<Record<ErrorCode, string>> = {
   DATABASE_UNAVAILABLE: 'Check that the database of DATABASE_URL answers, then run the command again.',
   STORE_UNAVAILABLE:
-    'Check that the store answers: region, address (AWS_ENDPOINT_URL), network, quota. Then run the command again.',
-  STORE_ACCESS:
-    'Renew the credentials (OM_SM_ACCESS_KEY_ID, or those of the AWS profile or role) or grant the permissions. Then run the command again.',
+    'Check that the store answers: its address, network and quota. Then run the command again.',
+  STORE_ACCESS: 'Renew the credentials of the store or grant the permissions. Then run the command again.',
   BROKER_UNAVAILABLE:
     'Check that KAFKA_BROKERS answer: address, network, certificates. Then run the command again.',
   CLAIM_LOST: 'A worker had the connection: run the command again.',

@@ -1,4 +1,5 @@
 import type { Rule } from '../model/rules.js';
+import type { StoreKind } from '../model/store.js';
 
 /** A rule of the protocol, and how it is taken out of a copy of the source. */
 export interface Mutation {
@@ -20,7 +21,7 @@ export interface Mutation {
 export interface ModelRun {
   readonly rule: Rule;
   readonly history: string;
-  readonly store: 'secrets-manager' | 'ssm';
+  readonly store: StoreKind;
   readonly faults: number;
   readonly moves?: number;
 }
@@ -488,6 +489,15 @@ export const MUTATIONS: readonly Mutation[] = [
     instead: '',
     tests: ['test/integration/pipeline/references.test.ts'],
     model: null,
+  },
+  {
+    rule: 'expected version',
+    without: 'a write to Vault does not name the version that it replaces',
+    inside: 'VaultRequests.write',
+    text: `options: { cas }`,
+    instead: `options: {}`,
+    tests: ['test/conformance/vault.test.ts'],
+    model: { rule: 'expected-version', history: 'A|B', store: 'vault', faults: 1 },
   },
   {
     rule: 'installation tag',
