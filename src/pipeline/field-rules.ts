@@ -159,7 +159,7 @@ export class FieldRules {
   }
 
   /**
-   * The ruling for a field that no event sets: it stays, and moves to the active manager if need be. Its new id is made from
+   * Decides about a field that no event sets: it stays, and moves to the active manager if need be. Its new id is made from
    * the row and the connection, because the present catalogue may no longer find the field.
    */
   carry(row: ReferenceRow): Ruling {
@@ -205,7 +205,7 @@ export class FieldRules {
     return { kind: 'refer', secretId, owned: false };
   }
 
-  /** The ruling for a reference to one of this connection's own secrets. Null: it names none of them. */
+  /** Decides about a reference to one of this connection's own secrets. Null: it names none of them. */
   #owned(field: PreparedField, kind: string, row: ReferenceRow | undefined, secretId: string): Ruling | null {
     const moved = this.#state.references.find((other) => other.owned && other.secretId === secretId);
     if (moved !== undefined) return this.#moved(moved, row, field, kind, secretId);
