@@ -4,6 +4,7 @@ import {
   messageOf,
   partsAreRequired,
   type Addresses,
+  type OwnPartName,
   type PartName,
   type PartState,
   type PartStates,
@@ -44,7 +45,7 @@ export function describeWith<const P extends PartName>(
  * The same for tests that start their own servers (`startKafka()` …) as processes of this machine. Checks whether their
  * programs are installed.
  */
-export function describeWithOwn(parts: readonly PartName[], title: string, define: () => void): void {
+export function describeWithOwn(parts: readonly OwnPartName[], title: string, define: () => void): void {
   const missing = parts.flatMap((part) => {
     try {
       TOOL_CHECKS[part]();

@@ -36,8 +36,10 @@ export {
   type ReceivedRecord,
   type RecordToSend,
 } from './kafka-client.js';
+export { KubernetesApi, type KubernetesObject } from './kubernetes-api.js';
 export type { Addresses, PartName, PartState } from './names.js';
 export { startKafka, startMariadb, startMoto, startPostgres } from './own-parts.js';
+export { startKubernetes, type Kubernetes } from './parts/kubernetes.js';
 export type { PartHandle } from './parts/local-part.js';
 export { quietKafka } from './quiet-kafka.js';
 export {

@@ -1,6 +1,10 @@
 /** The real servers that tests use. `mariadb` stands for the MySQL protocol: with Docker Compose it is MySQL 8.4. */
 export const PART_NAMES = ['kafka', 'postgres', 'mariadb', 'moto'] as const;
 export type PartName = (typeof PART_NAMES)[number];
+/** What a test can start for itself alone. Kubernetes is no part of a run, because few tests need it. */
+export type OwnPartName = PartName | 'kubernetes';
+/** The servers that these are made of. */
+export type ServerName = PartName | 'etcd' | 'kube-apiserver';
 
 /** Set one of these to use your own server instead of one that the harness starts. */
 export const ADDRESS_VARIABLES = {

@@ -1,5 +1,6 @@
 import { composePart, dockerAnswers, givenAddress } from './parts/compose.js';
 import { checkKafkaTools, launchKafka } from './parts/kafka.js';
+import { checkKubernetesTools } from './parts/kube-apiserver.js';
 import type { PartHandle } from './parts/local-part.js';
 import { checkMariadbTools, launchMariadb } from './parts/mariadb.js';
 import { checkMotoTools, launchMoto } from './parts/moto.js';
@@ -8,6 +9,7 @@ import {
   messageOf,
   PART_NAMES,
   wantedParts,
+  type OwnPartName,
   type PartName,
   type PartState,
   type PartStates,
@@ -22,11 +24,12 @@ export const LAUNCHERS: Record<PartName, () => Promise<PartHandle>> = {
 };
 
 /** Throws an error that names the missing program if the launcher could not start its part. */
-export const TOOL_CHECKS: Record<PartName, () => void> = {
+export const TOOL_CHECKS: Record<OwnPartName, () => void> = {
   kafka: checkKafkaTools,
   postgres: checkPostgresTools,
   mariadb: checkMariadbTools,
   moto: checkMotoTools,
+  kubernetes: checkKubernetesTools,
 };
 
 export interface StartedParts {

@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive } from '../cache.js';
-import type { PartName } from '../names.js';
+import type { ServerName } from '../names.js';
 import { forget, keep } from '../reaper.js';
 import { lastLines } from '../run-command.js';
 import { waitFor } from '../wait-for.js';
 
 /** A server for one test, with its own port and data. */
 export interface PartHandle {
-  readonly part: PartName;
+  readonly part: ServerName;
   /** As in {@link PartState}. It stays the same over restarts. */
   readonly address: string;
   readonly dataDir: string;
@@ -41,7 +41,7 @@ export interface Owner {
 }
 
 interface LocalPartSpec {
-  readonly part: PartName;
+  readonly part: ServerName;
   readonly address: string;
   readonly dataDir: string;
   readonly command: string;
@@ -59,7 +59,7 @@ const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
 
 /** A folder for a server's data, owned by the server's user. It is removed when this process ends. */
-export function makeDataDir(part: PartName, owner?: Owner): string {
+export function makeDataDir(part: ServerName, owner?: Owner): string {
   const dir = mkdtempSync(join(tmpdir(), `csw-${part}-`));
   keep({ dir });
   if (owner !== undefined) chownSync(dir, owner.uid, owner.gid);
@@ -87,7 +87,7 @@ export class LocalPart implements PartHandle {
     return server;
   }
 
-  get part(): PartName {
+  get part(): ServerName {
     return this.#spec.part;
   }
 

@@ -12,33 +12,11 @@ import {
 } from '../../../scripts/chart.js';
 import { renderPlainManifests } from '../../../scripts/plain-manifests.js';
 import { SETTING_NAMES, SETTINGS } from '../../../src/config/settings.js';
-import { docBlock } from '../../harness/doc-blocks.js';
 import { PROJECT_DIR } from '../../harness/index.js';
 import { compiled, problemsOf, type JsonSchema } from './schemas.js';
+import { FULL, LEAST, MINIMUM, SHOWN } from './values.js';
 
 const read = (file: string): string => readFileSync(join(CHART_DIR, file), 'utf8');
-const MINIMUM = { settings: { KAFKA_BROKERS: 'kafka:9092' }, secrets: { existingSecret: 'worker' } };
-const FULL = {
-  settings: { KAFKA_BROKERS: 'kafka:9093', KAFKA_GROUP_ID: 'group', WORKER_CONCURRENCY: 32, KAFKA_SSL: true },
-  secrets: { existingSecret: 'worker', keys: ['FERNET_KEY', 'DATABASE_URL', 'KAFKA_SASL_PASSWORD'] },
-  image: { repository: 'registry.example/worker', digest: `sha256:${'0'.repeat(64)}` },
-  imagePullSecrets: [{ name: 'registry' }],
-  kafkaTls: { existingSecret: 'kafka', cert: 'tls.crt', key: 'tls.key' },
-  topics: { args: ['--partitions', 12] },
-  serviceAccount: { annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/worker' } },
-  metrics: { serviceMonitor: { enabled: true, labels: { release: 'prometheus' } } },
-  keda: { enabled: true, authenticationRef: 'kafka', metadata: { tls: 'enable' } },
-  networkPolicy: { ingressFrom: [], egress: [{ ports: [{ port: 443, protocol: 'TCP' }] }] },
-  podAnnotations: { a: 'b' },
-  podLabels: { 'azure.workload.identity/use': 'true' },
-  nodeSelector: { disk: 'fast' },
-  tolerations: [{ operator: 'Exists' }],
-  affinity: { nodeAffinity: {} },
-  topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway' }],
-  priorityClassName: 'high',
-  extraVolumes: [{ name: 'catalog', configMap: { name: 'catalog' } }],
-  extraVolumeMounts: [{ name: 'catalog', mountPath: '/catalog' }],
-};
 
 interface Container {
   readonly image: string;
@@ -81,8 +59,7 @@ describe('the values of the chart', () => {
         .filter((name) => name !== 'global')
         .sort(),
     ).toEqual(Object.keys(own).sort());
-    const shown = parse(docBlock('docs/deploy.md', 'yaml', 'serviceAccount').text) as Values;
-    for (const values of [MINIMUM, FULL, shown])
+    for (const values of [MINIMUM, FULL, LEAST, SHOWN])
       expect(isValid(values), JSON.stringify(validate.errors)).toBe(true);
   });
 
@@ -149,9 +126,7 @@ describeRendered('the chart (rendered by Helm, else by Go)', () => {
     const usual = ['Job', 'NetworkPolicy', 'PodDisruptionBudget', 'ServiceAccount'];
     expect(kindsOf(render(MINIMUM))).toEqual([...always, ...usual].sort());
     expect(kindsOf(render(FULL))).toEqual([...always, ...usual, 'ScaledObject', 'ServiceMonitor'].sort());
-    const off = { topics: { create: false }, serviceAccount: { create: false, name: 'mine' } };
-    const none = { podDisruptionBudget: { enabled: false }, networkPolicy: { enabled: false } };
-    const least = render({ ...MINIMUM, ...off, ...none });
+    const least = render(LEAST);
     expect(kindsOf(least)).toEqual(always);
     expect(podOf(the('Deployment', least)).spec).toMatchObject({ serviceAccountName: 'mine' });
     expect(() => render({ ...MINIMUM, secrets: { existingSecret: '' } })).toThrow(/existingSecret/);
