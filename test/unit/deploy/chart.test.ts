@@ -157,6 +157,7 @@ describeRendered('the chart (rendered by Helm, else by Go)', () => {
     (kind) => {
       const { spec } = podOf(the(kind, render(FULL)));
       const [{ env, volumeMounts }] = spec.containers;
+      expect(new Set(env.map(({ name }) => name)).size).toBe(env.length);
       const known = SETTING_NAMES.flatMap((name) => [name, `${name}_FILE`]);
       expect(env.filter(({ name }) => !known.some((each) => each === name))).toEqual([]);
       for (const { name, value } of env.filter((each) => each.name.endsWith('_FILE')))

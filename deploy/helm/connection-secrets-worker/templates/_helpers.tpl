@@ -52,7 +52,8 @@ capabilities:
 
 {{- define "worker.env" -}}
 {{- range $name, $value := .Values.settings }}
-{{- if not (eq (toString $value) "") }}
+{{- $isGivenBelow := and (eq $name "KAFKA_SSL") $.Values.kafkaTls.existingSecret }}
+{{- if not (or (eq (toString $value) "") $isGivenBelow) }}
 - name: {{ $name }}
   value: {{ toString $value | quote }}
 {{- end }}
