@@ -36,6 +36,14 @@ const PATIENCE = 3 / 4;
 export default defineConfig({
   test: {
     sequence: { sequencer: LongFirst },
+    // Of what tests import: what a process of its own runs is not counted. `npm test` prints the figure.
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      reporter: ['json-summary'],
+      reportsDirectory: '.tmp/coverage',
+      reportOnFailure: true,
+    },
     projects: suitesIn(TIER).map((suite) => ({
       test: {
         name: suite.name,

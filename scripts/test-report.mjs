@@ -36,6 +36,18 @@ export function readReport(path) {
   return { ...added(files), files };
 }
 
+/** The figure of what Vitest has counted, in one line. */
+export function coverageOf(path) {
+  let total;
+  try {
+    ({ total } = JSON.parse(readFileSync(path, 'utf8')));
+  } catch {
+    return 'coverage of src/: Vitest wrote no figures, its output above says why';
+  }
+  const parts = ['lines', 'branches', 'functions'].map((kind) => `${total[kind].pct} % of ${kind}`);
+  return `coverage of src/ by what the tests import: ${parts.join(', ')}`;
+}
+
 /** Where the time went, in lines: the suites, all files of each added up, then the slowest files. */
 export function timesOf(files) {
   const suites = [...new Set(files.map(({ suite }) => suite))].map((suite) => {

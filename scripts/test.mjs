@@ -10,11 +10,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { matchesLock } from './installed.mjs';
-import { readReport, timesOf } from './test-report.mjs';
+import { coverageOf, readReport, timesOf } from './test-report.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MODULES = join(ROOT, 'node_modules');
 const REPORT = join(ROOT, '.tmp', 'vitest.json');
+const COVERAGE = join(ROOT, '.tmp', 'coverage', 'coverage-summary.json');
 const LEAK_GRACE_MS = 5_000;
 const COMMANDS = { quick: 'npm test', faults: 'npm run test:faults', all: 'npm run test:all' };
 
@@ -23,6 +24,9 @@ const RUN_ID = randomUUID();
 const [tierFlag, asked, ...rest] = process.argv.slice(2);
 const tier = tierFlag === '--tier' ? asked : 'quick';
 const args = tierFlag === '--tier' ? rest : process.argv.slice(2);
+/** Vitest's own option; it chooses no tests. */
+const isCovered = args.includes('--coverage');
+const choosing = args.filter((arg) => arg !== '--coverage');
 if (!(tier in COMMANDS)) throw new Error(`no tier \`${tier}\`: ${Object.keys(COMMANDS).join(', ')}`);
 /** Whether the arguments choose files, of whichever suite. */
 const isChoice = args.some(
@@ -116,7 +120,7 @@ async function suites() {
   if (interrupted !== undefined) return;
   const begin = performance.now();
   mkdirSync(join(ROOT, '.tmp'), { recursive: true });
-  rmSync(REPORT, { force: true });
+  for (const file of [REPORT, COVERAGE]) rmSync(file, { force: true });
   const options = ['--reporter=default', '--reporter=./scripts/test-report.mjs'];
   let broken;
   try {
@@ -220,6 +224,7 @@ async function finish() {
   if (interrupted !== undefined) print(`interrupted by ${interrupted}`);
   const skipped = sum('skipped');
   process.exitCode = failed > 0 || sum('passed') === 0 ? 1 : 0;
+  if (isCovered) print(coverageOf(COVERAGE));
   if (known !== undefined) print(scopeOf(known.leftOut(tier, testFiles())));
   print(`${sum('passed')} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 }
@@ -228,7 +233,7 @@ async function finish() {
 function scopeOf(left) {
   const command = [COMMANDS[tier], ...(args.length > 0 ? ['--', ...args] : [])].join(' ');
   if (isChoice) return `${command}: only the test files that these arguments choose`;
-  const chosen = args.length > 0 ? ['what these arguments leave out'] : [];
+  const chosen = choosing.length > 0 ? ['what these arguments leave out'] : [];
   const missing = [...left, ...chosen];
   if (missing.length === 0) return `${command}: everything`;
   return `${command}: the tier \`${tier}\`; left out: ${missing.join(', ')}`;
