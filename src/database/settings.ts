@@ -213,7 +213,7 @@ export async function readIdentity(database: Database): Promise<StoredIdentity |
   const { active_manager: activeManager, generation, key_check: keyCheck } = settings;
   if (activeManager === undefined || generation === undefined || keyCheck === undefined) return null;
   return {
-    activeManager: activeManager as ManagerName,
+    activeManager,
     formerManagers: formerOf(settings),
     generation: Number(generation),
     keyCheck,

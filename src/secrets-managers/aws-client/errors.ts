@@ -51,10 +51,11 @@ function remedyOf(call: string, { name, status }: ErrorFacts): string | null {
   if (/^KMS|^(De|En)cryptionFailure$|^InvalidKeyId$/.test(name)) return 'the KMS key is not usable';
   if (/^RequestExpired$|Skewed$/.test(name)) return 'set the clock of this machine';
   const named = CLASS_BY_NAME.get(name);
-  if (named === 'credentials') return 'renew or correct the credentials';
+  if (named === 'credentials')
+    return 'renew or correct the credentials (OM_SM_ACCESS_KEY_ID, or where the AWS SDK finds them)';
   if (named === 'access') return `grant ${serviceOf(call)}:${call}`;
   const isUnanswered = named === undefined && status === null && name !== 'AbortError';
-  return isUnanswered ? 'check the region, the endpoint and the network' : null;
+  return isUnanswered ? 'check OM_SM_REGION, AWS_ENDPOINT_URL and the network' : null;
 }
 
 /** Where it was asked: nothing of it is a credential. */

@@ -114,6 +114,8 @@ describe('run for real', () => {
       ['database revert', '--yes'],
     ];
     for (const [command = '', ...options] of steps) {
+      // A schema is not reverted while an event waits to be published.
+      if (command === 'database revert') await runCli(['pipe'], { env, input: '' });
       const { code, stdout, stderr } = await runHere([...command.split(' '), ...options, '--json'], env);
       expect({ command, code, stderr }).toMatchObject({ code: 0 });
       answerOf(command, stdout);

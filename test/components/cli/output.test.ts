@@ -164,5 +164,7 @@ it.each([
     env,
   });
   await shell.waitForExit();
-  expect({ stdout: shell.stdout(), stderr: shell.stderr() }).toEqual({ stdout: 'code 0\n', stderr: '' });
+  expect(shell.stdout()).toBe('code 0\n');
+  // Notes may stand there, such as where the catalogue comes from.
+  expect(shell.stderr()).not.toMatch(/error|EPIPE|fatal/i);
 });

@@ -148,7 +148,7 @@ describe('KeyRing.sealRepeatably', () => {
     ['text', ring.sealRepeatably('s3cr3u', 'a 1 /password', 1_700_000_000_000)],
     ['place', ring.sealRepeatably('s3cr3t', 'a 2 /password', 1_700_000_000_000)],
     ['key', KeyRing.parse('K', generateKey()).sealRepeatably('s3cr3t', 'a 1 /password', 1_700_000_000_000)],
-    ['end of the place', ring.sealRepeatably('ds3cr3t', 'a 1 /passwor', 1_700_000_000_000)],
+    ['end of the place', ring.sealRepeatably('words3cr3t', 'a 1 /pass', 1_700_000_000_000)],
   ])('has another IV for another %s', (_, other) => {
     expect(ivOf(other)).not.toBe(ivOf(token));
   });

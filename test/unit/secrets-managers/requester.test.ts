@@ -120,13 +120,13 @@ describe('Requester', () => {
     };
     const place = `at 127.0.0.1:${standin.port}, region eu-west-1`;
     expect(await messageUnder({ kind: 'drop' })).toBe(
-      `aws-secrets-manager: DescribeSecret failed with ECONNRESET ${place}: check the region, the endpoint and the network`,
+      `aws-secrets-manager: DescribeSecret failed with ECONNRESET ${place}: check OM_SM_REGION, AWS_ENDPOINT_URL and the network`,
     );
     expect(await messageUnder({ kind: 'error', name: 'AccessDeniedException' })).toBe(
       `aws-secrets-manager: DescribeSecret failed with AccessDeniedException ${place}: grant secretsmanager:DescribeSecret`,
     );
     expect(await messageUnder({ kind: 'error', name: 'ExpiredTokenException' })).toBe(
-      `aws-secrets-manager: DescribeSecret failed with ExpiredTokenException ${place}: renew or correct the credentials`,
+      `aws-secrets-manager: DescribeSecret failed with ExpiredTokenException ${place}: renew or correct the credentials (OM_SM_ACCESS_KEY_ID, or where the AWS SDK finds them)`,
     );
     expect(await messageUnder({ kind: 'error', name: 'ValidationException' })).toBe(
       'aws-secrets-manager: DescribeSecret failed with ValidationException',
