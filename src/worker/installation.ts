@@ -159,8 +159,8 @@ function requireSame(at: MarkedAt, found: StoreMarker, marker: StoreMarker): voi
   if (different.length > 0)
     throw new ConfigurationError(
       'STORE_OF_ANOTHER_INSTALLATION',
-      `the store ${at.manager} is used by this installation from another place (its marker: ${at.markerId}): ` +
-        `${different.join(' and ')} different. Either this database was moved, or it is a copy of the one in use. ` +
+      `the store ${at.manager} is used by this installation from another place (its marker: ${at.markerId}). ` +
+        `Different here: ${different.join(', ')}. Either this database was moved, or it is a copy of the one in use. ` +
         'If it was moved, run `connection-secrets doctor --moved`; if it was restored from a backup, `doctor --restored`; ' +
         'if it is a copy, give it its own OPENMETADATA_CLUSTER_NAME, then run `doctor --copied`',
     );
@@ -169,8 +169,8 @@ function requireSame(at: MarkedAt, found: StoreMarker, marker: StoreMarker): voi
 function differencesOf(found: Place, now: Place): string[] {
   const isKnown = found.kafkaCluster !== null && now.kafkaCluster !== null;
   return [
-    ...(isKnown && found.kafkaCluster !== now.kafkaCluster ? ['the Kafka cluster is'] : []),
-    ...(found.database === now.database ? [] : ['the database (DATABASE_URL) is']),
+    ...(isKnown && found.kafkaCluster !== now.kafkaCluster ? ['the Kafka cluster'] : []),
+    ...(found.database === now.database ? [] : ['the database (DATABASE_URL)']),
   ];
 }
 

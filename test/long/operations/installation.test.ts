@@ -144,7 +144,7 @@ function describeCopies(production: () => Installation): void {
     const refused = await clone.pipe(changed, cleared);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain('STORE_OF_ANOTHER_INSTALLATION');
-    expect(refused.stderr).toContain('the database (DATABASE_URL) is another one');
+    expect(refused.stderr).toContain('Different here: the database (DATABASE_URL).');
     expect(await clone.doctor()).toMatchObject({ code: 1 });
     expect((await runHere(['verify', '--repair'], clone.env)).stderr).toContain(
       'STORE_OF_ANOTHER_INSTALLATION',
