@@ -13,7 +13,7 @@ function reach(step) {
 
 const base = new URL('../../../dist/src/', import.meta.url);
 const { DatabaseLedger } = await import(new URL('database/ledger.js', base).href);
-const { AwsRequester } = await import(new URL('secrets-managers/aws-client/requester.js', base).href);
+const { Requester } = await import(new URL('secrets-managers/requester.js', base).href);
 const { PartitionRun } = await import(new URL('../consumers/partition-run.js', base).href);
 
 const { claim, commit, settle } = DatabaseLedger.prototype;
@@ -37,12 +37,12 @@ DatabaseLedger.prototype.commit = async function (requests) {
   return results;
 };
 DatabaseLedger.prototype.settle = function (requests) {
-  if (requests.some(({ sentIds }) => sentIds.length > 0)) reach('after the publish, before it is marked');
+  if (requests.some(({ isPublished }) => isPublished)) reach('after the publish, before it is marked');
   return settle.call(this, requests);
 };
 
-const { write } = AwsRequester.prototype;
-AwsRequester.prototype.write = function (name, call, send, ...rest) {
+const { write } = Requester.prototype;
+Requester.prototype.write = function (name, call, send, ...rest) {
   const watched = (options) => {
     const answer = send(options);
     // Bytes go out in a later turn; the stand-in answers late enough.

@@ -230,9 +230,9 @@ async function hookTasks() {
 }
 
 async function hookStore() {
-  const { AwsRequester } = await load('secrets-managers/aws-client/requester.js');
+  const { Requester } = await load('secrets-managers/requester.js');
   for (const method of ['read', 'write'])
-    around(AwsRequester.prototype, method, 'store', ([call]) => ({
+    around(Requester.prototype, method, 'store', ([call]) => ({
       // A start asks the store who works on it: no request of an event, the janitor or a move.
       call: scopes.getStore()?.task === undefined ? `${call} at start` : call,
     }));
