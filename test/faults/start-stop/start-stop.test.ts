@@ -148,7 +148,7 @@ describe('start refuses', () => {
       await expectRefusal(
         { [flag]: '1', DATABASE_URL: url },
         'UNSAFE_DEBUG_FLAG',
-        `  ${flag}: prints record`,
+        `  ${flag}: prints the contents of records`,
       );
       expect(existsSync(url.slice('sqlite:'.length))).toBe(false);
     },
