@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KeyRing } from '../../src/fernet/key-ring.js';
-import type { SecretsManager } from '../../src/secrets-managers/port.js';
+import type { SecretsManager, SecretStore, StoreResult } from '../../src/secrets-managers/port.js';
 import { ownerOf, type Owner } from '../../src/secrets-managers/ownership.js';
 import { createSecretsManager } from '../../src/secrets-managers/registry.js';
 import type { StoreRequest } from '../../src/secrets-managers/settings.js';
@@ -111,6 +111,10 @@ describeSealing('vault, non-managed', async () => {
     },
   };
 });
+
+function listOf({ owned }: SecretStore): Promise<StoreResult<unknown>> {
+  return owned === null ? Promise.reject(new Error('it lists nothing')) : owned.list('/', null, storeCall());
+}
 
 class Bench {
   readonly requests: StoreRequest[] = [];
@@ -307,6 +311,24 @@ describe('ownership', () => {
     });
   });
 
+  it('of a secret that has tags and no value yet is the one of its tags', async () => {
+    const [theirs, untagged] = [freshId(), freshId()];
+    const manager = await bench.manager();
+    const { engine } = bench.standin;
+    const owner = { connectionId: OTHER_CONNECTION, installation: 'another' };
+    engine.writeMetadata(theirs.slice(1), { custom_metadata: tagsOf(owner) });
+    const [refused] = await manager.store.put([putItem(theirs, 'ours')], storeCall());
+    expect(errorOf(refused)).toMatchObject({ code: 'SECRET_NOT_OWNED', applied: 'unknown' });
+    expect(engine.secrets.get(theirs.slice(1))?.custom).toEqual(tagsOf(owner));
+
+    engine.writeMetadata(untagged.slice(1), { custom_metadata: { cost: '7' } });
+    expect((await put(manager, untagged, 'ours')).effect).toBe('created');
+    expect(engine.secrets.get(untagged.slice(1))?.custom).toMatchObject({
+      cost: '7',
+      'connection-id': CONNECTION,
+    });
+  });
+
   it('takes no tags that the store refuses', async () => {
     const settings = { ...testSettings({ VAULT_ADDR: bench.standin.url, VAULT_TOKEN: 'x' }) };
     const open = (key: string, value: string) =>
@@ -371,6 +393,10 @@ describe('an engine of version 1, or none', () => {
     expect(errorOf(await store.check(storeCall())).message).toContain(
       'VAULT_MOUNT secret is no key-value engine',
     );
+    const item = { reference: reference(freshId()), connectionId: CONNECTION, isCommitted: true };
+    const [deleted] = await store.delete([item], storeCall());
+    expect(errorOf(deleted)).toMatchObject({ class: 'access' });
+    expect(errorOf(await listOf(store)).class).toBe('access');
     const elsewhere = await bench.manager({ VAULT_MOUNT: 'other' });
     const [missing] = await elsewhere.store.get([{ reference: reference(freshId()) }], storeCall());
     expect(errorOf(missing)).toMatchObject({ class: 'access' });

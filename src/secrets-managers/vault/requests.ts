@@ -46,6 +46,8 @@ export interface Found extends Description {
 export interface WrittenVersion {
   readonly version: number;
   readonly owner: Owner | null;
+  /** The metadata of the secret, our tags among them. */
+  readonly custom: Custom;
 }
 
 /** The single requests to the key-value engine. Source: https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2 */
@@ -93,8 +95,9 @@ export class VaultRequests {
       (answer) => {
         const parsed = WRITTEN.safeParse(answer.body);
         if (!parsed.success) return null;
-        const { version, custom_metadata: custom } = parsed.data.data;
-        return { version, owner: ownerOf(asTags(custom ?? {})) };
+        const { version, custom_metadata } = parsed.data.data;
+        const custom = custom_metadata ?? {};
+        return { version, owner: ownerOf(asTags(custom)), custom };
       },
     );
   }

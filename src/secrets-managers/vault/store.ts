@@ -104,7 +104,8 @@ export class VaultStore implements SecretStore {
     return mapLimited(items, WRITES_AT_ONCE, (item) =>
       withSecretId<'deleted' | 'absent'>(NAME, item.reference, call, async (secretId) => {
         const found = await this.#requests.describe(secretId, call);
-        if (!found.ok) return isNotFound(found) ? success('absent') : found.failure;
+        if (!found.ok)
+          return isNotFound(found) ? ((await this.#engineProblem(call)) ?? success('absent')) : found.failure;
         if (!this.#parts.ownership.mayDelete(found.value, item)) return notOwned(NAME, secretId, found.value);
         const deleted = await this.#requests.delete(secretId, call);
         return deleted.ok ? success('deleted') : deleted.failure;
@@ -181,16 +182,26 @@ export class VaultStore implements SecretStore {
     return verdict === 'claim' ? 'adopted' : 'changed';
   }
 
-  /** A new secret has no tags yet; of one whose tagging failed they are put on with its next change. */
+  /**
+   * A new secret has no tags yet. If it got none because of a fault, its next change puts them on. If somebody else's tags
+   * came before our value, the secret is his: we look only after the first write, because the store compares versions, not
+   * tags.
+   */
   async #tagged(
     item: PutItem,
-    { version, owner }: WrittenVersion,
+    { version, owner, custom }: WrittenVersion,
     effect: Stored['effect'],
     call: StoreCall,
   ): Promise<StoreResult<Stored>> {
     const { secretId, connectionId } = item;
+    const { ownership } = this.#parts;
+    const standing = ownership.standingOf(owner);
+    if (effect === 'created' && owner !== null && standing.ownedBy !== connectionId) {
+      const { error } = notOwned(NAME, secretId, standing);
+      return { ok: false, error: { ...error, applied: 'unknown' } };
+    }
     if (owner === null) {
-      const tagged = await this.#requests.tag({ secretId, connectionId, custom: {} }, call);
+      const tagged = await this.#requests.tag({ secretId, connectionId, custom }, call);
       // The value is there, so it cannot be said that nothing was applied.
       if (!tagged.ok) return { ok: false, error: { ...tagged.failure.error, applied: 'unknown' } };
     }
@@ -252,7 +263,10 @@ export class VaultStore implements SecretStore {
     const first = [prefix.slice(0, prefix.lastIndexOf('/') + 1)];
     const [folder = '/', ...others] = after === null ? first : (JSON.parse(after) as string[]);
     const listed = await this.#requests.list(folder, call);
-    if (!listed.ok && !isNotFound(listed)) return listed.failure;
+    if (!listed.ok) {
+      const problem = isNotFound(listed) ? await this.#engineProblem(call) : listed.failure;
+      if (problem !== null) return problem;
+    }
     const names = (listed.ok ? listed.value : [])
       .map((name) => `${folder}${name}`)
       .filter((name) => name.startsWith(prefix) || prefix.startsWith(name));
