@@ -122,7 +122,7 @@ export class PartitionRun {
     return this.#abort.signal.aborted;
   }
 
-  /** Gives the places of the records in flight to other runs: this one begins no records any more. */
+  /** This run begins no more records. The places of its records in flight go to the other runs. */
   moveToBackground(): void {
     if (!this.#counted) return;
     this.#counted = false;

@@ -142,7 +142,7 @@ export class SourceConsumer {
   }
 
   /**
-   * Begins no record any more, waits up to `graceMs` for those in flight, commits what is finished, aborts the rest and
+   * Begins no more records, waits up to `graceMs` for those in flight, commits what is finished, aborts the rest and
    * leaves the group. Takes at most a few seconds longer than `graceMs` and does not reject.
    */
   async stop(graceMs: number): Promise<void> {
